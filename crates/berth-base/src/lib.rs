@@ -1,0 +1,20 @@
+//! The words of Berth: ids, PIDs, status, error classes and the shapes of the state files.
+//!
+//! Floor 0. Nothing here does I/O, reads a clock or knows a terminal; every other crate may
+//! import it and it imports none of them.
+
+mod class;
+mod escape;
+mod id;
+mod pid;
+pub mod protocol;
+pub mod state;
+mod status;
+mod time;
+
+pub use class::ErrorClass;
+pub use escape::escape_untrusted;
+pub use id::{ContainerId, ContainerName, InvalidId, InvalidName};
+pub use pid::{HostPid, NamespaceId, NamespaceKind, NsPid, ProcessIdentity};
+pub use status::{InvalidTransition, Status};
+pub use time::Timestamp;

@@ -1,0 +1,33 @@
+//! The shapes of the state files.
+//!
+//! Persistent, below `/var/lib/berth/containers/ID` (rootless: `$XDG_DATA_HOME/berth/...`):
+//!
+//! | File | Written by | When |
+//! |---|---|---|
+//! | `spec.json` | engine | once, at create: the OCI runtime spec |
+//! | `create.json` | engine | once, at create: what the user asked for |
+//! | `settings.json` | engine | name and policies, under the container's lock |
+//! | `status.json` | engine | status and run number, under the container's lock |
+//! | `exits/N.json` | monitor, else recover | once per run, first writer wins |
+//! | `log.json` | monitor | json-file lines |
+//!
+//! Volatile, below `/run/berth/containers/ID` (rootless: `$XDG_RUNTIME_DIR/berth/...`):
+//!
+//! | File | Written by | When |
+//! |---|---|---|
+//! | `monitor.json` | engine | before each start: what the monitor is to do |
+//! | `run.json` | stage | before the first instruction of the container runs |
+//! | `monitor.sock` | keeper | before each start |
+//!
+//! Every file carries `version`; a reader refuses a newer one.
+
+mod exit;
+mod monitor;
+mod run;
+
+pub use exit::{ExitFile, ExitOutcome};
+pub use monitor::{LogConfig, MonitorConfig, RootSource, StdioConfig};
+pub use run::{CgroupPaths, RunFile};
+
+/// The version this build writes, and the newest it reads.
+pub const STATE_VERSION: u32 = 1;

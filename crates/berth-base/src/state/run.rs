@@ -1,0 +1,45 @@
+//! `run.json`: the living container, as the stage saw it start.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContainerId, HostPid, NamespaceId, ProcessIdentity, Timestamp};
+
+/// What is known of a started container. A cache: the kernel is the truth about liveness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFile {
+    /// [`super::STATE_VERSION`].
+    pub version: u32,
+    /// The container.
+    pub id: ContainerId,
+    /// Its name at start.
+    pub name: String,
+    /// Number of the run.
+    pub run: u32,
+    /// The first process: PID 1 of its own PID namespace, or our session init where the
+    /// container joined one.
+    pub init: ProcessIdentity,
+    /// The keeper.
+    pub keeper: HostPid,
+    /// Whether the container has a PID namespace of its own, so that the end of `init` is the
+    /// end of all its processes.
+    pub own_pid_namespace: bool,
+    /// The namespaces of `init`.
+    pub namespaces: Vec<NamespaceId>,
+    /// The cgroups of the container.
+    pub cgroups: CgroupPaths,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+/// The cgroups of one container, as absolute directories on the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupPaths {
+    /// The v2 directory, also on hybrid hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v2: Option<String>,
+    /// v1 directories by controller (`memory`, `pids`, `name=systemd`, ...).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub v1: BTreeMap<String, String>,
+}

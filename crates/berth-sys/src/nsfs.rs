@@ -1,0 +1,1 @@
+//! ioctl_nsfs(2): what a namespace descriptor tells.

@@ -1,0 +1,2 @@
+//! Build, demo, tests, benchmarks and tidiness of the workspace.
+fn main() {}
