@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod options;
 mod session;
+mod store;
 
 pub use container::{
     Container, CreateFile, Created, RemoveOptions, StartAttach, Started, StopOptions,
