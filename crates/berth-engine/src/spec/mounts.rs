@@ -35,19 +35,14 @@ pub(super) fn mounts(options: &CreateOptions, facts: &SpecFacts) -> Result<Vec<M
     Ok(all)
 }
 
-/// Docker's mounts, with what the kernel refuses in a user namespace of another kind replaced: a
-/// fresh procfs needs a PID namespace, and a fresh sysfs a network namespace, that belong to the
-/// same user namespace (user_namespaces(7)).
+/// Docker's mounts. Where a user namespace does not own the PID, network or IPC namespace, the
+/// kernel refuses a fresh procfs, sysfs or mqueue, and the runtime shows the host's.
 fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
     let access = if privileged { "rw" } else { "ro" };
-    let foreign = |kind| facts.has_user_namespace() && *facts.source(kind) == NamespaceSource::Host;
     let mut mounts = Vec::with_capacity(8);
-    if foreign(NamespaceKind::Pid) {
-        mounts.push(bind("/proc", "/proc", &["nosuid", "noexec", "nodev"]));
-    } else {
-        let options = ["nosuid", "noexec", "nodev"];
-        mounts.push(mount("/proc", "proc", "proc", &options));
-    }
+    let kernel = ["nosuid", "noexec", "nodev"];
+    let sys = ["nosuid", "noexec", "nodev", access];
+    mounts.push(mount("/proc", "proc", "proc", &kernel));
     mounts.push(mount(
         "/dev",
         "tmpfs",
@@ -67,18 +62,9 @@ fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
             "gid=5",
         ],
     ));
-    if foreign(NamespaceKind::Net) {
-        // What the host has mounted below comes along, and stays read-only (CVE-2023-25809).
-        mounts.push(bind("/sys", "/sys", &["nosuid", "noexec", "nodev", "rro"]));
-    } else {
-        let options = ["nosuid", "noexec", "nodev", access];
-        mounts.push(mount("/sys", "sysfs", "sysfs", &options));
-        mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &options));
-    }
-    if !foreign(NamespaceKind::Ipc) {
-        let options = ["nosuid", "noexec", "nodev"];
-        mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &options));
-    }
+    mounts.push(mount("/sys", "sysfs", "sysfs", &sys));
+    mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &sys));
+    mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel));
     if *facts.source(NamespaceKind::Ipc) == NamespaceSource::Host {
         mounts.push(bind("/dev/shm", "/dev/shm", &["nosuid", "noexec", "nodev"]));
     } else {

