@@ -21,6 +21,9 @@ mod processes;
 mod remove;
 mod walk;
 
+#[cfg(test)]
+mod kernel_tests;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
