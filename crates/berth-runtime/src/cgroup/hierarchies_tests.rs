@@ -26,7 +26,10 @@ fn a_hybrid_host_has_both() {
     assert_eq!(v2.label(), "v2");
     let names: Vec<String> = found.v1.iter().map(Hierarchy::label).collect();
     assert_eq!(names, ["name=systemd", "memory", "cpu,cpuacct"]);
-    assert_eq!(found.v1_of("cpuacct").unwrap().mount, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
+    assert_eq!(
+        found.v1_of("cpuacct").unwrap().mount,
+        Path::new("/sys/fs/cgroup/cpu,cpuacct")
+    );
     assert!(found.v1_of("pids").is_none());
 }
 
@@ -40,7 +43,10 @@ fn pure_v2() {
     assert!(!found.is_hybrid());
     assert_eq!(found.v1, []);
     let v2 = found.v2.unwrap();
-    assert_eq!(v2.directory("/berth/x"), Path::new("/sys/fs/cgroup/berth/x"));
+    assert_eq!(
+        v2.directory("/berth/x"),
+        Path::new("/sys/fs/cgroup/berth/x")
+    );
     assert!(!v2.read_only);
 }
 
@@ -63,10 +69,16 @@ fn inside_a_container_the_root_field_counts() {
     let found = Hierarchies::discover(mountinfo, own);
     let memory = found.v1_of("memory").unwrap();
     assert!(memory.read_only);
-    assert_eq!(memory.own_directory().unwrap(), Path::new("/sys/fs/cgroup/memory"));
+    assert_eq!(
+        memory.own_directory().unwrap(),
+        Path::new("/sys/fs/cgroup/memory")
+    );
     let pids = found.v1_of("pids").unwrap();
     assert!(!pids.read_only);
-    assert_eq!(pids.own_directory().unwrap(), Path::new("/sys/fs/cgroup/pids/sub"));
+    assert_eq!(
+        pids.own_directory().unwrap(),
+        Path::new("/sys/fs/cgroup/pids/sub")
+    );
 }
 
 #[test]
@@ -117,15 +129,16 @@ fn a_delegated_user_sees_its_own_path() {
     let v2 = Hierarchies::discover(mountinfo, own).v2.unwrap();
     assert_eq!(
         v2.own_directory().unwrap(),
-        Path::new(
-            "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/x.scope"
-        )
+        Path::new("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/x.scope")
     );
 }
 
 #[test]
 fn nonsense_is_passed_over() {
-    let found = Hierarchies::discover("x y\n\n30 22\n - cgroup2\n1 2 3 4 5 - cgroup2\n", "\nzz\n0:\n");
+    let found = Hierarchies::discover(
+        "x y\n\n30 22\n - cgroup2\n1 2 3 4 5 - cgroup2\n",
+        "\nzz\n0:\n",
+    );
     assert_eq!(found, Hierarchies::default());
 }
 

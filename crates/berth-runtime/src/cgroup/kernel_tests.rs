@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::processes::pids_below;
 use super::*;
 
 /// A place of this test's own; everything below it is removed when it is dropped.
@@ -24,7 +25,10 @@ impl Place {
             eprintln!("skipped: needs root and a cgroup hierarchy");
             return None;
         }
-        Some(Self { hierarchies, parent })
+        Some(Self {
+            hierarchies,
+            parent,
+        })
     }
 
     pub(super) fn path(&self, id: &str) -> String {
@@ -35,6 +39,22 @@ impl Place {
         Cgroup::create(&self.hierarchies, &self.path(id), Access::Required).unwrap()
     }
 
+    /// Ends and removes what a failed test left.
+    fn clear(&self) {
+        for hierarchy in self.all() {
+            let whole = CgroupPaths {
+                v2: Some(hierarchy.directory(&self.parent).display().to_string()),
+                ..CgroupPaths::default()
+            };
+            let whole = Cgroup::from_paths(&whole);
+            for pid in pids_below(whole.v2.as_ref().unwrap()).unwrap_or_default() {
+                let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+            }
+            whole.remove().ok();
+        }
+    }
+
     fn all(&self) -> impl Iterator<Item = &Hierarchy> {
         self.hierarchies.v1.iter().chain(&self.hierarchies.v2)
     }
@@ -42,11 +62,17 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.clear();
+        }
         for hierarchy in self.all() {
             let top = hierarchy.directory(&self.parent);
             for dir in [top.join("berth/keepers"), top.join("berth"), top] {
-                if dir.exists() {
-                    std::fs::remove_dir(&dir).unwrap_or_else(|error| panic!("{dir:?}: {error}"));
+                if dir.exists()
+                    && let Err(error) = std::fs::remove_dir(&dir)
+                {
+                    eprintln!("left behind: {}: {error}", dir.display());
+                    assert!(std::thread::panicking(), "{} is left", dir.display());
                 }
             }
         }
@@ -57,7 +83,11 @@ impl Drop for Place {
 pub(super) fn run_in(cgroup: &Cgroup, script: &str) -> Child {
     let mut shell = String::from("set -e; ");
     for branch in cgroup.branches() {
-        let file = if branch.controllers.is_empty() { "cgroup.procs" } else { "tasks" };
+        let file = if branch.controllers.is_empty() {
+            "cgroup.procs"
+        } else {
+            "tasks"
+        };
         shell += &format!("echo 0 > {}; ", branch.file(file).display());
     }
     shell += &format!("echo r; {script}");
@@ -68,7 +98,12 @@ pub(super) fn run_in(cgroup: &Cgroup, script: &str) -> Child {
         .spawn()
         .unwrap();
     let mut first = [0u8; 2];
-    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut first)
+        .unwrap();
     child
 }
 
@@ -82,7 +117,9 @@ fn soon() -> Instant {
 
 #[test]
 fn processes_are_seen_killed_and_the_cgroups_removed() {
-    let Some(place) = Place::new("kill") else { return };
+    let Some(place) = Place::new("kill") else {
+        return;
+    };
     let cgroup = place.create("a");
     assert!(!cgroup.is_populated().unwrap());
     let child = run_in(&cgroup, "sleep 100 & sleep 100 & wait");
@@ -91,9 +128,19 @@ fn processes_are_seen_killed_and_the_cgroups_removed() {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(2));
     }
-    assert!(cgroup.processes().unwrap().iter().any(|pid| pid.get() == child.id()));
+    assert!(
+        cgroup
+            .processes()
+            .unwrap()
+            .iter()
+            .any(|pid| pid.get() == child.id())
+    );
     assert!(cgroup.is_populated().unwrap());
-    assert!(!cgroup.wait_empty(Instant::now() + Duration::from_millis(30)).unwrap());
+    assert!(
+        !cgroup
+            .wait_empty(Instant::now() + Duration::from_millis(30))
+            .unwrap()
+    );
     cgroup.kill().unwrap();
     assert!(cgroup.wait_empty(soon()).unwrap());
     assert!(cgroup.processes().unwrap().is_empty());
@@ -110,7 +157,9 @@ fn processes_are_seen_killed_and_the_cgroups_removed() {
 
 #[test]
 fn v1_alone_kills_by_freezing() {
-    let Some(place) = Place::new("killv1") else { return };
+    let Some(place) = Place::new("killv1") else {
+        return;
+    };
     if place.hierarchies.v1_of("freezer").is_none() {
         eprintln!("skipped: no v1 freezer");
         return;
@@ -133,17 +182,22 @@ fn v1_alone_kills_by_freezing() {
 
 #[test]
 fn a_sub_cgroup_that_froze_itself_dies_too() {
-    let Some(place) = Place::new("subfrozen") else { return };
+    let Some(place) = Place::new("subfrozen") else {
+        return;
+    };
     let cgroup = place.create("a");
     let Some(freezer) = cgroup.v1_branch("freezer") else {
         eprintln!("skipped: no v1 freezer");
         return cgroup.remove().unwrap();
     };
     let sub = freezer.file("sub");
-    let child = run_in(&cgroup, &format!(
-        "mkdir {0}; sleep 100 & echo $! > {0}/tasks; echo FROZEN > {0}/freezer.state; wait",
-        sub.display()
-    ));
+    let child = run_in(
+        &cgroup,
+        &format!(
+            "mkdir {0}; sleep 100 & echo $! > {0}/tasks; echo FROZEN > {0}/freezer.state; wait",
+            sub.display()
+        ),
+    );
     let deadline = soon();
     while std::fs::read_to_string(sub.join("freezer.state")).unwrap_or_default() != "FROZEN\n" {
         assert!(Instant::now() < deadline);
@@ -158,7 +212,9 @@ fn a_sub_cgroup_that_froze_itself_dies_too() {
 
 #[test]
 fn freezing_stops_and_thawing_goes_on() {
-    let Some(place) = Place::new("freeze") else { return };
+    let Some(place) = Place::new("freeze") else {
+        return;
+    };
     let cgroup = place.create("a");
     let child = run_in(&cgroup, "exec sleep 0.05");
     cgroup.freeze().unwrap();
@@ -172,9 +228,14 @@ fn freezing_stops_and_thawing_goes_on() {
 
 #[test]
 fn sub_cgroups_of_the_container_are_seen_and_removed() {
-    let Some(place) = Place::new("sub") else { return };
+    let Some(place) = Place::new("sub") else {
+        return;
+    };
     let cgroup = place.create("a");
-    let branches: Vec<_> = cgroup.branches().map(|branch| branch.path.clone()).collect();
+    let branches: Vec<_> = cgroup
+        .branches()
+        .map(|branch| branch.path.clone())
+        .collect();
     for path in &branches {
         let mut deep = path.clone();
         for _ in 0..60 {
@@ -184,16 +245,31 @@ fn sub_cgroups_of_the_container_are_seen_and_removed() {
         std::fs::create_dir_all(path.join("e/f")).unwrap();
     }
     let census = cgroup.census().unwrap().file("e/f");
-    let file = if cgroup.v2.is_some() { "cgroup.procs" } else { "tasks" };
-    let child = run_in(&cgroup, &format!("echo 0 > {}/{file}; exec sleep 100", census.display()));
+    let file = if cgroup.v2.is_some() {
+        "cgroup.procs"
+    } else {
+        "tasks"
+    };
+    let child = run_in(
+        &cgroup,
+        &format!("echo 0 > {}/{file}; exec sleep 100", census.display()),
+    );
     let deadline = soon();
-    while std::fs::read_to_string(census.join("cgroup.procs")).unwrap().is_empty() {
+    while std::fs::read_to_string(census.join("cgroup.procs"))
+        .unwrap()
+        .is_empty()
+    {
         assert!(Instant::now() < deadline);
     }
     assert_eq!(cgroup.processes().unwrap().len(), 1);
     assert!(cgroup.is_populated().unwrap());
     let refused = cgroup.remove().unwrap_err();
-    assert!(refused.to_string().contains(&format!("held by PID {}", child.id())), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains(&format!("held by PID {}", child.id())),
+        "{refused}"
+    );
     cgroup.kill().unwrap();
     assert!(cgroup.wait_empty(soon()).unwrap());
     end(child);
@@ -203,7 +279,9 @@ fn sub_cgroups_of_the_container_are_seen_and_removed() {
 
 #[test]
 fn an_empty_leftover_is_made_anew_and_a_used_one_refused() {
-    let Some(place) = Place::new("left") else { return };
+    let Some(place) = Place::new("left") else {
+        return;
+    };
     let first = place.create("a");
     let second = place.create("a");
     assert_eq!(first.paths(), second.paths());
@@ -211,7 +289,10 @@ fn an_empty_leftover_is_made_anew_and_a_used_one_refused() {
     let refused =
         Cgroup::create(&place.hierarchies, &place.path("a"), Access::Required).unwrap_err();
     assert!(matches!(refused, CgroupError::Occupied { .. }), "{refused}");
-    assert!(refused.to_string().contains(&child.id().to_string()), "{refused}");
+    assert!(
+        refused.to_string().contains(&child.id().to_string()),
+        "{refused}"
+    );
     second.kill().unwrap();
     end(child);
     second.remove().unwrap();
@@ -219,13 +300,18 @@ fn an_empty_leftover_is_made_anew_and_a_used_one_refused() {
     let foreign = place.parent.clone() + "/other";
     let made = Cgroup::create(&place.hierarchies, &foreign, Access::Required).unwrap();
     let refused = Cgroup::create(&place.hierarchies, &foreign, Access::Required).unwrap_err();
-    assert!(refused.to_string().contains("was not made by Berth"), "{refused}");
+    assert!(
+        refused.to_string().contains("was not made by Berth"),
+        "{refused}"
+    );
     made.remove().unwrap();
 }
 
 #[test]
 fn a_failed_creation_leaves_nothing() {
-    let Some(place) = Place::new("undo") else { return };
+    let Some(place) = Place::new("undo") else {
+        return;
+    };
     let mut broken = place.hierarchies.clone();
     let target = broken.v2.as_mut().or(broken.v1.last_mut()).unwrap();
     target.mount = Path::new("/proc/self").to_owned();
@@ -238,7 +324,9 @@ fn a_failed_creation_leaves_nothing() {
 
 #[test]
 fn thirty_two_at_once_do_not_disturb_each_other() {
-    let Some(place) = Place::new("many") else { return };
+    let Some(place) = Place::new("many") else {
+        return;
+    };
     std::thread::scope(|scope| {
         for worker in 0..32 {
             let place = &place;
@@ -246,6 +334,10 @@ fn thirty_two_at_once_do_not_disturb_each_other() {
                 for round in 0..8 {
                     let cgroup = place.create(&format!("{worker}-{round}"));
                     assert_eq!(cgroup.join_descriptors().unwrap().v1.len(), cgroup.v1.len());
+                    if let Some(cpuset) = cgroup.v1_branch("cpuset") {
+                        let cpus = cpuset.read_if_present("cpuset.cpus").unwrap().unwrap();
+                        assert_ne!(cpus.trim(), "");
+                    }
                     cgroup.remove().unwrap();
                 }
             });
@@ -255,27 +347,40 @@ fn thirty_two_at_once_do_not_disturb_each_other() {
 
 #[test]
 fn keepers_share_a_group_of_their_own() {
-    let Some(place) = Place::new("keep") else { return };
+    let Some(place) = Place::new("keep") else {
+        return;
+    };
     let path = place.path("keepers");
     for _ in 0..2 {
         let join = keeper_group(&place.hierarchies, &path, Access::Required).unwrap();
         assert_eq!(join.v2.is_some(), place.hierarchies.v2.is_some());
-        assert_eq!(join.v1.len(), usize::from(place.hierarchies.v1_of("name=systemd").is_some()));
+        assert_eq!(
+            join.v1.len(),
+            usize::from(place.hierarchies.v1_of("name=systemd").is_some())
+        );
     }
     for hierarchy in &place.hierarchies.v1 {
-        assert_eq!(hierarchy.directory(&path).exists(), hierarchy.has("name=systemd"));
+        assert_eq!(
+            hierarchy.directory(&path).exists(),
+            hierarchy.has("name=systemd")
+        );
     }
 }
 
 #[test]
 fn a_read_only_hierarchy_is_named() {
-    let Some(place) = Place::new("ro") else { return };
+    let Some(place) = Place::new("ro") else {
+        return;
+    };
     let mut hierarchies = place.hierarchies.clone();
     for hierarchy in hierarchies.v1.iter_mut().chain(&mut hierarchies.v2) {
         hierarchy.read_only = true;
     }
     let refused = Cgroup::create(&hierarchies, &place.path("a"), Access::Required).unwrap_err();
-    assert!(refused.to_string().contains("mounted read-only"), "{refused}");
+    assert!(
+        refused.to_string().contains("mounted read-only"),
+        "{refused}"
+    );
     let none = Cgroup::create(&hierarchies, &place.path("a"), Access::WhereAllowed).unwrap();
     assert!(none.is_nowhere());
     assert!(none.is_populated().is_err());
