@@ -19,8 +19,10 @@ mod join;
 mod keepers;
 mod kill;
 mod limits;
+mod owner;
 mod processes;
 mod remove;
+mod usage;
 mod walk;
 
 #[cfg(test)]
@@ -39,6 +41,7 @@ pub use hierarchies::{Hierarchies, Hierarchy};
 pub use join::JoinDescriptors;
 pub use keepers::{KEEPERS, keeper_group};
 pub use limits::LEAST_MEMORY;
+pub use usage::Usage;
 
 /// Whether a cgroup must exist in every hierarchy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
