@@ -54,7 +54,7 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         time_offsets: time_offsets(linux, new)?,
         mappings,
         cgroup: CgroupPlan {
-            path: cgroup_path(linux, config),
+            path: cgroup_path(spec, config),
             resources: linux.resources().clone(),
         },
         oom_score_adj: process.oom_score_adj(),
@@ -185,8 +185,8 @@ fn time_offsets(linux: &Linux, new: u64) -> Result<Vec<String>, PlanError> {
 }
 
 /// The cgroup of the container, absolute below the hierarchies' roots.
-fn cgroup_path(linux: &Linux, config: &MonitorConfig) -> String {
-    match linux.cgroups_path() {
+pub fn cgroup_path(spec: &Spec, config: &MonitorConfig) -> String {
+    match spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref()) {
         Some(path) if !path.as_os_str().is_empty() => {
             format!("/{}", path.to_string_lossy().trim_start_matches('/'))
         }

@@ -16,6 +16,22 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// The order is the security: limits while still privileged; the seccomp filter before the
 /// capabilities go when no_new_privs does not allow it later; ids after the bounding set.
 pub(super) fn plan(builder: &mut Builder<'_>, process: &Process) -> Result<(), PlanError> {
+    builder.init.extend(resource_limits(process)?);
+    let user = process.user();
+    builder.push(Step::Umask(user.umask().unwrap_or(0o022) & 0o777));
+    if user.uid() != 0 && !builder.config.stdio.terminal {
+        builder.push(Step::OwnStreams { uid: user.uid() });
+    }
+    builder.push(Step::WorkingDirectory { path: c_path(process.cwd())?, create: true });
+    builder.push(Step::AwaitStart);
+    let steps = confine(process, builder.spec_has_seccomp())?;
+    builder.init.extend(steps);
+    Ok(())
+}
+
+/// The resource limits of a process.
+pub(crate) fn resource_limits(process: &Process) -> Result<Vec<Step>, PlanError> {
+    let mut steps = Vec::new();
     for limit in process.rlimits().iter().flatten() {
         let name = limit.typ().to_string();
         let resource = capability::resource_number(&name)
@@ -24,18 +40,9 @@ pub(super) fn plan(builder: &mut Builder<'_>, process: &Process) -> Result<(), P
             return Err(invalid(&format!("the soft limit {name} is above the hard one")));
         }
         let (soft, hard) = (limit.soft(), limit.hard());
-        builder.push(Step::ResourceLimit { resource, name: c_string(&name)?, soft, hard });
+        steps.push(Step::ResourceLimit { resource, name: c_string(&name)?, soft, hard });
     }
-    let user = process.user();
-    builder.push(Step::Umask(user.umask().unwrap_or(0o022) & 0o777));
-    if user.uid() != 0 && !builder.config.stdio.terminal {
-        builder.push(Step::OwnStreams { uid: user.uid() });
-    }
-    builder.push(Step::WorkingDirectory { path: c_path(process.cwd())? });
-    builder.push(Step::AwaitStart);
-    let steps = confine(process, builder.spec_has_seccomp())?;
-    builder.init.extend(steps);
-    Ok(())
+    Ok(steps)
 }
 
 /// Ids, capabilities, no_new_privs and seccomp of one process; used for exec sessions too.

@@ -15,7 +15,8 @@ use std::ffi::CString;
 use berth_base::NamespaceKind;
 use oci_spec::runtime::LinuxResources;
 
-pub use build::build;
+pub use build::{build, cgroup_path};
+pub(crate) use confine::{confine, program, resource_limits};
 pub use step::{DeviceNumber, Links, Slot, Step, TargetKind};
 
 /// A spec asks for something that cannot be planned.

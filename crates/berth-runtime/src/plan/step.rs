@@ -146,8 +146,8 @@ pub enum Step {
     NoNewPrivileges,
     /// Loads the seccomp filter of the plan.
     Seccomp,
-    /// chdir(2) into a directory of the root, made when missing, verified to be inside.
-    WorkingDirectory { path: CString },
+    /// chdir(2) into a directory of the root, verified to be inside; made when missing, if so told.
+    WorkingDirectory { path: CString, create: bool },
     /// Waits until the stage has recorded us.
     AwaitStart,
 }
@@ -223,7 +223,7 @@ impl fmt::Display for Step {
             Self::SetCapabilities { .. } => f.write_str("set the capabilities"),
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::Seccomp => f.write_str("load the seccomp filter"),
-            Self::WorkingDirectory { path } => write!(f, "enter the working directory {}", t(path)),
+            Self::WorkingDirectory { path, .. } => write!(f, "enter the working directory {}", t(path)),
             Self::AwaitStart => f.write_str("wait for the start"),
         }
     }
