@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use berth_base::state::{CgroupPaths, MonitorConfig, RootSource, STATE_VERSION, StdioConfig};
 use berth_base::ContainerId;
+use berth_base::state::{CgroupPaths, MonitorConfig, RootSource, STATE_VERSION, StdioConfig};
 use oci_spec::runtime::Spec;
 
 use crate::facts::HostFacts;
@@ -49,18 +49,27 @@ fn print_plan(bundle: &Path) -> Result<String, String> {
         .map_err(|e| format!("cannot read /proc/self/mountinfo: {e}"))?;
     let facts = HostFacts::gather(&spec, &config, &mountinfo, CgroupPaths::default())
         .map_err(|e| format!("cannot look at this host: {e}"))?;
-    plan::build(&spec, &config, &facts).map(|plan| plan.render()).map_err(|e| e.to_string())
+    plan::build(&spec, &config, &facts)
+        .map(|plan| plan.render())
+        .map_err(|e| e.to_string())
 }
 
 fn bundle_config(spec_path: PathBuf, root: PathBuf, writable: bool, spec: &Spec) -> MonitorConfig {
-    let terminal = spec.process().as_ref().and_then(|p| p.terminal()).unwrap_or(false);
+    let terminal = spec
+        .process()
+        .as_ref()
+        .and_then(|p| p.terminal())
+        .unwrap_or(false);
     MonitorConfig {
         version: STATE_VERSION,
         id: ContainerId::from_bytes([0; 32]),
         name: "bundle".into(),
         run: 1,
         spec: spec_path,
-        root: RootSource::Directory { path: root, writable },
+        root: RootSource::Directory {
+            path: root,
+            writable,
+        },
         persistent_dir: PathBuf::new(),
         volatile_dir: PathBuf::from("/run/berth"),
         cache_dir: PathBuf::new(),

@@ -15,7 +15,11 @@ pub(crate) const NOT_FOUND: u8 = 127;
 
 /// A failure of the engine's own making.
 pub(crate) fn engine(class: ErrorClass, message: String) -> Failure {
-    Failure { class, message, exit_code: ENGINE }
+    Failure {
+        class,
+        message,
+        exit_code: ENGINE,
+    }
 }
 
 /// A failed step: what, on which object, why.
@@ -30,9 +34,7 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
         _ => ErrorClass::Internal,
     };
     let hint = match (step, errno) {
-        (Some(Step::WorkingDirectory { .. }), Errno::NOTDIR) => {
-            "; choose another with -w"
-        }
+        (Some(Step::WorkingDirectory { .. }), Errno::NOTDIR) => "; choose another with -w",
         (Some(Step::ResourceLimit { .. }), Errno::PERM) => {
             "; it is above this caller's own hard limit, ask for less with --ulimit"
         }
@@ -48,12 +50,16 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
 /// execve failed.
 pub(crate) fn exec(program: &str, errno: Errno) -> Failure {
     let (class, exit_code, why) = match errno {
-        Errno::NOENT if program.contains('/') => {
-            (ErrorClass::NotFound, NOT_FOUND, "no such file in the container".to_owned())
-        }
-        Errno::NOENT | Errno::NOTDIR => {
-            (ErrorClass::NotFound, NOT_FOUND, "not found in the container's PATH".to_owned())
-        }
+        Errno::NOENT if program.contains('/') => (
+            ErrorClass::NotFound,
+            NOT_FOUND,
+            "no such file in the container".to_owned(),
+        ),
+        Errno::NOENT | Errno::NOTDIR => (
+            ErrorClass::NotFound,
+            NOT_FOUND,
+            "not found in the container's PATH".to_owned(),
+        ),
         Errno::ACCESS | Errno::PERM => (
             ErrorClass::Denied,
             NOT_EXECUTABLE,
@@ -67,7 +73,11 @@ pub(crate) fn exec(program: &str, errno: Errno) -> Failure {
         ),
         other => (ErrorClass::Invalid, NOT_EXECUTABLE, describe(other)),
     };
-    Failure { class, message: format!("cannot run {program:?}: {why}"), exit_code }
+    Failure {
+        class,
+        message: format!("cannot run {program:?}: {why}"),
+        exit_code,
+    }
 }
 
 /// The errno in words, without the number.

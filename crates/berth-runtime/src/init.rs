@@ -6,7 +6,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use berth_sys::{ArgVector, Clone3, Forked, close_on_exec_from, execve, exit_now, place_at, signal};
+use berth_sys::{
+    ArgVector, Clone3, Forked, close_on_exec_from, execve, exit_now, place_at, signal,
+};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
@@ -46,7 +48,10 @@ pub(crate) fn run(prepared: &Prepared<'_>, context: &mut Context<'_>) -> ! {
 /// Clean signals, our streams, then the steps.
 fn set_up(prepared: &Prepared<'_>, context: &mut Context<'_>) -> Result<(), StepFailure> {
     const BEFORE_STEPS: usize = usize::MAX;
-    let early = |errno| StepFailure { index: BEFORE_STEPS, errno };
+    let early = |errno| StepFailure {
+        index: BEFORE_STEPS,
+        errno,
+    };
     signal::reset_all();
     if let Some(streams) = &prepared.streams {
         place_streams(streams.each_ref().map(AsFd::as_fd)).map_err(early)?;
@@ -126,7 +131,11 @@ fn report(stage: BorrowedFd<'_>, kind: u8, object: &[u8], errno: Errno) {
         *slot = *byte;
         length += 1;
     }
-    let sent = send(stage, packet.get(..length).unwrap_or_default(), SendFlags::NOSIGNAL);
+    let sent = send(
+        stage,
+        packet.get(..length).unwrap_or_default(),
+        SendFlags::NOSIGNAL,
+    );
     if sent.is_err() {
         exit_now(1)
     }

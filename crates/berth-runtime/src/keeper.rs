@@ -82,7 +82,7 @@ fn keep() -> Result<(), Broken> {
                 stdout: streams.stdout,
                 stderr: streams.stderr,
             };
-            watch(house, &ours, pid, me)
+            watch(house, &ours, pid)
         }
     }
 }
@@ -114,7 +114,14 @@ fn monitor(
         }
         Forked::Parent { pidfd, .. } => drop((pidfd, inside, to_monitor, reporter)),
     }
-    monitor.begin(launcher, Begun { stage: to_stage, report: reports, stdin });
+    monitor.begin(
+        launcher,
+        Begun {
+            stage: to_stage,
+            report: reports,
+            stdin,
+        },
+    );
     Ok(monitor.run())
 }
 
@@ -126,12 +133,7 @@ struct Held {
 }
 
 /// Waits for the monitor's end, and takes over unless it was the container's end too.
-fn watch(
-    house: Household,
-    monitor: &OwnedFd,
-    monitor_pid: Pid,
-    me: HostPid,
-) -> Result<(), Broken> {
+fn watch(house: Household, monitor: &OwnedFd, monitor_pid: Pid) -> Result<(), Broken> {
     rustix::thread::set_name(c"berth-keeper")?;
     let mut held = Held::default();
     loop {
@@ -150,16 +152,11 @@ fn watch(
             _ => {}
         }
     }
-    take_over(house, held, monitor_pid, me)
+    take_over(house, held, monitor_pid)
 }
 
 /// The monitor died. Its children are ours now, or never came to life.
-fn take_over(
-    house: Household,
-    held: Held,
-    monitor_pid: Pid,
-    _me: HostPid,
-) -> Result<(), Broken> {
+fn take_over(house: Household, held: Held, monitor_pid: Pid) -> Result<(), Broken> {
     let Some((pid, pidfd)) = held.init else {
         // The stage notices as well, kills what it cloned and goes away.
         while !matches!(wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
@@ -178,7 +175,9 @@ fn take_over(
 /// Executes the engine in our place, if it is needed.
 fn finish(ended: &Ended) -> i32 {
     use std::os::unix::process::CommandExt;
-    let Some((program, arguments)) = ended.then_execute.split_first() else { return 0 };
+    let Some((program, arguments)) = ended.then_execute.split_first() else {
+        return 0;
+    };
     if berth_sys::signal::unblock_all().is_err() {
         return 1;
     }
@@ -212,7 +211,12 @@ fn listen_below(config: &MonitorConfig) -> Result<OwnedFd, Broken> {
 /// from the container's own devpts.
 fn open_streams(config: &MonitorConfig) -> Result<Streams, Broken> {
     if config.stdio.terminal {
-        return Ok(Streams { inside: None, stdin: None, stdout: None, stderr: None });
+        return Ok(Streams {
+            inside: None,
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        });
     }
     let (stdin_inside, stdin) = if config.stdio.stdin {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -247,10 +251,18 @@ fn set_nonblocking(fd: &OwnedFd) -> Result<(), Errno> {
 }
 
 fn seqpacket() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+    socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
 }
 
 fn host_pid() -> Result<HostPid, Broken> {
     let pid = rustix::process::getpid().as_raw_nonzero().get();
-    Ok(u32::try_from(pid).ok().and_then(HostPid::new).ok_or("no PID")?)
+    Ok(u32::try_from(pid)
+        .ok()
+        .and_then(HostPid::new)
+        .ok_or("no PID")?)
 }

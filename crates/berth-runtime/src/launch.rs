@@ -60,14 +60,21 @@ pub enum LaunchError {
 pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
     let config = request.config;
     let path = config.volatile_dir.join("monitor.json");
-    let in_state = |source| LaunchError::State { path: path.clone(), source };
+    let in_state = |source| LaunchError::State {
+        path: path.clone(),
+        source,
+    };
     state::replace(&path, config).map_err(in_state)?;
     let json: OwnedFd = fs::File::open(&path).map_err(in_state)?.into();
     let program = open_program(request.runtime_binary)?;
     let doors = keepers_doors()?;
     let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
     let argv = ArgVector::new(
         ["berth-keeper", config.id.short(), &config.name]
             .into_iter()
@@ -115,9 +122,13 @@ fn become_keeper(
     for (slot, (source, _)) in moved.iter_mut().zip(fixed) {
         *slot = rustix::io::fcntl_dupfd_cloexec(source, 16).ok();
     }
-    let Ok(program) = rustix::io::fcntl_dupfd_cloexec(program, 16) else { return 1 };
+    let Ok(program) = rustix::io::fcntl_dupfd_cloexec(program, 16) else {
+        return 1;
+    };
     for (source, (_, number)) in moved.iter().zip(fixed) {
-        let placed = source.as_ref().map(|source| place_at(source.as_fd(), *number));
+        let placed = source
+            .as_ref()
+            .map(|source| place_at(source.as_fd(), *number));
         if placed != Some(Ok(())) {
             return 1;
         }
@@ -131,15 +142,19 @@ fn become_keeper(
 /// Opens the program on a read-only clone of its mount: whatever is cloned from it inside a
 /// container has no writable file behind /proc/PID/exe (CVE-2019-5736).
 fn open_program(path: &Path) -> Result<OwnedFd, LaunchError> {
-    let failed =
-        |errno: Errno| LaunchError::Runtime { path: path.to_owned(), source: errno.into() };
+    let failed = |errno: Errno| LaunchError::Runtime {
+        path: path.to_owned(),
+        source: errno.into(),
+    };
     rustix::fs::accessat(CWD, path, FileAccess::EXEC_OK, rustix::fs::AtFlags::empty())
         .map_err(failed)?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     match open_tree(CWD, path, flags) {
         Ok(clone) => {
-            let read_only =
-                MountAttributes { set: MountAttributes::RDONLY, ..MountAttributes::default() };
+            let read_only = MountAttributes {
+                set: MountAttributes::RDONLY,
+                ..MountAttributes::default()
+            };
             mount_setattr(clone.as_fd(), c"", read_only, None).map_err(failed)?;
             Ok(clone)
         }
@@ -155,11 +170,16 @@ fn open_program(path: &Path) -> Result<OwnedFd, LaunchError> {
 
 /// Whether the caller owns the file, or may write it.
 fn is_writable(path: &Path) -> bool {
-    let owned = rustix::fs::stat(path)
-        .is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw());
+    let owned =
+        rustix::fs::stat(path).is_ok_and(|stat| stat.st_uid == rustix::process::geteuid().as_raw());
     owned
-        || rustix::fs::accessat(CWD, path, FileAccess::WRITE_OK, rustix::fs::AtFlags::empty())
-            .is_ok()
+        || rustix::fs::accessat(
+            CWD,
+            path,
+            FileAccess::WRITE_OK,
+            rustix::fs::AtFlags::empty(),
+        )
+        .is_ok()
 }
 
 /// A sealed copy in memory: costs its size per container, so only where nothing else is safe.
@@ -170,7 +190,8 @@ fn sealed_copy(path: &Path) -> Result<OwnedFd, Errno> {
     let copy = memfd_create(c"berth-runtime", flags)?;
     let bytes = fs::read(path).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
     let mut file = fs::File::from(copy);
-    file.write_all(&bytes).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+    file.write_all(&bytes)
+        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
     let copy = OwnedFd::from(file);
     fcntl_add_seals(
         &copy,
@@ -182,12 +203,18 @@ fn sealed_copy(path: &Path) -> Result<OwnedFd, Errno> {
 /// The cgroup of the keepers.
 fn keepers_doors() -> Result<JoinDescriptors, LaunchError> {
     let read = |path: &str| {
-        fs::read_to_string(path)
-            .map_err(|source| LaunchError::State { path: path.into(), source })
+        fs::read_to_string(path).map_err(|source| LaunchError::State {
+            path: path.into(),
+            source,
+        })
     };
     let hierarchies =
         Hierarchies::discover(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
     let root = rustix::process::geteuid().is_root();
-    let access = if root { Access::Required } else { Access::WhereAllowed };
+    let access = if root {
+        Access::Required
+    } else {
+        Access::WhereAllowed
+    };
     Ok(keeper_group(&hierarchies, KEEPERS, access)?)
 }

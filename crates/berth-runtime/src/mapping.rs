@@ -20,9 +20,10 @@ pub(crate) fn write(pid: HostPid, mappings: &Mappings) -> Result<(), Failure> {
         fs::write(format!("/proc/{pid}/setgroups"), "deny")
             .map_err(|e| cannot("deny setgroups", &e))?;
     }
-    for (file, helper, list) in
-        [("uid_map", "newuidmap", &mappings.uids), ("gid_map", "newgidmap", &mappings.gids)]
-    {
+    for (file, helper, list) in [
+        ("uid_map", "newuidmap", &mappings.uids),
+        ("gid_map", "newgidmap", &mappings.gids),
+    ] {
         if rustix::process::geteuid().is_root() || is_single(mappings) {
             let lines: String = list
                 .iter()
@@ -40,11 +41,17 @@ pub(crate) fn write(pid: HostPid, mappings: &Mappings) -> Result<(), Failure> {
 fn is_single(mappings: &Mappings) -> bool {
     mappings.uids.len() == 1
         && mappings.gids.len() == 1
-        && mappings.uids.iter().chain(&mappings.gids).all(|(_, _, size)| *size == 1)
+        && mappings
+            .uids
+            .iter()
+            .chain(&mappings.gids)
+            .all(|(_, _, size)| *size == 1)
 }
 
 fn call_helper(helper: &str, pid: HostPid, list: &[(u32, u32, u32)]) -> Result<(), Failure> {
-    let numbers = list.iter().flat_map(|(inside, outside, size)| [inside, outside, size]);
+    let numbers = list
+        .iter()
+        .flat_map(|(inside, outside, size)| [inside, outside, size]);
     let output = Command::new(helper)
         .arg(pid.to_string())
         .args(numbers.map(u32::to_string))
@@ -56,7 +63,10 @@ fn call_helper(helper: &str, pid: HostPid, list: &[(u32, u32, u32)]) -> Result<(
     let said = String::from_utf8_lossy(&output.stderr);
     Err(failure::engine(
         ErrorClass::Denied,
-        format!("cannot map ids: {}; check /etc/subuid and /etc/subgid", said.trim()),
+        format!(
+            "cannot map ids: {}; check /etc/subuid and /etc/subgid",
+            said.trim()
+        ),
     ))
 }
 

@@ -7,8 +7,14 @@ use berth_base::{HostPid, NamespaceId, NamespaceKind, ProcessIdentity};
 
 /// Reads the identity of a living process: its start time and this boot.
 pub(crate) fn identify(pid: HostPid) -> io::Result<ProcessIdentity> {
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-    Ok(ProcessIdentity { pid, start_ticks: start_ticks(pid)?, boot_id })
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned();
+    Ok(ProcessIdentity {
+        pid,
+        start_ticks: start_ticks(pid)?,
+        boot_id,
+    })
 }
 
 /// Field 22 of /proc/PID/stat. The second field, comm, may hold anything but ends at the last

@@ -50,13 +50,20 @@ pub(crate) struct BegunSession {
 /// Makes the streams and clones the session stage.
 pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
     let request: ExecRequest = serde_json::from_slice(input.request).map_err(|e| {
-        failure::engine(ErrorClass::Invalid, format!("cannot parse the exec request: {e}"))
+        failure::engine(
+            ErrorClass::Invalid,
+            format!("cannot parse the exec request: {e}"),
+        )
     })?;
     let terminal = request.process.terminal().unwrap_or(false);
     let pairs = (|| {
         let starter = seqpacket()?;
         let report = seqpacket()?;
-        let streams = if terminal { None } else { Some(Streams::open(&request)?) };
+        let streams = if terminal {
+            None
+        } else {
+            Some(Streams::open(&request)?)
+        };
         Ok::<_, Errno>((starter, report, streams))
     })();
     let (starter, report, streams) =
@@ -68,14 +75,25 @@ pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
     match Clone3::default().run() {
         Ok(Forked::Child) => {
             drop((starter.0, report.0, outside));
-            let session = Session { input, request, monitor: starter.1, report: report.1 };
+            let session = Session {
+                input,
+                request,
+                monitor: starter.1,
+                report: report.1,
+            };
             exit_now(i32::from(session.run(inside).is_err()))
         }
         Ok(Forked::Parent { pidfd, .. }) => drop((pidfd, inside)),
         Err(errno) => return Err(internal("clone a session", &errno.into())),
     }
     let [stdin, stdout, stderr] = outside;
-    Ok(BegunSession { starter: starter.0, report: report.0, stdin, stdout, stderr })
+    Ok(BegunSession {
+        starter: starter.0,
+        report: report.0,
+        stdin,
+        stdout,
+        stderr,
+    })
 }
 
 /// The pipes of a session without a terminal.
@@ -86,9 +104,7 @@ struct Streams {
 
 impl Streams {
     fn open(request: &ExecRequest) -> Result<Self, Errno> {
-        let null = || {
-            rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        };
+        let null = || rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let (stdin, to_stdin) = if request.stdin {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
             nonblocking(&write)?;
@@ -124,7 +140,9 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(self, streams: Option<[OwnedFd; 3]>) -> Result<(), ()> {
         let monitor = self.monitor.try_clone().map_err(drop)?;
-        let Err(failure) = self.start(streams) else { return Ok(()) };
+        let Err(failure) = self.start(streams) else {
+            return Ok(());
+        };
         let mut packet = vec![wire::FAILED];
         packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
         send(&monitor, &packet, SendFlags::NOSIGNAL).map_err(drop)?;
@@ -152,7 +170,9 @@ impl Session<'_> {
         let mut context = Context::new(slots.len(), theirs.as_fd());
         context.fill(slots);
         context.tasks = &doors.v1;
-        context.filter = filter.as_ref().map(|(program, flags)| (program.as_slice(), *flags));
+        context.filter = filter
+            .as_ref()
+            .map(|(program, flags)| (program.as_slice(), *flags));
         let mut clone = Clone3::default().sibling();
         if let Some(directory) = &doors.v2 {
             clone = clone.into_cgroup(directory.as_fd());
@@ -165,15 +185,21 @@ impl Session<'_> {
         drop(context);
         drop(prepared);
         drop(theirs);
-        accompany(self.monitor.as_fd(), ours.as_fd(), pidfd.as_fd(), &steps, &program)
+        accompany(
+            self.monitor.as_fd(),
+            ours.as_fd(),
+            pidfd.as_fd(),
+            &steps,
+            &program,
+        )
     }
 
     /// The container's cgroups, from its run.json.
     fn doors(&self) -> Result<JoinDescriptors, Failure> {
         let path = self.input.config.volatile_dir.join("run.json");
         let text = fs::read(&path).map_err(|e| internal("read run.json", &e))?;
-        let run: RunFile = serde_json::from_slice(&text)
-            .map_err(|e| internal("parse run.json", &e.into()))?;
+        let run: RunFile =
+            serde_json::from_slice(&text).map_err(|e| internal("parse run.json", &e.into()))?;
         Cgroup::open_existing(&run.cgroups)
             .and_then(|cgroup| cgroup.join_descriptors())
             .map_err(|e| failure::engine(e.class(), e.to_string()))
@@ -186,8 +212,8 @@ impl Session<'_> {
         }
         let config = self.input.config;
         let text = fs::read(&config.spec).map_err(|e| internal("read the spec", &e))?;
-        let spec: Spec = serde_json::from_slice(&text)
-            .map_err(|e| internal("parse the spec", &e.into()))?;
+        let spec: Spec =
+            serde_json::from_slice(&text).map_err(|e| internal("parse the spec", &e.into()))?;
         let Some(profile) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) else {
             return Ok(None);
         };
@@ -206,7 +232,9 @@ impl Session<'_> {
             let theirs = fs::metadata(format!("/proc/{pid}/ns/{name}"));
             let ours = fs::metadata(format!("/proc/self/ns/{name}"));
             use std::os::unix::fs::MetadataExt;
-            let (Ok(theirs), Ok(ours)) = (theirs, ours) else { continue };
+            let (Ok(theirs), Ok(ours)) = (theirs, ours) else {
+                continue;
+            };
             if theirs.ino() != ours.ino() {
                 flags |= flag(kind);
                 user |= kind == NamespaceKind::User;
@@ -229,7 +257,11 @@ impl Session<'_> {
         if process.terminal().unwrap_or(false) {
             slots.push(open_devpts()?);
             let (rows, columns) = self.request.size;
-            steps.push(Step::OpenTerminal { devpts: Slot(0), rows, columns });
+            steps.push(Step::OpenTerminal {
+                devpts: Slot(0),
+                rows,
+                columns,
+            });
         }
         steps.extend(plan::resource_limits(process).map_err(planned)?);
         steps.push(Step::Umask(process.user().umask().unwrap_or(0o022) & 0o777));
@@ -239,7 +271,10 @@ impl Session<'_> {
         }
         let path = std::ffi::CString::new(process.cwd().as_os_str().as_encoded_bytes())
             .map_err(|_| failure::engine(ErrorClass::Invalid, "NUL in the directory".into()))?;
-        steps.push(Step::WorkingDirectory { path, create: false });
+        steps.push(Step::WorkingDirectory {
+            path,
+            create: false,
+        });
         steps.push(Step::AwaitStart);
         steps.extend(plan::confine(process, self.request.seccomp).map_err(planned)?);
         Ok((slots, steps))
@@ -303,7 +338,12 @@ const fn flag(kind: NamespaceKind) -> ThreadNameSpaceType {
 }
 
 fn seqpacket() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+    socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
 }
 
 fn nonblocking(fd: &OwnedFd) -> Result<(), Errno> {

@@ -41,7 +41,9 @@ pub(crate) struct StageInput<'a> {
 /// Starts a container and reports to the monitor. The caller ends the process.
 pub(crate) fn run(input: StageInput<'_>) -> Result<(), ()> {
     let monitor = input.monitor.as_fd().try_clone_to_owned();
-    let Err(failure) = start(input) else { return Ok(()) };
+    let Err(failure) = start(input) else {
+        return Ok(());
+    };
     if let Ok(monitor) = monitor {
         let mut packet = vec![wire::FAILED];
         // A Failure is three plain fields; it always has a JSON form.
@@ -61,9 +63,12 @@ struct Prelude {
 
 fn start(input: StageInput<'_>) -> Result<(), Failure> {
     let prelude = prepare(input.config)?;
-    let cgroup =
-        Cgroup::create(&prelude.hierarchies, &prelude.plan.cgroup.path, prelude.access)
-            .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    let cgroup = Cgroup::create(
+        &prelude.hierarchies,
+        &prelude.plan.cgroup.path,
+        prelude.access,
+    )
+    .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     match launch(input, &prelude, &cgroup) {
         Ok(()) => Ok(()),
         Err(mut failure) => {
@@ -89,8 +94,13 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
     let mountinfo = read("/proc/self/mountinfo")?;
     let hierarchies = Hierarchies::discover(&mountinfo, &read("/proc/self/cgroup")?);
     let cgroup_path = plan::cgroup_path(&spec, config);
-    let facts = HostFacts::gather(&spec, config, &mountinfo, paths_of(&hierarchies, &cgroup_path))
-        .map_err(|e| internal(format!("cannot look at this host: {e}")))?;
+    let facts = HostFacts::gather(
+        &spec,
+        config,
+        &mountinfo,
+        paths_of(&hierarchies, &cgroup_path),
+    )
+    .map_err(|e| internal(format!("cannot look at this host: {e}")))?;
     let plan = plan::build(&spec, config, &facts)
         .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
@@ -101,17 +111,31 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
             Some((compiled.program, SeccompFlags(compiled.flags)))
         }
     };
-    let access = if facts.privileged { Access::Required } else { Access::WhereAllowed };
-    Ok(Prelude { plan, hierarchies, access, filter })
+    let access = if facts.privileged {
+        Access::Required
+    } else {
+        Access::WhereAllowed
+    };
+    Ok(Prelude {
+        plan,
+        hierarchies,
+        access,
+        filter,
+    })
 }
 
 /// Where the container's cgroups will be.
 fn paths_of(hierarchies: &Hierarchies, path: &str) -> CgroupPaths {
     let below = |mount: &std::path::Path| format!("{}{path}", mount.display());
     let v1 = hierarchies.v1.iter().flat_map(|h| {
-        h.controllers.iter().map(move |name| (name.clone(), below(&h.mount)))
+        h.controllers
+            .iter()
+            .map(move |name| (name.clone(), below(&h.mount)))
     });
-    CgroupPaths { v2: hierarchies.v2.as_ref().map(|h| below(&h.mount)), v1: v1.collect() }
+    CgroupPaths {
+        v2: hierarchies.v2.as_ref().map(|h| below(&h.mount)),
+        v1: v1.collect(),
+    }
 }
 
 /// Limits, namespaces, init.
@@ -119,11 +143,12 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
     let plan = &prelude.plan;
     if let Some(resources) = &plan.cgroup.resources {
         cgroup
-            .apply(resources, &prelude.hierarchies)
+            .apply(resources)
             .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     }
-    let doors =
-        cgroup.join_descriptors().map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    let doors = cgroup
+        .join_descriptors()
+        .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     fs::create_dir_all(input.config.volatile_dir.join("rootfs"))
         .map_err(|e| internal("make the scratch folder", &e))?;
     if !rootless_mapping(plan) {
@@ -137,7 +162,10 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         None,
     )
     .map_err(|e| internal("make a socket pair", &e.into()))?;
-    let supervised_elsewhere = plan.joins.iter().any(|j| j.kind == berth_base::NamespaceKind::Pid);
+    let supervised_elsewhere = plan
+        .joins
+        .iter()
+        .any(|j| j.kind == berth_base::NamespaceKind::Pid);
     let prepared = Prepared {
         steps: &plan.init,
         program: &plan.program,
@@ -148,7 +176,10 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
     };
     let mut context = Context::new(plan.slots, theirs.as_fd());
     context.tasks = &doors.v1;
-    context.filter = prelude.filter.as_ref().map(|(program, flags)| (program.as_slice(), *flags));
+    context.filter = prelude
+        .filter
+        .as_ref()
+        .map(|(program, flags)| (program.as_slice(), *flags));
     let (pid, pidfd) = match clone_init(plan, &doors)? {
         Forked::Child => init::run(&prepared, &mut context),
         Forked::Parent { pid, pidfd } => (pid, pidfd),
@@ -156,7 +187,13 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
     drop(context);
     drop(prepared);
     drop(theirs);
-    let birth = Birth { plan, config: input.config, cgroup, keeper: input.keeper, pid };
+    let birth = Birth {
+        plan,
+        config: input.config,
+        cgroup,
+        keeper: input.keeper,
+        pid,
+    };
     let result = birth.accompany(input.monitor.as_fd(), ours.as_fd(), pidfd.as_fd());
     if result.is_err() && pidfd_send_signal(&pidfd, Signal::KILL).is_ok() {
         // The monitor reaps it; the cgroup is removed once it is empty.
@@ -178,10 +215,17 @@ fn enter_namespaces(plan: &Plan, config: &MonitorConfig) -> Result<(), Failure> 
         opened.push((join, fd));
     }
     // The paths name processes by PID; only now is it certain whose namespaces were opened.
-    if let Some(gone) = config.joined.iter().find(|identity| !process::is_same(identity)) {
+    if let Some(gone) = config
+        .joined
+        .iter()
+        .find(|identity| !process::is_same(identity))
+    {
         return Err(failure::engine(
             ErrorClass::Conflict,
-            format!("cannot join the namespaces of process {}: it has ended", gone.pid),
+            format!(
+                "cannot join the namespaces of process {}: it has ended",
+                gone.pid
+            ),
         ));
     }
     if !plan.time_offsets.is_empty() {
@@ -242,7 +286,10 @@ fn clone_init(plan: &Plan, doors: &JoinDescriptors) -> Result<Forked, Failure> {
         };
         failure::engine(
             ErrorClass::Unavailable,
-            format!("cannot clone the first process: {}{hint}", failure::describe(errno)),
+            format!(
+                "cannot clone the first process: {}{hint}",
+                failure::describe(errno)
+            ),
         )
     })
 }
@@ -282,8 +329,8 @@ impl Birth<'_> {
 
     /// Writes run.json while init is still setting up.
     fn record(&self, pid: HostPid) -> Result<(), Failure> {
-        let identity = process::identify(pid)
-            .map_err(|e| internal("identify the first process", &e))?;
+        let identity =
+            process::identify(pid).map_err(|e| internal("identify the first process", &e))?;
         let run = RunFile {
             version: STATE_VERSION,
             id: self.config.id.clone(),
@@ -352,7 +399,8 @@ fn rootless_mapping(plan: &Plan) -> bool {
 
 /// Keeps whoever shares a namespace with us from tracing us (CVE-2016-9962).
 pub(crate) fn forbid_tracing() -> Result<(), Failure> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| internal("forbid tracing of the stage", &e.into()))
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|e| internal("forbid tracing of the stage", &e.into()))
 }
 
 /// oom_score_adj of init, before it runs anything.

@@ -9,10 +9,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use berth_base::protocol::Failure;
 use rustix::io::Errno;
-use rustix::process::Pid;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send,
 };
+use rustix::process::Pid;
 
 use crate::failure;
 use crate::plan::Step;
@@ -112,7 +112,9 @@ pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &str) -
         EXEC_FAILED => failure::exec(program, errno(payload.first_chunk())),
         _ => {
             let index = payload.first_chunk().map(|b| u32::from_le_bytes(*b));
-            let step = index.and_then(|i| usize::try_from(i).ok()).and_then(|i| steps.get(i));
+            let step = index
+                .and_then(|i| usize::try_from(i).ok())
+                .and_then(|i| steps.get(i));
             failure::step(step, errno(payload.last_chunk()))
         }
     }

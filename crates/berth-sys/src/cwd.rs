@@ -9,12 +9,13 @@ use crate::clone::last_errno;
 pub fn current_directory(buffer: &mut [u8]) -> Result<&[u8], Errno> {
     // The system call, not libc's wrapper, which hides an unreachable directory.
     // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
-    let length =
-        unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) };
+    let length = unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) };
     if length < 0 {
         return Err(last_errno());
     }
     let length = usize::try_from(length).map_err(|_| Errno::OVERFLOW)?;
     // The length counts the terminating NUL.
-    buffer.get(..length.saturating_sub(1)).ok_or(Errno::OVERFLOW)
+    buffer
+        .get(..length.saturating_sub(1))
+        .ok_or(Errno::OVERFLOW)
 }

@@ -48,7 +48,11 @@ pub fn close_all_but_streams(keep: Option<BorrowedFd<'_>>) -> Result<(), Errno> 
 fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
     // SAFETY: close_range has no memory conditions; see the callers for descriptor ownership.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
-    if result < 0 { Err(last_errno()) } else { Ok(()) }
+    if result < 0 {
+        Err(last_errno())
+    } else {
+        Ok(())
+    }
 }
 
 /// Opens the object behind a descriptor anew through /proc/self/fd, with other flags.

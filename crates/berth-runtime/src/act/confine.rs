@@ -6,11 +6,14 @@ use std::os::fd::AsFd;
 use berth_sys::{load_filter, net, unshare_namespaces};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, openat};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, chdir, fchdir, set_dumpable_behavior, setrlimit, setsid, umask};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, chdir, fchdir, set_dumpable_behavior, setrlimit, setsid,
+    umask,
+};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 use super::Context;
@@ -37,7 +40,12 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         Step::LoopbackUp => net::loopback_up(),
         Step::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
         Step::Domainname(name) => rustix::system::setdomainname(name.to_bytes()),
-        Step::ResourceLimit { resource, soft, hard, .. } => limit(*resource, *soft, *hard),
+        Step::ResourceLimit {
+            resource,
+            soft,
+            hard,
+            ..
+        } => limit(*resource, *soft, *hard),
         Step::Umask(mask) => {
             umask(Mode::from_raw_mode(*mask));
             Ok(())
@@ -45,9 +53,11 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         Step::OwnStreams { uid } => own_streams(*uid),
         Step::DropBounding { keep } => drop_bounding(*keep),
         Step::SetIds { uid, gid, groups } => set_ids(*uid, *gid, groups),
-        Step::SetCapabilities { effective, permitted, ambient } => {
-            set_all_capabilities(*effective, *permitted, *ambient)
-        }
+        Step::SetCapabilities {
+            effective,
+            permitted,
+            ambient,
+        } => set_all_capabilities(*effective, *permitted, *ambient),
         Step::NoNewPrivileges => set_no_new_privs(true),
         Step::Seccomp => {
             let (program, flags) = cx.filter.ok_or(Errno::BADF)?;
@@ -100,12 +110,22 @@ fn limit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let index = usize::try_from(resource).map_err(|_| Errno::INVAL)?;
     let resource = RESOURCES.get(index).copied().ok_or(Errno::INVAL)?;
     let finite = |value: u64| (value != u64::MAX).then_some(value);
-    setrlimit(resource, Rlimit { current: finite(soft), maximum: finite(hard) })
+    setrlimit(
+        resource,
+        Rlimit {
+            current: finite(soft),
+            maximum: finite(hard),
+        },
+    )
 }
 
 /// Pipes belong to whoever made them; a container's user must be able to reopen /dev/stdout.
 fn own_streams(uid: u32) -> Result<(), Errno> {
-    let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let streams = [
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ];
     for stream in streams {
         let stat = rustix::fs::fstat(stream)?;
         if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo {
@@ -162,7 +182,11 @@ fn set_all_capabilities(effective: u64, permitted: u64, ambient: u64) -> Result<
     }
     let permitted = CapabilitySet::from_bits_retain(permitted);
     let effective = CapabilitySet::from_bits_retain(effective) & permitted;
-    let sets = CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() };
+    let sets = CapabilitySets {
+        effective,
+        permitted,
+        inheritable: CapabilitySet::empty(),
+    };
     set_capabilities(None, sets)
 }
 

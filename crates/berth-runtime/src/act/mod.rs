@@ -60,9 +60,20 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Fills the first slots with descriptors that were opened before.
+    pub(crate) fn fill(&mut self, descriptors: Vec<OwnedFd>) {
+        for (slot, descriptor) in self.slots.iter_mut().zip(descriptors) {
+            *slot = Some(descriptor);
+        }
+    }
+
     /// The descriptor in a slot.
     fn get(&self, slot: Slot) -> Result<BorrowedFd<'_>, Errno> {
-        self.slots.get(slot.0).and_then(Option::as_ref).map(AsFd::as_fd).ok_or(Errno::BADF)
+        self.slots
+            .get(slot.0)
+            .and_then(Option::as_ref)
+            .map(AsFd::as_fd)
+            .ok_or(Errno::BADF)
     }
 
     /// Fills a slot.

@@ -84,7 +84,11 @@ impl Client {
     /// False when the client must be waited for.
     fn try_send(&mut self, packet: &[u8]) -> bool {
         loop {
-            match send(&self.socket, packet, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match send(
+                &self.socket,
+                packet,
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            ) {
                 Ok(_) => return true,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN | Errno::NOBUFS) => return false,

@@ -64,7 +64,9 @@ impl Monitor {
             .collect();
         for number in over {
             self.drain(number, buffer);
-            let Some(unit) = self.unit(number) else { continue };
+            let Some(unit) = self.unit(number) else {
+                continue;
+            };
             let (failure, outcome) = (unit.failure.take(), unit.outcome);
             self.say_goodbye(number, failure.as_ref(), outcome);
             // The session init lives on with its orphans; its end is reaped like any other.
@@ -88,8 +90,12 @@ impl Monitor {
         }
         self.kill_remaining();
         self.drain(CONTAINER, buffer);
-        let sessions: Vec<u32> =
-            self.units.iter().map(|unit| unit.number).filter(|n| *n != CONTAINER).collect();
+        let sessions: Vec<u32> = self
+            .units
+            .iter()
+            .map(|unit| unit.number)
+            .filter(|n| *n != CONTAINER)
+            .collect();
         for number in sessions {
             self.drain(number, buffer);
             let killed = self.unit(number).and_then(|unit| unit.outcome);
@@ -155,12 +161,19 @@ impl Monitor {
 
     /// A terminal's last output passes through a work queue of the kernel: wait for the hang-up.
     fn has_more(&mut self, number: u32, stream: log::Stream) -> bool {
-        let Some(unit) = self.unit(number) else { return false };
+        let Some(unit) = self.unit(number) else {
+            return false;
+        };
         if stream == log::Stream::Stderr {
             return true;
         }
-        let Some(master) = &unit.terminal else { return true };
-        let timeout = Timespec { tv_sec: 0, tv_nsec: LAST_OUTPUT_MS * 1_000_000 };
+        let Some(master) = &unit.terminal else {
+            return true;
+        };
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: LAST_OUTPUT_MS * 1_000_000,
+        };
         let mut polled = [PollFd::new(master, PollFlags::IN)];
         poll(&mut polled, Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
@@ -228,7 +241,11 @@ impl Monitor {
                 .clients
                 .iter()
                 .map(|client| {
-                    let out = if client.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
+                    let out = if client.is_behind() {
+                        PollFlags::OUT
+                    } else {
+                        PollFlags::empty()
+                    };
                     PollFd::from_borrowed_fd(client.socket(), PollFlags::IN | out)
                 })
                 .collect();
@@ -258,7 +275,13 @@ impl Monitor {
         }
         let removed = !config.persistent_dir.exists();
         let needed = started && !removed;
-        Ended { then_execute: if needed { config.on_exit.clone() } else { Vec::new() } }
+        Ended {
+            then_execute: if needed {
+                config.on_exit.clone()
+            } else {
+                Vec::new()
+            },
+        }
     }
 }
 
@@ -271,5 +294,5 @@ impl Unit {
 
 /// Reaps one child, blocking.
 fn wait_for(pid: Pid) {
-    while waitpid(Some(pid), WaitOptions::empty()) == Err(Errno::INTR) {}
+    while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
 }

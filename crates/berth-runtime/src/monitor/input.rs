@@ -18,12 +18,20 @@ pub(super) struct Input {
 impl Input {
     /// Input that goes to `target`, or nowhere.
     pub(super) const fn new(target: Option<OwnedFd>) -> Self {
-        Self { target, waiting: Vec::new(), ending: false }
+        Self {
+            target,
+            waiting: Vec::new(),
+            ending: false,
+        }
     }
 
     /// The descriptor to poll for writing, when something waits.
     pub(super) fn wants_write(&self) -> Option<BorrowedFd<'_>> {
-        if self.waiting.is_empty() { None } else { self.target.as_ref().map(AsFd::as_fd) }
+        if self.waiting.is_empty() {
+            None
+        } else {
+            self.target.as_ref().map(AsFd::as_fd)
+        }
     }
 
     /// Whether a client's next packet can be taken.

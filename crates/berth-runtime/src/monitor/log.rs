@@ -26,8 +26,15 @@ pub(super) struct LogWriter {
 impl LogWriter {
     /// Opens the log for appending, mode 0600.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        Ok(Self { file, partial: [Vec::new(), Vec::new()] })
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        Ok(Self {
+            file,
+            partial: [Vec::new(), Vec::new()],
+        })
     }
 
     /// Takes output as it comes; whole lines are written at once.
@@ -56,7 +63,9 @@ impl LogWriter {
     /// Writes what no newline ended.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         let mut records = String::new();
-        for (stream, partial) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&mut self.partial)
+        for (stream, partial) in [Stream::Stdout, Stream::Stderr]
+            .into_iter()
+            .zip(&mut self.partial)
         {
             if !partial.is_empty() {
                 push_record(&mut records, stream, partial);
@@ -67,7 +76,11 @@ impl LogWriter {
     }
 
     fn write(&mut self, records: &str) -> io::Result<()> {
-        if records.is_empty() { Ok(()) } else { self.file.write_all(records.as_bytes()) }
+        if records.is_empty() {
+            Ok(())
+        } else {
+            self.file.write_all(records.as_bytes())
+        }
     }
 }
 
@@ -91,7 +104,10 @@ fn push_record(records: &mut String, stream: Stream, line: &[u8]) {
         Stream::Stderr => "stderr",
     };
     let now = humantime::format_rfc3339_nanos(SystemTime::now());
-    drop(writeln!(records, "\",\"stream\":\"{name}\",\"time\":\"{now}\"}}"));
+    drop(writeln!(
+        records,
+        "\",\"stream\":\"{name}\",\"time\":\"{now}\"}}"
+    ));
 }
 
 #[cfg(test)]
@@ -104,7 +120,9 @@ mod tests {
         let mut log = LogWriter::open(&path).unwrap();
         write(&mut log);
         let text = std::fs::read_to_string(&path).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     #[test]

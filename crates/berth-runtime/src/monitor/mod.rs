@@ -15,8 +15,8 @@ mod unit;
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use berth_base::protocol;
 use berth_base::state::{ExitOutcome, MonitorConfig};
-use berth_base::{HostPid, protocol};
 use berth_sys::signal::SignalFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, set_child_subreaper, wait};
@@ -43,7 +43,6 @@ pub(crate) struct Monitor {
     house: Household,
     /// The keeper; gone after an adoption, or when it was killed.
     keeper: Option<OwnedFd>,
-    keeper_pid: HostPid,
     signals: SignalFd,
     units: Vec<Unit>,
     clients: Vec<Client>,
@@ -53,11 +52,7 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     /// A monitor without any unit yet.
-    pub(crate) fn new(
-        house: Household,
-        keeper: Option<OwnedFd>,
-        keeper_pid: HostPid,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn new(house: Household, keeper: Option<OwnedFd>) -> std::io::Result<Self> {
         let signals = SignalFd::new(&[
             rustix::process::Signal::CHILD.as_raw(),
             rustix::process::Signal::TERM.as_raw(),
@@ -71,7 +66,6 @@ impl Monitor {
         Ok(Self {
             house,
             keeper,
-            keeper_pid,
             signals,
             units: Vec::new(),
             clients: Vec::new(),
@@ -99,8 +93,11 @@ impl Monitor {
     pub(crate) fn begin(&mut self, launcher: OwnedFd, unit_of_container: Begun) {
         let stdio = self.house.config.stdio;
         let mut client = Client::new(launcher, true);
-        client.binding =
-            Some(Binding { unit: CONTAINER, output: stdio.attached, input: stdio.attached });
+        client.binding = Some(Binding {
+            unit: CONTAINER,
+            output: stdio.attached,
+            input: stdio.attached,
+        });
         self.clients.push(client);
         let mut unit = Unit::new(CONTAINER);
         unit.starter = Some(unit_of_container.stage);
@@ -118,7 +115,8 @@ impl Monitor {
             for source in sources::wait(&self) {
                 self.attend(source, &mut buffer);
             }
-            self.clients.retain(|client| !(client.is_gone() || client.closing && !client.is_behind()));
+            self.clients
+                .retain(|client| !(client.is_gone() || client.closing && !client.is_behind()));
             self.end_sessions(&mut buffer);
             if let Some(ended) = self.end_container(&mut buffer) {
                 return ended;
@@ -133,7 +131,7 @@ impl Monitor {
             Source::Listener => self.accept(),
             Source::Starter(unit) => self.hear_starter(unit),
             Source::Report(unit) => self.hear_report(unit),
-            Source::Output(unit, stream) => self.pass_output(unit, stream, buffer),
+            Source::Output(unit, stream) => drop(self.pass_output(unit, stream, buffer)),
             Source::Input(unit) => {
                 if let Some(unit) = self.unit(unit) {
                     unit.input.flush();
@@ -187,7 +185,9 @@ impl Monitor {
 
     fn hear_starter(&mut self, number: u32) {
         let keeper = self.keeper.as_ref().map(AsFd::as_fd);
-        let Some(unit) = self.units.iter_mut().find(|unit| unit.number == number) else { return };
+        let Some(unit) = self.units.iter_mut().find(|unit| unit.number == number) else {
+            return;
+        };
         let for_keeper = keeper.filter(|_| number == CONTAINER);
         match unit.hear_starter() {
             StarterSaid::Nothing => {}
@@ -212,7 +212,10 @@ impl Monitor {
             StarterSaid::Running => {
                 unit.started = true;
                 unit.starter = None;
-                let pid = unit.child.as_ref().map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
+                let pid = unit
+                    .child
+                    .as_ref()
+                    .map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
                 self.tell(number, protocol::STARTED, &pid.to_le_bytes());
             }
             StarterSaid::Failed(Some(failure)) => {
@@ -226,7 +229,9 @@ impl Monitor {
     }
 
     fn hear_report(&mut self, number: u32) {
-        let Some(unit) = self.unit(number) else { return };
+        let Some(unit) = self.unit(number) else {
+            return;
+        };
         let Some(report) = &unit.report else { return };
         match wire::receive(report.as_fd()) {
             Ok((packet, length, _)) if length > 0 => {
@@ -257,7 +262,9 @@ impl Monitor {
         let Some(unit) = self.units.iter_mut().find(|unit| unit.number == number) else {
             return false;
         };
-        let Some(length) = unit.read(stream, &mut buffer[..room]) else { return false };
+        let Some(length) = unit.read(stream, &mut buffer[..room]) else {
+            return false;
+        };
         let chunk = &buffer[..length];
         if number == CONTAINER
             && let Some(log) = &mut self.log
@@ -270,7 +277,11 @@ impl Monitor {
             log::Stream::Stderr => protocol::STDERR,
         };
         let reads = |b: &Binding| b.unit == number && b.output;
-        for client in self.clients.iter_mut().filter(|c| c.binding.as_ref().is_some_and(reads)) {
+        for client in self
+            .clients
+            .iter_mut()
+            .filter(|c| c.binding.as_ref().is_some_and(reads))
+        {
             client.push(kind, chunk);
         }
         true

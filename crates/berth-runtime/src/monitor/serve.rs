@@ -19,7 +19,9 @@ impl Monitor {
     /// Accepts a connection from our own user or root.
     pub(super) fn accept(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let Ok(socket) = accept_with(&self.house.listener, flags) else { return };
+        let Ok(socket) = accept_with(&self.house.listener, flags) else {
+            return;
+        };
         if self.clients.len() < MAX_CLIENTS && may_connect(socket.as_fd()) {
             self.clients.push(Client::new(socket, false));
         }
@@ -27,7 +29,9 @@ impl Monitor {
 
     /// One packet of a client.
     pub(super) fn hear_client(&mut self, index: usize, buffer: &mut [u8; protocol::MAX_PACKET]) {
-        let Some(client) = self.clients.get_mut(index) else { return };
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
         let Some((kind, payload)) = client.receive(buffer) else {
             if client.is_gone() {
                 let binding = client.binding;
@@ -46,7 +50,9 @@ impl Monitor {
                 self.begin_session(index, &request);
             }
             _ => {
-                let Some(binding) = client.binding else { return };
+                let Some(binding) = client.binding else {
+                    return;
+                };
                 let payload = payload.to_vec();
                 self.steer(binding, kind, &payload);
             }
@@ -55,7 +61,9 @@ impl Monitor {
 
     /// Input, size and signals for the process a client is bound to.
     fn steer(&mut self, binding: Binding, kind: u8, payload: &[u8]) {
-        let Some(unit) = self.unit(binding.unit) else { return };
+        let Some(unit) = self.unit(binding.unit) else {
+            return;
+        };
         match kind {
             protocol::STDIN if binding.input => unit.input.push(payload),
             protocol::STDIN_EOF if binding.input => self.end_input(binding),
@@ -76,7 +84,9 @@ impl Monitor {
     /// A terminal's input never ends with a client; a container's only when it was said so.
     fn end_input(&mut self, binding: Binding) {
         let once = self.house.config.stdio.stdin_once;
-        let Some(unit) = self.unit(binding.unit) else { return };
+        let Some(unit) = self.unit(binding.unit) else {
+            return;
+        };
         if unit.terminal.is_none() && (binding.unit != CONTAINER || once) {
             unit.input.end();
         }
@@ -91,8 +101,12 @@ impl Monitor {
 
     fn attach(&mut self, index: usize, flags: u8) {
         let live = self.units.iter().find(|unit| unit.number == CONTAINER);
-        let pid = live.and_then(|unit| unit.child.as_ref()).map(|(pid, _)| pid.as_raw_nonzero());
-        let Some(client) = self.clients.get_mut(index) else { return };
+        let pid = live
+            .and_then(|unit| unit.child.as_ref())
+            .map(|(pid, _)| pid.as_raw_nonzero());
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
         client.binding = Some(Binding {
             unit: CONTAINER,
             output: flags & attach::OUTPUT != 0,
@@ -107,10 +121,16 @@ impl Monitor {
         let number = self.next_session;
         self.next_session += 1;
         let begun = self.try_session(number, request);
-        let Some(client) = self.clients.get_mut(index) else { return };
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
         match begun {
             Ok(unit) => {
-                client.binding = Some(Binding { unit: number, output: true, input: true });
+                client.binding = Some(Binding {
+                    unit: number,
+                    output: true,
+                    input: true,
+                });
                 self.units.push(unit);
             }
             Err(failure) => {
@@ -122,13 +142,19 @@ impl Monitor {
 
     fn try_session(&mut self, number: u32, request: &[u8]) -> Result<Unit, Failure> {
         let container = self.units.iter().find(|unit| unit.number == CONTAINER);
-        let child = container.filter(|unit| unit.started).and_then(|unit| unit.child.as_ref());
+        let child = container
+            .filter(|unit| unit.started)
+            .and_then(|unit| unit.child.as_ref());
         let Some((pid, pidfd)) = child else {
             let message = format!("container {} is not running", self.house.config.name);
             return Err(failure::engine(ErrorClass::Conflict, message));
         };
-        let input =
-            SessionInput { config: &self.house.config, pid: *pid, pidfd: pidfd.as_fd(), request };
+        let input = SessionInput {
+            config: &self.house.config,
+            pid: *pid,
+            pidfd: pidfd.as_fd(),
+            request,
+        };
         let begun = session::begin(&input)?;
         let mut unit = Unit::new(number);
         unit.starter = Some(begun.starter);
@@ -151,4 +177,3 @@ fn may_connect(socket: BorrowedFd<'_>) -> bool {
     rustix::net::sockopt::socket_peercred(socket)
         .is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid())
 }
-

@@ -33,7 +33,11 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
         polled.push(PollFd::from_borrowed_fd(fd, flags));
     };
     add(Source::Signals, monitor.signals.as_fd(), PollFlags::IN);
-    add(Source::Listener, monitor.house.listener.as_fd(), PollFlags::IN);
+    add(
+        Source::Listener,
+        monitor.house.listener.as_fd(),
+        PollFlags::IN,
+    );
     if let Some(keeper) = &monitor.keeper {
         add(Source::Keeper, keeper.as_fd(), PollFlags::IN);
     }
@@ -48,7 +52,10 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
             add(Source::Input(unit.number), target, PollFlags::OUT);
         }
         let held_up = monitor.clients.iter().any(|client| {
-            client.is_behind() && client.binding.is_some_and(|b| b.unit == unit.number && b.output)
+            client.is_behind()
+                && client
+                    .binding
+                    .is_some_and(|b| b.unit == unit.number && b.output)
         });
         if !held_up {
             for (stream, fd) in unit.outputs() {
@@ -61,7 +68,11 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
             add(Source::ClientReady(index), client.socket(), PollFlags::OUT);
         }
         let input_blocked = client.binding.is_some_and(|b| {
-            b.input && monitor.units.iter().any(|u| u.number == b.unit && !u.input.has_room())
+            b.input
+                && monitor
+                    .units
+                    .iter()
+                    .any(|u| u.number == b.unit && !u.input.has_room())
         });
         if !input_blocked {
             add(Source::ClientSays(index), client.socket(), PollFlags::IN);
@@ -72,5 +83,10 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
         return Vec::new();
     }
     let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
-    sources.into_iter().zip(&polled).filter(|(_, fd)| ready(fd)).map(|(source, _)| source).collect()
+    sources
+        .into_iter()
+        .zip(&polled)
+        .filter(|(_, fd)| ready(fd))
+        .map(|(source, _)| source)
+        .collect()
 }

@@ -63,7 +63,9 @@ impl Unit {
             (Stream::Stdout, &self.stdout),
             (Stream::Stderr, &self.stderr),
         ];
-        named.into_iter().filter_map(|(stream, fd)| Some((stream, fd.as_ref()?.as_fd())))
+        named
+            .into_iter()
+            .filter_map(|(stream, fd)| Some((stream, fd.as_ref()?.as_fd())))
     }
 
     /// Reads a chunk of one stream; `None` when there is nothing now.
@@ -99,7 +101,12 @@ impl Unit {
 
     /// Sets the size of the terminal.
     pub(super) fn resize(&self, rows: u16, columns: u16) {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         if let Some(master) = &self.terminal
             && tcsetwinsize(master, size).is_err()
         {
@@ -123,15 +130,22 @@ impl Unit {
 
     /// Hears the starter out; see [`StarterSaid`].
     pub(super) fn hear_starter(&mut self) -> StarterSaid {
-        let Some(starter) = &self.starter else { return StarterSaid::Nothing };
+        let Some(starter) = &self.starter else {
+            return StarterSaid::Nothing;
+        };
         let Ok((packet, length, descriptor)) = wire::receive(starter.as_fd()) else {
             return StarterSaid::Lost;
         };
-        match (packet.get(..length).and_then(|p| p.split_first()), descriptor) {
+        match (
+            packet.get(..length).and_then(|p| p.split_first()),
+            descriptor,
+        ) {
             (Some((&wire::INIT, _)), Some(pidfd)) => StarterSaid::Child(pidfd),
             (Some((&wire::TERMINAL, _)), Some(master)) => StarterSaid::Terminal(master),
             (Some((&wire::RUNNING, _)), _) => StarterSaid::Running,
-            (Some((&wire::FAILED, json)), _) => StarterSaid::Failed(serde_json::from_slice(json).ok()),
+            (Some((&wire::FAILED, json)), _) => {
+                StarterSaid::Failed(serde_json::from_slice(json).ok())
+            }
             _ => StarterSaid::Lost,
         }
     }
