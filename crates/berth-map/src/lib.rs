@@ -1,1 +1,5 @@
-//! (see ARCHITECTURE.md)
+//! The namespace and PID map.
+
+pub mod attribute;
+pub mod discover;
+pub mod model;
