@@ -45,13 +45,15 @@ impl<'a> Registry<'a> {
     fn with_known(world: &'a World, known: &[KnownContainer]) -> Self {
         let containers = known.iter().map(|k| {
             let init = world.process(k.init);
+            let pid_namespace = init.and_then(Process::pid_namespace).or(k.pid_namespace);
+            let level = pid_namespace.and_then(|id| world.namespace(id)?.level);
             Container {
                 engine: k.engine,
                 id: k.id.clone(),
                 name: k.name.clone(),
                 init: Some(k.init),
-                pid_namespace: init.and_then(Process::pid_namespace).or(k.pid_namespace),
-                pid_level: init.map(Process::level),
+                pid_namespace,
+                pid_level: init.map(Process::level).or(level),
                 own_pid_namespace: k.own_pid_namespace,
                 parent: None,
                 evidence: Evidence::RunFile,

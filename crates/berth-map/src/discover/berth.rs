@@ -85,6 +85,11 @@ impl StateRead {
         self.warnings.push(escape_untrusted(&text).into_owned());
     }
 
+    /// As [`Self::judge`], with the boot id of the procfs.
+    pub(crate) fn judge_now(&self, proc: &ProcRoot) -> Judged {
+        self.judge(proc, super::procfs::read_boot_id(proc).as_deref())
+    }
+
     /// Tells the living from the ended. A first process that is a zombie has ended.
     pub(crate) fn judge(&self, proc: &ProcRoot, boot_id: Option<&str>) -> Judged {
         let mut judged = Judged::default();

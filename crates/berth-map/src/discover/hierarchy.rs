@@ -44,7 +44,7 @@ pub(super) fn ask_pid_chain(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> V
 }
 
 /// Opens a namespace through a process, and makes sure that it is still the same one.
-pub(super) fn open_verified(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> Option<OwnedFd> {
+pub(crate) fn open_verified(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> Option<OwnedFd> {
     let descriptor = proc.open_namespace(pid, id.kind.as_str()).ok()?;
     (inode_of(&descriptor).ok()? == id.inode).then_some(descriptor)
 }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 pub use berth::{StateRead, read_container, read_containers};
 pub use error::DiscoverError;
+pub(crate) use hierarchy::open_verified;
 pub use proc_root::ProcRoot;
 
 use crate::model::{Extent, Parts, Source, World};

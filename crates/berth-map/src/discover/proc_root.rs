@@ -11,6 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::DiscoverError;
+use super::pid_dir::Reader;
 use crate::model::decode_untrusted;
 
 /// The root of a procfs: `/proc`, a private mount of it, or a fake tree of a test.
@@ -89,6 +90,11 @@ impl ProcRoot {
             flags,
             Mode::empty(),
         )?)
+    }
+
+    /// When a process started, in clock ticks since boot; `None` when there is none.
+    pub fn start_ticks(&self, pid: HostPid) -> Option<u64> {
+        Reader::new(self).read_life(pid).map(|life| life.0)
     }
 
     /// Reads the command line of a process: its arguments, each escaped, joined by spaces.

@@ -32,7 +32,7 @@ pub(super) fn link(
             let entry = table.entry(id).or_insert_with(|| Namespace::new(id));
             entry.processes = entry.processes.saturating_add(1);
             if id.kind == NamespaceKind::Pid {
-                entry.level = u32::try_from(process.level()).ok();
+                entry.level = Some(process.level());
             }
         }
     }
@@ -82,7 +82,7 @@ fn infer_parents(table: &mut BTreeMap<NamespaceId, Namespace>, processes: &[Proc
 
 /// Gives a level to PID namespaces that have no process, from their children.
 fn spread_levels(table: &mut BTreeMap<NamespaceId, Namespace>) {
-    let known: Vec<(NamespaceId, u32)> = table
+    let known: Vec<(NamespaceId, usize)> = table
         .values()
         .filter(|n| n.id.kind == NamespaceKind::Pid)
         .filter_map(|n| Some((n.parent?, n.level?)))

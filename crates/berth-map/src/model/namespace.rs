@@ -8,7 +8,7 @@ pub struct Namespace {
     /// Kind and inode.
     pub id: NamespaceId,
     /// Depth below the host's PID namespace, which is level 0. PID namespaces only.
-    pub level: Option<u32>,
+    pub level: Option<usize>,
     /// The namespace it was made in: of PID and user namespaces, where known. A namespace whose
     /// parent the caller may not see (the host's own) has none.
     pub parent: Option<NamespaceId>,
