@@ -4,7 +4,7 @@
 //! Read are: the process; its PID namespaces upwards, by ioctl; the run file of each container
 //! that its cgroups name, or all run files when a PID namespace stays unexplained; the first
 //! process of each such container; and, where a foreign engine's cgroup is met, the ancestors up
-//! to where that container began.
+//! to where that container began. Where the ioctl does not answer, the whole host is read.
 
 use std::collections::BTreeSet;
 
@@ -30,6 +30,12 @@ pub(super) fn read(sources: &Sources, pid: HostPid) -> Result<Option<World>, Dis
         _ => Vec::new(),
     };
     let chain = pid_chain(&process, &namespaces);
+    if process.pid_namespace().is_some() && chain.len() < process.pids.len() {
+        // The kernel did not name every namespace above (a fake procfs, one of another PID
+        // namespace, a process that just ended): only the whole host can tell.
+        let world = World::discover(sources)?;
+        return Ok(world.process(pid).is_some().then_some(world));
+    }
     let host = Host {
         pid_namespace: chain.get(process.level()).copied(),
         boot_id: procfs::read_boot_id(&sources.proc),

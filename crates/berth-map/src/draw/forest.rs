@@ -1,7 +1,7 @@
 //! What stands below what: processes below their parents, within the box of their PID namespace;
 //! boxes below the process that began them, within the box of the namespace above.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use berth_base::{HostPid, NamespaceId};
 
@@ -184,12 +184,11 @@ impl<'w> Forest<'w> {
     /// Places each box, and those around it that hold no process of their own.
     fn place_spaces(&mut self) {
         let mut todo: Vec<Space> = self.heads.keys().copied().collect();
-        let mut done = vec![Space::Host];
+        let mut done = HashSet::from([Space::Host]);
         while let Some(space) = todo.pop() {
-            if done.contains(&space) {
+            if !done.insert(space) {
                 continue;
             }
-            done.push(space);
             let outer = self.outer(space);
             let parent = self.head(space).and_then(|head| self.world.parent(head));
             let node = match parent {
