@@ -19,22 +19,46 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
         Step::IsolateMounts => isolate(),
         Step::OpenHost { host, slot } => {
-            let fd = open(host.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let fd = open(
+                host.as_c_str(),
+                OFlags::PATH | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             cx.put(*slot, fd)
         }
-        Step::CloneHost { host, recursive, device, slot } => {
+        Step::CloneHost {
+            host,
+            recursive,
+            device,
+            slot,
+        } => {
             let fd = clone_host(host, *recursive, *device)?;
             cx.put(*slot, fd)
         }
-        Step::CloneWithin { of, path, recursive, slot } => {
+        Step::CloneWithin {
+            of,
+            path,
+            recursive,
+            slot,
+        } => {
             let fd = open_tree(cx.get(*of)?, path.as_c_str(), clone_flags(*recursive))?;
             cx.put(*slot, fd)
         }
         Step::IdMap { slot } => {
             let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
-            mount_setattr(cx.get(*slot)?, c"", MountAttributes::default(), Some(namespace))
+            mount_setattr(
+                cx.get(*slot)?,
+                c"",
+                MountAttributes::default(),
+                Some(namespace),
+            )
         }
-        Step::NewFilesystem { fstype, options, attributes, slot } => {
+        Step::NewFilesystem {
+            fstype,
+            options,
+            attributes,
+            slot,
+        } => {
             let fd = new_filesystem(fstype, options, *attributes)?;
             cx.put(*slot, fd)
         }
@@ -69,7 +93,11 @@ fn isolate() -> Result<(), Errno> {
 
 fn clone_flags(recursive: bool) -> OpenTreeFlags {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
+    if recursive {
+        flags | OpenTreeFlags::AT_RECURSIVE
+    } else {
+        flags
+    }
 }
 
 /// Clones the mount at a host path; a device is checked on the descriptor that will be mounted.
@@ -126,16 +154,37 @@ fn finish(context: &OwnedFd, attributes: u64) -> Result<OwnedFd, Errno> {
 /// Layers are named through /proc/self/fd, which every kernel with overlay in user namespaces
 /// takes; descriptors as such only came with 6.13.
 fn overlay(step: &Step, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
-    let Step::Overlay { lower, layer, upper, work, unprivileged, attributes, .. } = step else {
+    let Step::Overlay {
+        lower,
+        layer,
+        upper,
+        work,
+        unprivileged,
+        attributes,
+        ..
+    } = step
+    else {
         return Err(Errno::NOSYS);
     };
     let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let mut path = StackPath::new();
-    fsconfig_set_string(&context, c"lowerdir", proc_path(&mut path, cx, *lower, c"")?)?;
+    fsconfig_set_string(
+        &context,
+        c"lowerdir",
+        proc_path(&mut path, cx, *lower, c"")?,
+    )?;
     let mut path = StackPath::new();
-    fsconfig_set_string(&context, c"upperdir", proc_path(&mut path, cx, *layer, upper)?)?;
+    fsconfig_set_string(
+        &context,
+        c"upperdir",
+        proc_path(&mut path, cx, *layer, upper)?,
+    )?;
     let mut path = StackPath::new();
-    fsconfig_set_string(&context, c"workdir", proc_path(&mut path, cx, *layer, work)?)?;
+    fsconfig_set_string(
+        &context,
+        c"workdir",
+        proc_path(&mut path, cx, *layer, work)?,
+    )?;
     if *unprivileged {
         fsconfig_set_flag(&context, c"userxattr")?;
     } else {

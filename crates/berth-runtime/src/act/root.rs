@@ -16,23 +16,33 @@ use crate::plan::{DeviceNumber, Links, Slot, Step};
 
 pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
     match step {
-        Step::Attach { slot, target, kind, links } => {
+        Step::Attach {
+            slot,
+            target,
+            kind,
+            links,
+        } => {
             let target = open_target(cx.root()?, target, *kind, *links)?;
             attach(cx.get(*slot)?, target.as_fd())
         }
         Step::InheritMode { slot, target } => inherit_mode(cx, *slot, target),
-        Step::Mask { path, null, device, layer, empty } => {
-            mask(cx, path, (*null, *device), (*layer, empty))
-        }
+        Step::Mask {
+            path,
+            null,
+            device,
+            layer,
+            empty,
+        } => mask(cx, path, (*null, *device), (*layer, empty)),
         Step::MakeReadOnly { path } => make_read_only(cx, path),
         Step::Pivot => pivot(cx.root()?),
         Step::ReadOnlyRoot => set_root(MountAttributes {
             set: MountAttributes::RDONLY,
             ..MountAttributes::default()
         }),
-        Step::RootPropagation { flags } => {
-            set_root(MountAttributes { propagation: *flags, ..MountAttributes::default() })
-        }
+        Step::RootPropagation { flags } => set_root(MountAttributes {
+            propagation: *flags,
+            ..MountAttributes::default()
+        }),
         _ => Err(Errno::NOSYS),
     }
 }
@@ -60,8 +70,10 @@ fn mask(
     let is_folder = FileType::from_raw_mode(fstat(&target)?.st_mode) == FileType::Directory;
     let cover = if is_folder {
         let cover = open_tree(cx.get(layer)?, empty, flags)?;
-        let read_only =
-            MountAttributes { set: MountAttributes::RDONLY, ..MountAttributes::default() };
+        let read_only = MountAttributes {
+            set: MountAttributes::RDONLY,
+            ..MountAttributes::default()
+        };
         mount_setattr(cover.as_fd(), c"", read_only, None)?;
         cover
     } else {
@@ -104,7 +116,12 @@ fn inherit_mode(cx: &Context<'_>, slot: Slot, target: &CStr) -> Result<(), Errno
     let mount = cx.get(slot)?;
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     chownat(mount, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
-    chmodat(mount, c".", Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())
+    chmodat(
+        mount,
+        c".",
+        Mode::from_raw_mode(stat.st_mode & 0o7777),
+        AtFlags::empty(),
+    )
 }
 
 /// Makes the root mount `/` and lets go of the old one.
