@@ -1,0 +1,47 @@
+//! `test`: what CI runs, in the order in which mistakes are cheapest to find.
+
+mod runner;
+mod skips;
+
+use crate::args::Args;
+use crate::exec;
+use crate::failure::Outcome;
+use crate::setup::{self, Purpose};
+use crate::{build, tidy};
+
+/// Runs `cargo xtask test`.
+pub(crate) fn command(mut args: Args) -> Outcome {
+    let quick = args.flag("--quick");
+    args.finish()?;
+    setup::ensure(&[Purpose::Build, Purpose::Test])?;
+    let runner = setup::nextest()?;
+    exec::run(exec::cargo().args(["fmt", "--all", "--check"]))?;
+    exec::run(exec::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny=warnings",
+    ]))?;
+    exec::announce("tidy");
+    tidy::check()?;
+    licences()?;
+    if !quick {
+        build::release()?;
+    }
+    build::debug()?;
+    runner::run(runner)
+}
+
+/// Licences, banned crates and sources of all dependencies, where cargo-deny is installed.
+fn licences() -> Outcome {
+    if !exec::installed("cargo-deny") {
+        println!(
+            "cargo-deny is not installed, so licences and sources of the dependencies go \
+             unchecked; install it with \"cargo install --locked cargo-deny\""
+        );
+        return Ok(());
+    }
+    exec::run(exec::cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
+}
