@@ -2,7 +2,7 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{build, setup, test, tidy};
+use crate::{build, setup, test, tidy, vm};
 
 /// One command of xtask.
 struct Command {
@@ -18,6 +18,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--quick]",
         about: "what CI runs: fmt, clippy, tidy, build, VM tier, soak share, every test",
         run: test::command,
+    },
+    Command {
+        name: "vm",
+        usage: "[NAME]",
+        about: "boot Debian's cloud kernel in QEMU and run the guest tests there",
+        run: vm::command,
     },
     Command {
         name: "build",

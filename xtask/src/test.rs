@@ -7,13 +7,13 @@ use crate::args::Args;
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, tidy};
+use crate::{build, tidy, vm};
 
-/// Runs `cargo xtask test`.
+/// Runs `cargo xtask test`. `--quick` leaves out what builds the release: the VM tier.
 pub(crate) fn command(mut args: Args) -> Outcome {
     let quick = args.flag("--quick");
     args.finish()?;
-    setup::ensure(&[Purpose::Build, Purpose::Test])?;
+    setup::ensure(&[Purpose::Build, Purpose::Test, Purpose::Vm])?;
     let runner = setup::nextest()?;
     exec::run(exec::cargo().args(["fmt", "--all", "--check"]))?;
     exec::run(exec::cargo().args([
@@ -27,11 +27,12 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     exec::announce("tidy");
     tidy::check()?;
     licences()?;
+    let skip_file = skips::start()?;
     if !quick {
-        build::release()?;
+        skips::add(&skip_file, &vm::run("")?)?;
     }
     build::debug()?;
-    runner::run(runner)
+    runner::run(runner, &skip_file)
 }
 
 /// Licences, banned crates and sources of all dependencies, where cargo-deny is installed.

@@ -1,6 +1,7 @@
 //! The test runner, with its closing line kept for the end.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::skips;
@@ -12,16 +13,15 @@ use crate::setup::Runner;
 ///
 /// # Errors
 /// A test fails, or was skipped for a reason that nobody expects.
-pub(super) fn run(runner: Runner) -> Outcome {
-    let skip_file = skips::start()?;
+pub(super) fn run(runner: Runner, skip_file: &Path) -> Outcome {
     let mut command = match runner {
         Runner::Nextest => nextest(),
         Runner::CargoTest => cargo_test(),
     };
-    command.env(skips::VARIABLE, &skip_file);
+    command.env(skips::VARIABLE, skip_file);
     exec::announce(&exec::shown(&command));
     let (passed, closing) = stream(&mut command, runner)?;
-    let skipped_as_expected = skips::report(&skip_file);
+    let skipped_as_expected = skips::report(skip_file);
     print!("{closing}");
     if !passed {
         return Err(Failure::new("tests failed"));

@@ -4,7 +4,8 @@
 //! names (and prints it). After the run the reasons are compared with `xtask/expected-skips.txt`.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Outcome};
@@ -23,6 +24,22 @@ pub(super) fn start() -> Outcome<PathBuf> {
     let path = folder.join("test-skips.txt");
     fs::write(&path, "").map_err(|error| Failure::file("empty", &path, &error))?;
     Ok(path)
+}
+
+/// Adds reasons that reached us another way than through the file.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn add(path: &Path, reasons: &[String]) -> Outcome {
+    let lines: String = reasons
+        .iter()
+        .map(|reason| format!("SKIP: {reason}\n"))
+        .collect();
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(lines.as_bytes()))
+        .map_err(|error| Failure::file("write", path, &error))
 }
 
 /// Prints each reason with its count.
