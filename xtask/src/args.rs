@@ -31,7 +31,6 @@ impl Args {
     ///
     /// # Errors
     /// The value is missing or is not a number of at least 1.
-    #[allow(dead_code)]
     pub(crate) fn number(&mut self, name: &'static str) -> Outcome<Option<usize>> {
         self.known.push(name);
         let prefix = format!("{name}=");

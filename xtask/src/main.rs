@@ -4,10 +4,14 @@
 //! that it can be the first thing that runs on a fresh machine and install the rest.
 
 mod args;
+mod bench;
+mod berth;
 mod build;
 mod commands;
 mod exec;
 mod failure;
+mod interrupt;
+mod scratch;
 mod setup;
 mod test;
 mod tidy;

@@ -20,16 +20,19 @@ pub(crate) enum Purpose {
     Vm,
     /// Measuring against other runtimes.
     Bench,
+    /// Measuring against whole engines, which bring much with them.
+    Peers,
     /// The demonstration.
     Demo,
 }
 
 impl Purpose {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("build", Self::Build),
         ("test", Self::Test),
         ("vm", Self::Vm),
         ("bench", Self::Bench),
+        ("peers", Self::Peers),
         ("demo", Self::Demo),
     ];
 }
