@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::args::Args;
 use crate::exec;
 use crate::failure::{Failure, Outcome};
+use Purpose::{Bench, Build, Demo, Peers, Test, Vm};
 
 /// What a machine is to be made fit for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,56 +46,35 @@ struct Package {
 }
 
 const PACKAGES: &[Package] = &[
-    package("gcc", Purpose::Build, "links the binaries"),
-    package(
-        "libc6-dev",
-        Purpose::Build,
-        "the C library, linked statically",
-    ),
+    package("gcc", Build, "links the binaries"),
+    package("libc6-dev", Build, "the C library, linked statically"),
     package(
         "libseccomp-dev",
-        Purpose::Build,
+        Build,
         "compiles seccomp profiles, linked statically",
     ),
-    package(
-        "procps",
-        Purpose::Test,
-        "ps, for tests that look at the host",
-    ),
-    package(
-        "util-linux",
-        Purpose::Test,
-        "unshare, nsenter and lsns, for comparison",
-    ),
-    package(
-        "iproute2",
-        Purpose::Test,
-        "ip, for tests that look at interfaces",
-    ),
-    package(
-        "uidmap",
-        Purpose::Test,
-        "newuidmap and newgidmap, for rootless containers",
-    ),
-    package(
-        "qemu-system-x86",
-        Purpose::Vm,
-        "the machine that is emulated",
-    ),
-    package("busybox-static", Purpose::Vm, "the shell inside it"),
-    package("e2fsprogs", Purpose::Vm, "mke2fs, which makes its disk"),
+    package("procps", Test, "ps, for tests that look at the host"),
+    package("util-linux", Test, "unshare and nsenter, for comparison"),
+    package("iproute2", Test, "ip, for tests that look at interfaces"),
+    package("uidmap", Test, "newuidmap and newgidmap, for rootless"),
+    package("qemu-system-x86", Vm, "the machine that is emulated"),
+    package("busybox-static", Vm, "the shell inside it"),
+    package("e2fsprogs", Vm, "mke2fs, which makes its disk"),
     package(
         "busybox-static",
-        Purpose::Bench,
-        "the root filesystem of the measured containers",
+        Bench,
+        "the root of the measured containers",
     ),
-    package("libc6-dev", Purpose::Bench, "the floor program is C"),
-    package("runc", Purpose::Bench, "a peer"),
-    package("crun", Purpose::Bench, "a peer"),
+    package("util-linux", Bench, "unshare, to keep peers apart"),
+    package("iproute2", Bench, "ip, for their loopback"),
+    package("runc", Bench, "a peer"),
+    package("crun", Bench, "a peer"),
+    package("docker.io", Peers, "a peer"),
+    package("podman", Peers, "a peer"),
     package(
         "util-linux",
-        Purpose::Demo,
-        "unshare, for the namespace in a namespace",
+        Demo,
+        "unshare, for a namespace in a namespace",
     ),
 ];
 
@@ -107,9 +87,10 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     let word = args.word();
     args.finish()?;
     let purposes = match word.as_deref() {
-        None => vec![Purpose::Build, Purpose::Test, Purpose::Vm, Purpose::Demo],
+        None => vec![Build, Test, Vm, Demo],
         Some(word) => match Purpose::ALL.iter().find(|(name, _)| *name == word) {
-            Some((_, purpose)) => vec![Purpose::Build, *purpose],
+            Some((_, Peers)) => vec![Build, Bench, Peers],
+            Some((_, purpose)) => vec![Build, *purpose],
             None => {
                 let names: Vec<_> = Purpose::ALL.iter().map(|(name, _)| *name).collect();
                 return Err(Failure::usage(format!(
@@ -131,7 +112,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         println!("{mark:<8} {:<18} {}", package.name, package.why);
     }
     ensure(&purposes)?;
-    if purposes.contains(&Purpose::Test) {
+    if purposes.contains(&Test) {
         nextest()?;
     }
     println!("ready");
