@@ -1,6 +1,6 @@
 //! Who is measured, at what.
 
-use super::peers::Peers;
+use super::peers::{CGROUP, Peers};
 use super::rootfs::Stage;
 use crate::berth::Berth;
 
@@ -52,61 +52,65 @@ pub(super) struct Contestant {
 }
 
 impl Contestant {
-    fn new(name: &'static str, work: Work, place: Place, timed: &[&[&str]]) -> Self {
+    fn new(name: &'static str, work: Work, place: Place, timed: Vec<Vec<String>>) -> Self {
         Self {
             name,
             work,
             place,
             before: vec![],
-            timed: lines(timed),
+            timed,
             after: vec![],
         }
     }
-
-    fn between(mut self, before: &[&[&str]], after: &[&[&str]]) -> Self {
-        self.before = lines(before);
-        self.after = lines(after);
-        self
-    }
 }
 
-fn lines(commands: &[&[&str]]) -> Vec<Vec<String>> {
-    commands
-        .iter()
-        .map(|words| words.iter().map(|word| (*word).to_owned()).collect())
-        .collect()
+/// What engines with Docker's command line say differently.
+struct Dialect<'a> {
+    /// Options of `run` for a network namespace with loopback alone.
+    options: &'a str,
+    /// The image whose `true` and `sleep` are run.
+    image: &'static str,
+    /// Removal by SIGKILL, without a stop signal before.
+    remove: &'static str,
 }
 
 /// Everybody who can take part here, those on the floor first.
 pub(super) fn all(stage: &Stage, ours: &Berth, peers: &Peers) -> Vec<Contestant> {
     let mut all = floor(stage);
     all.extend(bundles(stage));
-    all.extend(berth(ours));
-    if let Some(docker) = peers.docker() {
-        all.extend(engine("docker", Place::Host, &docker));
+    let berth = Dialect {
+        options: "--net none",
+        image: "host",
+        remove: "rm -f",
+    };
+    all.extend(engine("berth", Place::Host, ours.start(), &berth));
+    let options = &format!("--network none --cgroup-parent /{CGROUP}");
+    if let Some(start) = peers.docker() {
+        let docker = Dialect {
+            options,
+            image: "bench",
+            remove: "rm -f",
+        };
+        all.extend(engine("docker", Place::Host, start, &docker));
     }
-    if let Some(podman) = peers.podman() {
-        all.extend(engine("podman", Place::Apart, &podman));
+    if let Some(start) = peers.podman() {
+        let podman = Dialect {
+            options,
+            image: "bench",
+            remove: "rm -f -t 0",
+        };
+        all.extend(engine("podman", Place::Apart, start, &podman));
     }
     all
 }
 
 fn floor(stage: &Stage) -> Vec<Contestant> {
-    let floor = &*stage.floor.to_string_lossy();
-    let rootfs = &*stage.rootfs.to_string_lossy();
+    let floor = [stage.floor.to_string_lossy().into_owned()];
+    let bundle = words(&floor, &format!("{} /bin/true", stage.rootfs.display()));
+    let host = words(&floor, "host /usr/bin/true");
     vec![
-        Contestant::new(
-            "floor",
-            Work::Bundle,
-            Place::Host,
-            &[&[floor, rootfs, "/bin/true"]],
-        ),
-        Contestant::new(
-            "floor",
-            Work::Run,
-            Place::Host,
-            &[&[floor, "host", "/usr/bin/true"]],
-        ),
+        Contestant::new("floor", Work::Bundle, Place::Host, vec![bundle]),
+        Contestant::new("floor", Work::Run, Place::Host, vec![host]),
     ]
 }
 
@@ -114,82 +118,60 @@ fn bundles(stage: &Stage) -> Vec<Contestant> {
     let Some(bundle) = &stage.bundle else {
         return Vec::new();
     };
-    let bundle = &*bundle.to_string_lossy();
-    let runtime = &*stage.runtime.to_string_lossy();
-    let state = |name: &str| stage.folder.join(name).to_string_lossy().into_owned();
-    let (ours, crun, runc) = (state("oci-berth"), state("oci-crun"), state("oci-runc"));
-    let mut all = Vec::new();
-    for (name, program, state, place) in [
-        ("berth-runtime", runtime, &ours, Place::Host),
-        ("crun", "crun", &crun, Place::Apart),
-        ("runc", "runc", &runc, Place::Apart),
-    ] {
-        if program == runtime || crate::exec::installed(program) {
-            let words = [
-                program, "--root", state, "run", "--bundle", bundle, "bench-{}",
-            ];
-            all.push(Contestant::new(name, Work::Bundle, place, &[&words]));
-        }
-    }
+    let one = |name: &'static str, program: String, place| {
+        let state = stage.folder.join(format!("oci-{name}"));
+        let rest = format!("run --bundle {} bench-{{}}", bundle.display());
+        let start = [
+            program,
+            "--root".to_owned(),
+            state.to_string_lossy().into_owned(),
+        ];
+        Contestant::new(name, Work::Bundle, place, vec![words(&start, &rest)])
+    };
+    let runtime = stage.runtime.to_string_lossy().into_owned();
+    let mut all = vec![one("berth-runtime", runtime, Place::Host)];
+    let installed = ["crun", "runc"]
+        .into_iter()
+        .filter(|name| crate::exec::installed(name));
+    all.extend(installed.map(|name| one(name, name.to_owned(), Place::Apart)));
     all
 }
 
-/// Our own engine, which names things as Docker does but calls its built-in image `host`.
-fn berth(berth: &Berth) -> Vec<Contestant> {
-    let start: Vec<&str> = berth.start().iter().map(String::as_str).collect();
-    let with = |rest: &[&'static str]| [&start[..], rest].concat();
-    let run = with(&["run", "--rm", "--net", "none", "host", "true"]);
-    let detached = with(&[
-        "run", "-d", "--net", "none", "--name", "d{}", "host", "sleep", "1000",
-    ]);
-    let removed = with(&["rm", "-f", "d{}"]);
-    let executed = with(&["exec", "bench", "true"]);
-    let before = with(&[
-        "run", "-d", "--net", "none", "--name", "bench", "host", "sleep", "9999",
-    ]);
-    let after = with(&["rm", "-f", "bench"]);
+/// The three works of an engine; `start` are the words up to the subcommand.
+fn engine(
+    name: &'static str,
+    place: Place,
+    start: &[String],
+    dialect: &Dialect<'_>,
+) -> Vec<Contestant> {
+    let Dialect {
+        options,
+        image,
+        remove,
+    } = dialect;
+    let words = |rest: String| words(start, &rest);
+    let run = words(format!("run --rm {options} {image} true"));
+    let detached = words(format!("run -d {options} --name d{{}} {image} sleep 1000"));
+    let removed = words(format!("{remove} d{{}}"));
+    let exec = words("exec bench true".to_owned());
+    let before = words(format!("run -d {options} --name bench {image} sleep 9999"));
+    let after = words(format!("{remove} bench"));
     vec![
-        Contestant::new("berth", Work::Run, Place::Host, &[&run]),
-        Contestant::new(
-            "berth",
-            Work::RunAndRemove,
-            Place::Host,
-            &[&detached, &removed],
-        ),
-        Contestant::new("berth", Work::Exec, Place::Host, &[&executed])
-            .between(&[&before], &[&after]),
+        Contestant::new(name, Work::Run, place, vec![run]),
+        Contestant::new(name, Work::RunAndRemove, place, vec![detached, removed]),
+        Contestant {
+            before: vec![before],
+            after: vec![after],
+            ..Contestant::new(name, Work::Exec, place, vec![exec])
+        },
     ]
 }
 
-/// The three works of docker or podman; `start` are the words up to the subcommand.
-fn engine(name: &'static str, place: Place, start: &[String]) -> Vec<Contestant> {
-    let start: Vec<&str> = start.iter().map(String::as_str).collect();
-    let with = |rest: &[&'static str]| [&start[..], rest].concat();
-    let run = with(&["run", "--rm", "--network=none", "bench", "true"]);
-    let detached = with(&[
-        "run",
-        "-d",
-        "--network=none",
-        "--name=d{}",
-        "bench",
-        "sleep",
-        "1000",
-    ]);
-    let removed = with(&["rm", "-f", "d{}"]);
-    let executed = with(&["exec", "bench", "true"]);
-    let before = with(&[
-        "run",
-        "-d",
-        "--network=none",
-        "--name=bench",
-        "bench",
-        "sleep",
-        "9999",
-    ]);
-    let after = with(&["rm", "-f", "bench"]);
-    vec![
-        Contestant::new(name, Work::Run, place, &[&run]),
-        Contestant::new(name, Work::RunAndRemove, place, &[&detached, &removed]),
-        Contestant::new(name, Work::Exec, place, &[&executed]).between(&[&before], &[&after]),
-    ]
+/// A command line from its first words and the rest, which has no spaces within a word.
+fn words(start: &[String], rest: &str) -> Vec<String> {
+    start
+        .iter()
+        .cloned()
+        .chain(rest.split(' ').map(str::to_owned))
+        .collect()
 }

@@ -1,5 +1,6 @@
 //! Other engines, each started in namespaces of its own and ended with the measurement.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -35,6 +36,13 @@ fi
 ip link set lo up
 exec "$@"
 "#;
+
+/// The cgroup below which the peers make theirs, so that all they leave can be removed.
+pub(super) const CGROUP: &str = "berth-bench";
+
+/// podman's own defaults are beyond what a caller without CAP_SYS_RESOURCE may set.
+const CONTAINERS_CONF: &str =
+    "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
 
 /// The peers that are there.
 pub(super) struct Peers {
@@ -72,6 +80,9 @@ pub(super) fn start(stage: &Stage) -> Outcome<Peers> {
         docker: None,
         podman: None,
     };
+    let configuration = stage.folder.join("containers.conf");
+    fs::write(&configuration, CONTAINERS_CONF)
+        .map_err(|error| Failure::file("write", &configuration, &error))?;
     let archive = stage.folder.join("bench.tar");
     exec::read(
         exec::at_root("tar")
@@ -94,15 +105,51 @@ pub(super) fn start(stage: &Stage) -> Outcome<Peers> {
     Ok(peers)
 }
 
+impl Drop for Peers {
+    fn drop(&mut self) {
+        // First the daemon, then what it leaves.
+        self.docker = None;
+        for point in cgroup_points() {
+            remove_cgroup(&point.join(CGROUP));
+        }
+    }
+}
+
+/// Where hierarchies of either version are mounted.
+fn cgroup_points() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    text.lines()
+        .filter(|line| line.contains(" - cgroup ") || line.contains(" - cgroup2 "))
+        .filter_map(|line| line.split(' ').nth(4).map(PathBuf::from))
+        .collect()
+}
+
+/// Removes a cgroup and those below it. One that is in use stays, and is named.
+fn remove_cgroup(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for below in entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+    {
+        remove_cgroup(&below);
+    }
+    if let Err(error) = fs::remove_dir(folder) {
+        eprintln!("xtask: {}", Failure::file("remove", folder, &error));
+    }
+}
+
 impl Peers {
     /// The words before docker's subcommand.
-    pub(super) fn docker(&self) -> Option<Vec<String>> {
-        self.docker.as_ref().map(|docker| docker.client.clone())
+    pub(super) fn docker(&self) -> Option<&[String]> {
+        self.docker.as_ref().map(|docker| &docker.client[..])
     }
 
     /// The words before podman's subcommand.
-    pub(super) fn podman(&self) -> Option<Vec<String>> {
-        self.podman.clone()
+    pub(super) fn podman(&self) -> Option<&[String]> {
+        self.podman.as_deref()
     }
 
     /// A stopwatch for each place.
@@ -190,7 +237,7 @@ impl Docker {
         let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let log = folder.join("dockerd.log");
         let errors =
-            std::fs::File::create(&log).map_err(|error| Failure::file("create", &log, &error))?;
+            fs::File::create(&log).map_err(|error| Failure::file("create", &log, &error))?;
         let enter = entrance(folder);
         let mut command = Command::new(&enter[0]);
         command
@@ -228,7 +275,7 @@ impl Docker {
         while exec::read(self.command().arg("info")).is_err() {
             let ended = self.daemon.try_wait().ok().flatten().is_some();
             if ended || Instant::now() > end {
-                let said = std::fs::read_to_string(log).unwrap_or_default();
+                let said = fs::read_to_string(log).unwrap_or_default();
                 let last = said.lines().last().unwrap_or("no message");
                 return Err(Failure::new(format!("dockerd does not answer: {last}")));
             }

@@ -66,6 +66,7 @@ pub(super) struct Stopwatch {
 
 impl Stopwatch {
     /// Starts a copy of ourselves behind the words of `entrance`, which enter the environment.
+    /// Standard errors of what it times go to `log`; podman's configuration lies beside it.
     ///
     /// # Errors
     /// It cannot be started.
@@ -82,6 +83,7 @@ impl Stopwatch {
             None => Command::new(own),
         };
         command
+            .env("CONTAINERS_CONF", log.with_file_name("containers.conf"))
             .arg("stopwatch")
             .arg(&log)
             .stdin(Stdio::piped())
