@@ -2,7 +2,7 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, setup, test, tidy, vm};
+use crate::{bench, build, setup, soak, test, tidy, vm};
 
 /// One command of xtask.
 struct Command {
@@ -24,6 +24,12 @@ const COMMANDS: &[Command] = &[
         usage: "[NAME]",
         about: "boot Debian's cloud kernel in QEMU and run the guest tests there",
         run: vm::command,
+    },
+    Command {
+        name: "soak",
+        usage: "[--share N]",
+        about: "a thousand starts in a row, a thousand in crowds, nothing left; or an Nth",
+        run: soak::command,
     },
     Command {
         name: "bench",

@@ -13,6 +13,7 @@ mod failure;
 mod interrupt;
 mod scratch;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod vm;

@@ -7,9 +7,12 @@ use crate::args::Args;
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, tidy, vm};
+use crate::{build, soak, tidy, vm};
 
-/// Runs `cargo xtask test`. `--quick` leaves out what builds the release: the VM tier.
+/// CI runs a twentieth of the soak.
+const SOAK_SHARE: usize = 20;
+
+/// Runs `cargo xtask test`. `--quick` leaves out what needs the release: VM tier and soak.
 pub(crate) fn command(mut args: Args) -> Outcome {
     let quick = args.flag("--quick");
     args.finish()?;
@@ -30,6 +33,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     let skip_file = skips::start()?;
     if !quick {
         skips::add(&skip_file, &vm::run("")?)?;
+        soak::run(SOAK_SHARE)?;
     }
     build::debug()?;
     runner::run(runner, &skip_file)
