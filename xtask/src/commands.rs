@@ -2,7 +2,7 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, setup, soak, test, tidy, vm};
+use crate::{bench, build, demo, setup, soak, test, tidy, vm};
 
 /// One command of xtask.
 struct Command {
@@ -13,6 +13,12 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
+    Command {
+        name: "demo",
+        usage: "",
+        about: "start real containers, draw and translate their PIDs, end them whole",
+        run: demo::command,
+    },
     Command {
         name: "test",
         usage: "[--quick]",

@@ -8,6 +8,7 @@ mod bench;
 mod berth;
 mod build;
 mod commands;
+mod demo;
 mod exec;
 mod failure;
 mod interrupt;
