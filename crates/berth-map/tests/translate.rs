@@ -1,5 +1,7 @@
 //! Translation and attribution on fake hosts.
 
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
 mod support;
 
 use std::str::FromStr as _;
