@@ -332,7 +332,8 @@ fn a_foreign_container_is_known_by_its_real_cgroup() {
     };
     let top = root.join(format!("berth-map-test-{}", std::process::id()));
     let docker = top.join("docker");
-    let leaf = docker.join(id('d'));
+    let container = format!("{:064x}", std::process::id());
+    let leaf = docker.join(&container);
     if let Err(error) = fs::create_dir_all(&leaf) {
         return eprintln!(
             "skipped: no cgroup can be made in {}: {error}",
@@ -367,7 +368,7 @@ fn a_foreign_container_is_known_by_its_real_cgroup() {
     let expected: Vec<String> = members
         .iter()
         .map(|p| match p.pids.get(1) {
-            Some(inside) => format!("docker/dddddddddddd:{inside}"),
+            Some(inside) => format!("docker/{}:{inside}", &container[..12]),
             None => format!("host:{}", p.pid),
         })
         .collect();

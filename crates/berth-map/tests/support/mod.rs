@@ -150,9 +150,14 @@ impl Fake {
         let (uid, pids) = (self.uid, pids.join("\t"));
         let status = format!("Name:\tx\nUid:\t0\t{uid}\t0\t0\nNStgid:\t{pids}\nNSpid:\t{pids}\n");
         fs::write(dir.join("status"), status).unwrap();
-        // As on a hybrid host: one v1 hierarchy, which forgets zombies, and v2.
-        let v1 = if self.zombie() { "/" } else { &self.cgroup };
-        fs::write(dir.join("cgroup"), format!("4:memory:{v1}\n0::/\n")).unwrap();
+        // As on a hybrid host: v1, which forgets zombies, and v2, which tells removed cgroups.
+        let path = &self.cgroup;
+        let cgroups = if self.zombie() && path != "/" {
+            format!("4:memory:/\n0::{path} (deleted)\n")
+        } else {
+            format!("4:memory:{path}\n0::/\n")
+        };
+        fs::write(dir.join("cgroup"), cgroups).unwrap();
         for (kind, inode) in &self.namespaces {
             if !self.zombie() || matches!(*kind, "pid" | "user") {
                 symlink(format!("{kind}:[{inode}]"), dir.join("ns").join(kind)).unwrap();
