@@ -43,7 +43,10 @@ mod tests {
 
     #[test]
     fn plain_text_is_borrowed() {
-        assert!(matches!(escape_untrusted("nginx: worker ü"), Cow::Borrowed(_)));
+        assert!(matches!(
+            escape_untrusted("nginx: worker ü"),
+            Cow::Borrowed(_)
+        ));
     }
 
     #[test]

@@ -47,9 +47,13 @@ impl FromStr for ContainerId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let valid = text.len() == Self::LEN
-            && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+        let valid =
+            text.len() == Self::LEN && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId)
+        }
     }
 }
 
@@ -86,7 +90,9 @@ pub struct ContainerName(String);
 
 /// A text is not a container name.
 #[derive(Debug, thiserror::Error)]
-#[error("invalid container name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-]* is allowed, at most 128 characters")]
+#[error(
+    "invalid container name {0:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-]* is allowed, at most 128 characters"
+)]
 pub struct InvalidName(pub String);
 
 impl ContainerName {

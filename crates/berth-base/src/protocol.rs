@@ -94,9 +94,10 @@ pub const fn encode_size(rows: u16, columns: u16) -> [u8; 4] {
 /// Decodes the payload of [`RESIZE`]: rows, columns.
 pub const fn decode_size(payload: &[u8]) -> Option<(u16, u16)> {
     match payload {
-        [r0, r1, c0, c1] => {
-            Some((u16::from_le_bytes([*r0, *r1]), u16::from_le_bytes([*c0, *c1])))
-        }
+        [r0, r1, c0, c1] => Some((
+            u16::from_le_bytes([*r0, *r1]),
+            u16::from_le_bytes([*c0, *c1]),
+        )),
         _ => None,
     }
 }

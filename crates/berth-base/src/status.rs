@@ -61,7 +61,11 @@ impl Status {
                 | (Paused, Running | Exited)
                 | (Created | Exited | Starting | Removing, Removing)
         );
-        if allowed { Ok(to) } else { Err(InvalidTransition { from: self, to }) }
+        if allowed {
+            Ok(to)
+        } else {
+            Err(InvalidTransition { from: self, to })
+        }
     }
 }
 

@@ -30,7 +30,10 @@ impl Timestamp {
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let nanos = time
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos();
         Self(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }

@@ -3,5 +3,26 @@
 //! Floor 1. What rustix lacks, each call behind a safe function with owned descriptors: its
 //! purpose in one line, its man page, its conditions. Nothing here decides anything.
 
+mod alloc;
 pub mod bpf;
+mod clone;
+mod cwd;
+mod exec;
+mod fd;
+mod keyring;
+mod mount;
+mod namespace;
+pub mod net;
 pub mod nsfs;
+mod seccomp;
+pub mod signal;
+
+pub use alloc::{GuardedAllocator, forbid_allocation};
+pub use clone::{Clone3, Forked, exit_now, is_single_threaded};
+pub use cwd::current_directory;
+pub use exec::{ArgVector, execve, execve_at};
+pub use fd::{close_all_but_streams, close_on_exec_from, inherited, place_at, reopen};
+pub use keyring::join_anonymous_session_keyring;
+pub use mount::{MountAttributes, mount_setattr};
+pub use namespace::{NAMESPACE_FLAGS, unshare_namespaces};
+pub use seccomp::{SeccompFlags, load_filter};

@@ -1,2 +1,7 @@
 //! The command line.
+
+mod cli;
+mod template;
+mod view;
+
 fn main() {}

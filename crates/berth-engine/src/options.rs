@@ -1,0 +1,214 @@
+//! What a user may ask of `create` and `exec`, parsed once at the edge.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use berth_base::ContainerName;
+use serde::{Deserialize, Serialize};
+
+/// Everything `create` and `run` accept, as Docker's flags mean it.
+///
+/// The part of it that `inspect` shows is kept in `create.json`.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct CreateOptions {
+    /// `--name`; a free adjective_noun when absent.
+    pub name: Option<ContainerName>,
+    /// What to run it from.
+    pub image: ImageRequest,
+    /// The command line after the image.
+    pub command: Vec<String>,
+    /// `--entrypoint`, put before `command`.
+    pub entrypoint: Vec<String>,
+    /// `-e` and `--env-file`, resolved to `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// `-w`; `/` when absent.
+    pub workdir: Option<String>,
+    /// `-u`: `user`, `uid`, `user:group`, `uid:gid`.
+    pub user: Option<String>,
+    /// `--group-add`.
+    pub group_add: Vec<String>,
+    /// `--hostname`; the short id when absent.
+    pub hostname: Option<String>,
+    /// `--init`.
+    pub init: bool,
+    /// `-t`.
+    pub terminal: bool,
+    /// `-i`.
+    pub open_stdin: bool,
+    /// The first client's end of input closes standard input (foreground `run -i`).
+    pub stdin_once: bool,
+    /// `--rm`.
+    pub auto_remove: bool,
+    /// `--label`.
+    pub labels: BTreeMap<String, String>,
+    /// `--stop-signal`, a signal number.
+    pub stop_signal: Option<i32>,
+    /// `--stop-timeout` in seconds.
+    pub stop_timeout_s: Option<u32>,
+    /// `-v`, `--tmpfs`, in order.
+    pub mounts: Vec<MountRequest>,
+    /// `--read-only`.
+    pub read_only: bool,
+    /// `--pid --net --ipc --uts --userns --cgroupns --timens`.
+    pub namespaces: NamespaceModes,
+    /// `-m` in bytes.
+    pub memory_bytes: Option<u64>,
+    /// `--cpus` in billionths of a CPU.
+    pub nano_cpus: Option<u64>,
+    /// `--pids-limit`; zero or less means no limit.
+    pub pids_limit: Option<i64>,
+    /// `--ulimit`.
+    pub ulimits: Vec<Ulimit>,
+    /// `--cap-add`.
+    pub cap_add: Vec<Capability>,
+    /// `--cap-drop`.
+    pub cap_drop: Vec<Capability>,
+    /// `--security-opt no-new-privileges`.
+    pub no_new_privileges: bool,
+    /// `--security-opt seccomp=...`.
+    pub seccomp: SeccompChoice,
+    /// `--privileged`.
+    pub privileged: bool,
+    /// `--cgroup-parent`.
+    pub cgroup_parent: Option<String>,
+}
+
+/// What a container's root comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum ImageRequest {
+    /// An image by name; `host` is the only one until images come.
+    Name {
+        /// As typed.
+        name: String,
+    },
+    /// `--rootfs DIR`, `--rw`.
+    Rootfs {
+        /// The directory, as typed.
+        path: PathBuf,
+        /// Write through to it.
+        writable: bool,
+    },
+}
+
+impl Default for ImageRequest {
+    fn default() -> Self {
+        Self::Name {
+            name: "host".into(),
+        }
+    }
+}
+
+/// A mount the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum MountRequest {
+    /// `-v SOURCE:TARGET[:OPTIONS]`.
+    Bind {
+        /// Absolute path on the host.
+        source: PathBuf,
+        /// Absolute path in the container.
+        target: String,
+        /// `ro`.
+        read_only: bool,
+        /// Propagation and the like, as the spec names mount options.
+        options: Vec<String>,
+    },
+    /// `--tmpfs TARGET[:OPTIONS]`.
+    Tmpfs {
+        /// Absolute path in the container.
+        target: String,
+        /// Options as mount(8) names them.
+        options: Vec<String>,
+    },
+}
+
+/// Where one namespace of a container comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "mode", content = "of")]
+pub enum NamespaceMode {
+    /// What fits the caller: private, save the user namespace of root, which is the host's.
+    #[default]
+    Default,
+    /// Its own.
+    Private,
+    /// The host's.
+    Host,
+    /// That of another container, by name, id or prefix.
+    Container(String),
+    /// That behind a path such as `/run/netns/blue`.
+    Path(PathBuf),
+}
+
+/// One mode per namespace; the mount namespace is always private.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NamespaceModes {
+    /// `--pid`.
+    pub pid: NamespaceMode,
+    /// `--net`; `none` and `private` are the same until bridges come.
+    pub net: NamespaceMode,
+    /// `--ipc`.
+    pub ipc: NamespaceMode,
+    /// `--uts`.
+    pub uts: NamespaceMode,
+    /// `--userns`.
+    pub user: NamespaceMode,
+    /// `--cgroupns`.
+    pub cgroup: NamespaceMode,
+    /// `--timens`.
+    pub time: NamespaceMode,
+}
+
+/// `--ulimit NAME=SOFT[:HARD]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    /// Lower-case name without RLIMIT_, `nofile` for one.
+    pub name: String,
+    /// Soft limit; -1 as u64::MAX is unlimited.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+}
+
+/// A capability name such as `CAP_SYS_ADMIN`, or `ALL`; upper case, with prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capability(pub String);
+
+/// `--security-opt seccomp=...`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum SeccompChoice {
+    /// Our default profile.
+    #[default]
+    Default,
+    /// No filter.
+    Unconfined,
+    /// A profile in Docker's JSON format.
+    Profile {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Everything `exec` accepts.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ExecOptions {
+    /// The command.
+    pub command: Vec<String>,
+    /// `-e`, over the container's own environment.
+    pub env: Vec<String>,
+    /// `-w`.
+    pub workdir: Option<String>,
+    /// `-u`.
+    pub user: Option<String>,
+    /// `-t`.
+    pub terminal: bool,
+    /// `-i`.
+    pub open_stdin: bool,
+    /// `-d`.
+    pub detach: bool,
+    /// `--privileged`.
+    pub privileged: bool,
+    /// Terminal size: rows, columns; 0 when unknown.
+    pub size: (u16, u16),
+}

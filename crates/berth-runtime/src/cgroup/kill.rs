@@ -1,0 +1,201 @@
+//! Ending, freezing and thawing everything in a container's cgroups.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::branch::Branch;
+use super::error::CgroupError;
+use super::processes::pids_below;
+use super::walk::{Visit, walk};
+use super::{Cgroup, files};
+
+/// How long v1 may take to stop what is about to be killed.
+const KILL_FREEZE: Duration = Duration::from_millis(100);
+/// How long a v1 kill goes on against processes that keep appearing.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a freeze may take.
+const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
+/// The pause between two looks at a freezing cgroup.
+const FREEZE_PAUSE: Duration = Duration::from_millis(1);
+
+impl Cgroup {
+    /// Sends SIGKILL to every process in the container's cgroup and below. A cgroup that is gone
+    /// is no error.
+    ///
+    /// v2: one write to cgroup.kill (5.14), which also catches processes that are just forking.
+    /// v1 alone: freeze for at most 100 ms, SIGKILL each process through a pidfd, thaw, until
+    /// none is left or two seconds have passed. Whether all are gone, [`Cgroup::wait_empty`]
+    /// tells.
+    pub fn kill(&self) -> Result<(), CgroupError> {
+        let Some(census) = self.census() else {
+            return Err(CgroupError::NoCgroup { verb: "kill" });
+        };
+        let killed = match &self.v2 {
+            Some(branch) => match branch
+                .dir()
+                .and_then(|dir| files::write_at(dir, "cgroup.kill", "1"))
+            {
+                Ok(()) => Ok(()),
+                Err(Errno::NODEV) => Ok(()),
+                // Gone altogether, or a kernel before 5.14.
+                Err(Errno::NOENT) => self.kill_each(census),
+                Err(errno) => Err(files::access("write", &branch.path, "cgroup.kill")(errno)),
+            },
+            None => self.kill_each(census),
+        };
+        // A process that v1 holds frozen does not die: thaw it, whoever froze it.
+        killed.and(self.thaw_v1())
+    }
+
+    fn kill_each(&self, census: &Branch) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + KILL_PATIENCE;
+        loop {
+            let frozen_by = Instant::now() + KILL_FREEZE;
+            // Not frozen in time: some may fork on, the next round gets those.
+            match self.freeze_until(frozen_by) {
+                Ok(()) | Err(CgroupError::NotFrozen { .. }) => {}
+                Err(CgroupError::NoCgroup { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let killed = kill_snapshot(census);
+            self.thaw()?;
+            let count = killed.map_err(files::access("kill processes of", &census.path, ""))?;
+            if count == 0 || Instant::now() >= deadline {
+                return Ok(());
+            }
+            std::thread::sleep(FREEZE_PAUSE);
+        }
+    }
+
+    /// Stops every process of the container; waits until all have, two seconds at most.
+    ///
+    /// Uses v2's cgroup.freeze where there is a v2 directory, on hybrid hosts too, since what it
+    /// holds can still be killed; else v1's freezer.
+    pub fn freeze(&self) -> Result<(), CgroupError> {
+        self.freeze_until(Instant::now() + FREEZE_PATIENCE)
+    }
+
+    /// Lets the processes go on.
+    pub fn thaw(&self) -> Result<(), CgroupError> {
+        match (&self.v2, self.v1_branch("freezer")) {
+            (Some(branch), _) => write_unless_gone(branch, "cgroup.freeze", "0"),
+            (None, Some(branch)) => write_unless_gone(branch, "freezer.state", "THAWED"),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn freeze_until(&self, deadline: Instant) -> Result<(), CgroupError> {
+        let began = Instant::now();
+        loop {
+            let (branch, state) = match (&self.v2, self.v1_branch("freezer")) {
+                (Some(branch), _) => (branch, freeze_v2(branch)?),
+                (None, Some(branch)) => (branch, freeze_v1(branch)?),
+                (None, None) => return Err(CgroupError::NoCgroup { verb: "freeze" }),
+            };
+            let Some(state) = state else { return Ok(()) };
+            if Instant::now() >= deadline {
+                return Err(CgroupError::NotFrozen {
+                    path: branch.path.clone(),
+                    state,
+                    waited_ms: began.elapsed().as_millis(),
+                });
+            }
+            std::thread::sleep(FREEZE_PAUSE);
+        }
+    }
+
+    /// Thaws the v1 freezer and every freezer that the container made below it.
+    fn thaw_v1(&self) -> Result<(), CgroupError> {
+        let Some(branch) = self.v1_branch("freezer") else {
+            return Ok(());
+        };
+        let thawed = branch.dir().and_then(|dir| {
+            walk(dir, &mut |visit| match visit {
+                Visit::Enter(dir) => match files::write_at(dir, "freezer.state", "THAWED") {
+                    Ok(()) | Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+                    Err(errno) => Err(errno),
+                },
+                Visit::Leave { .. } => Ok(()),
+            })
+        });
+        match thawed {
+            Ok(()) | Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+            Err(errno) => Err(files::access("write", &branch.path, "freezer.state")(errno)),
+        }
+    }
+}
+
+/// One step of freezing on v2: `None` once frozen or gone, else what cgroup.events says.
+fn freeze_v2(branch: &Branch) -> Result<Option<String>, CgroupError> {
+    write_unless_gone(branch, "cgroup.freeze", "1")?;
+    let Some(events) = branch.read_if_present("cgroup.events")? else {
+        return Ok(None);
+    };
+    let frozen = files::flat_value(&events, "frozen") == Some(1);
+    Ok(if frozen {
+        None
+    } else {
+        Some("not frozen".to_owned())
+    })
+}
+
+/// One step of freezing on v1. A cgroup in which processes fork may stay FREEZING until the word
+/// is written again.
+fn freeze_v1(branch: &Branch) -> Result<Option<String>, CgroupError> {
+    write_unless_gone(branch, "freezer.state", "FROZEN")?;
+    let Some(state) = branch.read_if_present("freezer.state")? else {
+        return Ok(None);
+    };
+    let state = state.trim();
+    Ok(if state == "FROZEN" {
+        None
+    } else {
+        Some(state.to_owned())
+    })
+}
+
+fn write_unless_gone(branch: &Branch, file: &str, value: &str) -> Result<(), CgroupError> {
+    match branch
+        .dir()
+        .and_then(|dir| files::write_at(dir, file, value))
+    {
+        Ok(()) | Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+        Err(errno) => Err(files::access("write", &branch.path, file)(errno)),
+    }
+}
+
+/// Sends SIGKILL to each process of the cgroup, through a pidfd, and counts them.
+///
+/// Between reading a PID and opening it, the process may have ended and another got its number:
+/// so the list is read again after the pidfd is open, and only a PID that is still in it is
+/// signalled.
+fn kill_snapshot(census: &Branch) -> Result<usize, Errno> {
+    let mut held = Vec::new();
+    for pid in pids_below(census)? {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            continue;
+        };
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => held.push((pid.as_raw_pid(), pidfd)),
+            Err(Errno::SRCH | Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    let still = pids_below(census)?;
+    let mut count = 0;
+    for (pid, pidfd) in held {
+        let is_ours = u32::try_from(pid).is_ok_and(|pid| still.binary_search(&pid).is_ok());
+        if !is_ours {
+            continue;
+        }
+        match rustix::process::pidfd_send_signal(pidfd.as_fd(), Signal::KILL) {
+            Ok(()) => count += 1,
+            Err(Errno::SRCH) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(count)
+}
