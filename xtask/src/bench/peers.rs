@@ -176,7 +176,7 @@ impl Watches {
     /// # Errors
     /// A stopwatch is gone.
     pub(super) fn prepare(&mut self, contestant: &Contestant) -> Outcome<Option<String>> {
-        let done = self.all(contestant.place, &contestant.before, 0)?;
+        let done = self.all(contestant.place, &contestant.before, 0, 1)?;
         Ok(done.err())
     }
 
@@ -189,7 +189,12 @@ impl Watches {
         contestant: &Contestant,
         round: usize,
     ) -> Outcome<Result<Duration, String>> {
-        self.all(contestant.place, &contestant.timed, round)
+        self.all(
+            contestant.place,
+            &contestant.timed,
+            round,
+            contestant.work.copies(),
+        )
     }
 
     /// Undoes [`Watches::prepare`], as far as it was done.
@@ -197,7 +202,8 @@ impl Watches {
     /// # Errors
     /// A stopwatch is gone.
     pub(super) fn clean_up(&mut self, contestant: &Contestant) -> Outcome {
-        self.all(contestant.place, &contestant.after, 0).map(drop)
+        self.all(contestant.place, &contestant.after, 0, 1)
+            .map(drop)
     }
 
     fn all(
@@ -205,6 +211,7 @@ impl Watches {
         place: Place,
         commands: &[Vec<String>],
         round: usize,
+        copies: usize,
     ) -> Outcome<Result<Duration, String>> {
         let watch = match place {
             Place::Host => &mut self.host,
@@ -217,7 +224,7 @@ impl Watches {
                 .iter()
                 .map(|word| word.replace("{}", &round))
                 .collect();
-            match watch.time(&words)? {
+            match watch.time(&words, copies)? {
                 Ok(time) => sum += time,
                 Err(why) => return Ok(Err(why)),
             }
