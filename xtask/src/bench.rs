@@ -5,6 +5,7 @@
 
 mod budgets;
 mod contestants;
+mod memory;
 mod peers;
 mod rootfs;
 mod stopwatch;
@@ -36,14 +37,15 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     args.finish()?;
     match what.as_deref() {
         Some("start") => start(rounds, markdown),
+        Some("memory") => memory::run(markdown),
         Some(other) => {
-            let hint = nearest(other, ["start"].into_iter())
+            let hint = nearest(other, ["start", "memory"].into_iter())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             Err(Failure::usage(format!(
-                "bench knows start, not \"{other}\"{hint}"
+                "bench knows start and memory, not \"{other}\"{hint}"
             )))
         }
-        None => Err(Failure::usage("bench needs a word for what: start")),
+        None => Err(Failure::usage("bench needs a word: start or memory")),
     }
 }
 
