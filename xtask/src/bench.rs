@@ -23,6 +23,7 @@ use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
 use contestants::Contestant;
+use peers::Watches;
 
 const ROUNDS: usize = 50;
 
@@ -83,7 +84,22 @@ fn start(rounds: usize, markdown: bool) -> Outcome {
         "bench start: {} contestants, {rounds} rounds",
         lanes.len()
     ));
-    for lane in &mut lanes {
+    let done = all_rounds(&mut lanes, &mut watches, rounds, &interrupt);
+    for lane in &lanes {
+        watches.clean_up(&lane.contestant)?;
+    }
+    done?;
+    print!("{}", table::render(&lanes, rounds, markdown));
+    Ok(())
+}
+
+fn all_rounds(
+    lanes: &mut [Lane],
+    watches: &mut Watches,
+    rounds: usize,
+    interrupt: &Interrupt,
+) -> Outcome {
+    for lane in lanes.iter_mut() {
         lane.failed = watches.prepare(&lane.contestant)?;
     }
     for round in 0..rounds + WARM_UP_ROUNDS {
@@ -96,9 +112,5 @@ fn start(rounds: usize, markdown: bool) -> Outcome {
             }
         }
     }
-    for lane in &lanes {
-        watches.clean_up(&lane.contestant)?;
-    }
-    print!("{}", table::render(&lanes, rounds, markdown));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Other engines, each started in namespaces of its own and ended with the measurement.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -255,6 +256,7 @@ impl Docker {
         // Every measured container has loopback alone.
         command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
         let daemon = command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(errors)

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -100,6 +100,8 @@ impl Stopwatch {
             None => Command::new(own),
         };
         command
+            // Ctrl-C is for the caller, who cleans up with our help.
+            .process_group(0)
             .env("CONTAINERS_CONF", log.with_file_name("containers.conf"))
             .arg("stopwatch")
             .arg(&log)
