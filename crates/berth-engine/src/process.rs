@@ -1,12 +1,12 @@
 //! A process that is surely the one meant, held by a pidfd.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use berth_base::{HostPid, ProcessIdentity};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// A process, held so that its PID cannot come to mean another one.
 #[derive(Debug)]
@@ -67,22 +67,16 @@ impl Process {
     }
 
     /// Sends a signal (pidfd_send_signal(2)); a process that has ended is no error.
-    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Errno> {
-        match pidfd_send_signal(&self.pidfd, signal) {
+    pub(crate) fn signal(&self, signal: i32) -> Result<(), Errno> {
+        match berth_sys::signal::pidfd_kill(self.pidfd.as_fd(), signal) {
             Err(Errno::SRCH) => Ok(()),
             other => other,
         }
     }
 }
 
-impl AsFd for Process {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
-    }
-}
-
 /// A duration as poll(2) takes it.
-pub(crate) fn to_timespec(duration: Duration) -> Timespec {
+fn to_timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(duration.subsec_nanos()),
@@ -115,21 +109,6 @@ fn parse_start_ticks(stat: &[u8]) -> Option<u64> {
     let rest = std::str::from_utf8(stat.get(comm_end + 1..)?).ok()?;
     // The first field after the comm is the third of proc_pid_stat(5).
     rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
-}
-
-/// A signal by number. `None` outside 1 to 64: the kernel knows no other (signal(7)).
-pub(crate) fn signal_from_number(number: i32) -> Option<Signal> {
-    if !(1..=64).contains(&number) {
-        return None;
-    }
-    Signal::from_named_raw(number).or_else(|| real_time(number))
-}
-
-/// Real-time signals have no names in rustix but offsets from SIGRTMIN, which musl and glibc put
-/// at different numbers; pidfd_send_signal takes the kernel's.
-fn real_time(number: i32) -> Option<Signal> {
-    u32::try_from(number).ok().filter(|n| (32..=64).contains(n))?;
-    None
 }
 
 #[cfg(test)]
@@ -171,9 +150,9 @@ mod tests {
         drop(child.stdin.take());
         assert!(process.wait_for(Some(Duration::from_secs(10))));
         assert!(Process::open(&identity).is_none());
-        assert!(process.signal(Signal::KILL).is_ok());
+        assert!(process.signal(9).is_ok());
         child.wait().unwrap();
-        assert!(process.signal(Signal::KILL).is_ok());
+        assert!(process.signal(9).is_ok());
     }
 
     #[test]

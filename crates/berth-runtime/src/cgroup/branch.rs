@@ -53,11 +53,6 @@ impl Branch {
         self.dir().map_err(files::access("open", &self.path, ""))
     }
 
-    /// Reads one file of the directory.
-    pub(super) fn read(&self, file: &str) -> Result<String, CgroupError> {
-        files::read_at(self.open()?, file).map_err(files::access("read", &self.path, file))
-    }
-
     /// Reads one file, `None` when the file or the whole cgroup is not there.
     pub(super) fn read_if_present(&self, file: &str) -> Result<Option<String>, CgroupError> {
         match self.dir().and_then(|dir| files::read_at(dir, file)) {
@@ -66,11 +61,6 @@ impl Branch {
             Err(Errno::NOENT | Errno::NODEV) => Ok(None),
             Err(errno) => Err(files::access("read", &self.path, file)(errno)),
         }
-    }
-
-    /// Writes one file of the directory.
-    pub(super) fn write(&self, file: &str, value: &str) -> Result<(), CgroupError> {
-        files::write_at(self.open()?, file, value).map_err(files::access("write", &self.path, file))
     }
 
     /// Whether this is the hierarchy of a v1 controller.

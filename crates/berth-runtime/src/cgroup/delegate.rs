@@ -30,7 +30,7 @@ const BASICS: [Controller; 4] = [
 /// A controller that cannot be enabled (a parent holds processes, realtime tasks keep `cpu` out)
 /// is an error only when a limit needs it; [`enable`] says so then.
 pub(super) fn enable_basics(branch: &Branch, hierarchies: &Hierarchies) -> Result<(), CgroupError> {
-    let wanted: Vec<&'static str> = BASICS
+    let wanted: Vec<&str> = BASICS
         .iter()
         .filter(|controller| hierarchies.v1_of(controller.v1_name()).is_none())
         .filter_map(|controller| controller.v2_name())
@@ -39,16 +39,12 @@ pub(super) fn enable_basics(branch: &Branch, hierarchies: &Hierarchies) -> Resul
         return Ok(());
     }
     match enable_above(&branch.path, &wanted) {
-        Ok(()) | Err(Refusal::Missing(_) | Refusal::Kernel { .. }) => Ok(()),
+        Ok(()) | Err(Refusal::Missing | Refusal::Kernel { .. }) => Ok(()),
     }
 }
 
 /// Makes sure that a controller acts in the container's v2 directory.
-pub(super) fn enable(
-    branch: &Branch,
-    limit: &str,
-    controller: &'static str,
-) -> Result<(), CgroupError> {
+pub(super) fn enable(branch: &Branch, limit: &str, controller: &str) -> Result<(), CgroupError> {
     let dir = branch.open()?;
     let present =
         files::read_at(dir, AVAILABLE).map_err(files::access("read", &branch.path, AVAILABLE))?;
@@ -58,7 +54,7 @@ pub(super) fn enable(
     enable_above(&branch.path, &[controller]).map_err(|refusal| CgroupError::Unsupported {
         limit: limit.to_owned(),
         why: match refusal {
-            Refusal::Missing(_) => format!(
+            Refusal::Missing => format!(
                 "the {controller} controller is not available in cgroup v2 here; enable it in the kernel or have it delegated"
             ),
             Refusal::Kernel { path, source: Errno::BUSY } => format!(
@@ -74,24 +70,23 @@ pub(super) fn enable(
 /// Why controllers could not be enabled.
 enum Refusal {
     /// No directory above has them.
-    Missing(Vec<&'static str>),
+    Missing,
     /// The kernel refused.
     Kernel { path: String, source: Errno },
 }
 
 /// Enables `wanted` in every directory above `path` that lacks them, top first.
-fn enable_above(path: &Path, wanted: &[&'static str]) -> Result<(), Refusal> {
-    let missing = || Refusal::Missing(wanted.to_vec());
-    let parent = path.parent().ok_or_else(missing)?;
-    let dir = files::open_directory(parent).map_err(|_| missing())?;
+fn enable_above(path: &Path, wanted: &[&str]) -> Result<(), Refusal> {
+    let parent = path.parent().ok_or(Refusal::Missing)?;
+    let dir = files::open_directory(parent).map_err(|_| Refusal::Missing)?;
     let dir = dir.as_fd();
     // Above the mount's root there is no such file.
-    let enabled = files::read_at(dir, SUBTREE).map_err(|_| missing())?;
+    let enabled = files::read_at(dir, SUBTREE).map_err(|_| Refusal::Missing)?;
     let lacking = lacking(wanted, &enabled);
     if lacking.is_empty() {
         return Ok(());
     }
-    let available = files::read_at(dir, AVAILABLE).map_err(|_| missing())?;
+    let available = files::read_at(dir, AVAILABLE).map_err(|_| Refusal::Missing)?;
     let absent = self::lacking(&lacking, &available);
     let above = if absent.is_empty() {
         Ok(())
@@ -102,7 +97,7 @@ fn enable_above(path: &Path, wanted: &[&'static str]) -> Result<(), Refusal> {
 }
 
 /// Writes the controllers at once, and one at a time where the kernel refuses them together.
-fn switch_on(dir: BorrowedFd<'_>, path: &Path, names: &[&'static str]) -> Result<(), Refusal> {
+fn switch_on(dir: BorrowedFd<'_>, path: &Path, names: &[&str]) -> Result<(), Refusal> {
     let all = names
         .iter()
         .map(|name| format!("+{name}"))
@@ -117,7 +112,7 @@ fn switch_on(dir: BorrowedFd<'_>, path: &Path, names: &[&'static str]) -> Result
             let path = path.display().to_string();
             // ENOENT: the directory does not have this controller at all.
             result = Err(if source == Errno::NOENT {
-                Refusal::Missing(vec![*name])
+                Refusal::Missing
             } else {
                 Refusal::Kernel { path, source }
             });
@@ -126,7 +121,7 @@ fn switch_on(dir: BorrowedFd<'_>, path: &Path, names: &[&'static str]) -> Result
     result
 }
 
-fn lacking(wanted: &[&'static str], text: &str) -> Vec<&'static str> {
+fn lacking<'n>(wanted: &[&'n str], text: &str) -> Vec<&'n str> {
     wanted
         .iter()
         .copied()

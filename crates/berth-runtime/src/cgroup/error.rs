@@ -86,7 +86,7 @@ pub enum CgroupError {
         source: Errno,
     },
     /// A value lies outside what the kernel or a container can work with.
-    #[error("the {limit} of {asked} is out of range: the least is {least}{}", most_text(.most))]
+    #[error("the {limit} of {asked} is out of range; give at least {least}{}", most_text(.most))]
     OutOfRange {
         /// The limit in the user's words.
         limit: &'static str,
@@ -242,7 +242,7 @@ fn hint_limit(errno: Errno) -> &'static str {
 
 fn most_text(most: &Option<String>) -> String {
     most.as_ref()
-        .map(|most| format!(", the most is {most}"))
+        .map(|most| format!(" and at most {most}"))
         .unwrap_or_default()
 }
 

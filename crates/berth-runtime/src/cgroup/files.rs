@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::CgroupError;
@@ -60,11 +60,6 @@ pub(super) fn read_whole(fd: BorrowedFd<'_>) -> Result<String, Errno> {
         }
     }
     String::from_utf8(bytes).map_err(|_| Errno::ILSEQ)
-}
-
-/// Whether a file is there.
-pub(super) fn exists_at(dir: BorrowedFd<'_>, file: &str) -> bool {
-    rustix::fs::statat(dir, file, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
 /// Whether a cgroup has sub-cgroups, by one fstat(2).

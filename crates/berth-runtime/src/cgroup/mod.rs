@@ -11,15 +11,22 @@ mod controller;
 mod cpuset;
 mod create;
 mod delegate;
+mod devices;
 mod error;
 mod files;
 mod hierarchies;
 mod join;
 mod keepers;
 mod kill;
+mod limits;
+mod owner;
 mod processes;
 mod remove;
+mod usage;
 mod walk;
+
+#[cfg(test)]
+mod kernel_tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,10 +35,13 @@ use berth_base::state::CgroupPaths;
 
 use branch::Branch;
 pub use controller::Controller;
+pub use devices::supplied_device_rules;
 pub use error::{CgroupError, RemoveFailure};
 pub use hierarchies::{Hierarchies, Hierarchy};
 pub use join::JoinDescriptors;
 pub use keepers::{KEEPERS, keeper_group};
+pub use limits::LEAST_MEMORY;
+pub use usage::Usage;
 
 /// Whether a cgroup must exist in every hierarchy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,132 @@
+//! Executing steps: one short loop that stops at the first failure.
+//!
+//! Runs in init after clone3 (and in the stage for host steps), with all the privilege the
+//! container will lose. Nothing here allocates: paths are joined on the stack, descriptors live
+//! in slots made beforehand. An error is a step's index and an errno; words come later, from
+//! the plan, in the stage.
+
+mod confine;
+mod files;
+mod mount;
+mod path;
+mod root;
+pub(crate) mod terminal;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use berth_sys::SeccompFlags;
+use rustix::io::Errno;
+
+use crate::plan::{Slot, Step};
+
+/// What the steps of one process work on.
+pub(crate) struct Context<'a> {
+    slots: Vec<Option<OwnedFd>>,
+    root: Option<Slot>,
+    /// The terminal's own side, once opened.
+    pub(crate) terminal: Option<OwnedFd>,
+    /// The connection to the stage.
+    pub(crate) stage: BorrowedFd<'a>,
+    /// v1 `tasks` files of the container's cgroups.
+    pub(crate) tasks: &'a [OwnedFd],
+    /// The compiled seccomp filter.
+    pub(crate) filter: Option<(&'a [[u8; 8]], SeccompFlags)>,
+    /// The user namespace whose mapping [`Step::IdMap`] applies.
+    pub(crate) user_namespace: Option<BorrowedFd<'a>>,
+}
+
+/// A failed step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StepFailure {
+    /// Index into the list that was run.
+    pub(crate) index: usize,
+    /// Why.
+    pub(crate) errno: Errno,
+}
+
+impl<'a> Context<'a> {
+    /// Makes a context with room for the slots of a plan.
+    pub(crate) fn new(slots: usize, stage: BorrowedFd<'a>) -> Self {
+        let mut room = Vec::with_capacity(slots);
+        room.resize_with(slots, || None);
+        Self {
+            slots: room,
+            root: None,
+            terminal: None,
+            stage,
+            tasks: &[],
+            filter: None,
+            user_namespace: None,
+        }
+    }
+
+    /// Fills the first slots with descriptors that were opened before.
+    pub(crate) fn fill(&mut self, descriptors: Vec<OwnedFd>) {
+        for (slot, descriptor) in self.slots.iter_mut().zip(descriptors) {
+            *slot = Some(descriptor);
+        }
+    }
+
+    /// The descriptor in a slot.
+    fn get(&self, slot: Slot) -> Result<BorrowedFd<'_>, Errno> {
+        self.slots
+            .get(slot.0)
+            .and_then(Option::as_ref)
+            .map(AsFd::as_fd)
+            .ok_or(Errno::BADF)
+    }
+
+    /// Fills a slot.
+    fn put(&mut self, slot: Slot, fd: OwnedFd) -> Result<(), Errno> {
+        *self.slots.get_mut(slot.0).ok_or(Errno::BADF)? = Some(fd);
+        Ok(())
+    }
+
+    /// The root of the container.
+    fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.get(self.root.ok_or(Errno::BADF)?)
+    }
+}
+
+/// Executes steps in order.
+pub(crate) fn run(steps: &[Step], context: &mut Context<'_>) -> Result<(), StepFailure> {
+    for (index, step) in steps.iter().enumerate() {
+        perform(step, context).map_err(|errno| StepFailure { index, errno })?;
+    }
+    Ok(())
+}
+
+/// Executes one step.
+fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
+    match step {
+        Step::OpenHost { .. }
+        | Step::CloneHost { .. }
+        | Step::CloneWithin { .. }
+        | Step::IdMap { .. }
+        | Step::NewFilesystem { .. }
+        | Step::Overlay { .. }
+        | Step::SetAttributes { .. }
+        | Step::AttachScratch { .. }
+        | Step::IsolateMounts => mount::perform(step, cx),
+        Step::MakeDirectory { .. }
+        | Step::MakeFile { .. }
+        | Step::MakeSymlink { .. }
+        | Step::MakeWhiteout { .. }
+        | Step::MakeOpaque { .. }
+        | Step::MakeDevice { .. }
+        | Step::Sysctl { .. } => files::perform(step, cx),
+        Step::SetRoot { slot } => {
+            cx.root = Some(*slot);
+            Ok(())
+        }
+        Step::Attach { .. }
+        | Step::InheritMode { .. }
+        | Step::Mask { .. }
+        | Step::MakeReadOnly { .. }
+        | Step::Pivot
+        | Step::ReadOnlyRoot
+        | Step::RootPropagation { .. } => root::perform(step, cx),
+        Step::OpenTerminal { .. } | Step::BindConsole { .. } => terminal::perform(step, cx),
+        _ => confine::perform(step, cx),
+    }
+}

@@ -1,0 +1,210 @@
+//! Making mounts, attached nowhere yet.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use berth_sys::{MountAttributes, mount_setattr};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
+
+use super::Context;
+use super::path::StackPath;
+use crate::plan::{DeviceNumber, Slot, Step};
+
+pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
+    match step {
+        Step::IsolateMounts => isolate(),
+        Step::OpenHost { host, slot } => {
+            let fd = open(
+                host.as_c_str(),
+                OFlags::PATH | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            cx.put(*slot, fd)
+        }
+        Step::CloneHost {
+            host,
+            recursive,
+            device,
+            slot,
+        } => {
+            let fd = clone_host(host, *recursive, *device)?;
+            cx.put(*slot, fd)
+        }
+        Step::CloneWithin {
+            of,
+            path,
+            recursive,
+            slot,
+        } => {
+            let fd = open_tree(cx.get(*of)?, path.as_c_str(), clone_flags(*recursive))?;
+            cx.put(*slot, fd)
+        }
+        Step::IdMap { slot } => {
+            let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
+            mount_setattr(
+                cx.get(*slot)?,
+                c"",
+                MountAttributes::default(),
+                Some(namespace),
+            )
+        }
+        Step::NewFilesystem {
+            fstype,
+            options,
+            attributes,
+            slot,
+        } => {
+            let fd = new_filesystem(fstype, options, *attributes)?;
+            cx.put(*slot, fd)
+        }
+        Step::Overlay { slot, .. } => {
+            let fd = overlay(step, cx)?;
+            cx.put(*slot, fd)
+        }
+        Step::SetAttributes { slot, attributes } => {
+            mount_setattr(cx.get(*slot)?, c"", *attributes, None)
+        }
+        Step::AttachScratch { slot, host } => move_mount(
+            cx.get(*slot)?,
+            c"",
+            CWD,
+            host.as_c_str(),
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+        ),
+        _ => Err(Errno::NOSYS),
+    }
+}
+
+/// Cuts propagation for the whole namespace, so that nothing we mount reaches the host.
+fn isolate() -> Result<(), Errno> {
+    let private = MountAttributes {
+        propagation: MountAttributes::PRIVATE,
+        recursive: true,
+        ..MountAttributes::default()
+    };
+    let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    mount_setattr(std::os::fd::AsFd::as_fd(&root), c"", private, None)
+}
+
+fn clone_flags(recursive: bool) -> OpenTreeFlags {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags | OpenTreeFlags::AT_RECURSIVE
+    } else {
+        flags
+    }
+}
+
+/// Clones the mount at a host path; a device is checked on the descriptor that will be mounted.
+fn clone_host(
+    host: &CStr,
+    recursive: bool,
+    device: Option<DeviceNumber>,
+) -> Result<OwnedFd, Errno> {
+    let fd = open_tree(CWD, host, clone_flags(recursive))?;
+    if let Some(expected) = device {
+        verify_device(&fd, expected)?;
+    }
+    Ok(fd)
+}
+
+/// ENODEV unless the descriptor is the device (CVE-2025-31133).
+pub(super) fn verify_device(
+    fd: &impl std::os::fd::AsFd,
+    expected: DeviceNumber,
+) -> Result<(), Errno> {
+    let stat = fstat(fd)?;
+    let number = rustix::fs::makedev(expected.major, expected.minor);
+    let kind = FileType::from_raw_mode(expected.kind);
+    if FileType::from_raw_mode(stat.st_mode) == kind && stat.st_rdev == number {
+        Ok(())
+    } else {
+        Err(Errno::NODEV)
+    }
+}
+
+/// fsopen(2), fsconfig(2), fsmount(2).
+fn new_filesystem(
+    fstype: &CStr,
+    options: &[(CString, Option<CString>)],
+    attributes: u64,
+) -> Result<OwnedFd, Errno> {
+    let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        match value {
+            Some(value) => fsconfig_set_string(&context, key.as_c_str(), value.as_c_str())?,
+            None => fsconfig_set_flag(&context, key.as_c_str())?,
+        }
+    }
+    finish(&context, attributes)
+}
+
+fn finish(context: &OwnedFd, attributes: u64) -> Result<OwnedFd, Errno> {
+    fsconfig_create(context)?;
+    let attributes = u32::try_from(attributes).map_err(|_| Errno::INVAL)?;
+    let flags = MountAttrFlags::from_bits_retain(attributes);
+    fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, flags)
+}
+
+/// Layers are named through /proc/self/fd, which every kernel with overlay in user namespaces
+/// takes; descriptors as such only came with 6.13.
+fn overlay(step: &Step, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
+    let Step::Overlay {
+        lower,
+        layer,
+        upper,
+        work,
+        unprivileged,
+        attributes,
+        ..
+    } = step
+    else {
+        return Err(Errno::NOSYS);
+    };
+    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let mut path = StackPath::new();
+    fsconfig_set_string(
+        &context,
+        c"lowerdir",
+        proc_path(&mut path, cx, *lower, c"")?,
+    )?;
+    let mut path = StackPath::new();
+    fsconfig_set_string(
+        &context,
+        c"upperdir",
+        proc_path(&mut path, cx, *layer, upper)?,
+    )?;
+    let mut path = StackPath::new();
+    fsconfig_set_string(
+        &context,
+        c"workdir",
+        proc_path(&mut path, cx, *layer, work)?,
+    )?;
+    if *unprivileged {
+        fsconfig_set_flag(&context, c"userxattr")?;
+    } else {
+        // The layer is thrown away: nothing needs to reach a disk.
+        fsconfig_set_flag(&context, c"volatile")?;
+    }
+    finish(&context, *attributes)
+}
+
+/// `/proc/self/fd/N[/name]`.
+fn proc_path<'p>(
+    path: &'p mut StackPath,
+    cx: &Context<'_>,
+    slot: Slot,
+    name: &CStr,
+) -> Result<&'p CStr, Errno> {
+    let number = u32::try_from(cx.get(slot)?.as_raw_fd()).map_err(|_| Errno::BADF)?;
+    path.push(b"/proc/self/fd/")?.push_number(number)?;
+    if !name.is_empty() {
+        path.push(b"/")?.push(name.to_bytes())?;
+    }
+    path.as_c_str()
+}

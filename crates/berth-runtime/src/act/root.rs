@@ -1,0 +1,142 @@
+//! What happens below the container's root, and the step into it.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use berth_sys::{MountAttributes, mount_setattr};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fstat, open};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
+use rustix::process::{chdir, fchdir, pivot_root};
+
+use super::Context;
+use super::mount::verify_device;
+use super::path::{open_in_root, open_target};
+use crate::plan::{DeviceNumber, Links, Slot, Step};
+
+pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
+    match step {
+        Step::Attach {
+            slot,
+            target,
+            kind,
+            links,
+        } => {
+            let target = open_target(cx.root()?, target, *kind, *links)?;
+            attach(cx.get(*slot)?, target.as_fd())
+        }
+        Step::InheritMode { slot, target } => inherit_mode(cx, *slot, target),
+        Step::Mask {
+            path,
+            null,
+            device,
+            layer,
+            empty,
+        } => mask(cx, path, (*null, *device), (*layer, empty)),
+        Step::MakeReadOnly { path } => make_read_only(cx, path),
+        Step::Pivot => pivot(cx.root()?),
+        Step::ReadOnlyRoot => set_root(MountAttributes {
+            set: MountAttributes::RDONLY,
+            ..MountAttributes::default()
+        }),
+        Step::RootPropagation { flags } => set_root(MountAttributes {
+            propagation: *flags,
+            ..MountAttributes::default()
+        }),
+        _ => Err(Errno::NOSYS),
+    }
+}
+
+/// Moves a detached mount onto an open target.
+pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, c"", target, c"", flags)
+}
+
+/// Hides a path: a file behind the null device, a folder behind our empty one. What does not
+/// exist needs no mask.
+fn mask(
+    cx: &Context<'_>,
+    path: &CStr,
+    (null, device): (Slot, DeviceNumber),
+    (layer, empty): (Slot, &CStr),
+) -> Result<(), Errno> {
+    let target = match open_in_root(cx.root()?, path, Links::InRoot) {
+        Ok(target) => target,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let is_folder = FileType::from_raw_mode(fstat(&target)?.st_mode) == FileType::Directory;
+    let cover = if is_folder {
+        let cover = open_tree(cx.get(layer)?, empty, flags)?;
+        let read_only = MountAttributes {
+            set: MountAttributes::RDONLY,
+            ..MountAttributes::default()
+        };
+        mount_setattr(cover.as_fd(), c"", read_only, None)?;
+        cover
+    } else {
+        let cover = open_tree(cx.get(null)?, c"", flags | OpenTreeFlags::AT_EMPTY_PATH)?;
+        verify_device(&cover, device)?;
+        cover
+    };
+    attach(cover.as_fd(), target.as_fd())
+}
+
+/// Binds a path over itself, read-only with all below it. What does not exist stays so.
+fn make_read_only(cx: &Context<'_>, path: &CStr) -> Result<(), Errno> {
+    let target = match open_in_root(cx.root()?, path, Links::InRoot) {
+        Ok(target) => target,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = open_tree(&target, c"", flags)?;
+    let read_only = MountAttributes {
+        set: MountAttributes::RDONLY,
+        recursive: true,
+        ..MountAttributes::default()
+    };
+    mount_setattr(tree.as_fd(), c"", read_only, None)?;
+    attach(tree.as_fd(), target.as_fd())
+}
+
+/// Gives a mount's root the mode and owner of the folder it will cover.
+fn inherit_mode(cx: &Context<'_>, slot: Slot, target: &CStr) -> Result<(), Errno> {
+    let covered = match open_in_root(cx.root()?, target, Links::InRoot) {
+        Ok(covered) => covered,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let stat = fstat(&covered)?;
+    let mount = cx.get(slot)?;
+    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    chownat(mount, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
+    chmodat(
+        mount,
+        c".",
+        Mode::from_raw_mode(stat.st_mode & 0o7777),
+        AtFlags::empty(),
+    )
+}
+
+/// Makes the root mount `/` and lets go of the old one.
+///
+/// Both arguments of pivot_root(2) are `.`: the old root ends up stacked on the new one and is
+/// unmounted from there, so no folder for it is needed inside.
+fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
+    fchdir(root)?;
+    pivot_root(c".", c".")?;
+    unmount(c".", UnmountFlags::DETACH)?;
+    chdir(c"/")
+}
+
+/// Changes the root mount itself, after the pivot.
+fn set_root(attributes: MountAttributes) -> Result<(), Errno> {
+    let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    mount_setattr(root.as_fd(), c"", attributes, None)
+}

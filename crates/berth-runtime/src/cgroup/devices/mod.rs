@@ -1,0 +1,105 @@
+//! Which devices a container may use.
+//!
+//! Rules are applied in order: of all rules that match a device, the last decides, for each kind
+//! of access (read, write, mknod) by itself. Nothing is allowed that no rule allows. v1 takes
+//! rules as text, v2 runs a BPF program that we generate. On a hybrid host with v1's `devices` that
+//! one is used; with neither the rules are an error, never silently dropped.
+
+mod filter;
+mod rule;
+mod v1;
+
+use std::path::Path;
+
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
+
+use super::branch::Branch;
+use super::error::CgroupError;
+use super::{Cgroup, controller::Controller};
+use rule::Rule;
+
+impl Cgroup {
+    /// Applies device rules. An empty list changes nothing.
+    pub(super) fn apply_devices(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let rules = rules
+            .iter()
+            .map(Rule::parse)
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(branch) = self.v1_branch(Controller::Devices.v1_name()) {
+            return v1::write(branch, &rules);
+        }
+        match &self.v2 {
+            Some(branch) => attach(branch, &rules),
+            None => Err(CgroupError::Unsupported {
+                limit: "device rules".to_owned(),
+                why: "there is neither cgroup v1's devices controller nor cgroup v2 on this host, or none delegated to this user".to_owned(),
+            }),
+        }
+    }
+}
+
+/// Loads and attaches the filter, and detaches what an earlier call attached.
+fn attach(branch: &Branch, rules: &[Rule]) -> Result<(), CgroupError> {
+    let dir = branch.open()?;
+    let failed = |verb| filter_error(verb, &branch.path);
+    let program = berth_sys::bpf::load_cgroup_device(&filter::program(rules))
+        .map_err(|error| failed("load")(&error))?;
+    let former =
+        berth_sys::bpf::cgroup_device_programs(dir).map_err(|error| failed("replace")(&error))?;
+    berth_sys::bpf::attach_cgroup_device(dir, &program)
+        .map_err(|error| failed("attach")(&error))?;
+    // For a moment both filters act, which allows less, never more.
+    for id in former {
+        berth_sys::bpf::detach_cgroup_device(dir, id).map_err(|error| failed("replace")(&error))?;
+    }
+    Ok(())
+}
+
+fn filter_error(
+    verb: &'static str,
+    path: &Path,
+) -> impl Fn(&dyn std::error::Error) -> CgroupError + use<> {
+    let path = path.to_owned();
+    move |error| CgroupError::DeviceFilter {
+        verb,
+        path: path.clone(),
+        reason: error.to_string(),
+    }
+}
+
+/// Rules for the devices that the runtime specification has every container supply (null, zero,
+/// full, random, urandom, tty, console, ptmx, pts): for a caller whose own rules deny everything.
+/// Nothing adds them by itself.
+pub fn supplied_device_rules() -> Vec<LinuxDeviceCgroup> {
+    const NUMBERS: [(i64, Option<i64>); 9] = [
+        (1, Some(3)),
+        (1, Some(5)),
+        (1, Some(7)),
+        (1, Some(8)),
+        (1, Some(9)),
+        (5, Some(0)),
+        (5, Some(1)),
+        (5, Some(2)),
+        (136, None),
+    ];
+    let rule = |(major, minor): (i64, Option<i64>)| {
+        let builder = LinuxDeviceCgroupBuilder::default()
+            .allow(true)
+            .typ(LinuxDeviceType::C)
+            .major(major)
+            .access("rwm");
+        let builder = match minor {
+            Some(minor) => builder.minor(minor),
+            None => builder,
+        };
+        // The builder fails only for required fields, of which this type has none.
+        builder.build().unwrap_or_default()
+    };
+    NUMBERS.into_iter().map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests;

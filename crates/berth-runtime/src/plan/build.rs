@@ -1,0 +1,256 @@
+//! Putting a plan together, part by part, in the order in which it is executed.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use berth_base::NamespaceKind;
+use berth_base::state::{MonitorConfig, RootSource};
+use oci_spec::runtime::{Linux, Spec};
+
+use super::{CgroupPlan, Join, Mappings, Plan, PlanError, Slot, Step};
+use super::{confine, mounts, rootfs};
+use crate::facts::HostFacts;
+use crate::namespaces as ns;
+
+/// A plan under construction.
+pub(super) struct Builder<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) config: &'a MonitorConfig,
+    pub(super) facts: &'a HostFacts,
+    /// Steps of init; the stage's own list is separate.
+    pub(super) init: Vec<Step>,
+    pub(super) host: Vec<Step>,
+    /// CLONE_NEW* of the namespaces that will be new.
+    pub(super) new: u64,
+    /// The tmpfs that holds upper layers and empty folders, attached at the scratch folder.
+    pub(super) layer: Slot,
+    slots: usize,
+}
+
+/// Plans a container from its spec, its monitor's configuration and the facts of this host.
+pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<Plan, PlanError> {
+    let linux = spec
+        .linux()
+        .as_ref()
+        .ok_or_else(|| invalid("the spec has no linux section"))?;
+    let process = spec
+        .process()
+        .as_ref()
+        .ok_or_else(|| invalid("the spec has no process"))?;
+    let (new, joins) = namespaces(linux)?;
+    let mut builder = Builder {
+        spec,
+        config,
+        facts,
+        init: Vec::with_capacity(96),
+        host: Vec::new(),
+        new,
+        layer: Slot(0),
+        slots: 1,
+    };
+    let mappings = mappings(linux, new)?;
+    builder.enter(spec, mappings.is_some())?;
+    rootfs::compose(&mut builder)?;
+    mounts::plan(&mut builder)?;
+    confine::plan(&mut builder, process)?;
+    Ok(Plan {
+        own_pid_namespace: new & ns::NEW_PID != 0,
+        joins,
+        new_namespaces: new & !ns::NEW_CGROUP,
+        time_offsets: time_offsets(linux, new)?,
+        mappings,
+        cgroup: CgroupPlan {
+            path: cgroup_path(spec, config),
+            resources: linux.resources().clone(),
+        },
+        oom_score_adj: process.oom_score_adj(),
+        seccomp: linux.seccomp().clone(),
+        program: confine::program(process, config.init)?,
+        slots: builder.slots,
+        host: builder.host,
+        init: builder.init,
+    })
+}
+
+impl Builder<'_> {
+    /// Reserves a slot.
+    pub(super) fn slot(&mut self) -> Slot {
+        let slot = Slot(self.slots);
+        self.slots += 1;
+        slot
+    }
+
+    /// Appends a step of init.
+    pub(super) fn push(&mut self, step: Step) {
+        self.init.push(step);
+    }
+
+    /// Whether this namespace will be new.
+    pub(super) const fn is_new(&self, flag: u64) -> bool {
+        self.new & flag != 0
+    }
+
+    /// Whether the container lives in a user namespace that is not the stage's.
+    pub(super) const fn has_user_namespace(&self) -> bool {
+        self.is_new(ns::NEW_USER)
+    }
+
+    /// First steps of init: user, cgroups, session, and what belongs to a fresh namespace.
+    fn enter(&mut self, spec: &Spec, mapped: bool) -> Result<(), PlanError> {
+        if mapped {
+            self.push(Step::AwaitMapping);
+            self.push(Step::BecomeNamespaceRoot);
+        }
+        self.push(Step::EnterCgroups);
+        if self.is_new(ns::NEW_CGROUP) {
+            self.push(Step::UnshareCgroupNamespace);
+        }
+        self.push(Step::NewSession);
+        self.push(Step::NewKeyring);
+        self.push(Step::IsolateMounts);
+        if self.is_new(ns::NEW_NET) {
+            self.push(Step::LoopbackUp);
+        }
+        let named = [
+            (
+                spec.hostname(),
+                "hostname",
+                Step::Hostname as fn(CString) -> Step,
+            ),
+            (spec.domainname(), "domainname", Step::Domainname),
+        ];
+        for (name, field, step) in named {
+            let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else {
+                continue;
+            };
+            if !self.is_new(ns::NEW_UTS) {
+                return Err(invalid(&format!(
+                    "{field} {name:?} needs a UTS namespace of the container's own"
+                )));
+            }
+            self.push(step(c_string(name)?));
+        }
+        Ok(())
+    }
+}
+
+/// Which namespaces to create and which to join.
+fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>), PlanError> {
+    let mut new = 0;
+    let mut seen = 0;
+    let mut joins = Vec::new();
+    for namespace in linux.namespaces().iter().flatten() {
+        let kind = ns::kind_of(namespace.typ());
+        let flag = ns::flag_of(kind);
+        if seen & flag != 0 {
+            return Err(invalid(&format!(
+                "the namespace {} is listed twice",
+                kind.as_str()
+            )));
+        }
+        seen |= flag;
+        match namespace.path() {
+            None => new |= flag,
+            Some(path) if path.as_os_str().is_empty() => new |= flag,
+            Some(path) => joins.push(Join {
+                kind,
+                path: c_path(path)?,
+            }),
+        }
+    }
+    if new & ns::NEW_MOUNT == 0 {
+        return Err(invalid("the container needs a mount namespace of its own"));
+    }
+    // A namespace owned outside the joined user namespace must be entered before it; a user
+    // namespace is therefore always joined last.
+    joins.sort_by_key(|join| join.kind == NamespaceKind::User);
+    Ok((new, joins))
+}
+
+/// The id mappings of a new user namespace.
+fn mappings(linux: &Linux, new: u64) -> Result<Option<Mappings>, PlanError> {
+    if new & ns::NEW_USER == 0 {
+        return Ok(None);
+    }
+    let triples = |list: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>| {
+        list.iter()
+            .flatten()
+            .map(|m| (m.container_id(), m.host_id(), m.size()))
+            .collect::<Vec<_>>()
+    };
+    let mappings = Mappings {
+        uids: triples(linux.uid_mappings()),
+        gids: triples(linux.gid_mappings()),
+    };
+    if mappings.uids.is_empty() || mappings.gids.is_empty() {
+        return Err(invalid(
+            "a new user namespace needs uidMappings and gidMappings",
+        ));
+    }
+    Ok(Some(mappings))
+}
+
+/// Lines of /proc/PID/timens_offsets (time_namespaces(7)).
+fn time_offsets(linux: &Linux, new: u64) -> Result<Vec<String>, PlanError> {
+    let Some(offsets) = linux.time_offsets() else {
+        return Ok(Vec::new());
+    };
+    if !offsets.is_empty() && new & ns::NEW_TIME == 0 {
+        return Err(invalid(
+            "timeOffsets need a time namespace of the container's own",
+        ));
+    }
+    let mut lines: Vec<_> = offsets
+        .iter()
+        .map(|(clock, offset)| {
+            format!(
+                "{clock} {} {}",
+                offset.secs().unwrap_or(0),
+                offset.nanosecs().unwrap_or(0)
+            )
+        })
+        .collect();
+    lines.sort();
+    Ok(lines)
+}
+
+/// The cgroup of the container, absolute below the hierarchies' roots.
+pub fn cgroup_path(spec: &Spec, config: &MonitorConfig) -> String {
+    match spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.cgroups_path().as_ref())
+    {
+        Some(path) if !path.as_os_str().is_empty() => {
+            format!("/{}", path.to_string_lossy().trim_start_matches('/'))
+        }
+        _ => format!("/berth/{}", config.id),
+    }
+}
+
+/// Turns text into a C string, refusing NUL bytes.
+pub(super) fn c_string(text: &str) -> Result<CString, PlanError> {
+    CString::new(text).map_err(|_| invalid(&format!("{text:?} contains a NUL byte")))
+}
+
+/// Turns a path into a C string, refusing NUL bytes.
+pub(super) fn c_path(path: &Path) -> Result<CString, PlanError> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| invalid(&format!("{} contains a NUL byte", path.display())))
+}
+
+/// Makes an "invalid" error.
+pub(super) fn invalid(message: &str) -> PlanError {
+    PlanError::Invalid(message.to_owned())
+}
+
+/// The folder over which layer and root are attached in init's own mount namespace.
+pub(super) fn scratch(config: &MonitorConfig) -> PathBuf {
+    config.volatile_dir.join("rootfs")
+}
+
+/// Whether the root is written through to the host.
+pub(super) const fn writes_through(root: &RootSource) -> bool {
+    matches!(root, RootSource::Directory { writable: true, .. })
+}

@@ -1,0 +1,144 @@
+//! The plan: from (spec, host facts) to an ordered list of steps.
+//!
+//! Pure. A plan is data: `berth-runtime plan` prints it, tests compare it, stage and init
+//! execute it. It may not open, read or change anything.
+
+mod build;
+mod confine;
+mod mounts;
+mod options;
+mod rootfs;
+mod step;
+
+use std::ffi::CString;
+
+use berth_base::NamespaceKind;
+use oci_spec::runtime::LinuxResources;
+
+pub use build::{build, cgroup_path};
+pub(crate) use confine::{confine, program, resource_limits};
+pub use step::{DeviceNumber, Links, Slot, Step, TargetKind};
+
+/// A spec asks for something that cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The spec contradicts itself or the specification.
+    #[error("{0}")]
+    Invalid(String),
+    /// This build or kernel cannot do it.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl PlanError {
+    /// The class of the error.
+    pub const fn class(&self) -> berth_base::ErrorClass {
+        match self {
+            Self::Invalid(_) => berth_base::ErrorClass::Invalid,
+            Self::Unsupported(_) => berth_base::ErrorClass::Unsupported,
+        }
+    }
+}
+
+/// Everything stage and init do, in order.
+#[derive(Debug)]
+pub struct Plan {
+    /// Namespaces joined by the stage, in order.
+    pub joins: Vec<Join>,
+    /// CLONE_NEW* flags for clone3.
+    pub new_namespaces: u64,
+    /// Lines for /proc/self/timens_offsets, written by the stage before anybody enters.
+    pub time_offsets: Vec<String>,
+    /// Mappings of a new user namespace.
+    pub mappings: Option<Mappings>,
+    /// The container's cgroup and its limits.
+    pub cgroup: CgroupPlan,
+    /// oom_score_adj of the container.
+    pub oom_score_adj: Option<i32>,
+    /// Executed by the stage, on the host, before clone3.
+    pub host: Vec<Step>,
+    /// Executed by init.
+    pub init: Vec<Step>,
+    /// How many slots the steps use.
+    pub slots: usize,
+    /// What is executed in the end.
+    pub program: Program,
+    /// The seccomp profile to load at [`Step::Seccomp`].
+    pub seccomp: Option<oci_spec::runtime::LinuxSeccomp>,
+    /// Whether the first process gets a PID namespace of its own.
+    pub own_pid_namespace: bool,
+}
+
+/// A namespace to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Its kind, checked by setns(2).
+    pub kind: NamespaceKind,
+    /// Path of an nsfs file on the host.
+    pub path: CString,
+}
+
+/// The contents of uid_map and gid_map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mappings {
+    /// Triples of container id, host id, size.
+    pub uids: Vec<(u32, u32, u32)>,
+    /// Triples of container id, host id, size.
+    pub gids: Vec<(u32, u32, u32)>,
+}
+
+/// Where the container's cgroup is and what it may use.
+#[derive(Clone, Debug)]
+pub struct CgroupPlan {
+    /// Path below the hierarchies' roots.
+    pub path: String,
+    /// Limits and device rules.
+    pub resources: Option<LinuxResources>,
+}
+
+/// The program that the container runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Paths to try in turn: one, or one per element of PATH.
+    pub candidates: Vec<CString>,
+    /// Its arguments.
+    pub argv: Vec<CString>,
+    /// Its environment.
+    pub env: Vec<CString>,
+    /// Runs as the child of our reaping init instead of being the first process itself.
+    pub supervised: bool,
+}
+
+impl Plan {
+    /// The plan as text: one line per step, the actor before it.
+    pub fn render(&self) -> String {
+        let mut lines = Vec::new();
+        for join in &self.joins {
+            lines.push(format!(
+                "stage  join the {} namespace of {}",
+                join.kind.as_str(),
+                join.path.to_string_lossy()
+            ));
+        }
+        lines.push(format!("stage  make the cgroup {}", self.cgroup.path));
+        lines.extend(self.host.iter().map(|step| format!("stage  {step}")));
+        let kinds: Vec<_> = crate::namespaces::names_of(self.new_namespaces);
+        lines.push(format!(
+            "stage  clone into new namespaces: {}",
+            kinds.join(" ")
+        ));
+        if let Some(mappings) = &self.mappings {
+            lines.push(format!(
+                "stage  map uids {:?}, gids {:?}",
+                mappings.uids, mappings.gids
+            ));
+        }
+        lines.extend(self.init.iter().map(|step| format!("init   {step}")));
+        let program = self.program.candidates.first().map(|p| p.to_string_lossy());
+        lines.push(format!(
+            "init   execute {}",
+            program.as_deref().unwrap_or("nothing")
+        ));
+        lines.join("\n") + "\n"
+    }
+}

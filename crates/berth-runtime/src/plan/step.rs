@@ -1,0 +1,298 @@
+//! The steps of a plan: what stage and init do, one system-call-sized action each.
+
+use std::ffi::CString;
+use std::fmt;
+
+use berth_sys::MountAttributes;
+
+/// Names a place for a descriptor that one step opens and later steps use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub usize);
+
+/// What a mount target must be, and is made as when it does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+}
+
+/// Whether symbolic links on the way to a mount target are followed (inside the root).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Followed, never leaving the root (RESOLVE_IN_ROOT).
+    InRoot,
+    /// Refused (RESOLVE_NO_SYMLINKS): targets of procfs and sysfs, CVE-2019-19921.
+    Refused,
+}
+
+/// A device node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceNumber {
+    /// S_IFCHR, S_IFBLK or S_IFIFO.
+    pub kind: u32,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// One action. Paths named `host` are resolved on the host side and come from the user or
+/// from us; all other paths are resolved inside the root or inside a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the sentence of a variant names its fields")]
+pub enum Step {
+    /// Opens a host path (O_PATH).
+    OpenHost { host: CString, slot: Slot },
+    /// Clones the mount at a host path as a detached one, checking the device when told.
+    CloneHost {
+        host: CString,
+        recursive: bool,
+        device: Option<DeviceNumber>,
+        slot: Slot,
+    },
+    /// Gives a detached mount the id mapping of the container's user namespace.
+    IdMap { slot: Slot },
+
+    /// Waits until the stage has written the id mappings.
+    AwaitMapping,
+    /// Becomes uid 0 and gid 0 of the user namespace.
+    BecomeNamespaceRoot,
+    /// Writes "0" to the v1 `tasks` files of the container's cgroups.
+    EnterCgroups,
+    /// Makes the own cgroup the root of a new cgroup namespace.
+    UnshareCgroupNamespace,
+    /// setsid(2).
+    NewSession,
+    /// A fresh anonymous session keyring.
+    NewKeyring,
+    /// Ends propagation from and to the host for the whole mount namespace.
+    IsolateMounts,
+    /// Brings up `lo`.
+    LoopbackUp,
+    /// sethostname(2).
+    Hostname(CString),
+    /// setdomainname(2).
+    Domainname(CString),
+
+    /// Makes a file system instance as a detached mount.
+    NewFilesystem {
+        fstype: CString,
+        options: Vec<(CString, Option<CString>)>,
+        attributes: u64,
+        slot: Slot,
+    },
+    /// Makes an overlay of `lower` under `upper`, both directories of the tmpfs `layer`.
+    Overlay {
+        lower: Slot,
+        layer: Slot,
+        upper: CString,
+        work: CString,
+        unprivileged: bool,
+        attributes: u64,
+        slot: Slot,
+    },
+    /// mount_setattr(2) on a mount.
+    SetAttributes {
+        slot: Slot,
+        attributes: MountAttributes,
+    },
+    /// Clones a directory of an attached mount as a detached mount.
+    CloneWithin {
+        of: Slot,
+        path: CString,
+        recursive: bool,
+        slot: Slot,
+    },
+    /// Attaches a detached mount over the scratch folder, in our own mount namespace.
+    AttachScratch { slot: Slot, host: CString },
+    /// mkdirat(2) below a slot.
+    MakeDirectory { at: Slot, path: CString, mode: u32 },
+    /// An empty regular file below a slot.
+    MakeFile { at: Slot, path: CString, mode: u32 },
+    /// A symbolic link below a slot.
+    MakeSymlink {
+        at: Slot,
+        path: CString,
+        target: CString,
+    },
+    /// An overlay whiteout (character device 0:0) below a slot.
+    MakeWhiteout { at: Slot, path: CString },
+    /// Marks a directory of an overlay's upper layer opaque.
+    MakeOpaque {
+        at: Slot,
+        path: CString,
+        unprivileged: bool,
+    },
+    /// A device node or FIFO below a slot.
+    MakeDevice {
+        at: Slot,
+        path: CString,
+        device: DeviceNumber,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
+    /// From here on this mount is the root.
+    SetRoot { slot: Slot },
+    /// Attaches a detached mount below the root.
+    Attach {
+        slot: Slot,
+        target: CString,
+        kind: TargetKind,
+        links: Links,
+    },
+    /// Copies the mode and owner of what a tmpfs will cover onto its root.
+    InheritMode { slot: Slot, target: CString },
+    /// Hides a path of the root: files by the node behind `null`, which
+    /// must be `device`; directories by the folder `empty` of `layer`.
+    Mask {
+        path: CString,
+        null: Slot,
+        device: DeviceNumber,
+        layer: Slot,
+        empty: CString,
+    },
+    /// Makes a path of the root read-only.
+    MakeReadOnly { path: CString },
+    /// Writes a sysctl through the private procfs in `proc`.
+    Sysctl {
+        proc: Slot,
+        path: CString,
+        value: CString,
+    },
+    /// Opens a pseudo terminal in a devpts, makes it ours, sends its master to the monitor.
+    OpenTerminal {
+        devpts: Slot,
+        rows: u16,
+        columns: u16,
+    },
+    /// Binds our terminal over `console` of the /dev in `dev`.
+    BindConsole { dev: Slot },
+    /// pivot_root(2) into the root and unmounts the old one.
+    Pivot,
+    /// Makes the root mount itself read-only.
+    ReadOnlyRoot,
+    /// Sets the propagation of the root mount.
+    RootPropagation { flags: u64 },
+
+    /// setrlimit(2).
+    ResourceLimit {
+        resource: u32,
+        name: CString,
+        soft: u64,
+        hard: u64,
+    },
+    /// umask(2).
+    Umask(u32),
+    /// Makes the streams, when they are pipes, belong to the user.
+    OwnStreams { uid: u32 },
+    /// Removes capabilities from the bounding set.
+    DropBounding { keep: u64 },
+    /// Sets groups, gid and uid, keeping permitted capabilities.
+    SetIds {
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
+    },
+    /// Sets effective, permitted and ambient capabilities; the inheritable set stays empty.
+    SetCapabilities {
+        effective: u64,
+        permitted: u64,
+        ambient: u64,
+    },
+    /// PR_SET_NO_NEW_PRIVS.
+    NoNewPrivileges,
+    /// Loads the seccomp filter of the plan.
+    Seccomp,
+    /// chdir(2) into a directory of the root, verified to be inside; made when missing, if so told.
+    WorkingDirectory { path: CString, create: bool },
+    /// Waits until the stage has recorded us.
+    AwaitStart,
+}
+
+impl Step {
+    /// The step and its object, for messages: "mount proc on /proc".
+    pub fn describe(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Shows a C string as text.
+fn t(text: &CString) -> std::borrow::Cow<'_, str> {
+    text.to_string_lossy()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenHost { host, .. } => write!(f, "open {}", t(host)),
+            Self::CloneHost { host, .. } => write!(f, "clone the mount at {}", t(host)),
+            Self::IdMap { .. } => f.write_str("map the ids of a mount"),
+            Self::AwaitMapping => f.write_str("wait for the id mappings"),
+            Self::BecomeNamespaceRoot => f.write_str("become root of the user namespace"),
+            Self::EnterCgroups => f.write_str("enter the cgroups"),
+            Self::UnshareCgroupNamespace => f.write_str("unshare the cgroup namespace"),
+            Self::NewSession => f.write_str("start a session"),
+            Self::NewKeyring => f.write_str("join a new session keyring"),
+            Self::IsolateMounts => f.write_str("make the mount namespace private"),
+            Self::LoopbackUp => f.write_str("bring up the loopback interface"),
+            Self::Hostname(name) => write!(f, "set the hostname to {}", t(name)),
+            Self::Domainname(name) => write!(f, "set the domain name to {}", t(name)),
+            Self::NewFilesystem {
+                fstype, options, ..
+            } => {
+                write!(f, "make a {} file system", t(fstype))?;
+                let mut separator = " with ";
+                for (key, value) in options {
+                    write!(f, "{separator}{}", t(key))?;
+                    if let Some(value) = value {
+                        write!(f, "={}", t(value))?;
+                    }
+                    separator = ",";
+                }
+                Ok(())
+            }
+            Self::Overlay { upper, .. } => write!(f, "make the overlay of {}", t(upper)),
+            Self::SetAttributes { .. } => f.write_str("set the attributes of a mount"),
+            Self::CloneWithin { path, .. } => write!(f, "clone the mount of {}", t(path)),
+            Self::AttachScratch { host, .. } => write!(f, "attach a mount at {}", t(host)),
+            Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", t(path)),
+            Self::MakeFile { path, .. } => write!(f, "make the file {}", t(path)),
+            Self::MakeSymlink { path, .. } => write!(f, "make the link {}", t(path)),
+            Self::MakeWhiteout { path, .. } => write!(f, "hide {}", t(path)),
+            Self::MakeOpaque { path, .. } => write!(f, "make {} opaque", t(path)),
+            Self::MakeDevice { path, .. } => write!(f, "make the device {}", t(path)),
+            Self::SetRoot { .. } => f.write_str("open the root"),
+            Self::Attach { target, .. } => write!(f, "mount on {}", t(target)),
+            Self::InheritMode { target, .. } => write!(f, "copy the mode of {}", t(target)),
+            Self::Mask { path, .. } => write!(f, "mask {}", t(path)),
+            Self::MakeReadOnly { path } => write!(f, "make {} read-only", t(path)),
+            Self::Sysctl { path, value, .. } => {
+                write!(f, "write {} to sysctl {}", t(value), t(path))
+            }
+            Self::OpenTerminal { .. } => f.write_str("open the terminal"),
+            Self::BindConsole { .. } => f.write_str("bind the terminal to /dev/console"),
+            Self::Pivot => f.write_str("pivot into the root"),
+            Self::ReadOnlyRoot => f.write_str("make the root read-only"),
+            Self::RootPropagation { .. } => f.write_str("set the propagation of the root"),
+            Self::ResourceLimit {
+                name, soft, hard, ..
+            } => {
+                write!(f, "set the limit {} to {soft}:{hard}", t(name))
+            }
+            Self::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
+            Self::OwnStreams { uid } => write!(f, "give the streams to uid {uid}"),
+            Self::DropBounding { .. } => f.write_str("drop capabilities from the bounding set"),
+            Self::SetIds { uid, gid, .. } => write!(f, "become uid {uid}, gid {gid}"),
+            Self::SetCapabilities { .. } => f.write_str("set the capabilities"),
+            Self::NoNewPrivileges => f.write_str("set no_new_privs"),
+            Self::Seccomp => f.write_str("load the seccomp filter"),
+            Self::WorkingDirectory { path, .. } => {
+                write!(f, "enter the working directory {}", t(path))
+            }
+            Self::AwaitStart => f.write_str("wait for the start"),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The bytes between init, stage, monitor and keeper.
+//!
+//! All are SOCK_SEQPACKET socketpairs; the first byte of a packet is its kind. The peers are
+//! our own forks, of one version, so the encoding is private.
+
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use berth_base::protocol::Failure;
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send,
+};
+use rustix::process::Pid;
+
+use crate::failure;
+use crate::plan::Step;
+
+/// Stage to init: the id mappings are written.
+pub(crate) const MAPPED: u8 = b'm';
+/// Stage to init: execute the program.
+pub(crate) const START: u8 = b'g';
+/// Init to stage: everything is set up, waiting for [`START`].
+pub(crate) const READY: u8 = b'r';
+/// Init to stage, stage to monitor: carries the master of the terminal.
+pub(crate) const TERMINAL: u8 = b't';
+/// Init to stage: u32 step index, i32 errno.
+pub(crate) const STEP_FAILED: u8 = b'f';
+/// Init to stage: i32 errno of execve.
+pub(crate) const EXEC_FAILED: u8 = b'e';
+/// Stage to monitor: i32 PID of init; carries its pidfd.
+pub(crate) const INIT: u8 = b'i';
+/// Monitor to stage: init is known, go on.
+pub(crate) const KNOWN: u8 = b'k';
+/// Stage to monitor: the program runs.
+pub(crate) const RUNNING: u8 = b'R';
+/// Stage to monitor: a JSON failure.
+pub(crate) const FAILED: u8 = b'F';
+/// Monitor to keeper: everything is recorded, go away.
+pub(crate) const DONE: u8 = b'd';
+
+/// Sends a packet of one byte.
+pub(crate) fn send_byte(socket: BorrowedFd<'_>, kind: u8) -> Result<(), Errno> {
+    send(socket, &[kind], SendFlags::NOSIGNAL).map(drop)
+}
+
+/// Waits for a packet of one byte; ECONNRESET when the peer is gone.
+pub(crate) fn await_byte(socket: BorrowedFd<'_>, kind: u8) -> Result<(), Errno> {
+    let mut byte = [0u8; 1];
+    loop {
+        match recv(socket, &mut byte, RecvFlags::empty()) {
+            Ok((1, _)) if byte == [kind] => return Ok(()),
+            Ok((0, _)) => return Err(Errno::CONNRESET),
+            Ok(_) => return Err(Errno::PROTO),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The longest packet on these connections: a failure in words.
+const MAX_PACKET: usize = 4096;
+
+/// A received packet: its bytes, how many count, and the descriptor that came along.
+pub(crate) type Received = ([u8; MAX_PACKET], usize, Option<OwnedFd>);
+
+/// Receives one packet; a length of 0 means that the peer has closed.
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Received, Errno> {
+    let mut packet = [0u8; MAX_PACKET];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let length = loop {
+        let mut parts = [IoSliceMut::new(&mut packet)];
+        match recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Ok(message) => break message.bytes,
+            Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) => break 0,
+            Err(error) => return Err(error),
+        }
+    };
+    let mut descriptor = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            descriptor = descriptors.last();
+        }
+    }
+    Ok((packet, length, descriptor))
+}
+
+/// Receives one packet that has already arrived; EAGAIN when none has.
+pub(crate) fn receive_now(socket: &OwnedFd) -> Result<([u8; 16], usize), Errno> {
+    let mut packet = [0u8; 16];
+    let (length, _) = recv(socket, &mut packet, RecvFlags::DONTWAIT)?;
+    Ok((packet, length))
+}
+
+/// The PID behind a pidfd, as this PID namespace counts it (fdinfo's `Pid:`).
+pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    Pid::from_raw(number.trim().parse().ok()?)
+}
+
+/// Puts a failure that init reported into words.
+pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &str) -> Failure {
+    let errno = |bytes: Option<&[u8; 4]>| {
+        Errno::from_raw_os_error(i32::from_le_bytes(bytes.copied().unwrap_or([22, 0, 0, 0])))
+    };
+    match kind {
+        EXEC_FAILED => failure::exec(program, errno(payload.first_chunk())),
+        _ => {
+            let index = payload.first_chunk().map(|b| u32::from_le_bytes(*b));
+            let step = index
+                .and_then(|i| usize::try_from(i).ok())
+                .and_then(|i| steps.get(i));
+            failure::step(step, errno(payload.last_chunk()))
+        }
+    }
+}
