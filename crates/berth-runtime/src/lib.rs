@@ -9,3 +9,4 @@ pub mod cgroup;
 pub mod facts;
 pub mod namespaces;
 pub mod plan;
+pub mod seccomp;

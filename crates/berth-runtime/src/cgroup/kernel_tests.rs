@@ -414,9 +414,18 @@ const DEFAULTS: &str = r#"{
 #[test]
 #[ignore = "measures instead of testing"]
 fn medians() {
-    let Some(place) = Place::new("bench") else { return };
+    let Some(place) = Place::new("bench") else {
+        return;
+    };
     let resources: oci_spec::runtime::LinuxResources = serde_json::from_str(DEFAULTS).unwrap();
-    let names = ["discover", "create", "apply", "descriptors", "drop", "remove"];
+    let names = [
+        "discover",
+        "create",
+        "apply",
+        "descriptors",
+        "drop",
+        "remove",
+    ];
     let mut samples = vec![Vec::new(); names.len()];
     for round in 0..300 {
         let began = Instant::now();
