@@ -80,5 +80,8 @@ pub fn resource_number(name: &str) -> Option<u32> {
         "RLIMIT_RTPRIO",
         "RLIMIT_RTTIME",
     ];
-    RESOURCES.iter().position(|known| *known == name).and_then(|n| u32::try_from(n).ok())
+    RESOURCES
+        .iter()
+        .position(|known| *known == name)
+        .and_then(|n| u32::try_from(n).ok())
 }

@@ -65,12 +65,18 @@ pub struct Secret {
 }
 
 /// Names below `/` that the `host` image takes from the host.
-const SYSTEM_NAMES: [&str; 9] =
-    ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt"];
+const SYSTEM_NAMES: [&str; 9] = [
+    "usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt",
+];
 
 /// Secrets of /etc at fixed places; ssh host keys are found by name.
-const SECRETS: [&str; 5] =
-    ["/etc/shadow", "/etc/gshadow", "/etc/shadow-", "/etc/gshadow-", "/etc/ssl/private"];
+const SECRETS: [&str; 5] = [
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/shadow-",
+    "/etc/gshadow-",
+    "/etc/ssl/private",
+];
 
 impl HostFacts {
     /// Looks at this host, as far as `spec` and `config` need it.
@@ -85,7 +91,11 @@ impl HostFacts {
             privileged,
             bounding: bounding_set()?,
             overlay_in_memory: privileged,
-            cgroups,
+            cgroups: if privileged {
+                cgroups
+            } else {
+                CgroupPaths::default()
+            },
             ..Self::default()
         };
         match &config.root {
@@ -127,13 +137,19 @@ fn is_privileged() -> io::Result<bool> {
     let initial = fs::read_to_string("/proc/self/uid_map")?;
     let whole = initial.split_whitespace().eq(["0", "0", "4294967295"]);
     let sets = rustix::thread::capabilities(None)?;
-    Ok(whole && sets.effective.contains(rustix::thread::CapabilitySet::SYS_ADMIN))
+    Ok(whole
+        && sets
+            .effective
+            .contains(rustix::thread::CapabilitySet::SYS_ADMIN))
 }
 
 /// CapBnd of this process.
 fn bounding_set() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let hex = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap_or("0");
+    let hex = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapBnd:"))
+        .unwrap_or("0");
     u64::from_str_radix(hex.trim(), 16).map_err(io::Error::other)
 }
 
@@ -141,7 +157,9 @@ fn system_entries() -> Vec<SystemEntry> {
     let mut entries = Vec::new();
     for name in SYSTEM_NAMES {
         let path = Path::new("/").join(name);
-        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
         let name = name.to_owned();
         if metadata.is_symlink() {
             if let Ok(target) = fs::read_link(&path) {
@@ -180,13 +198,20 @@ fn topmost_mounts(mountinfo: &str, folders: impl Iterator<Item = PathBuf>) -> Ve
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
         .map(|point| PathBuf::from(unescape(point)))
-        .filter(|point| folders.iter().any(|folder| point != folder && point.starts_with(folder)))
+        .filter(|point| {
+            folders
+                .iter()
+                .any(|folder| point != folder && point.starts_with(folder))
+        })
         .collect();
     points.sort();
     points.dedup();
     let mut topmost: Vec<Submount> = Vec::new();
     for path in points {
-        if topmost.last().is_none_or(|above| !path.starts_with(&above.path)) {
+        if topmost
+            .last()
+            .is_none_or(|above| !path.starts_with(&above.path))
+        {
             let is_directory = fs::metadata(&path).is_ok_and(|m| m.is_dir());
             topmost.push(Submount { path, is_directory });
         }
@@ -196,5 +221,8 @@ fn topmost_mounts(mountinfo: &str, folders: impl Iterator<Item = PathBuf>) -> Ve
 
 /// Undoes the octal escapes of mountinfo (proc(5)): space, tab, newline, backslash.
 fn unescape(text: &str) -> String {
-    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+    text.replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\")
 }

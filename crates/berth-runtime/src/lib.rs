@@ -4,9 +4,24 @@
 //! steps; `keeper` and `monitor` look after the container for as long as it lives. No async
 //! runtime, no thread.
 
+mod act;
 pub mod capability;
 pub mod cgroup;
+pub mod cli;
+pub mod exec_request;
 pub mod facts;
+mod failure;
+mod init;
+pub mod keeper;
+pub mod launch;
+mod mapping;
+mod monitor;
 pub mod namespaces;
 pub mod plan;
+mod process;
+mod reaper;
 pub mod seccomp;
+mod session;
+mod stage;
+mod state;
+mod wire;

@@ -3,10 +3,19 @@
 //! All are SOCK_SEQPACKET socketpairs; the first byte of a packet is its kind. The peers are
 //! our own forks, of one version, so the encoding is private.
 
-use std::os::fd::BorrowedFd;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use berth_base::protocol::Failure;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send,
+};
+use rustix::process::Pid;
+
+use crate::failure;
+use crate::plan::Step;
 
 /// Stage to init: the id mappings are written.
 pub(crate) const MAPPED: u8 = b'm';
@@ -20,6 +29,8 @@ pub(crate) const TERMINAL: u8 = b't';
 pub(crate) const STEP_FAILED: u8 = b'f';
 /// Init to stage: i32 errno of execve.
 pub(crate) const EXEC_FAILED: u8 = b'e';
+/// Stage to init: carries the root that the stage composed.
+pub(crate) const ROOT: u8 = b'o';
 /// Stage to monitor: i32 PID of init; carries its pidfd.
 pub(crate) const INIT: u8 = b'i';
 /// Monitor to stage: init is known, go on.
@@ -46,6 +57,77 @@ pub(crate) fn await_byte(socket: BorrowedFd<'_>, kind: u8) -> Result<(), Errno> 
             Ok(_) => return Err(Errno::PROTO),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The longest packet on these connections: a failure in words.
+const MAX_PACKET: usize = 4096;
+
+/// A received packet: its bytes, how many count, and the descriptor that came along.
+pub(crate) type Received = ([u8; MAX_PACKET], usize, Option<OwnedFd>);
+
+/// Receives one packet; a length of 0 means that the peer has closed.
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Received, Errno> {
+    let mut packet = [0u8; MAX_PACKET];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let length = loop {
+        let mut parts = [IoSliceMut::new(&mut packet)];
+        match recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Ok(message) => break message.bytes,
+            Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) => break 0,
+            Err(error) => return Err(error),
+        }
+    };
+    let mut descriptor = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            descriptor = descriptors.last();
+        }
+    }
+    Ok((packet, length, descriptor))
+}
+
+/// Waits for a packet of one byte and a descriptor; allocates nothing.
+pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> Result<(u8, OwnedFd), Errno> {
+    let (packet, length, descriptor) = receive(socket)?;
+    match (packet.first(), length, descriptor) {
+        (Some(kind), 1, Some(descriptor)) => Ok((*kind, descriptor)),
+        (_, 0, _) => Err(Errno::CONNRESET),
+        _ => Err(Errno::PROTO),
+    }
+}
+
+/// Receives one packet that has already arrived; EAGAIN when none has.
+pub(crate) fn receive_now(socket: &OwnedFd) -> Result<([u8; 16], usize), Errno> {
+    let mut packet = [0u8; 16];
+    let (length, _) = recv(socket, &mut packet, RecvFlags::DONTWAIT)?;
+    Ok((packet, length))
+}
+
+/// The PID behind a pidfd, as this PID namespace counts it (fdinfo's `Pid:`).
+pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    Pid::from_raw(number.trim().parse().ok()?)
+}
+
+/// Puts a failure that init reported into words.
+pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &str) -> Failure {
+    let errno = |bytes: Option<&[u8; 4]>| {
+        Errno::from_raw_os_error(i32::from_le_bytes(bytes.copied().unwrap_or([22, 0, 0, 0])))
+    };
+    match kind {
+        EXEC_FAILED => failure::exec(program, errno(payload.first_chunk())),
+        _ => {
+            let index = payload.first_chunk().map(|b| u32::from_le_bytes(*b));
+            let step = index
+                .and_then(|i| usize::try_from(i).ok())
+                .and_then(|i| steps.get(i));
+            failure::step(step, errno(payload.last_chunk()))
         }
     }
 }

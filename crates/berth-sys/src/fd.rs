@@ -25,19 +25,29 @@ pub fn place_at(fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
 
 /// Marks every descriptor from `first` up close-on-exec (close_range(2), Linux 5.11).
 pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
-    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
+    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
-/// Closes every descriptor from `first` up (close_range(2), Linux 5.9).
+/// Closes every descriptor from 3 up, save one (close_range(2), Linux 5.9).
 ///
 /// Only for a child whose owners of those descriptors will never be dropped.
-pub fn close_range_from(first: u32) -> Result<(), Errno> {
-    close_range(first, 0)
+pub fn close_all_but_streams(keep: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    const FIRST: u32 = 3;
+    let kept = keep.and_then(|fd| u32::try_from(fd.as_raw_fd()).ok());
+    match kept {
+        None => close_range(FIRST, u32::MAX, 0),
+        Some(kept) => {
+            if kept > FIRST {
+                close_range(FIRST, kept - 1, 0)?;
+            }
+            close_range(kept.max(FIRST - 1) + 1, u32::MAX, 0)
+        }
+    }
 }
 
-fn close_range(first: u32, flags: u32) -> Result<(), Errno> {
+fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
     // SAFETY: close_range has no memory conditions; see the callers for descriptor ownership.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result < 0 {
         Err(last_errno())
     } else {
@@ -53,4 +63,19 @@ pub fn reopen(fd: BorrowedFd<'_>, flags: rustix::fs::OFlags) -> Result<OwnedFd, 
         flags | rustix::fs::OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
     )
+}
+
+/// Takes ownership of a descriptor that this program was started with.
+///
+/// `None` when nothing is open at that number. Only at the start of `main`, once per number,
+/// before anything else could own it. The descriptor becomes close-on-exec.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: F_SETFD has no memory conditions.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return None;
+    }
+    // SAFETY: the descriptor is open (fcntl succeeded) and, at the start of a program, owned by
+    // nobody; the caller asks for each number once.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
 }

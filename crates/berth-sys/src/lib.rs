@@ -6,6 +6,8 @@
 mod alloc;
 pub mod bpf;
 mod clone;
+mod credentials;
+mod cwd;
 mod exec;
 mod fd;
 mod keyring;
@@ -18,8 +20,10 @@ pub mod signal;
 
 pub use alloc::{GuardedAllocator, forbid_allocation};
 pub use clone::{Clone3, Forked, exit_now, is_single_threaded};
+pub use credentials::set_filesystem_ids;
+pub use cwd::current_directory;
 pub use exec::{ArgVector, execve, execve_at};
-pub use fd::{close_on_exec_from, close_range_from, place_at, reopen};
+pub use fd::{close_all_but_streams, close_on_exec_from, inherited, place_at, reopen};
 pub use keyring::join_anonymous_session_keyring;
 pub use mount::{MountAttributes, mount_setattr};
 pub use namespace::{NAMESPACE_FLAGS, unshare_namespaces};

@@ -17,17 +17,25 @@
 //! |---|---|---|
 //! | `monitor.json` | engine | before each start: what the monitor is to do |
 //! | `run.json` | stage | before the first instruction of the container runs |
+//! | `spec.json` | engine | before a start that joins namespaces or maps ids: the spec of this run |
+//! | `lock` | engine | flock(2): who writes the container's files |
 //! | `monitor.sock` | keeper | before each start |
 //!
 //! Every file carries `version`; a reader refuses a newer one.
 
+mod create;
 mod exit;
 mod monitor;
 mod run;
+mod settings;
+mod status;
 
+pub use create::{CreateFile, NamespaceSource};
 pub use exit::{ExitFile, ExitOutcome};
 pub use monitor::{LogConfig, MonitorConfig, RootSource, StdioConfig};
 pub use run::{CgroupPaths, RunFile};
+pub use settings::SettingsFile;
+pub use status::StatusFile;
 
 /// The version this build writes, and the newest it reads.
 pub const STATE_VERSION: u32 = 1;

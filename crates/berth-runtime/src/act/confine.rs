@@ -1,19 +1,23 @@
 //! Giving up privilege, in the order of the plan.
 
 use std::ffi::CStr;
+use std::os::fd::AsFd;
 
 use berth_sys::{load_filter, net, unshare_namespaces};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, openat};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, chdir, fchdir, setrlimit, setsid, umask};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, chdir, fchdir, set_dumpable_behavior, setrlimit, setsid,
+    umask,
+};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 use super::Context;
-use super::path::open_target;
+use super::path::{open_in_root, open_target};
 use crate::plan::{Links, Step, TargetKind};
 use crate::{namespaces, wire};
 
@@ -36,7 +40,12 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         Step::LoopbackUp => net::loopback_up(),
         Step::Hostname(name) => rustix::system::sethostname(name.to_bytes()),
         Step::Domainname(name) => rustix::system::setdomainname(name.to_bytes()),
-        Step::ResourceLimit { resource, soft, hard, .. } => limit(*resource, *soft, *hard),
+        Step::ResourceLimit {
+            resource,
+            soft,
+            hard,
+            ..
+        } => limit(*resource, *soft, *hard),
         Step::Umask(mask) => {
             umask(Mode::from_raw_mode(*mask));
             Ok(())
@@ -44,15 +53,17 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         Step::OwnStreams { uid } => own_streams(*uid),
         Step::DropBounding { keep } => drop_bounding(*keep),
         Step::SetIds { uid, gid, groups } => set_ids(*uid, *gid, groups),
-        Step::SetCapabilities { effective, permitted, ambient } => {
-            set_all_capabilities(*effective, *permitted, *ambient)
-        }
+        Step::SetCapabilities {
+            effective,
+            permitted,
+            ambient,
+        } => set_all_capabilities(*effective, *permitted, *ambient),
         Step::NoNewPrivileges => set_no_new_privs(true),
         Step::Seccomp => {
-            let filter = cx.filter.ok_or(Errno::BADF)?;
-            load_filter(&filter.program, filter.flags)
+            let (program, flags) = cx.filter.ok_or(Errno::BADF)?;
+            load_filter(program, flags)
         }
-        Step::WorkingDirectory { path } => working_directory(path),
+        Step::WorkingDirectory { path, create } => working_directory(path, *create),
         _ => Err(Errno::NOSYS),
     }
 }
@@ -64,7 +75,8 @@ fn become_namespace_root() -> Result<(), Errno> {
         Err(error) => return Err(error),
     }
     set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
-    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
 /// Joins the v1 cgroups. A thread that writes 0 moves itself without the lock that makes any
@@ -98,12 +110,22 @@ fn limit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let index = usize::try_from(resource).map_err(|_| Errno::INVAL)?;
     let resource = RESOURCES.get(index).copied().ok_or(Errno::INVAL)?;
     let finite = |value: u64| (value != u64::MAX).then_some(value);
-    setrlimit(resource, Rlimit { current: finite(soft), maximum: finite(hard) })
+    setrlimit(
+        resource,
+        Rlimit {
+            current: finite(soft),
+            maximum: finite(hard),
+        },
+    )
 }
 
 /// Pipes belong to whoever made them; a container's user must be able to reopen /dev/stdout.
 fn own_streams(uid: u32) -> Result<(), Errno> {
-    let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let streams = [
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ];
     for stream in streams {
         let stat = rustix::fs::fstat(stream)?;
         if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo {
@@ -160,21 +182,25 @@ fn set_all_capabilities(effective: u64, permitted: u64, ambient: u64) -> Result<
     }
     let permitted = CapabilitySet::from_bits_retain(permitted);
     let effective = CapabilitySet::from_bits_retain(effective) & permitted;
-    let sets = CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() };
+    let sets = CapabilitySets {
+        effective,
+        permitted,
+        inheritable: CapabilitySet::empty(),
+    };
     set_capabilities(None, sets)
 }
 
 /// Enters the working directory, made when missing, and checks that it lies inside the root
 /// (CVE-2024-21626). Runs after the pivot: `/` is the container's root.
-fn working_directory(path: &CStr) -> Result<(), Errno> {
+fn working_directory(path: &CStr, create: bool) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(rustix::fs::CWD, c"/", flags, Mode::empty())?;
-    let directory = open_target(
-        std::os::fd::AsFd::as_fd(&root),
-        path,
-        TargetKind::Directory,
-        Links::InRoot,
-    )?;
+    let root = root.as_fd();
+    let directory = if create {
+        open_target(root, path, TargetKind::Directory, Links::InRoot)?
+    } else {
+        open_in_root(root, path, Links::InRoot)?
+    };
     fchdir(&directory)?;
     // getcwd(2) writes "(unreachable)..." for a directory outside the root.
     let mut buffer = [0u8; 4096];

@@ -21,11 +21,22 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
                 Err(error) => return Err(error),
             }
             // mkdir(2) applies the umask and drops the sticky bit on some file systems.
-            chmodat(at, path.as_c_str(), Mode::from_raw_mode(*mode), AtFlags::empty())
+            chmodat(
+                at,
+                path.as_c_str(),
+                Mode::from_raw_mode(*mode),
+                AtFlags::empty(),
+            )
         }
         Step::MakeFile { at, path, mode } => {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            openat(cx.get(*at)?, path.as_c_str(), flags, Mode::from_raw_mode(*mode)).map(drop)
+            openat(
+                cx.get(*at)?,
+                path.as_c_str(),
+                flags,
+                Mode::from_raw_mode(*mode),
+            )
+            .map(drop)
         }
         Step::MakeSymlink { at, path, target } => {
             match symlinkat(target.as_c_str(), cx.get(*at)?, path.as_c_str()) {
@@ -40,29 +51,54 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
             Mode::empty(),
             makedev(0, 0),
         ),
-        Step::MakeOpaque { at, path, unprivileged } => {
+        Step::MakeOpaque {
+            at,
+            path,
+            unprivileged,
+        } => {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let folder = openat(cx.get(*at)?, path.as_c_str(), flags, Mode::empty())?;
-            let name =
-                if *unprivileged { c"user.overlay.opaque" } else { c"trusted.overlay.opaque" };
+            let name = if *unprivileged {
+                c"user.overlay.opaque"
+            } else {
+                c"trusted.overlay.opaque"
+            };
             fsetxattr(&folder, name, b"y", XattrFlags::empty())
         }
-        Step::MakeDevice { at, path, device, mode, uid, gid } => {
+        Step::MakeDevice {
+            at,
+            path,
+            device,
+            mode,
+            uid,
+            gid,
+        } => {
             let at = cx.get(*at)?;
             node(&at, path, *device, *mode)?;
             if (*uid, *gid) == (0, 0) {
                 return Ok(());
             }
             let (uid, gid) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
-            chownat(at, path.as_c_str(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            chownat(
+                at,
+                path.as_c_str(),
+                Some(uid),
+                Some(gid),
+                AtFlags::SYMLINK_NOFOLLOW,
+            )
         }
         Step::Sysctl { proc, path, value } => {
             // The procfs is ours and attached nowhere, so nothing can redirect the write
             // (CVE-2025-52881).
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
             let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-            let file: OwnedFd =
-                openat2(cx.get(*proc)?, path.as_c_str(), flags, Mode::empty(), resolve)?;
+            let file: OwnedFd = openat2(
+                cx.get(*proc)?,
+                path.as_c_str(),
+                flags,
+                Mode::empty(),
+                resolve,
+            )?;
             rustix::io::write(&file, value.to_bytes()).map(drop)
         }
         _ => Err(Errno::NOSYS),

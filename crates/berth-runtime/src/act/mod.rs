@@ -10,10 +10,11 @@ mod files;
 mod mount;
 mod path;
 mod root;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use berth_sys::SeccompFlags;
 use rustix::io::Errno;
 
 use crate::plan::{Slot, Step};
@@ -29,7 +30,7 @@ pub(crate) struct Context<'a> {
     /// v1 `tasks` files of the container's cgroups.
     pub(crate) tasks: &'a [OwnedFd],
     /// The compiled seccomp filter.
-    pub(crate) filter: Option<&'a crate::seccomp::CompiledFilter>,
+    pub(crate) filter: Option<(&'a [[u8; 8]], SeccompFlags)>,
     /// The user namespace whose mapping [`Step::IdMap`] applies.
     pub(crate) user_namespace: Option<BorrowedFd<'a>>,
 }
@@ -59,9 +60,20 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Fills the first slots with descriptors that were opened before.
+    pub(crate) fn fill(&mut self, descriptors: Vec<OwnedFd>) {
+        for (slot, descriptor) in self.slots.iter_mut().zip(descriptors) {
+            *slot = Some(descriptor);
+        }
+    }
+
     /// The descriptor in a slot.
     fn get(&self, slot: Slot) -> Result<BorrowedFd<'_>, Errno> {
-        self.slots.get(slot.0).and_then(Option::as_ref).map(AsFd::as_fd).ok_or(Errno::BADF)
+        self.slots
+            .get(slot.0)
+            .and_then(Option::as_ref)
+            .map(AsFd::as_fd)
+            .ok_or(Errno::BADF)
     }
 
     /// Fills a slot.
@@ -71,9 +83,19 @@ impl<'a> Context<'a> {
     }
 
     /// The root of the container.
-    fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+    pub(crate) fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
         self.get(self.root.ok_or(Errno::BADF)?)
     }
+}
+
+/// A detached copy of the whole tree of mounts at the root.
+pub(crate) fn clone_root(context: &Context<'_>) -> Result<OwnedFd, Errno> {
+    use rustix::mount::{OpenTreeFlags, open_tree};
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(context.root()?, c"", flags)
 }
 
 /// Executes steps in order.
@@ -95,6 +117,8 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::Overlay { .. }
         | Step::SetAttributes { .. }
         | Step::AttachScratch { .. }
+        | Step::ReceiveRoot { .. }
+        | Step::ActAs { .. }
         | Step::IsolateMounts => mount::perform(step, cx),
         Step::MakeDirectory { .. }
         | Step::MakeFile { .. }

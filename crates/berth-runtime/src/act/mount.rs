@@ -1,7 +1,7 @@
 //! Making mounts, attached nowhere yet.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open};
@@ -19,22 +19,46 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
         Step::IsolateMounts => isolate(),
         Step::OpenHost { host, slot } => {
-            let fd = open(host.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let fd = open(
+                host.as_c_str(),
+                OFlags::PATH | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             cx.put(*slot, fd)
         }
-        Step::CloneHost { host, recursive, device, slot } => {
+        Step::CloneHost {
+            host,
+            recursive,
+            device,
+            slot,
+        } => {
             let fd = clone_host(host, *recursive, *device)?;
             cx.put(*slot, fd)
         }
-        Step::CloneWithin { of, path, recursive, slot } => {
+        Step::CloneWithin {
+            of,
+            path,
+            recursive,
+            slot,
+        } => {
             let fd = open_tree(cx.get(*of)?, path.as_c_str(), clone_flags(*recursive))?;
             cx.put(*slot, fd)
         }
         Step::IdMap { slot } => {
             let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
-            mount_setattr(cx.get(*slot)?, c"", MountAttributes::default(), Some(namespace))
+            mount_setattr(
+                cx.get(*slot)?,
+                c"",
+                MountAttributes::default(),
+                Some(namespace),
+            )
         }
-        Step::NewFilesystem { fstype, options, attributes, slot } => {
+        Step::NewFilesystem {
+            fstype,
+            options,
+            attributes,
+            slot,
+        } => {
             let fd = new_filesystem(fstype, options, *attributes)?;
             cx.put(*slot, fd)
         }
@@ -45,15 +69,29 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         Step::SetAttributes { slot, attributes } => {
             mount_setattr(cx.get(*slot)?, c"", *attributes, None)
         }
-        Step::AttachScratch { slot, host } => move_mount(
-            cx.get(*slot)?,
-            c"",
-            CWD,
-            host.as_c_str(),
-            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-        ),
+        Step::AttachScratch { slot } => attach_scratch(cx.get(*slot)?),
+        Step::ReceiveRoot { slot } => {
+            let (kind, root) = crate::wire::receive_descriptor(cx.stage)?;
+            if kind != crate::wire::ROOT {
+                return Err(Errno::PROTO);
+            }
+            attach_scratch(root.as_fd())?;
+            cx.put(*slot, root)
+        }
+        Step::ActAs { uid, gid } => berth_sys::set_filesystem_ids(*uid, *gid),
         _ => Err(Errno::NOSYS),
     }
+}
+
+/// Stacks a mount on `/`, from where the pivot takes it.
+fn attach_scratch(mount: std::os::fd::BorrowedFd<'_>) -> Result<(), Errno> {
+    move_mount(
+        mount,
+        c"",
+        CWD,
+        c"/",
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
 }
 
 /// Cuts propagation for the whole namespace, so that nothing we mount reaches the host.
@@ -64,12 +102,16 @@ fn isolate() -> Result<(), Errno> {
         ..MountAttributes::default()
     };
     let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    mount_setattr(std::os::fd::AsFd::as_fd(&root), c"", private, None)
+    mount_setattr(root.as_fd(), c"", private, None)
 }
 
 fn clone_flags(recursive: bool) -> OpenTreeFlags {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
+    if recursive {
+        flags | OpenTreeFlags::AT_RECURSIVE
+    } else {
+        flags
+    }
 }
 
 /// Clones the mount at a host path; a device is checked on the descriptor that will be mounted.
@@ -107,6 +149,8 @@ fn new_filesystem(
     attributes: u64,
 ) -> Result<OwnedFd, Errno> {
     let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // What mountinfo shows as the device.
+    fsconfig_set_string(&context, c"source", fstype)?;
     for (key, value) in options {
         match value {
             Some(value) => fsconfig_set_string(&context, key.as_c_str(), value.as_c_str())?,
@@ -126,16 +170,38 @@ fn finish(context: &OwnedFd, attributes: u64) -> Result<OwnedFd, Errno> {
 /// Layers are named through /proc/self/fd, which every kernel with overlay in user namespaces
 /// takes; descriptors as such only came with 6.13.
 fn overlay(step: &Step, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
-    let Step::Overlay { lower, layer, upper, work, unprivileged, attributes, .. } = step else {
+    let Step::Overlay {
+        lower,
+        layer,
+        upper,
+        work,
+        unprivileged,
+        attributes,
+        ..
+    } = step
+    else {
         return Err(Errno::NOSYS);
     };
     let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"source", c"overlay")?;
     let mut path = StackPath::new();
-    fsconfig_set_string(&context, c"lowerdir", proc_path(&mut path, cx, *lower, c"")?)?;
+    fsconfig_set_string(
+        &context,
+        c"lowerdir",
+        proc_path(&mut path, cx, *lower, c"")?,
+    )?;
     let mut path = StackPath::new();
-    fsconfig_set_string(&context, c"upperdir", proc_path(&mut path, cx, *layer, upper)?)?;
+    fsconfig_set_string(
+        &context,
+        c"upperdir",
+        proc_path(&mut path, cx, *layer, upper)?,
+    )?;
     let mut path = StackPath::new();
-    fsconfig_set_string(&context, c"workdir", proc_path(&mut path, cx, *layer, work)?)?;
+    fsconfig_set_string(
+        &context,
+        c"workdir",
+        proc_path(&mut path, cx, *layer, work)?,
+    )?;
     if *unprivileged {
         fsconfig_set_flag(&context, c"userxattr")?;
     } else {

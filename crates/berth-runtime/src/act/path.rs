@@ -17,7 +17,10 @@ pub(super) struct StackPath {
 impl StackPath {
     /// An empty path.
     pub(super) const fn new() -> Self {
-        Self { bytes: [0; 4096], length: 0 }
+        Self {
+            bytes: [0; 4096],
+            length: 0,
+        }
     }
 
     /// Appends bytes; ENAMETOOLONG when they do not fit with their terminator.
@@ -26,7 +29,10 @@ impl StackPath {
         if end >= self.bytes.len() {
             return Err(Errno::NAMETOOLONG);
         }
-        self.bytes.get_mut(self.length..end).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(bytes);
+        self.bytes
+            .get_mut(self.length..end)
+            .ok_or(Errno::NAMETOOLONG)?
+            .copy_from_slice(bytes);
         self.length = end;
         Ok(self)
     }
@@ -98,7 +104,10 @@ pub(super) fn open_target(
     let bytes = relative(path).to_bytes();
     let mut parent = open_in_root(root, c"/", links)?;
     let mut walked = StackPath::new();
-    let mut components = bytes.split(|b| *b == b'/').filter(|c| !c.is_empty()).peekable();
+    let mut components = bytes
+        .split(|b| *b == b'/')
+        .filter(|c| !c.is_empty())
+        .peekable();
     while let Some(component) = components.next() {
         let is_last = components.peek().is_none();
         walked.push(b"/")?.push(component)?;
@@ -123,7 +132,12 @@ fn make(
     let name = name.as_c_str()?;
     if is_last && kind == TargetKind::File {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&parent, name, flags | OFlags::WRONLY, Mode::from_raw_mode(0o644))?;
+        let file = openat(
+            &parent,
+            name,
+            flags | OFlags::WRONLY,
+            Mode::from_raw_mode(0o644),
+        )?;
         drop(file);
     } else {
         match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {

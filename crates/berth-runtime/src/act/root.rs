@@ -4,7 +4,10 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fstat, open};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, StatxFlags, Uid, chmodat, chownat, fstat, open,
+    statx,
+};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
@@ -16,23 +19,33 @@ use crate::plan::{DeviceNumber, Links, Slot, Step};
 
 pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
     match step {
-        Step::Attach { slot, target, kind, links } => {
+        Step::Attach {
+            slot,
+            target,
+            kind,
+            links,
+        } => {
             let target = open_target(cx.root()?, target, *kind, *links)?;
             attach(cx.get(*slot)?, target.as_fd())
         }
         Step::InheritMode { slot, target } => inherit_mode(cx, *slot, target),
-        Step::Mask { path, null, device, layer, empty } => {
-            mask(cx, path, (*null, *device), (*layer, empty))
-        }
+        Step::Mask {
+            path,
+            null,
+            device,
+            layer,
+            empty,
+        } => mask(cx, path, (*null, *device), (*layer, empty)),
         Step::MakeReadOnly { path } => make_read_only(cx, path),
         Step::Pivot => pivot(cx.root()?),
         Step::ReadOnlyRoot => set_root(MountAttributes {
             set: MountAttributes::RDONLY,
             ..MountAttributes::default()
         }),
-        Step::RootPropagation { flags } => {
-            set_root(MountAttributes { propagation: *flags, ..MountAttributes::default() })
-        }
+        Step::RootPropagation { flags } => set_root(MountAttributes {
+            propagation: *flags,
+            ..MountAttributes::default()
+        }),
         _ => Err(Errno::NOSYS),
     }
 }
@@ -60,8 +73,10 @@ fn mask(
     let is_folder = FileType::from_raw_mode(fstat(&target)?.st_mode) == FileType::Directory;
     let cover = if is_folder {
         let cover = open_tree(cx.get(layer)?, empty, flags)?;
-        let read_only =
-            MountAttributes { set: MountAttributes::RDONLY, ..MountAttributes::default() };
+        let read_only = MountAttributes {
+            set: MountAttributes::RDONLY,
+            ..MountAttributes::default()
+        };
         mount_setattr(cover.as_fd(), c"", read_only, None)?;
         cover
     } else {
@@ -104,18 +119,34 @@ fn inherit_mode(cx: &Context<'_>, slot: Slot, target: &CStr) -> Result<(), Errno
     let mount = cx.get(slot)?;
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     chownat(mount, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
-    chmodat(mount, c".", Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())
+    chmodat(
+        mount,
+        c".",
+        Mode::from_raw_mode(stat.st_mode & 0o7777),
+        AtFlags::empty(),
+    )
 }
 
 /// Makes the root mount `/` and lets go of the old one.
 ///
-/// Both arguments of pivot_root(2) are `.`: the old root ends up stacked on the new one and is
-/// unmounted from there, so no folder for it is needed inside.
+/// Both arguments of pivot_root(2) are `.`: the old root ends up stacked on the new one, with
+/// whatever was stacked on it before, so no folder for it is needed inside. Unmounting goes on
+/// until the topmost mount at `.` is our root.
 fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
     fchdir(root)?;
     pivot_root(c".", c".")?;
-    unmount(c".", UnmountFlags::DETACH)?;
+    let ours = mount_id(root, c"", AtFlags::EMPTY_PATH)?;
+    // A walk to "/.." steps onto what is stacked on the root, one to "/" does not; umount2(2)
+    // always takes the topmost.
+    while mount_id(CWD, c"/..", AtFlags::empty())? != ours {
+        unmount(c"/..", UnmountFlags::DETACH)?;
+    }
     chdir(c"/")
+}
+
+/// The mount that a path leads to (statx(2), STATX_MNT_ID, Linux 5.8).
+fn mount_id(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<u64, Errno> {
+    statx(at, path, flags, StatxFlags::MNT_ID).map(|stat| stat.stx_mnt_id)
 }
 
 /// Changes the root mount itself, after the pivot.

@@ -19,9 +19,11 @@ use crate::wire;
 
 pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
-        Step::OpenTerminal { devpts, rows, columns } => {
-            open_terminal(cx, *devpts, *rows, *columns)
-        }
+        Step::OpenTerminal {
+            devpts,
+            rows,
+            columns,
+        } => open_terminal(cx, *devpts, *rows, *columns),
         Step::BindConsole { dev } => bind_console(cx, *dev),
         _ => Err(Errno::NOSYS),
     }
@@ -30,18 +32,18 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
 /// Opens master and slave from the devpts we mounted ourselves, takes the slave as controlling
 /// terminal and sends the master to the stage. No path is looked up for the slave: TIOCGPTPEER
 /// (CVE-2025-52565).
-fn open_terminal(
-    cx: &mut Context<'_>,
-    devpts: Slot,
-    rows: u16,
-    columns: u16,
-) -> Result<(), Errno> {
+fn open_terminal(cx: &mut Context<'_>, devpts: Slot, rows: u16, columns: u16) -> Result<(), Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let master = openat(cx.get(devpts)?, c"ptmx", flags, Mode::empty())?;
     unlockpt(&master)?;
     let slave = peer(&master)?;
     if rows != 0 && columns != 0 {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         tcsetwinsize(&slave, size)?;
     }
     ioctl_tiocsctty(&slave)?;
@@ -52,7 +54,10 @@ fn open_terminal(
 
 /// The slave side of a pty master.
 pub(crate) fn peer(master: &OwnedFd) -> Result<OwnedFd, Errno> {
-    ioctl_tiocgptpeer(master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+    ioctl_tiocgptpeer(
+        master,
+        OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
+    )
 }
 
 /// Binds the slave over /dev/console.
@@ -79,5 +84,11 @@ pub(crate) fn send_descriptor(
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(Errno::NOBUFS);
     }
-    sendmsg(socket, &[IoSlice::new(&[kind])], &mut control, SendFlags::NOSIGNAL).map(drop)
+    sendmsg(
+        socket,
+        &[IoSlice::new(&[kind])],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )
+    .map(drop)
 }

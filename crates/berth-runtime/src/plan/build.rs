@@ -1,7 +1,7 @@
 //! Putting a plan together, part by part, in the order in which it is executed.
 
 use std::ffi::CString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use berth_base::NamespaceKind;
 use berth_base::state::{MonitorConfig, RootSource};
@@ -24,13 +24,21 @@ pub(super) struct Builder<'a> {
     pub(super) new: u64,
     /// The tmpfs that holds upper layers and empty folders, attached at the scratch folder.
     pub(super) layer: Slot,
+    /// Host ids of the container's root while the stage composes its root.
+    pub(super) owner: Option<(u32, u32)>,
     slots: usize,
 }
 
 /// Plans a container from its spec, its monitor's configuration and the facts of this host.
 pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<Plan, PlanError> {
-    let linux = spec.linux().as_ref().ok_or_else(|| invalid("the spec has no linux section"))?;
-    let process = spec.process().as_ref().ok_or_else(|| invalid("the spec has no process"))?;
+    let linux = spec
+        .linux()
+        .as_ref()
+        .ok_or_else(|| invalid("the spec has no linux section"))?;
+    let process = spec
+        .process()
+        .as_ref()
+        .ok_or_else(|| invalid("the spec has no process"))?;
     let (new, joins) = namespaces(linux)?;
     let mut builder = Builder {
         spec,
@@ -40,6 +48,7 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         host: Vec::new(),
         new,
         layer: Slot(0),
+        owner: None,
         slots: 1,
     };
     let mappings = mappings(linux, new)?;
@@ -54,7 +63,7 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         time_offsets: time_offsets(linux, new)?,
         mappings,
         cgroup: CgroupPlan {
-            path: cgroup_path(linux, config),
+            path: cgroup_path(spec, config),
             resources: linux.resources().clone(),
         },
         oom_score_adj: process.oom_score_adj(),
@@ -84,6 +93,19 @@ impl Builder<'_> {
         self.new & flag != 0
     }
 
+    /// The host's uid and gid behind the container's root.
+    pub(super) fn mapped_root(&self) -> Option<(u32, u32)> {
+        let linux = self.spec.linux().as_ref()?;
+        let of_zero = |list: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>| {
+            let mapping = list.as_ref()?.iter().find(|m| m.container_id() == 0)?;
+            Some(mapping.host_id())
+        };
+        Some((
+            of_zero(linux.uid_mappings())?,
+            of_zero(linux.gid_mappings())?,
+        ))
+    }
+
     /// Whether the container lives in a user namespace that is not the stage's.
     pub(super) const fn has_user_namespace(&self) -> bool {
         self.is_new(ns::NEW_USER)
@@ -106,11 +128,17 @@ impl Builder<'_> {
             self.push(Step::LoopbackUp);
         }
         let named = [
-            (spec.hostname(), "hostname", Step::Hostname as fn(CString) -> Step),
+            (
+                spec.hostname(),
+                "hostname",
+                Step::Hostname as fn(CString) -> Step,
+            ),
             (spec.domainname(), "domainname", Step::Domainname),
         ];
         for (name, field, step) in named {
-            let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else { continue };
+            let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else {
+                continue;
+            };
             if !self.is_new(ns::NEW_UTS) {
                 return Err(invalid(&format!(
                     "{field} {name:?} needs a UTS namespace of the container's own"
@@ -131,13 +159,19 @@ fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>), PlanError> {
         let kind = ns::kind_of(namespace.typ());
         let flag = ns::flag_of(kind);
         if seen & flag != 0 {
-            return Err(invalid(&format!("the namespace {} is listed twice", kind.as_str())));
+            return Err(invalid(&format!(
+                "the namespace {} is listed twice",
+                kind.as_str()
+            )));
         }
         seen |= flag;
         match namespace.path() {
             None => new |= flag,
             Some(path) if path.as_os_str().is_empty() => new |= flag,
-            Some(path) => joins.push(Join { kind, path: c_path(path)? }),
+            Some(path) => joins.push(Join {
+                kind,
+                path: c_path(path)?,
+            }),
         }
     }
     if new & ns::NEW_MOUNT == 0 {
@@ -160,24 +194,36 @@ fn mappings(linux: &Linux, new: u64) -> Result<Option<Mappings>, PlanError> {
             .map(|m| (m.container_id(), m.host_id(), m.size()))
             .collect::<Vec<_>>()
     };
-    let mappings =
-        Mappings { uids: triples(linux.uid_mappings()), gids: triples(linux.gid_mappings()) };
+    let mappings = Mappings {
+        uids: triples(linux.uid_mappings()),
+        gids: triples(linux.gid_mappings()),
+    };
     if mappings.uids.is_empty() || mappings.gids.is_empty() {
-        return Err(invalid("a new user namespace needs uidMappings and gidMappings"));
+        return Err(invalid(
+            "a new user namespace needs uidMappings and gidMappings",
+        ));
     }
     Ok(Some(mappings))
 }
 
 /// Lines of /proc/PID/timens_offsets (time_namespaces(7)).
 fn time_offsets(linux: &Linux, new: u64) -> Result<Vec<String>, PlanError> {
-    let Some(offsets) = linux.time_offsets() else { return Ok(Vec::new()) };
+    let Some(offsets) = linux.time_offsets() else {
+        return Ok(Vec::new());
+    };
     if !offsets.is_empty() && new & ns::NEW_TIME == 0 {
-        return Err(invalid("timeOffsets need a time namespace of the container's own"));
+        return Err(invalid(
+            "timeOffsets need a time namespace of the container's own",
+        ));
     }
     let mut lines: Vec<_> = offsets
         .iter()
         .map(|(clock, offset)| {
-            format!("{clock} {} {}", offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0))
+            format!(
+                "{clock} {} {}",
+                offset.secs().unwrap_or(0),
+                offset.nanosecs().unwrap_or(0)
+            )
         })
         .collect();
     lines.sort();
@@ -185,8 +231,12 @@ fn time_offsets(linux: &Linux, new: u64) -> Result<Vec<String>, PlanError> {
 }
 
 /// The cgroup of the container, absolute below the hierarchies' roots.
-fn cgroup_path(linux: &Linux, config: &MonitorConfig) -> String {
-    match linux.cgroups_path() {
+pub fn cgroup_path(spec: &Spec, config: &MonitorConfig) -> String {
+    match spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.cgroups_path().as_ref())
+    {
         Some(path) if !path.as_os_str().is_empty() => {
             format!("/{}", path.to_string_lossy().trim_start_matches('/'))
         }
@@ -209,11 +259,6 @@ pub(super) fn c_path(path: &Path) -> Result<CString, PlanError> {
 /// Makes an "invalid" error.
 pub(super) fn invalid(message: &str) -> PlanError {
     PlanError::Invalid(message.to_owned())
-}
-
-/// The folder over which layer and root are attached in init's own mount namespace.
-pub(super) fn scratch(config: &MonitorConfig) -> PathBuf {
-    config.volatile_dir.join("rootfs")
 }
 
 /// Whether the root is written through to the host.

@@ -16,26 +16,43 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// The order is the security: limits while still privileged; the seccomp filter before the
 /// capabilities go when no_new_privs does not allow it later; ids after the bounding set.
 pub(super) fn plan(builder: &mut Builder<'_>, process: &Process) -> Result<(), PlanError> {
-    for limit in process.rlimits().iter().flatten() {
-        let name = limit.typ().to_string();
-        let resource = capability::resource_number(&name)
-            .ok_or_else(|| invalid(&format!("unknown resource limit {name:?}")))?;
-        if limit.soft() > limit.hard() {
-            return Err(invalid(&format!("the soft limit {name} is above the hard one")));
-        }
-        let (soft, hard) = (limit.soft(), limit.hard());
-        builder.push(Step::ResourceLimit { resource, name: c_string(&name)?, soft, hard });
-    }
+    builder.init.extend(resource_limits(process)?);
     let user = process.user();
     builder.push(Step::Umask(user.umask().unwrap_or(0o022) & 0o777));
     if user.uid() != 0 && !builder.config.stdio.terminal {
         builder.push(Step::OwnStreams { uid: user.uid() });
     }
-    builder.push(Step::WorkingDirectory { path: c_path(process.cwd())? });
+    builder.push(Step::WorkingDirectory {
+        path: c_path(process.cwd())?,
+        create: true,
+    });
     builder.push(Step::AwaitStart);
     let steps = confine(process, builder.spec_has_seccomp())?;
     builder.init.extend(steps);
     Ok(())
+}
+
+/// The resource limits of a process.
+pub(crate) fn resource_limits(process: &Process) -> Result<Vec<Step>, PlanError> {
+    let mut steps = Vec::new();
+    for limit in process.rlimits().iter().flatten() {
+        let name = limit.typ().to_string();
+        let resource = capability::resource_number(&name)
+            .ok_or_else(|| invalid(&format!("unknown resource limit {name:?}")))?;
+        if limit.soft() > limit.hard() {
+            return Err(invalid(&format!(
+                "the soft limit {name} is above the hard one"
+            )));
+        }
+        let (soft, hard) = (limit.soft(), limit.hard());
+        steps.push(Step::ResourceLimit {
+            resource,
+            name: c_string(&name)?,
+            soft,
+            hard,
+        });
+    }
+    Ok(steps)
 }
 
 /// Ids, capabilities, no_new_privs and seccomp of one process; used for exec sessions too.
@@ -73,9 +90,17 @@ pub(crate) fn confine(process: &Process, seccomp: bool) -> Result<Vec<Step>, Pla
 pub(crate) fn program(process: &Process, supervised: bool) -> Result<Program, PlanError> {
     let args = process.args().as_ref().filter(|args| !args.is_empty());
     let args = args.ok_or_else(|| invalid("the process has no arguments"))?;
-    let strings = |list: &[String]| list.iter().map(|s| c_string(s)).collect::<Result<Vec<_>, _>>();
+    let strings = |list: &[String]| {
+        list.iter()
+            .map(|s| c_string(s))
+            .collect::<Result<Vec<_>, _>>()
+    };
     let env = process.env().clone().unwrap_or_default();
-    let path = env.iter().rev().find_map(|e| e.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let path = env
+        .iter()
+        .rev()
+        .find_map(|e| e.strip_prefix("PATH="))
+        .unwrap_or(DEFAULT_PATH);
     let candidates: Vec<CString> = match args.first() {
         Some(name) if name.contains('/') => vec![c_string(name)?],
         Some(name) => path
@@ -85,12 +110,20 @@ pub(crate) fn program(process: &Process, supervised: bool) -> Result<Program, Pl
             .collect::<Result<_, _>>()?,
         None => Vec::new(),
     };
-    Ok(Program { candidates, argv: strings(args)?, env: strings(&env)?, supervised })
+    Ok(Program {
+        candidates,
+        argv: strings(args)?,
+        env: strings(&env)?,
+        supervised,
+    })
 }
 
 impl Builder<'_> {
     /// Whether the spec has a seccomp profile.
     fn spec_has_seccomp(&self) -> bool {
-        self.spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some())
+        self.spec
+            .linux()
+            .as_ref()
+            .is_some_and(|linux| linux.seccomp().is_some())
     }
 }

@@ -15,7 +15,8 @@ use std::ffi::CString;
 use berth_base::NamespaceKind;
 use oci_spec::runtime::LinuxResources;
 
-pub use build::build;
+pub use build::{build, cgroup_path};
+pub(crate) use confine::{confine, program, resource_limits};
 pub use step::{DeviceNumber, Links, Slot, Step, TargetKind};
 
 /// A spec asks for something that cannot be planned.
@@ -122,13 +123,22 @@ impl Plan {
         lines.push(format!("stage  make the cgroup {}", self.cgroup.path));
         lines.extend(self.host.iter().map(|step| format!("stage  {step}")));
         let kinds: Vec<_> = crate::namespaces::names_of(self.new_namespaces);
-        lines.push(format!("stage  clone into new namespaces: {}", kinds.join(" ")));
+        lines.push(format!(
+            "stage  clone into new namespaces: {}",
+            kinds.join(" ")
+        ));
         if let Some(mappings) = &self.mappings {
-            lines.push(format!("stage  map uids {:?}, gids {:?}", mappings.uids, mappings.gids));
+            lines.push(format!(
+                "stage  map uids {:?}, gids {:?}",
+                mappings.uids, mappings.gids
+            ));
         }
         lines.extend(self.init.iter().map(|step| format!("init   {step}")));
         let program = self.program.candidates.first().map(|p| p.to_string_lossy());
-        lines.push(format!("init   execute {}", program.as_deref().unwrap_or("nothing")));
+        lines.push(format!(
+            "init   execute {}",
+            program.as_deref().unwrap_or("nothing")
+        ));
         lines.join("\n") + "\n"
     }
 }

@@ -57,7 +57,10 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     if rootfs::is_read_only(builder) {
         builder.push(Step::ReadOnlyRoot);
     }
-    let propagation = spec.linux().as_ref().and_then(|l| l.rootfs_propagation().clone());
+    let propagation = spec
+        .linux()
+        .as_ref()
+        .and_then(|l| l.rootfs_propagation().clone());
     let flags = match propagation.as_deref() {
         None | Some("" | "private" | "rprivate") => 0,
         Some("slave" | "rslave") => Attr::SLAVE,
@@ -87,8 +90,19 @@ fn one(builder: &mut Builder<'_>, mount: &Mount, places: &mut Places) -> Result<
         // The kernel refuses a fresh instance over a namespace that belongs to the host.
         let slot = builder.slot();
         let host = c_string(source)?;
-        builder.push(Step::CloneHost { host, recursive: true, device: None, slot });
-        attach(builder, slot, &target, rootfs::read_only_tree(), Links::Refused)?;
+        builder.push(Step::CloneHost {
+            host,
+            recursive: true,
+            device: None,
+            slot,
+        });
+        attach(
+            builder,
+            slot,
+            &target,
+            rootfs::read_only_tree(),
+            Links::Refused,
+        )?;
         return Ok(());
     }
     if fstype == "cgroup" || fstype == "cgroup2" {
@@ -149,7 +163,12 @@ fn attach(
         builder.push(Step::SetAttributes { slot, attributes });
     }
     let target = c_path(target)?;
-    builder.push(Step::Attach { slot, target, kind: TargetKind::Directory, links });
+    builder.push(Step::Attach {
+        slot,
+        target,
+        kind: TargetKind::Directory,
+        links,
+    });
     Ok(())
 }
 
@@ -161,7 +180,10 @@ fn bind(
     parsed: &MountOptions,
 ) -> Result<(), PlanError> {
     let source = mount.source().as_ref().ok_or_else(|| {
-        invalid(&format!("the bind mount on {} names no source", target.display()))
+        invalid(&format!(
+            "the bind mount on {} names no source",
+            target.display()
+        ))
     })?;
     let Some(is_directory) = builder.facts.sources.get(source) else {
         return Err(invalid(&format!(
@@ -179,7 +201,12 @@ fn bind(
     let slot = builder.slot();
     let recursive = parsed.bind == Some(true) || builder.has_user_namespace();
     let host = c_path(source)?;
-    builder.push(Step::CloneHost { host, recursive, device: None, slot });
+    builder.push(Step::CloneHost {
+        host,
+        recursive,
+        device: None,
+        slot,
+    });
     let mut whole = parsed.recursive;
     if whole.propagation == 0 && parsed.attributes.propagation == 0 {
         whole.propagation = Attr::PRIVATE;
@@ -189,8 +216,17 @@ fn bind(
             builder.push(Step::SetAttributes { slot, attributes });
         }
     }
-    let kind = if *is_directory { TargetKind::Directory } else { TargetKind::File };
-    builder.push(Step::Attach { slot, target: c_path(target)?, kind, links: Links::InRoot });
+    let kind = if *is_directory {
+        TargetKind::Directory
+    } else {
+        TargetKind::File
+    };
+    builder.push(Step::Attach {
+        slot,
+        target: c_path(target)?,
+        kind,
+        links: Links::InRoot,
+    });
     Ok(())
 }
 
@@ -209,8 +245,19 @@ fn cgroup(
         if facts.cgroups.v2.is_none() || !builder.is_new(ns::NEW_CGROUP) {
             let slot = builder.slot();
             let host = c"/sys/fs/cgroup".into();
-            builder.push(Step::CloneHost { host, recursive: true, device: None, slot });
-            return attach(builder, slot, target, rootfs::read_only_tree(), Links::InRoot);
+            builder.push(Step::CloneHost {
+                host,
+                recursive: true,
+                device: None,
+                slot,
+            });
+            return attach(
+                builder,
+                slot,
+                target,
+                rootfs::read_only_tree(),
+                Links::InRoot,
+            );
         }
         let slot = builder.slot();
         builder.push(Step::NewFilesystem {
@@ -219,7 +266,10 @@ fn cgroup(
             attributes: attributes.set & !Attr::RDONLY,
             slot,
         });
-        let after = Attr { set: attributes.set & Attr::RDONLY, ..Attr::default() };
+        let after = Attr {
+            set: attributes.set & Attr::RDONLY,
+            ..Attr::default()
+        };
         return attach(builder, slot, target, after, Links::InRoot);
     }
     let top = builder.slot();
@@ -230,29 +280,69 @@ fn cgroup(
         slot: top,
     });
     attach(builder, top, target, Attr::default(), Links::InRoot)?;
-    let named = facts.cgroups.v1.iter().map(|(name, host)| (v1_folder(name), host));
-    let unified = facts.cgroups.v2.iter().map(|host| ("unified".to_owned(), host));
+    let named = facts
+        .cgroups
+        .v1
+        .iter()
+        .map(|(name, host)| (v1_folder(name), host));
+    let unified = facts
+        .cgroups
+        .v2
+        .iter()
+        .map(|host| ("unified".to_owned(), host));
     for (name, host) in named.chain(unified) {
-        builder.push(Step::MakeDirectory { at: top, path: c_string(&name)?, mode: 0o555 });
+        builder.push(Step::MakeDirectory {
+            at: top,
+            path: c_string(&name)?,
+            mode: 0o555,
+        });
         let slot = builder.slot();
         let host = c_string(host)?;
-        builder.push(Step::CloneHost { host, recursive: false, device: None, slot });
-        attach(builder, slot, &target.join(name), attributes, Links::Refused)?;
+        builder.push(Step::CloneHost {
+            host,
+            recursive: false,
+            device: None,
+            slot,
+        });
+        attach(
+            builder,
+            slot,
+            &target.join(name),
+            attributes,
+            Links::Refused,
+        )?;
+    }
+    if attributes.set & Attr::RDONLY != 0 {
+        let attributes = Attr {
+            set: Attr::RDONLY,
+            ..Attr::default()
+        };
+        builder.push(Step::SetAttributes {
+            slot: top,
+            attributes,
+        });
     }
     Ok(())
 }
 
 /// The folder that distributions give a v1 hierarchy.
 fn v1_folder(controllers: &str) -> String {
-    controllers.strip_prefix("name=").unwrap_or(controllers).to_owned()
+    controllers
+        .strip_prefix("name=")
+        .unwrap_or(controllers)
+        .to_owned()
 }
 
 /// devpts refuses a gid that the user namespace does not map.
 fn drop_unmapped_group(builder: &Builder<'_>, parsed: &mut MountOptions) {
     let linux = builder.spec.linux().as_ref();
-    let mappings = linux.and_then(|l| l.gid_mappings().clone()).unwrap_or_default();
+    let mappings = linux
+        .and_then(|l| l.gid_mappings().clone())
+        .unwrap_or_default();
     let maps = |gid: u32| {
-        mappings.iter().any(|m| gid >= m.container_id() && gid - m.container_id() < m.size())
+        mappings
+            .iter()
+            .any(|m| gid >= m.container_id() && gid - m.container_id() < m.size())
     };
     if builder.has_user_namespace() && !maps(5) {
         parsed.data.retain(|(key, _)| key.as_c_str() != c"gid");
@@ -263,16 +353,22 @@ fn drop_unmapped_group(builder: &Builder<'_>, parsed: &mut MountOptions) {
 fn devices(builder: &mut Builder<'_>, places: &Places) -> Result<(), PlanError> {
     let Some(dev) = places.dev else { return Ok(()) };
     for (name, major, minor) in DEFAULT_DEVICES {
-        let device = DeviceNumber { kind: CHARACTER, major, minor };
+        let device = DeviceNumber {
+            kind: CHARACTER,
+            major,
+            minor,
+        };
         device_node(builder, dev, name, device, (0o666, 0, 0))?;
     }
     let spec = builder.spec;
     let listed = spec.linux().as_ref().and_then(|l| l.devices().as_ref());
     for device in listed.into_iter().flatten() {
         let path = device.path();
-        let name = path.strip_prefix("/dev").ok().and_then(Path::to_str).ok_or_else(|| {
-            invalid(&format!("the device {} is not below /dev", path.display()))
-        })?;
+        let name = path
+            .strip_prefix("/dev")
+            .ok()
+            .and_then(Path::to_str)
+            .ok_or_else(|| invalid(&format!("the device {} is not below /dev", path.display())))?;
         if DEFAULT_DEVICES.iter().any(|(default, ..)| *default == name) {
             continue;
         }
@@ -289,17 +385,33 @@ fn devices(builder: &mut Builder<'_>, places: &Places) -> Result<(), PlanError> 
         } else {
             (number(device.major())?, number(device.minor())?)
         };
-        let device_number = DeviceNumber { kind, major: numbers.0, minor: numbers.1 };
+        let device_number = DeviceNumber {
+            kind,
+            major: numbers.0,
+            minor: numbers.1,
+        };
         let mode = device.file_mode().unwrap_or(0o666) & 0o7777;
         let owner = (mode, device.uid().unwrap_or(0), device.gid().unwrap_or(0));
-        for parent in Path::new(name).ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()) {
-            builder.push(Step::MakeDirectory { at: dev, path: c_path(parent)?, mode: 0o755 });
+        for parent in Path::new(name)
+            .ancestors()
+            .skip(1)
+            .filter(|p| !p.as_os_str().is_empty())
+        {
+            builder.push(Step::MakeDirectory {
+                at: dev,
+                path: c_path(parent)?,
+                mode: 0o755,
+            });
         }
         device_node(builder, dev, name, device_number, owner)?;
     }
     for (name, target) in DEV_LINKS {
         let (path, target) = (c_string(name)?, c_string(target)?);
-        builder.push(Step::MakeSymlink { at: dev, path, target });
+        builder.push(Step::MakeSymlink {
+            at: dev,
+            path,
+            target,
+        });
     }
     Ok(())
 }
@@ -314,13 +426,30 @@ fn device_node(
 ) -> Result<(), PlanError> {
     if !builder.has_user_namespace() && builder.facts.privileged {
         let path = c_string(name)?;
-        builder.push(Step::MakeDevice { at: dev, path, device, mode, uid, gid });
+        builder.push(Step::MakeDevice {
+            at: dev,
+            path,
+            device,
+            mode,
+            uid,
+            gid,
+        });
         return Ok(());
     }
     let slot = builder.slot();
     let host = c_path(&Path::new("/dev").join(name))?;
-    builder.push(Step::CloneHost { host: host.clone(), recursive: false, device: Some(device), slot });
-    builder.push(Step::Attach { slot, target: host, kind: TargetKind::File, links: Links::InRoot });
+    builder.push(Step::CloneHost {
+        host: host.clone(),
+        recursive: false,
+        device: Some(device),
+        slot,
+    });
+    builder.push(Step::Attach {
+        slot,
+        target: host,
+        kind: TargetKind::File,
+        links: Links::InRoot,
+    });
     Ok(())
 }
 
@@ -329,9 +458,15 @@ fn terminal(builder: &mut Builder<'_>, places: &Places) -> Result<(), PlanError>
     if !builder.config.stdio.terminal {
         return Ok(());
     }
-    let devpts = places.devpts.ok_or_else(|| invalid("a terminal needs a devpts mount"))?;
+    let devpts = places
+        .devpts
+        .ok_or_else(|| invalid("a terminal needs a devpts mount"))?;
     let (rows, columns) = builder.config.stdio.size;
-    builder.push(Step::OpenTerminal { devpts, rows, columns });
+    builder.push(Step::OpenTerminal {
+        devpts,
+        rows,
+        columns,
+    });
     if let Some(dev) = places.dev {
         builder.push(Step::BindConsole { dev });
     }
@@ -363,53 +498,87 @@ fn sysctls(builder: &mut Builder<'_>) -> Result<(), PlanError> {
             }
         };
         let path = c_string(&format!("sys/{}", key.replace('.', "/")))?;
-        builder.push(Step::Sysctl { proc, path, value: c_string(value)? });
+        builder.push(Step::Sysctl {
+            proc,
+            path,
+            value: c_string(value)?,
+        });
     }
     Ok(())
 }
 
 /// Only sysctls of namespaces that the container owns may be set (CVE-2022-0811).
 fn namespaced(builder: &Builder<'_>, key: &str) -> Result<(), PlanError> {
-    let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let plain = key
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if !plain || key.split('.').any(|part| part.is_empty()) {
         return Err(invalid(&format!("{key:?} is not the name of a sysctl")));
     }
     let flag = if key.starts_with("net.") {
         ns::NEW_NET
     } else if key.starts_with("fs.mqueue.")
-        || ["kernel.msg", "kernel.sem", "kernel.shm"].iter().any(|p| key.starts_with(p))
+        || ["kernel.msg", "kernel.sem", "kernel.shm"]
+            .iter()
+            .any(|p| key.starts_with(p))
     {
         ns::NEW_IPC
     } else if key == "kernel.domainname" || key == "kernel.hostname" {
         ns::NEW_UTS
     } else {
-        return Err(invalid(&format!("the sysctl {key} is not namespaced; set it on the host")));
+        return Err(invalid(&format!(
+            "the sysctl {key} is not namespaced; set it on the host"
+        )));
     };
     if builder.is_new(flag) {
         return Ok(());
     }
     let kinds = ns::names_of(flag).join("");
-    Err(invalid(&format!("the sysctl {key} needs a {kinds} namespace of the container's own")))
+    Err(invalid(&format!(
+        "the sysctl {key} needs a {kinds} namespace of the container's own"
+    )))
 }
 
 /// Masked and read-only paths.
 fn hide(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     let spec = builder.spec;
-    let Some(linux) = spec.linux() else { return Ok(()) };
-    let mut masked: Vec<PathBuf> =
-        linux.masked_paths().iter().flatten().map(PathBuf::from).collect();
+    let Some(linux) = spec.linux() else {
+        return Ok(());
+    };
+    let mut masked: Vec<PathBuf> = linux
+        .masked_paths()
+        .iter()
+        .flatten()
+        .map(PathBuf::from)
+        .collect();
     if !builder.facts.overlay_in_memory {
-        masked.extend(builder.facts.secrets.iter().map(|secret| secret.path.clone()));
+        masked.extend(
+            builder
+                .facts
+                .secrets
+                .iter()
+                .map(|secret| secret.path.clone()),
+        );
     }
     if !masked.is_empty() {
         let null = builder.slot();
-        let device = DeviceNumber { kind: CHARACTER, major: 1, minor: 3 };
+        let device = DeviceNumber {
+            kind: CHARACTER,
+            major: 1,
+            minor: 3,
+        };
         let host = c"/dev/null".into();
         builder.push(Step::OpenHost { host, slot: null });
         for path in &masked {
             let path = c_path(&clean(path)?)?;
             let (layer, empty) = (builder.layer, CString::from(rootfs::EMPTY));
-            builder.push(Step::Mask { path, null, device, layer, empty });
+            builder.push(Step::Mask {
+                path,
+                null,
+                device,
+                layer,
+                empty,
+            });
         }
     }
     for path in linux.readonly_paths().iter().flatten() {
@@ -427,7 +596,10 @@ fn clean(path: &Path) -> Result<PathBuf, PlanError> {
             Component::RootDir | Component::CurDir => {}
             Component::Normal(name) => cleaned.push(name),
             Component::ParentDir | Component::Prefix(_) => {
-                return Err(invalid(&format!("the path {} contains \"..\"", path.display())));
+                return Err(invalid(&format!(
+                    "the path {} contains \"..\"",
+                    path.display()
+                )));
             }
         }
     }

@@ -62,7 +62,11 @@ fn known(option: &str, parsed: &mut MountOptions) -> bool {
 }
 
 fn propagation(parsed: &mut MountOptions, option: &str, flag: u64) {
-    let target = if option.starts_with('r') { &mut parsed.recursive } else { &mut parsed.attributes };
+    let target = if option.starts_with('r') {
+        &mut parsed.recursive
+    } else {
+        &mut parsed.attributes
+    };
     target.propagation = flag;
 }
 
@@ -150,7 +154,10 @@ mod tests {
 
     #[test]
     fn relatime_is_not_a_recursive_elatime() {
-        assert_eq!(parse_words(&["relatime"]).attributes.clear, Attr::ATIME_MASK);
+        assert_eq!(
+            parse_words(&["relatime"]).attributes.clear,
+            Attr::ATIME_MASK
+        );
         assert!(parse_words(&["relatime"]).data.is_empty());
     }
 }

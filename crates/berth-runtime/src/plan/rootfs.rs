@@ -3,13 +3,12 @@
 //! Everything is made by descriptors in init's own mount namespace and attached at the scratch
 //! folder there, so that the host's mount table never sees it and no path inside is trusted.
 
-use std::ffi::CString;
 use std::path::Path;
 
 use berth_base::state::RootSource;
 use berth_sys::MountAttributes as Attr;
 
-use super::build::{Builder, c_path, c_string, invalid, scratch, writes_through};
+use super::build::{Builder, c_path, c_string, invalid, writes_through};
 use super::{Links, PlanError, Slot, Step, TargetKind};
 use crate::facts::SystemEntry;
 
@@ -32,49 +31,113 @@ const EMPTY_FOLDERS: [(&str, u32); 11] = [
 pub(super) const EMPTY: &std::ffi::CStr = c"empty";
 
 /// Plans layer and root, up to [`Step::SetRoot`].
+///
+/// Root without a user namespace: init does it all. Root with one: the stage composes the root
+/// in a mount namespace of its own, with the container's id mapping on the lower layers, and
+/// hands it over; init still makes the layer that masks need. Without privilege: init, inside
+/// its user namespace, with the host's folders read-only.
 pub(super) fn compose(builder: &mut Builder<'_>) -> Result<(), PlanError> {
-    let scratch = c_path(&scratch(builder.config))?;
-    let layer = tmpfs(builder, "mode=0700", Attr::NOSUID | Attr::NODEV)?;
-    builder.layer = layer;
-    builder.push(Step::AttachScratch { slot: layer, host: scratch.clone() });
-    builder.push(Step::MakeDirectory { at: layer, path: EMPTY.into(), mode: 0o755 });
+    let handed_over = builder.has_user_namespace() && builder.facts.privileged;
+    if !handed_over {
+        builder.layer = layer(builder)?;
+        return contents(builder);
+    }
+    let init = std::mem::take(&mut builder.init);
+    builder.owner = builder.mapped_root();
+    builder.layer = layer(builder)?;
+    contents(builder)?;
+    builder.owner = None;
+    builder.host = std::mem::replace(&mut builder.init, init);
+    builder.layer = layer(builder)?;
+    let slot = builder.slot();
+    builder.push(Step::ReceiveRoot { slot });
+    builder.push(Step::SetRoot { slot });
+    Ok(())
+}
+
+fn contents(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     match builder.config.root.clone() {
-        RootSource::Host => host_image(builder, scratch),
-        RootSource::Directory { path, .. } => directory(builder, &path, scratch),
+        RootSource::Host => host_image(builder),
+        RootSource::Directory { path, .. } => directory(builder, &path),
     }
 }
 
+/// The tmpfs for upper layers and the empty folder of masks.
+fn layer(builder: &mut Builder<'_>) -> Result<Slot, PlanError> {
+    let layer = tmpfs(builder, "0700", Attr::NOSUID | Attr::NODEV)?;
+    builder.push(Step::AttachScratch { slot: layer });
+    acting(builder, |builder| {
+        builder.push(Step::MakeDirectory {
+            at: layer,
+            path: EMPTY.into(),
+            mode: 0o755,
+        });
+        Ok(())
+    })?;
+    Ok(layer)
+}
+
+/// Makes files as the container's root, where that is not ours.
+fn acting(
+    builder: &mut Builder<'_>,
+    make: impl FnOnce(&mut Builder<'_>) -> Result<(), PlanError>,
+) -> Result<(), PlanError> {
+    let Some((uid, gid)) = builder.owner else {
+        return make(builder);
+    };
+    builder.push(Step::ActAs { uid, gid });
+    make(builder)?;
+    builder.push(Step::ActAs { uid: 0, gid: 0 });
+    Ok(())
+}
+
 /// `--rootfs DIR`: the directory itself, or an overlay of it.
-fn directory(builder: &mut Builder<'_>, path: &Path, scratch: CString) -> Result<(), PlanError> {
+fn directory(builder: &mut Builder<'_>, path: &Path) -> Result<(), PlanError> {
     if !path.is_absolute() {
-        return Err(invalid(&format!("the rootfs {} is not an absolute path", path.display())));
+        return Err(invalid(&format!(
+            "the rootfs {} is not an absolute path",
+            path.display()
+        )));
     }
     let root = if writes_through(&builder.config.root) || !builder.facts.overlay_in_memory {
         let slot = builder.slot();
         let host = c_path(path)?;
-        builder.push(Step::CloneHost { host, recursive: true, device: None, slot });
-        let private =
-            Attr { propagation: Attr::PRIVATE, recursive: true, ..Attr::default() };
-        builder.push(Step::SetAttributes { slot, attributes: private });
+        builder.push(Step::CloneHost {
+            host,
+            recursive: true,
+            device: None,
+            slot,
+        });
+        if builder.owner.is_some() {
+            builder.push(Step::IdMap { slot });
+        }
+        let private = Attr {
+            propagation: Attr::PRIVATE,
+            recursive: true,
+            ..Attr::default()
+        };
+        builder.push(Step::SetAttributes {
+            slot,
+            attributes: private,
+        });
         slot
     } else {
-        let slot = overlay(builder, path, "root", 0)?;
-        submounts(builder, slot, path, scratch.clone())?;
-        slot
+        refuse_submounts(builder, path)?;
+        overlay(builder, path, "root", 0)?
     };
-    builder.push(Step::AttachScratch { slot: root, host: scratch });
+    builder.push(Step::AttachScratch { slot: root });
     builder.push(Step::SetRoot { slot: root });
     Ok(())
 }
 
 /// Mounts below an overlaid directory do not show through it.
-fn submounts(
-    builder: &mut Builder<'_>,
-    _root: Slot,
-    path: &Path,
-    _scratch: CString,
-) -> Result<(), PlanError> {
-    match builder.facts.submounts.iter().find(|mount| mount.path.starts_with(path)) {
+fn refuse_submounts(builder: &Builder<'_>, path: &Path) -> Result<(), PlanError> {
+    match builder
+        .facts
+        .submounts
+        .iter()
+        .find(|mount| mount.path.starts_with(path))
+    {
         None => Ok(()),
         Some(mount) => Err(PlanError::Unsupported(format!(
             "the rootfs {} holds the mount {}, which an overlay would hide; unmount it, or give --rw",
@@ -85,55 +148,102 @@ fn submounts(
 }
 
 /// The `host` image: a tmpfs with the host's system folders overlaid or bound read-only.
-fn host_image(builder: &mut Builder<'_>, scratch: CString) -> Result<(), PlanError> {
-    let base = tmpfs(builder, "mode=0755", Attr::NODEV)?;
-    builder.push(Step::AttachScratch { slot: base, host: scratch });
+fn host_image(builder: &mut Builder<'_>) -> Result<(), PlanError> {
+    let base = tmpfs(builder, "0755", Attr::NODEV)?;
+    builder.push(Step::AttachScratch { slot: base });
     builder.push(Step::SetRoot { slot: base });
-    for (name, mode) in EMPTY_FOLDERS {
-        builder.push(Step::MakeDirectory { at: base, path: c_string(name)?, mode });
-    }
     let facts = builder.facts;
-    for entry in &facts.system {
-        match entry {
-            SystemEntry::Link { name, target } => builder.push(Step::MakeSymlink {
+    acting(builder, |builder| {
+        for (name, mode) in EMPTY_FOLDERS {
+            builder.push(Step::MakeDirectory {
                 at: base,
                 path: c_string(name)?,
-                target: c_path(target)?,
-            }),
-            SystemEntry::Folder { name } => system_folder(builder, base, name)?,
+                mode,
+            });
+        }
+        for entry in &facts.system {
+            let step = match entry {
+                SystemEntry::Link { name, target } => {
+                    let (path, target) = (c_string(name)?, c_path(target)?);
+                    Step::MakeSymlink {
+                        at: base,
+                        path,
+                        target,
+                    }
+                }
+                SystemEntry::Folder { name } => Step::MakeDirectory {
+                    at: base,
+                    path: c_string(name)?,
+                    mode: 0o755,
+                },
+            };
+            builder.push(step);
+        }
+        Ok(())
+    })?;
+    for entry in &facts.system {
+        if let SystemEntry::Folder { name } = entry {
+            system_folder(builder, name)?;
         }
     }
     for mount in &facts.submounts {
         let slot = builder.slot();
         let host = c_path(&mount.path)?;
-        builder.push(Step::CloneHost { host: host.clone(), recursive: true, device: None, slot });
-        builder.push(Step::SetAttributes { slot, attributes: read_only_tree() });
-        let kind =
-            if mount.is_directory { TargetKind::Directory } else { TargetKind::File };
-        builder.push(Step::Attach { slot, target: host, kind, links: Links::InRoot });
+        builder.push(Step::CloneHost {
+            host: host.clone(),
+            recursive: true,
+            device: None,
+            slot,
+        });
+        builder.push(Step::SetAttributes {
+            slot,
+            attributes: read_only_tree(),
+        });
+        let kind = if mount.is_directory {
+            TargetKind::Directory
+        } else {
+            TargetKind::File
+        };
+        builder.push(Step::Attach {
+            slot,
+            target: host,
+            kind,
+            links: Links::InRoot,
+        });
     }
     Ok(())
 }
 
 /// One system folder of the host image.
-fn system_folder(builder: &mut Builder<'_>, base: Slot, name: &str) -> Result<(), PlanError> {
+fn system_folder(builder: &mut Builder<'_>, name: &str) -> Result<(), PlanError> {
     let host = Path::new("/").join(name);
-    builder.push(Step::MakeDirectory { at: base, path: c_string(name)?, mode: 0o755 });
     let slot = if builder.facts.overlay_in_memory {
-        let read_only = is_read_only(builder);
-        let slot = overlay(builder, &host, name, if read_only { Attr::RDONLY } else { 0 })?;
-        slot
+        let attributes = if is_read_only(builder) {
+            Attr::RDONLY
+        } else {
+            0
+        };
+        overlay(builder, &host, name, attributes)?
     } else {
         let slot = builder.slot();
-        builder.push(Step::CloneHost { host: c_path(&host)?, recursive: true, device: None, slot });
-        builder.push(Step::SetAttributes { slot, attributes: read_only_tree() });
+        builder.push(Step::CloneHost {
+            host: c_path(&host)?,
+            recursive: true,
+            device: None,
+            slot,
+        });
+        builder.push(Step::SetAttributes {
+            slot,
+            attributes: read_only_tree(),
+        });
         slot
     };
     let target = c_path(&host)?;
+    let kind = TargetKind::Directory;
     builder.push(Step::Attach {
         slot,
         target,
-        kind: TargetKind::Directory,
+        kind,
         links: Links::Refused,
     });
     Ok(())
@@ -149,20 +259,45 @@ fn overlay(
     let (upper, work) = (format!("u-{name}"), format!("w-{name}"));
     let layer = builder.layer;
     let lower = builder.slot();
-    builder.push(Step::OpenHost { host: c_path(host)?, slot: lower });
-    for folder in [&upper, &work] {
-        builder.push(Step::MakeDirectory { at: layer, path: c_string(folder)?, mode: 0o755 });
+    if builder.owner.is_some() {
+        // Mapped while detached, then attached: an overlay's layer must be somewhere.
+        let host = c_path(host)?;
+        builder.push(Step::CloneHost {
+            host,
+            recursive: false,
+            device: None,
+            slot: lower,
+        });
+        builder.push(Step::IdMap { slot: lower });
+        builder.push(Step::AttachScratch { slot: lower });
+    } else {
+        builder.push(Step::OpenHost {
+            host: c_path(host)?,
+            slot: lower,
+        });
     }
-    if host == Path::new("/etc") {
-        cover_secrets(builder, &upper)?;
-    }
+    acting(builder, |builder| {
+        for folder in [&upper, &work] {
+            let path = c_string(folder)?;
+            builder.push(Step::MakeDirectory {
+                at: layer,
+                path,
+                mode: 0o755,
+            });
+        }
+        if host == Path::new("/etc") {
+            cover_secrets(builder, &upper)
+        } else {
+            Ok(())
+        }
+    })?;
     let slot = builder.slot();
     builder.push(Step::Overlay {
         lower,
         layer,
         upper: c_string(&upper)?,
         work: c_string(&work)?,
-        unprivileged: builder.has_user_namespace(),
+        unprivileged: !builder.facts.privileged,
         attributes,
         slot,
     });
@@ -176,32 +311,59 @@ fn cover_secrets(builder: &mut Builder<'_>, upper: &str) -> Result<(), PlanError
     let at = builder.layer;
     let mut made = std::collections::BTreeSet::new();
     for secret in &facts.secrets {
-        let inside = secret.path.strip_prefix("/etc").map_err(|_| invalid("a secret outside /etc"))?;
-        for parent in inside.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()) {
+        let inside = secret
+            .path
+            .strip_prefix("/etc")
+            .map_err(|_| invalid("a secret outside /etc"))?;
+        for parent in inside
+            .ancestors()
+            .skip(1)
+            .filter(|p| !p.as_os_str().is_empty())
+        {
             if made.insert(parent.to_owned()) {
                 let path = c_path(&Path::new(upper).join(parent))?;
-                builder.push(Step::MakeDirectory { at, path, mode: 0o755 });
+                builder.push(Step::MakeDirectory {
+                    at,
+                    path,
+                    mode: 0o755,
+                });
             }
         }
         let path = c_path(&Path::new(upper).join(inside))?;
         if secret.is_directory {
-            builder.push(Step::MakeDirectory { at, path: path.clone(), mode: 0o700 });
-            let unprivileged = builder.has_user_namespace();
-            builder.push(Step::MakeOpaque { at, path, unprivileged });
+            builder.push(Step::MakeDirectory {
+                at,
+                path: path.clone(),
+                mode: 0o700,
+            });
+            let unprivileged = !builder.facts.privileged;
+            builder.push(Step::MakeOpaque {
+                at,
+                path,
+                unprivileged,
+            });
         } else {
-            builder.push(Step::MakeFile { at, path, mode: 0o600 });
+            builder.push(Step::MakeFile {
+                at,
+                path,
+                mode: 0o600,
+            });
         }
     }
     Ok(())
 }
 
-/// A tmpfs as a detached mount.
+/// A tmpfs as a detached mount, owned by the container's root.
 fn tmpfs(builder: &mut Builder<'_>, mode: &str, attributes: u64) -> Result<Slot, PlanError> {
     let slot = builder.slot();
-    let (key, value) = mode.split_once('=').unwrap_or(("mode", "0755"));
+    let mut options = vec![(c"mode".into(), Some(c_string(mode)?))];
+    if let Some((uid, gid)) = builder.owner {
+        options.push((c"uid".into(), Some(c_string(&uid.to_string())?)));
+        options.push((c"gid".into(), Some(c_string(&gid.to_string())?)));
+    }
     builder.push(Step::NewFilesystem {
         fstype: c"tmpfs".into(),
-        options: vec![(c_string(key)?, Some(c_string(value)?))],
+        options,
         attributes,
         slot,
     });
@@ -210,10 +372,20 @@ fn tmpfs(builder: &mut Builder<'_>, mode: &str, attributes: u64) -> Result<Slot,
 
 /// Whether the spec asks for a read-only root.
 pub(super) fn is_read_only(builder: &Builder<'_>) -> bool {
-    builder.spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false)
+    builder
+        .spec
+        .root()
+        .as_ref()
+        .and_then(|root| root.readonly())
+        .unwrap_or(false)
 }
 
 /// Read-only, private, for a whole tree.
 pub(super) const fn read_only_tree() -> Attr {
-    Attr { set: Attr::RDONLY, clear: 0, propagation: Attr::PRIVATE, recursive: true }
+    Attr {
+        set: Attr::RDONLY,
+        clear: 0,
+        propagation: Attr::PRIVATE,
+        recursive: true,
+    }
 }

@@ -46,7 +46,14 @@ pub enum Step {
     /// Opens a host path (O_PATH).
     OpenHost { host: CString, slot: Slot },
     /// Clones the mount at a host path as a detached one, checking the device when told.
-    CloneHost { host: CString, recursive: bool, device: Option<DeviceNumber>, slot: Slot },
+    CloneHost {
+        host: CString,
+        recursive: bool,
+        device: Option<DeviceNumber>,
+        slot: Slot,
+    },
+    /// Files made from here on belong to these host ids.
+    ActAs { uid: u32, gid: u32 },
     /// Gives a detached mount the id mapping of the container's user namespace.
     IdMap { slot: Slot },
 
@@ -89,38 +96,83 @@ pub enum Step {
         slot: Slot,
     },
     /// mount_setattr(2) on a mount.
-    SetAttributes { slot: Slot, attributes: MountAttributes },
+    SetAttributes {
+        slot: Slot,
+        attributes: MountAttributes,
+    },
     /// Clones a directory of an attached mount as a detached mount.
-    CloneWithin { of: Slot, path: CString, recursive: bool, slot: Slot },
-    /// Attaches a detached mount over the scratch folder, in our own mount namespace.
-    AttachScratch { slot: Slot, host: CString },
+    CloneWithin {
+        of: Slot,
+        path: CString,
+        recursive: bool,
+        slot: Slot,
+    },
+    /// Attaches a detached mount over `/`, in our own mount namespace; host paths still resolve
+    /// below it, since a walk starts at the root and does not cross what is stacked there.
+    AttachScratch { slot: Slot },
     /// mkdirat(2) below a slot.
     MakeDirectory { at: Slot, path: CString, mode: u32 },
     /// An empty regular file below a slot.
     MakeFile { at: Slot, path: CString, mode: u32 },
     /// A symbolic link below a slot.
-    MakeSymlink { at: Slot, path: CString, target: CString },
+    MakeSymlink {
+        at: Slot,
+        path: CString,
+        target: CString,
+    },
     /// An overlay whiteout (character device 0:0) below a slot.
     MakeWhiteout { at: Slot, path: CString },
     /// Marks a directory of an overlay's upper layer opaque.
-    MakeOpaque { at: Slot, path: CString, unprivileged: bool },
+    MakeOpaque {
+        at: Slot,
+        path: CString,
+        unprivileged: bool,
+    },
     /// A device node or FIFO below a slot.
-    MakeDevice { at: Slot, path: CString, device: DeviceNumber, mode: u32, uid: u32, gid: u32 },
+    MakeDevice {
+        at: Slot,
+        path: CString,
+        device: DeviceNumber,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
+    /// Receives the root that the stage composed and attaches it at the scratch folder.
+    ReceiveRoot { slot: Slot },
     /// From here on this mount is the root.
     SetRoot { slot: Slot },
     /// Attaches a detached mount below the root.
-    Attach { slot: Slot, target: CString, kind: TargetKind, links: Links },
+    Attach {
+        slot: Slot,
+        target: CString,
+        kind: TargetKind,
+        links: Links,
+    },
     /// Copies the mode and owner of what a tmpfs will cover onto its root.
     InheritMode { slot: Slot, target: CString },
     /// Hides a path of the root: files by the node behind `null`, which
     /// must be `device`; directories by the folder `empty` of `layer`.
-    Mask { path: CString, null: Slot, device: DeviceNumber, layer: Slot, empty: CString },
+    Mask {
+        path: CString,
+        null: Slot,
+        device: DeviceNumber,
+        layer: Slot,
+        empty: CString,
+    },
     /// Makes a path of the root read-only.
     MakeReadOnly { path: CString },
     /// Writes a sysctl through the private procfs in `proc`.
-    Sysctl { proc: Slot, path: CString, value: CString },
+    Sysctl {
+        proc: Slot,
+        path: CString,
+        value: CString,
+    },
     /// Opens a pseudo terminal in a devpts, makes it ours, sends its master to the monitor.
-    OpenTerminal { devpts: Slot, rows: u16, columns: u16 },
+    OpenTerminal {
+        devpts: Slot,
+        rows: u16,
+        columns: u16,
+    },
     /// Binds our terminal over `console` of the /dev in `dev`.
     BindConsole { dev: Slot },
     /// pivot_root(2) into the root and unmounts the old one.
@@ -131,7 +183,12 @@ pub enum Step {
     RootPropagation { flags: u64 },
 
     /// setrlimit(2).
-    ResourceLimit { resource: u32, name: CString, soft: u64, hard: u64 },
+    ResourceLimit {
+        resource: u32,
+        name: CString,
+        soft: u64,
+        hard: u64,
+    },
     /// umask(2).
     Umask(u32),
     /// Makes the streams, when they are pipes, belong to the user.
@@ -139,15 +196,23 @@ pub enum Step {
     /// Removes capabilities from the bounding set.
     DropBounding { keep: u64 },
     /// Sets groups, gid and uid, keeping permitted capabilities.
-    SetIds { uid: u32, gid: u32, groups: Vec<u32> },
+    SetIds {
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
+    },
     /// Sets effective, permitted and ambient capabilities; the inheritable set stays empty.
-    SetCapabilities { effective: u64, permitted: u64, ambient: u64 },
+    SetCapabilities {
+        effective: u64,
+        permitted: u64,
+        ambient: u64,
+    },
     /// PR_SET_NO_NEW_PRIVS.
     NoNewPrivileges,
     /// Loads the seccomp filter of the plan.
     Seccomp,
-    /// chdir(2) into a directory of the root, made when missing, verified to be inside.
-    WorkingDirectory { path: CString },
+    /// chdir(2) into a directory of the root, verified to be inside; made when missing, if so told.
+    WorkingDirectory { path: CString, create: bool },
     /// Waits until the stage has recorded us.
     AwaitStart,
 }
@@ -169,6 +234,8 @@ impl fmt::Display for Step {
         match self {
             Self::OpenHost { host, .. } => write!(f, "open {}", t(host)),
             Self::CloneHost { host, .. } => write!(f, "clone the mount at {}", t(host)),
+            Self::ActAs { uid, gid } => write!(f, "make files as uid {uid}, gid {gid}"),
+            Self::ReceiveRoot { .. } => f.write_str("receive the root from the stage"),
             Self::IdMap { .. } => f.write_str("map the ids of a mount"),
             Self::AwaitMapping => f.write_str("wait for the id mappings"),
             Self::BecomeNamespaceRoot => f.write_str("become root of the user namespace"),
@@ -180,7 +247,9 @@ impl fmt::Display for Step {
             Self::LoopbackUp => f.write_str("bring up the loopback interface"),
             Self::Hostname(name) => write!(f, "set the hostname to {}", t(name)),
             Self::Domainname(name) => write!(f, "set the domain name to {}", t(name)),
-            Self::NewFilesystem { fstype, options, .. } => {
+            Self::NewFilesystem {
+                fstype, options, ..
+            } => {
                 write!(f, "make a {} file system", t(fstype))?;
                 let mut separator = " with ";
                 for (key, value) in options {
@@ -195,7 +264,7 @@ impl fmt::Display for Step {
             Self::Overlay { upper, .. } => write!(f, "make the overlay of {}", t(upper)),
             Self::SetAttributes { .. } => f.write_str("set the attributes of a mount"),
             Self::CloneWithin { path, .. } => write!(f, "clone the mount of {}", t(path)),
-            Self::AttachScratch { host, .. } => write!(f, "attach a mount at {}", t(host)),
+            Self::AttachScratch { .. } => f.write_str("attach a mount over the old root"),
             Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", t(path)),
             Self::MakeFile { path, .. } => write!(f, "make the file {}", t(path)),
             Self::MakeSymlink { path, .. } => write!(f, "make the link {}", t(path)),
@@ -207,13 +276,17 @@ impl fmt::Display for Step {
             Self::InheritMode { target, .. } => write!(f, "copy the mode of {}", t(target)),
             Self::Mask { path, .. } => write!(f, "mask {}", t(path)),
             Self::MakeReadOnly { path } => write!(f, "make {} read-only", t(path)),
-            Self::Sysctl { path, value, .. } => write!(f, "write {} to sysctl {}", t(value), t(path)),
+            Self::Sysctl { path, value, .. } => {
+                write!(f, "write {} to sysctl {}", t(value), t(path))
+            }
             Self::OpenTerminal { .. } => f.write_str("open the terminal"),
             Self::BindConsole { .. } => f.write_str("bind the terminal to /dev/console"),
             Self::Pivot => f.write_str("pivot into the root"),
             Self::ReadOnlyRoot => f.write_str("make the root read-only"),
             Self::RootPropagation { .. } => f.write_str("set the propagation of the root"),
-            Self::ResourceLimit { name, soft, hard, .. } => {
+            Self::ResourceLimit {
+                name, soft, hard, ..
+            } => {
                 write!(f, "set the limit {} to {soft}:{hard}", t(name))
             }
             Self::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
@@ -223,7 +296,9 @@ impl fmt::Display for Step {
             Self::SetCapabilities { .. } => f.write_str("set the capabilities"),
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::Seccomp => f.write_str("load the seccomp filter"),
-            Self::WorkingDirectory { path } => write!(f, "enter the working directory {}", t(path)),
+            Self::WorkingDirectory { path, .. } => {
+                write!(f, "enter the working directory {}", t(path))
+            }
             Self::AwaitStart => f.write_str("wait for the start"),
         }
     }

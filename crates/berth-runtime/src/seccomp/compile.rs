@@ -22,8 +22,8 @@ use super::prelude;
 pub const MAX_INSTRUCTIONS: usize = 4096;
 
 /// Flags of SECCOMP_SET_MODE_FILTER (seccomp(2)).
-const FILTER_FLAG_LOG: u32 = 1 << 1;
-const FILTER_FLAG_SPEC_ALLOW: u32 = 1 << 2;
+const FILTER_FLAG_LOG: u64 = 1 << 1;
+const FILTER_FLAG_SPEC_ALLOW: u64 = 1 << 2;
 
 /// A program for seccomp(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct CompiledFilter {
     /// [`MAX_INSTRUCTIONS`].
     pub program: Vec<[u8; 8]>,
     /// Flags for seccomp(2): SECCOMP_FILTER_FLAG_LOG (4.14) and SPEC_ALLOW (4.17).
-    pub flags: u32,
+    pub flags: u64,
 }
 
 /// Compiles a profile.
@@ -67,7 +67,7 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<CompiledFilter, SeccompError> {
 }
 
 /// The flags for seccomp(2).
-pub(super) fn flags_of(profile: &LinuxSeccomp) -> Result<u32, SeccompError> {
+pub(super) fn flags_of(profile: &LinuxSeccomp) -> Result<u64, SeccompError> {
     let Some(flags) = profile.flags() else {
         return Ok(FILTER_FLAG_SPEC_ALLOW);
     };

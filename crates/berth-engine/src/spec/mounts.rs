@@ -1,0 +1,163 @@
+//! The `mounts` of a spec: Docker's default set, then what the user asked for.
+
+use std::collections::HashSet;
+
+use berth_base::NamespaceKind;
+use berth_base::state::NamespaceSource;
+use oci_spec::runtime::Mount;
+
+use super::{SpecError, SpecFacts};
+use crate::CreateOptions;
+use crate::options::MountRequest;
+
+pub(super) fn mounts(options: &CreateOptions, facts: &SpecFacts) -> Result<Vec<Mount>, SpecError> {
+    let mut own = Vec::with_capacity(options.mounts.len());
+    let mut targets = HashSet::new();
+    for request in &options.mounts {
+        let (target, mount) = requested(request)?;
+        if !targets.insert(target.clone()) {
+            return Err(SpecError::DuplicateMount(target));
+        }
+        own.push(mount);
+    }
+    // Parents before children; sorting is stable, so that the user's order stays otherwise.
+    own.sort_by_key(|mount| mount.destination().components().count());
+    // A mount of the user's replaces the default one; a /dev of the user's brings its own inside.
+    let mut all: Vec<Mount> = defaults(options.privileged, facts)
+        .into_iter()
+        .filter(|mount| {
+            let target = mount.destination().to_string_lossy();
+            let inside_own_dev = target.starts_with("/dev/") && targets.contains("/dev");
+            !targets.contains(target.as_ref()) && !inside_own_dev
+        })
+        .collect();
+    all.append(&mut own);
+    Ok(all)
+}
+
+/// Docker's mounts. Where a user namespace does not own the PID, network or IPC namespace, the
+/// kernel refuses a fresh procfs, sysfs or mqueue, and the runtime shows the host's.
+fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
+    let access = if privileged { "rw" } else { "ro" };
+    let mut mounts = Vec::with_capacity(8);
+    let kernel = ["nosuid", "noexec", "nodev"];
+    let sys = ["nosuid", "noexec", "nodev", access];
+    mounts.push(mount("/proc", "proc", "proc", &kernel));
+    mounts.push(mount(
+        "/dev",
+        "tmpfs",
+        "tmpfs",
+        &["nosuid", "strictatime", "mode=755", "size=65536k"],
+    ));
+    mounts.push(mount(
+        "/dev/pts",
+        "devpts",
+        "devpts",
+        &[
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+        ],
+    ));
+    mounts.push(mount("/sys", "sysfs", "sysfs", &sys));
+    mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &sys));
+    mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel));
+    if *facts.source(NamespaceKind::Ipc) == NamespaceSource::Host {
+        mounts.push(bind("/dev/shm", "/dev/shm", &["nosuid", "noexec", "nodev"]));
+    } else {
+        let options = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];
+        mounts.push(mount("/dev/shm", "tmpfs", "shm", &options));
+    }
+    mounts
+}
+
+/// One `-v` or `--tmpfs`, with its normalised target.
+fn requested(request: &MountRequest) -> Result<(String, Mount), SpecError> {
+    match request {
+        MountRequest::Bind {
+            source,
+            target,
+            read_only,
+            options,
+        } => {
+            if !source.is_absolute() {
+                return Err(SpecError::MountSource(source.clone()));
+            }
+            let target = normalise(target)?;
+            let mut all = vec!["rbind", if *read_only { "ro" } else { "rw" }];
+            if !options.iter().any(|o| is_propagation(o)) {
+                all.push("rprivate");
+            }
+            all.extend(options.iter().map(String::as_str));
+            let mut mount = mount(&target, "bind", "", &all);
+            mount.set_source(Some(source.clone()));
+            Ok((target, mount))
+        }
+        MountRequest::Tmpfs { target, options } => {
+            let target = normalise(target)?;
+            let mut all: Vec<&str> = [("noexec", "exec"), ("nosuid", "suid"), ("nodev", "dev")]
+                .into_iter()
+                .filter(|(_, opposite)| !options.iter().any(|o| o == opposite))
+                .map(|(default, _)| default)
+                .filter(|default| !options.iter().any(|o| o == default))
+                .collect();
+            all.extend(options.iter().map(String::as_str));
+            let mount = mount(&target, "tmpfs", "tmpfs", &all);
+            Ok((target, mount))
+        }
+    }
+}
+
+fn is_propagation(option: &str) -> bool {
+    matches!(
+        option,
+        "private"
+            | "rprivate"
+            | "shared"
+            | "rshared"
+            | "slave"
+            | "rslave"
+            | "unbindable"
+            | "runbindable"
+    )
+}
+
+/// Makes a target absolute, without empty or dot components. Nothing may cover /proc: what is
+/// masked there, and the writes of the runtime, must reach the real one (CVE-2019-16884).
+fn normalise(target: &str) -> Result<String, SpecError> {
+    let bad = || SpecError::MountTarget(target.to_owned());
+    if !target.starts_with('/') || target.contains('\0') {
+        return Err(bad());
+    }
+    let parts: Vec<&str> = target
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    if parts.is_empty() || parts.contains(&"..") {
+        return Err(bad());
+    }
+    let normal = format!("/{}", parts.join("/"));
+    if parts.first() == Some(&"proc") {
+        return Err(SpecError::MountOverProc(normal));
+    }
+    Ok(normal)
+}
+
+fn bind(target: &str, source: &str, options: &[&str]) -> Mount {
+    let mut all = vec!["rbind"];
+    all.extend(options);
+    mount(target, "bind", source, &all)
+}
+
+fn mount(target: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
+    let mut mount = Mount::default();
+    mount
+        .set_destination(target.into())
+        .set_typ(Some(kind.to_owned()))
+        .set_source(Some(source.into()))
+        .set_options(Some(options.iter().map(|o| (*o).to_owned()).collect()));
+    mount
+}

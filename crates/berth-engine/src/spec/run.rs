@@ -1,0 +1,123 @@
+//! What of a spec only a start can know: the processes whose namespaces are joined, and the ids.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use berth_base::state::NamespaceSource;
+use berth_base::{ContainerId, NamespaceKind};
+use oci_spec::runtime::{LinuxIdMapping, Spec};
+
+use super::{SpecError, namespace_type};
+use crate::subid::IdMap;
+
+/// The ids of a private user namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdMappings {
+    pub(crate) uid: Vec<IdMap>,
+    pub(crate) gid: Vec<IdMap>,
+}
+
+/// What a start found out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RunFacts {
+    /// `/proc/PID/ns/KIND` of each namespace that is another container's.
+    pub(crate) joined: BTreeMap<NamespaceKind, PathBuf>,
+    /// The ids, where the user namespace is private.
+    pub(crate) mappings: Option<IdMappings>,
+}
+
+/// The path that stands in `spec.json` for a namespace of another container. It names no file,
+/// so that a runtime given the immutable spec by mistake fails instead of not joining.
+pub(super) fn placeholder(id: &ContainerId) -> PathBuf {
+    PathBuf::from(format!("container:{id}"))
+}
+
+/// Whether a container's immutable spec is incomplete, so that each run gets a spec of its own.
+pub(crate) fn needs_run_spec(namespaces: &BTreeMap<NamespaceKind, NamespaceSource>) -> bool {
+    namespaces.iter().any(|(kind, source)| match source {
+        NamespaceSource::Container(_) => true,
+        NamespaceSource::Private => *kind == NamespaceKind::User,
+        NamespaceSource::Host | NamespaceSource::Path(_) => false,
+    })
+}
+
+/// Completes a spec for one run.
+pub(crate) fn for_run(mut spec: Spec, facts: &RunFacts) -> Result<Spec, SpecError> {
+    if let Some(mappings) = &facts.mappings {
+        check_mapped(&spec, mappings)?;
+    }
+    if let Some(linux) = spec.linux_mut() {
+        if let Some(namespaces) = linux.namespaces_mut() {
+            for namespace in namespaces {
+                let joined = facts
+                    .joined
+                    .iter()
+                    .find(|(kind, _)| namespace_type(**kind) == namespace.typ());
+                if let Some((_, path)) = joined {
+                    namespace.set_path(Some(path.clone()));
+                }
+            }
+        }
+        if let Some(mappings) = &facts.mappings {
+            linux
+                .set_uid_mappings(Some(to_spec(&mappings.uid)?))
+                .set_gid_mappings(Some(to_spec(&mappings.gid)?));
+        }
+    }
+    Ok(spec)
+}
+
+/// An id that the namespace does not map cannot be had: setuid(2) answers EINVAL.
+fn check_mapped(spec: &Spec, mappings: &IdMappings) -> Result<(), SpecError> {
+    let Some(process) = spec.process() else {
+        return Ok(());
+    };
+    let user = process.user();
+    let groups = user.additional_gids().iter().flatten().copied();
+    let gids = std::iter::once(user.gid()).chain(groups);
+    let unmapped = (!is_mapped(user.uid(), &mappings.uid))
+        .then_some((user.uid(), "the user", &mappings.uid))
+        .or_else(|| {
+            gids.into_iter()
+                .find(|gid| !is_mapped(*gid, &mappings.gid))
+                .map(|gid| (gid, "a group", &mappings.gid))
+        });
+    match unmapped {
+        None => Ok(()),
+        Some((id, what, table)) => Err(SpecError::Unmapped {
+            id,
+            what,
+            mapped: describe(table),
+        }),
+    }
+}
+
+fn to_spec(table: &[IdMap]) -> Result<Vec<LinuxIdMapping>, SpecError> {
+    table
+        .iter()
+        .map(|map| map.to_spec().map_err(SpecError::Internal))
+        .collect()
+}
+
+fn is_mapped(id: u32, table: &[IdMap]) -> bool {
+    table.iter().any(|map| {
+        id.checked_sub(map.inside)
+            .is_some_and(|offset| offset < map.size)
+    })
+}
+
+/// `0, 1-65536`.
+fn describe(table: &[IdMap]) -> String {
+    let ranges: Vec<String> = table
+        .iter()
+        .map(|map| match map.size {
+            1 => map.inside.to_string(),
+            size => format!(
+                "{}-{}",
+                map.inside,
+                map.inside.saturating_add(size.saturating_sub(1))
+            ),
+        })
+        .collect();
+    ranges.join(", ")
+}

@@ -1,0 +1,105 @@
+//! flock(2) as a guard argument: who holds the guard may write.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use berth_base::ContainerId;
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Store, StoreError, make_dirs};
+
+/// An exclusive lock on a file, released when dropped or when the process ends.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    file: File,
+}
+
+impl FileLock {
+    /// Waits for the lock; the file is made when missing and never removed.
+    pub(crate) fn acquire(path: &Path) -> Result<Self, StoreError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| StoreError::io("open", path, e))?;
+        exclusive(&file).map_err(|e| StoreError::io("lock", path, e))?;
+        Ok(Self { file })
+    }
+}
+
+/// The right to write one container's files.
+#[derive(Debug)]
+pub(crate) struct ContainerLock {
+    id: ContainerId,
+    _lock: FileLock,
+}
+
+impl ContainerLock {
+    pub(crate) const fn id(&self) -> &ContainerId {
+        &self.id
+    }
+}
+
+impl Store {
+    /// Waits for a container's lock. The volatile folder that holds it is made when missing
+    /// (after a reboot).
+    ///
+    /// A remover renames the folder away while it holds the lock, so whoever waited holds a lock
+    /// on a file that is no longer in its place: then the container is looked up again.
+    pub(crate) fn lock(&self, id: &ContainerId) -> Result<ContainerLock, StoreError> {
+        loop {
+            if !self.exists(id) {
+                return Err(StoreError::NoContainer(id.short().to_owned()));
+            }
+            let dir = self.volatile_dir(id);
+            make_dirs(&dir)?;
+            let path = dir.join("lock");
+            let lock = match FileLock::acquire(&path) {
+                Ok(lock) => lock,
+                Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            if in_place(&lock.file, &path) {
+                return Ok(ContainerLock {
+                    id: id.clone(),
+                    _lock: lock,
+                });
+            }
+        }
+    }
+}
+
+fn in_place(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(held), Ok(found)) => held.ino() == found.ino() && held.dev() == found.dev(),
+        _ => false,
+    }
+}
+
+/// Whether some process holds a lock on a folder.
+pub(super) fn is_locked(dir: &Path) -> bool {
+    File::open(dir).is_ok_and(|file| {
+        matches!(
+            flock(&file, FlockOperation::NonBlockingLockExclusive),
+            Err(rustix::io::Errno::WOULDBLOCK)
+        )
+    })
+}
+
+/// Locks an open file or folder, waiting for it.
+pub(super) fn exclusive(file: &File) -> io::Result<()> {
+    loop {
+        match flock(file, FlockOperation::LockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}

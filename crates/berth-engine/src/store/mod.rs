@@ -1,0 +1,306 @@
+//! The folders and files of all containers: where they are, how they are written and found.
+//!
+//! Owns `ROOT/containers`, `ROOT/names` and `STATE/containers`. Knows nothing of processes:
+//! whether a container lives is asked elsewhere. Readers never lock.
+
+mod error;
+mod file;
+mod lock;
+mod names;
+mod random;
+mod resolve;
+mod words;
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use berth_base::state::{ExitFile, RunFile, SettingsFile, StatusFile};
+use berth_base::{ContainerId, ContainerName};
+
+pub(crate) use error::StoreError;
+pub(crate) use file::Durability;
+pub(crate) use lock::{ContainerLock, FileLock};
+pub(crate) use names::NamesLock;
+pub(crate) use random::random_id;
+pub(crate) use resolve::Resolved;
+
+use crate::CreateFile;
+
+/// The two folders of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+    state: PathBuf,
+}
+
+impl Store {
+    pub(crate) const fn new(root: PathBuf, state: PathBuf) -> Self {
+        Self { root, state }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// `ROOT/containers`.
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    /// `ROOT/containers/ID`.
+    pub(crate) fn persistent_dir(&self, id: &ContainerId) -> PathBuf {
+        self.containers().join(id.as_str())
+    }
+
+    /// `STATE/containers`.
+    pub(crate) fn volatile_containers(&self) -> PathBuf {
+        self.state.join("containers")
+    }
+
+    /// `STATE/containers/ID`.
+    pub(crate) fn volatile_dir(&self, id: &ContainerId) -> PathBuf {
+        self.volatile_containers().join(id.as_str())
+    }
+
+    /// `ROOT/cache`: what can be computed again.
+    pub(crate) fn cache_dir(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Makes the folders, 0700. The first use-case that writes calls it.
+    pub(crate) fn ensure(&self) -> Result<(), StoreError> {
+        for dir in [
+            self.containers(),
+            self.root.join("names"),
+            self.cache_dir(),
+            self.volatile_containers(),
+        ] {
+            make_dirs(&dir)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the container exists.
+    pub(crate) fn exists(&self, id: &ContainerId) -> bool {
+        self.persistent_dir(id).is_dir()
+    }
+
+    /// `exits/N.json`.
+    pub(crate) fn exit_path(&self, id: &ContainerId, run: u32) -> PathBuf {
+        self.persistent_dir(id)
+            .join("exits")
+            .join(format!("{run}.json"))
+    }
+
+    pub(crate) fn read_create(&self, id: &ContainerId) -> Result<Option<CreateFile>, StoreError> {
+        file::read(&self.persistent_dir(id).join("create.json"))
+    }
+
+    pub(crate) fn read_settings(
+        &self,
+        id: &ContainerId,
+    ) -> Result<Option<SettingsFile>, StoreError> {
+        file::read(&self.persistent_dir(id).join("settings.json"))
+    }
+
+    pub(crate) fn read_status(&self, id: &ContainerId) -> Result<Option<StatusFile>, StoreError> {
+        file::read(&self.persistent_dir(id).join("status.json"))
+    }
+
+    pub(crate) fn read_exit(
+        &self,
+        id: &ContainerId,
+        run: u32,
+    ) -> Result<Option<ExitFile>, StoreError> {
+        file::read(&self.exit_path(id, run))
+    }
+
+    pub(crate) fn read_run(&self, id: &ContainerId) -> Result<Option<RunFile>, StoreError> {
+        file::read(&self.volatile_dir(id).join("run.json"))
+    }
+
+    /// Reads an OCI spec, which has a version scheme of its own.
+    pub(crate) fn read_spec(&self, path: &Path) -> Result<oci_spec::runtime::Spec, StoreError> {
+        file::read_unversioned(path)
+    }
+
+    /// Replaces `status.json`. Survives power loss only where asked: a lost one is derived again.
+    pub(crate) fn write_status(
+        &self,
+        lock: &ContainerLock,
+        status: &StatusFile,
+    ) -> Result<(), StoreError> {
+        let dir = self.persistent_dir(lock.id());
+        file::write(&dir, "status.json", status, Durability::Process)
+    }
+
+    /// Writes one file of a container's volatile folder.
+    pub(crate) fn write_volatile(
+        &self,
+        lock: &ContainerLock,
+        name: &str,
+        value: &impl serde::Serialize,
+    ) -> Result<(), StoreError> {
+        let dir = self.volatile_dir(lock.id());
+        file::write(&dir, name, value, Durability::Process)
+    }
+
+    /// Writes one file of a container folder that nobody sees yet.
+    pub(crate) fn write_hidden(
+        &self,
+        dir: &Path,
+        name: &str,
+        value: &impl serde::Serialize,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        file::write(dir, name, value, durability)
+    }
+
+    /// Writes the exit record of a run that nobody else recorded; the first writer wins.
+    pub(crate) fn write_exit_if_absent(
+        &self,
+        id: &ContainerId,
+        exit: &ExitFile,
+    ) -> Result<(), StoreError> {
+        let dir = self.persistent_dir(id).join("exits");
+        make_dirs(&dir)?;
+        file::write_first(&dir, &format!("{}.json", exit.run), exit)
+    }
+
+    /// The ids of all containers, in no order. Entries that begin with a dot are half made or
+    /// half removed and not listed.
+    pub(crate) fn ids(&self) -> Result<Vec<ContainerId>, StoreError> {
+        let dir = self.containers();
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(StoreError::io("list", &dir, e)),
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| StoreError::io("list", &dir, e))?;
+            if let Some(id) = entry.file_name().to_str().and_then(|n| n.parse().ok()) {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The folder in which a container is built before it gets its place.
+    pub(crate) fn hidden_dir(&self, id: &ContainerId) -> PathBuf {
+        self.containers().join(format!(".tmp-{}", id.as_str()))
+    }
+
+    /// Gives a container built in [`Self::hidden_dir`] its place: from here on it exists.
+    pub(crate) fn publish(
+        &self,
+        _names: &NamesLock,
+        id: &ContainerId,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let from = self.hidden_dir(id);
+        let to = self.persistent_dir(id);
+        std::fs::rename(&from, &to).map_err(|e| StoreError::io("rename", &from, e))?;
+        if durability == Durability::Power {
+            file::sync_dir(&self.containers())?;
+        }
+        Ok(())
+    }
+
+    /// Takes a container's folders away and releases its name. Can be run twice, also after a
+    /// crash between any two of its steps; collects every error.
+    pub(crate) fn erase(
+        &self,
+        lock: &ContainerLock,
+        name: Option<&ContainerName>,
+    ) -> Vec<StoreError> {
+        let id = lock.id();
+        let mut errors = Vec::new();
+        let volatile = self
+            .volatile_containers()
+            .join(format!(".removing-{}", id.as_str()));
+        let persistent = self.containers().join(format!(".removing-{}", id.as_str()));
+        for (from, to) in [
+            (self.volatile_dir(id), &volatile),
+            (self.persistent_dir(id), &persistent),
+        ] {
+            if let Err(e) = rename_away(&from, to) {
+                errors.push(e);
+            }
+        }
+        if let Some(name) = name
+            && let Err(e) = self.release_name(name, id)
+        {
+            errors.push(e);
+        }
+        for dir in [volatile, persistent] {
+            if let Err(e) = remove_tree(&dir) {
+                errors.push(e);
+            }
+        }
+        errors
+    }
+
+    /// Removes what crashed use-cases left half made or half removed. Only for the recovery of a
+    /// whole root: a `.tmp-ID` that is locked belongs to a `create` under way.
+    pub(crate) fn sweep(&self) -> Vec<StoreError> {
+        let mut errors = Vec::new();
+        for parent in [self.containers(), self.volatile_containers()] {
+            let Ok(entries) = std::fs::read_dir(&parent) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                let Some(name) = name.to_str() else { continue };
+                let stale = name.starts_with(".removing-")
+                    || (name.starts_with(".tmp-") && !lock::is_locked(&entry.path()));
+                if !stale {
+                    continue;
+                }
+                if let Err(e) = remove_tree(&entry.path()) {
+                    errors.push(e);
+                }
+            }
+        }
+        errors
+    }
+}
+
+/// Moves a folder out of sight; one that is gone already is fine. The target may be left over from
+/// a removal that crashed.
+fn rename_away(from: &Path, to: &Path) -> Result<(), StoreError> {
+    match std::fs::rename(from, to) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(_) => {
+            remove_tree(to)?;
+            std::fs::rename(from, to).map_err(|e| StoreError::io("rename", from, e))
+        }
+    }
+}
+
+/// Removes a folder with all it holds, following no link; one that is gone already is fine.
+fn remove_tree(dir: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_dir_all(dir) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(StoreError::io("remove", dir, e)),
+    }
+}
+
+/// Makes a folder and its missing parents, 0700.
+pub(crate) fn make_dirs(dir: &Path) -> Result<(), StoreError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| StoreError::io("make", dir, e))
+}

@@ -1,0 +1,152 @@
+//! Containers as the components of a cgroup path name them.
+
+use crate::model::Engine;
+
+/// One component of a cgroup path that names a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathMatch<'a> {
+    /// The engine that makes such names; `None` for 64 bare hex digits that any engine may own.
+    pub(crate) engine: Option<Engine>,
+    /// The id, or the name where the engine uses names.
+    pub(crate) id: &'a str,
+    /// The path up to and including the component.
+    pub(crate) prefix: &'a str,
+}
+
+/// Finds the containers that a cgroup path names, from the outside in.
+pub(crate) fn containers_in_path(path: &str) -> impl Iterator<Item = PathMatch<'_>> {
+    let mut parent = "";
+    let mut end = 0;
+    path.split('/').filter_map(move |component| {
+        let before = std::mem::replace(&mut parent, component);
+        let component_end = end + component.len();
+        end = component_end + 1;
+        let (engine, id) = recognise(before, component)?;
+        let prefix = path.get(..component_end)?;
+        Some(PathMatch { engine, id, prefix })
+    })
+}
+
+/// Recognises one component, given the one above it.
+fn recognise<'a>(parent: &str, component: &'a str) -> Option<(Option<Engine>, &'a str)> {
+    if is_long_id(component) {
+        let engine = match parent {
+            "berth" => Some(Engine::Berth),
+            "docker" => Some(Engine::Docker),
+            "libpod_parent" => Some(Engine::Podman),
+            pod if pod.starts_with("pod") => Some(Engine::Kubernetes),
+            _ => None,
+        };
+        return Some((engine, component));
+    }
+    if let Some(name) = component.strip_prefix("lxc.payload.") {
+        return named(Engine::Lxc, name);
+    }
+    if parent == "lxc" {
+        return named(Engine::Lxc, component);
+    }
+    if let Some(unit) = component.strip_prefix("systemd-nspawn@") {
+        return named(Engine::Nspawn, unit.strip_suffix(".service")?);
+    }
+    let bare = component.strip_suffix(".scope").unwrap_or(component);
+    let (prefix, id) = bare.rsplit_once('-')?;
+    if !is_long_id(id) {
+        return None;
+    }
+    // Conmon's own cgroups (libpod-conmon-ID, crio-conmon-ID) hold no container process.
+    let engine = match prefix {
+        "berth" => Engine::Berth,
+        "docker" => Engine::Docker,
+        "libpod" => Engine::Podman,
+        "cri-containerd" => Engine::Containerd,
+        "crio" => Engine::Crio,
+        _ => return None,
+    };
+    Some((Some(engine), id))
+}
+
+/// A container whose engine names it by name.
+fn named(engine: Engine, name: &str) -> Option<(Option<Engine>, &str)> {
+    (!name.is_empty()).then_some((Some(engine), name))
+}
+
+/// Whether a text is 64 lower-case hex digits.
+fn is_long_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn found(path: &str) -> Vec<(Option<Engine>, String, String)> {
+        containers_in_path(path)
+            .map(|m| (m.engine, m.id.to_owned(), m.prefix.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn each_engine_is_recognised() {
+        let table = [
+            (format!("/berth/{ID}"), Engine::Berth),
+            (format!("/docker/{ID}"), Engine::Docker),
+            (format!("/system.slice/docker-{ID}.scope"), Engine::Docker),
+            (
+                format!("/machine.slice/libpod-{ID}.scope/container"),
+                Engine::Podman,
+            ),
+            (format!("/libpod_parent/libpod-{ID}"), Engine::Podman),
+            (
+                format!("/kubepods/besteffort/pod0a1b/{ID}"),
+                Engine::Kubernetes,
+            ),
+            (
+                format!("/kubepods.slice/x.slice/cri-containerd-{ID}.scope"),
+                Engine::Containerd,
+            ),
+            (
+                format!("/kubepods.slice/x.slice/crio-{ID}.scope"),
+                Engine::Crio,
+            ),
+        ];
+        for (path, engine) in table {
+            let all = found(&path);
+            assert_eq!(all.len(), 1, "{path}");
+            assert_eq!((all[0].0, all[0].1.as_str()), (Some(engine), ID), "{path}");
+        }
+        assert_eq!(found("/lxc.payload.web")[0].1, "web");
+        assert_eq!(found("/lxc/web/x")[0].1, "web");
+        assert_eq!(
+            found("/machine.slice/systemd-nspawn@deb.service/payload")[0].1,
+            "deb"
+        );
+    }
+
+    #[test]
+    fn conmon_shims_and_lookalikes_are_not_containers() {
+        for path in [
+            "/".to_owned(),
+            String::new(),
+            format!("/machine.slice/libpod-conmon-{ID}.scope"),
+            format!("/docker/{}", &ID[1..]),
+            format!("/docker/{}", ID.to_uppercase()),
+            "/docker/buildkit/x".to_owned(),
+            "/lxc.payload.".to_owned(),
+        ] {
+            assert!(found(&path).is_empty(), "{path}");
+        }
+        assert_eq!(found(&format!("/custom/{ID}"))[0].0, None);
+    }
+
+    #[test]
+    fn nested_containers_come_outermost_first_with_their_prefixes() {
+        let inner = ID.replace('0', "f");
+        let path = format!("/docker/{ID}/kubelet/pod7/{inner}/sub");
+        let all = found(&path);
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0].2, format!("/docker/{ID}"));
+        assert_eq!(all[1].2, format!("/docker/{ID}/kubelet/pod7/{inner}"));
+    }
+}

@@ -1,0 +1,268 @@
+//! The attribution itself: containers found, processes given to them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use berth_base::NamespaceId;
+
+use super::KnownContainer;
+use super::claims::Claims;
+use crate::model::{CgroupSet, Container, ContainerIndex, Engine, Evidence, Process, World};
+
+/// The containers of a world, and the owner of each of its processes.
+pub(crate) struct Attribution {
+    /// The containers.
+    pub(crate) containers: Vec<Container>,
+    /// The innermost owner of each process, in the order of [`World::processes`].
+    pub(crate) owners: Vec<Option<ContainerIndex>>,
+}
+
+/// Attributes the processes of a world that has no containers yet.
+pub(crate) fn attribute(world: &World, known: &[KnownContainer]) -> Attribution {
+    let mut registry = Registry::with_known(world, known);
+    let owners = registry.own_by_cgroup(world, &Claims::collect(world, known));
+    let mut attribution = Attribution {
+        containers: registry.containers,
+        owners,
+    };
+    attribution.find_first_processes(world);
+    attribution.nest_by_namespace(world);
+    attribution.own_by_namespace(world);
+    attribution.own_zombies_by_parent(world);
+    attribution
+}
+
+/// Containers while they are being found.
+struct Registry<'a> {
+    containers: Vec<Container>,
+    /// Containers that only cgroup paths name, by what they are in, engine and id.
+    by_path: HashMap<(Option<ContainerIndex>, Engine, String), ContainerIndex>,
+    world: &'a World,
+}
+
+impl<'a> Registry<'a> {
+    /// Begins with the recorded containers, at the same places.
+    fn with_known(world: &'a World, known: &[KnownContainer]) -> Self {
+        let containers = known.iter().map(|k| {
+            let init = world.process(k.init);
+            let pid_namespace = init.and_then(Process::pid_namespace).or(k.pid_namespace);
+            let level = pid_namespace.and_then(|id| world.namespace(id)?.level);
+            Container {
+                engine: k.engine,
+                id: k.id.clone(),
+                name: k.name.clone(),
+                init: Some(k.init),
+                pid_namespace,
+                pid_level: init.map(Process::level).or(level),
+                own_pid_namespace: k.own_pid_namespace,
+                parent: None,
+                evidence: Evidence::RunFile,
+            }
+        });
+        Self {
+            containers: containers.collect(),
+            by_path: HashMap::new(),
+            world,
+        }
+    }
+
+    /// Gives each process to the deepest container that its cgroups name.
+    fn own_by_cgroup(&mut self, world: &World, claims: &Claims) -> Vec<Option<ContainerIndex>> {
+        let mut seen: HashMap<*const CgroupSet, Option<ContainerIndex>> = HashMap::new();
+        let mut owners = Vec::with_capacity(world.processes().len());
+        for process in world.processes() {
+            let owner = *seen
+                .entry(Arc::as_ptr(&process.cgroups))
+                .or_insert_with(|| self.intern(claims, &process.cgroups));
+            owners.push(owner);
+        }
+        owners
+    }
+
+    /// Enters the containers that a set of cgroups names; returns the innermost.
+    fn intern(&mut self, claims: &Claims, cgroups: &CgroupSet) -> Option<ContainerIndex> {
+        let mut outer: Option<ContainerIndex> = None;
+        for (engine, id) in claims.chain(cgroups) {
+            let index = match claims.place(id) {
+                Some(place) => ContainerIndex(place),
+                None => self.intern_by_path(outer, engine, id),
+            };
+            if let Some(container) = self.containers.get_mut(index.0)
+                && container.parent.is_none()
+            {
+                container.parent = outer;
+            }
+            outer = Some(index);
+        }
+        outer
+    }
+
+    /// Enters a container that only a cgroup path names.
+    fn intern_by_path(
+        &mut self,
+        outer: Option<ContainerIndex>,
+        engine: Engine,
+        id: &str,
+    ) -> ContainerIndex {
+        let next = ContainerIndex(self.containers.len());
+        let index = *self
+            .by_path
+            .entry((outer, engine, id.to_owned()))
+            .or_insert(next);
+        if index == next {
+            let stale = self.world.stale().iter().find(|s| s.id == id);
+            let name = stale.map_or(Container::shorten_id(id), |s| &s.name);
+            self.containers.push(Container {
+                engine,
+                id: id.to_owned(),
+                name: name.to_owned(),
+                init: None,
+                pid_namespace: None,
+                pid_level: None,
+                own_pid_namespace: false,
+                parent: outer,
+                evidence: Evidence::CgroupPath,
+            });
+        }
+        index
+    }
+}
+
+impl Attribution {
+    /// Finds the first process, and with it the PID namespace, of containers that only cgroup
+    /// paths name: of the processes whose parent is outside, a living one before zombies (which
+    /// stay in a removed cgroup until they are reaped), then the one at the shallowest level, PID 1
+    /// before others, then the oldest.
+    fn find_first_processes(&mut self, world: &World) {
+        let mut first: HashMap<ContainerIndex, &Process> = HashMap::new();
+        let rank = |p: &Process| {
+            let other = p.innermost_pid() != 1;
+            (p.is_zombie(), p.level(), other, p.start_ticks)
+        };
+        for (process, owner) in world.processes().iter().zip(&self.owners) {
+            let Some(owner) = *owner else { continue };
+            let parent = world.parent(process).and_then(|p| self.owner_of(world, p));
+            if self.enclosing(parent).any(|index| index == owner) {
+                continue;
+            }
+            // A container that holds nothing but another one still has its first process there.
+            for index in self.enclosing(Some(owner)).collect::<Vec<_>>() {
+                if self.enclosing(parent).any(|p| p == index) {
+                    break;
+                }
+                let best = first.entry(index).or_insert(process);
+                if rank(process) < rank(best) {
+                    *best = process;
+                }
+            }
+        }
+        for (index, process) in first {
+            let Some(container) = self.containers.get_mut(index.0) else {
+                continue;
+            };
+            if container.evidence == Evidence::CgroupPath {
+                container.init = Some(process.pid);
+                container.pid_namespace = process.pid_namespace();
+                container.pid_level = Some(process.level());
+                container.own_pid_namespace = process.is_namespace_init();
+            }
+        }
+        self.keep_one_owner_per_namespace();
+    }
+
+    /// A PID namespace is the own one of one container at most: of nested claims the outermost.
+    fn keep_one_owner_per_namespace(&mut self) {
+        let mut owner: HashMap<NamespaceId, (usize, usize)> = HashMap::new();
+        for at in 0..self.containers.len() {
+            let depth = self.enclosing(Some(ContainerIndex(at))).count();
+            let Some(container) = self.containers.get(at) else {
+                continue;
+            };
+            if let (true, Some(id)) = (container.own_pid_namespace, container.pid_namespace) {
+                let best = owner.entry(id).or_insert((depth, at));
+                *best = (*best).min((depth, at));
+            }
+        }
+        for (at, container) in self.containers.iter_mut().enumerate() {
+            if let Some(id) = container.pid_namespace {
+                container.own_pid_namespace &= owner.get(&id).is_some_and(|best| best.1 == at);
+            }
+        }
+    }
+
+    /// Puts a container without a parent inside the one that owns the nearest PID namespace above.
+    fn nest_by_namespace(&mut self, world: &World) {
+        let own = self.own_namespaces();
+        for at in 0..self.containers.len() {
+            let Some(container) = self.containers.get(at) else {
+                continue;
+            };
+            if container.parent.is_some() || !container.own_pid_namespace {
+                continue;
+            }
+            let up = |id: &NamespaceId| world.namespace(*id)?.parent;
+            let found = std::iter::successors(container.pid_namespace, up)
+                .skip(1)
+                .find_map(|id| own.get(&id).copied());
+            if let Some(container) = self.containers.get_mut(at) {
+                container.parent = found;
+            }
+        }
+    }
+
+    /// Gives processes without an owner to the container of the nearest PID namespace.
+    fn own_by_namespace(&mut self, world: &World) {
+        let own = self.own_namespaces();
+        for (process, owner) in world.processes().iter().zip(&mut self.owners) {
+            if owner.is_none() && process.level() > 0 {
+                let chain = world.pid_namespaces(process);
+                let mut inside_out = chain.iter().rev().flatten();
+                *owner = inside_out.find_map(|id| own.get(id).copied());
+            }
+        }
+    }
+
+    /// Gives zombies without an owner (v1 shows no cgroup of a zombie) to their parent's.
+    fn own_zombies_by_parent(&mut self, world: &World) {
+        for at in 0..self.owners.len() {
+            let Some(process) = world.processes().get(at) else {
+                continue;
+            };
+            if !process.is_zombie() || self.owners.get(at).is_some_and(Option::is_some) {
+                continue;
+            }
+            let parent = world.parent(process);
+            let same_level = parent.filter(|p| p.level() == process.level());
+            let owner = same_level.and_then(|p| self.owner_of(world, p));
+            if let Some(place) = self.owners.get_mut(at) {
+                *place = owner;
+            }
+        }
+    }
+
+    /// The containers by the PID namespace they own.
+    fn own_namespaces(&self) -> HashMap<NamespaceId, ContainerIndex> {
+        let own = self.containers.iter().enumerate();
+        own.filter(|(_, c)| c.own_pid_namespace)
+            .filter_map(|(at, c)| Some((c.pid_namespace?, ContainerIndex(at))))
+            .collect()
+    }
+
+    /// The owner of a process, as far as found.
+    fn owner_of(&self, world: &World, process: &Process) -> Option<ContainerIndex> {
+        let at = world
+            .processes()
+            .binary_search_by_key(&process.pid, |p| p.pid);
+        at.ok()
+            .and_then(|at| self.owners.get(at).copied().flatten())
+    }
+
+    /// A container and those it runs inside of, from the inside out.
+    fn enclosing(
+        &self,
+        inner: Option<ContainerIndex>,
+    ) -> impl Iterator<Item = ContainerIndex> + '_ {
+        let next = |index: &ContainerIndex| self.containers.get(index.0)?.parent;
+        std::iter::successors(inner, next).take(self.containers.len())
+    }
+}

@@ -1,0 +1,93 @@
+//! Parents and owners of namespaces, as the kernel tells them (ioctl_nsfs(2)).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use berth_base::{HostPid, NamespaceId, NamespaceKind};
+use berth_sys::nsfs;
+
+use super::ProcRoot;
+use super::procfs::Scan;
+use crate::model::Namespace;
+
+/// PID and user namespaces nest at most this deep (MAX_PID_NS_LEVEL; user: 33).
+const MAX_DEPTH: usize = 64;
+
+/// Asks the kernel about every namespace of a scan, and about ancestors that no process shows.
+///
+/// What it refuses (EPERM above the caller's own namespaces, a fake procfs of a test) stays
+/// unknown.
+pub(super) fn ask(proc: &ProcRoot, scan: &Scan) -> Vec<Namespace> {
+    let samples = scan.samples();
+    let mut found = BTreeMap::new();
+    let mut asked = BTreeSet::new();
+    for (id, pid) in samples {
+        if asked.contains(&id) {
+            continue;
+        }
+        if let Some(descriptor) = open_verified(proc, pid, id) {
+            climb(id, descriptor, &mut asked, &mut found);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// Asks the kernel about one process's PID namespace and all those above it.
+pub(super) fn ask_pid_chain(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> Vec<Namespace> {
+    let mut found = BTreeMap::new();
+    if let Some(descriptor) = open_verified(proc, pid, id) {
+        climb(id, descriptor, &mut BTreeSet::new(), &mut found);
+    }
+    let pid_only = |namespace: &Namespace| namespace.id.kind == NamespaceKind::Pid;
+    found.into_values().filter(pid_only).collect()
+}
+
+/// Opens a namespace through a process, and makes sure that it is still the same one.
+pub(crate) fn open_verified(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> Option<OwnedFd> {
+    let descriptor = proc.open_namespace(pid, id.kind.as_str()).ok()?;
+    (inode_of(&descriptor).ok()? == id.inode).then_some(descriptor)
+}
+
+/// Records a namespace and its ancestors, up to the first that is known already.
+fn climb(
+    id: NamespaceId,
+    descriptor: OwnedFd,
+    asked: &mut BTreeSet<NamespaceId>,
+    found: &mut BTreeMap<NamespaceId, Namespace>,
+) {
+    let mut current = (id, descriptor);
+    for _ in 0..MAX_DEPTH {
+        let (id, descriptor) = current;
+        if !asked.insert(id) {
+            return;
+        }
+        let mut namespace = Namespace::new(id);
+        namespace.owner = related(nsfs::open_owner(&descriptor), NamespaceKind::User).map(|r| r.0);
+        if id.kind == NamespaceKind::User {
+            namespace.owner_uid = nsfs::read_owner_uid(&descriptor).ok();
+        }
+        let nests = matches!(id.kind, NamespaceKind::Pid | NamespaceKind::User);
+        let parent = nests
+            .then(|| related(nsfs::open_parent(&descriptor), id.kind))
+            .flatten();
+        namespace.parent = parent.as_ref().map(|p| p.0);
+        found.insert(id, namespace);
+        match parent {
+            Some(next) => current = next,
+            None => return,
+        }
+    }
+}
+
+/// The id of a namespace that the kernel opened.
+fn related(opened: io::Result<OwnedFd>, kind: NamespaceKind) -> Option<(NamespaceId, OwnedFd)> {
+    let descriptor = opened.ok()?;
+    let inode = inode_of(&descriptor).ok()?;
+    Some((NamespaceId { kind, inode }, descriptor))
+}
+
+/// The inode number of an open namespace, which is its id.
+fn inode_of(descriptor: impl AsFd) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(descriptor)?.st_ino)
+}

@@ -1,0 +1,81 @@
+//! The documents of `berth map --json` and `berth pid --json`: wire types, apart from the model.
+//!
+//! docs/map.md describes every field. Lists are flat and refer to each other; numbers of 64 bits
+//! are strings. Fields may be added within a version; a change that breaks a reader raises it.
+
+mod map;
+mod pid;
+mod text;
+
+use serde::Serialize;
+
+pub use map::{
+    CgroupDocument, CgroupSetDocument, ContainerDocument, EndedDocument, HostDocument, MapDocument,
+    NamespaceDocument, ProcessDocument,
+};
+pub use pid::{ContainerReference, LevelDocument, PidDocument};
+pub use text::{Layout, to_text};
+
+use crate::model::{ContainerIndex, World};
+
+/// The version of both documents.
+pub const VERSION: u32 = 1;
+
+/// The namespaces of a process by kind, each as its inode number; a kind that is not known is
+/// `null`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamespacesDocument {
+    /// cgroup_namespaces(7).
+    pub cgroup: Option<String>,
+    /// ipc_namespaces(7).
+    pub ipc: Option<String>,
+    /// mount_namespaces(7).
+    pub mnt: Option<String>,
+    /// network_namespaces(7).
+    pub net: Option<String>,
+    /// pid_namespaces(7).
+    pub pid: Option<String>,
+    /// time_namespaces(7).
+    pub time: Option<String>,
+    /// user_namespaces(7).
+    pub user: Option<String>,
+    /// uts_namespaces(7).
+    pub uts: Option<String>,
+}
+
+impl From<&crate::model::NamespaceSet> for NamespacesDocument {
+    fn from(set: &crate::model::NamespaceSet) -> Self {
+        use berth_base::NamespaceKind as Kind;
+        let of = |kind| set.of(kind).map(|id| id.inode.to_string());
+        Self {
+            cgroup: of(Kind::Cgroup),
+            ipc: of(Kind::Ipc),
+            mnt: of(Kind::Mnt),
+            net: of(Kind::Net),
+            pid: of(Kind::Pid),
+            time: of(Kind::Time),
+            user: of(Kind::User),
+            uts: of(Kind::Uts),
+        }
+    }
+}
+
+/// The reference to a container: engine and id, such as `berth/0123...`. An engine that has names
+/// instead of ids can have two of one name in different containers: there the outer container's
+/// reference comes first.
+fn key(world: &World, index: ContainerIndex) -> String {
+    let chain: Vec<ContainerIndex> = world.enclosing(Some(index)).collect();
+    let mut key = String::new();
+    for container in chain.iter().filter_map(|index| world.container(*index)) {
+        let one = format!("{}/{}", container.engine, container.id);
+        key = if key.is_empty() {
+            one
+        } else {
+            format!("{one}/{key}")
+        };
+        if container.id.len() == 64 {
+            break;
+        }
+    }
+    key
+}

@@ -1,0 +1,29 @@
+//! Where a process sits in the cgroup hierarchies.
+
+/// One line of `/proc/PID/cgroup` (cgroups(7)).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CgroupEntry {
+    /// The hierarchy's number; 0 is v2.
+    pub hierarchy: u32,
+    /// The v1 controllers, comma separated, or `name=...`; empty on v2.
+    pub controllers: String,
+    /// The path, relative to the reader's cgroup namespace. Its components may have been chosen
+    /// inside a container.
+    pub path: String,
+}
+
+/// All cgroups of a process. Processes of the same cgroups share one set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CgroupSet {
+    /// One entry per hierarchy, as the kernel lists them. The kernel shows `/` for a zombie on
+    /// v1 hierarchies, whatever its cgroup was.
+    pub entries: Vec<CgroupEntry>,
+}
+
+impl CgroupSet {
+    /// The path in one hierarchy.
+    pub fn path(&self, hierarchy: u32) -> Option<&str> {
+        let entry = self.entries.iter().find(|e| e.hierarchy == hierarchy)?;
+        Some(&entry.path)
+    }
+}

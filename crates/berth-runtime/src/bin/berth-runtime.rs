@@ -1,0 +1,18 @@
+//! The OCI runtime: what keeps a container, and the tools to look at one.
+
+use std::process::ExitCode;
+
+/// Debug builds abort when a child between clone and exec allocates.
+#[cfg(debug_assertions)]
+#[global_allocator]
+static ALLOCATOR: berth_sys::GuardedAllocator = berth_sys::GuardedAllocator;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args();
+    match arguments.next().as_deref() {
+        Some("berth-keeper") => {
+            ExitCode::from(u8::try_from(berth_runtime::keeper::main()).unwrap_or(1))
+        }
+        _ => berth_runtime::cli::run(arguments),
+    }
+}

@@ -1,0 +1,19 @@
+//! What a client asks of a monitor to start an exec session.
+
+use oci_spec::runtime::Process;
+use serde::{Deserialize, Serialize};
+
+/// The JSON payload of [`berth_base::protocol::EXEC`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// What to run: arguments, environment, ids, capabilities, as in the spec.
+    pub process: Process,
+    /// Nobody reads its output.
+    pub detach: bool,
+    /// The client sends standard input.
+    pub stdin: bool,
+    /// Load the container's seccomp filter.
+    pub seccomp: bool,
+    /// Terminal size: rows, columns; 0 when unknown.
+    pub size: (u16, u16),
+}

@@ -1,0 +1,93 @@
+//! Failures of stage, init and sessions, in words.
+
+use berth_base::ErrorClass;
+use berth_base::protocol::Failure;
+use rustix::io::Errno;
+
+use crate::plan::Step;
+
+/// The engine itself failed (Docker's 125).
+pub(crate) const ENGINE: u8 = 125;
+/// The program exists but cannot be executed.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+/// The program does not exist.
+pub(crate) const NOT_FOUND: u8 = 127;
+
+/// A failure of the engine's own making.
+pub(crate) fn engine(class: ErrorClass, message: String) -> Failure {
+    Failure {
+        class,
+        message,
+        exit_code: ENGINE,
+    }
+}
+
+/// A failed step: what, on which object, why.
+pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
+    let what = step.map_or_else(|| "set up the container".to_owned(), Step::describe);
+    let class = match errno {
+        Errno::PERM | Errno::ACCESS => ErrorClass::Denied,
+        Errno::NOENT | Errno::NOTDIR => ErrorClass::NotFound,
+        Errno::NOSYS | Errno::OPNOTSUPP => ErrorClass::Unsupported,
+        Errno::NOMEM | Errno::NOSPC | Errno::AGAIN => ErrorClass::Unavailable,
+        Errno::INVAL => ErrorClass::Invalid,
+        _ => ErrorClass::Internal,
+    };
+    let hint = match (step, errno) {
+        (Some(Step::WorkingDirectory { .. }), Errno::NOTDIR) => "; choose another with -w",
+        (Some(Step::ResourceLimit { .. }), Errno::PERM) => {
+            "; it is above this caller's own hard limit, ask for less with --ulimit"
+        }
+        (Some(Step::Attach { .. }), Errno::NOTDIR | Errno::EXIST) => {
+            "; source and target must both be directories or both be files"
+        }
+        (Some(Step::IdMap { .. }), Errno::INVAL) => {
+            "; the file system takes no id mapping, use --userns host"
+        }
+        (Some(Step::Attach { .. }), Errno::LOOP) => "; the target is a symbolic link",
+        _ => "",
+    };
+    engine(class, format!("cannot {what}: {}{hint}", describe(errno)))
+}
+
+/// execve failed.
+pub(crate) fn exec(program: &str, errno: Errno) -> Failure {
+    let (class, exit_code, why) = match errno {
+        Errno::NOENT if program.contains('/') => (
+            ErrorClass::NotFound,
+            NOT_FOUND,
+            "no such file in the container".to_owned(),
+        ),
+        Errno::NOENT | Errno::NOTDIR => (
+            ErrorClass::NotFound,
+            NOT_FOUND,
+            "not found in the container's PATH".to_owned(),
+        ),
+        Errno::ACCESS | Errno::PERM => (
+            ErrorClass::Denied,
+            NOT_EXECUTABLE,
+            "permission denied; it is a directory, or lacks the execute permission".to_owned(),
+        ),
+        Errno::NOEXEC => (
+            ErrorClass::Invalid,
+            NOT_EXECUTABLE,
+            "exec format error; it is neither a program of this architecture nor a script with #!"
+                .to_owned(),
+        ),
+        other => (ErrorClass::Invalid, NOT_EXECUTABLE, describe(other)),
+    };
+    Failure {
+        class,
+        message: format!("cannot run {program:?}: {why}"),
+        exit_code,
+    }
+}
+
+/// The errno in words, without the number.
+pub(crate) fn describe(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    match text.find(" (os error") {
+        Some(end) => text.get(..end).unwrap_or(&text).to_lowercase(),
+        None => text.to_lowercase(),
+    }
+}

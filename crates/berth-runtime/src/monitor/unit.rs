@@ -1,0 +1,168 @@
+//! A process tree that the monitor looks after: the container, or one exec session.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use berth_base::protocol::Failure;
+use berth_base::state::ExitOutcome;
+use berth_sys::signal;
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use super::input::Input;
+use super::log::Stream;
+use crate::act::terminal::peer;
+use crate::wire;
+
+/// The container's own number; sessions count from 1.
+pub(super) const CONTAINER: u32 = 0;
+
+/// One unit.
+pub(super) struct Unit {
+    pub(super) number: u32,
+    /// The stage or session stage, until it has reported.
+    pub(super) starter: Option<OwnedFd>,
+    /// Where a session init reports the end of its main process.
+    pub(super) report: Option<OwnedFd>,
+    /// Our child: PID 1, or the session init.
+    pub(super) child: Option<(Pid, OwnedFd)>,
+    pub(super) input: Input,
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+    /// The master of the terminal.
+    pub(super) terminal: Option<OwnedFd>,
+    /// A slave of our own, so that a container that closes all of its does not hang us up.
+    held_slave: Option<OwnedFd>,
+    pub(super) started: bool,
+    pub(super) failure: Option<Failure>,
+    pub(super) outcome: Option<ExitOutcome>,
+}
+
+impl Unit {
+    pub(super) const fn new(number: u32) -> Self {
+        Self {
+            number,
+            starter: None,
+            report: None,
+            child: None,
+            input: Input::new(None),
+            stdout: None,
+            stderr: None,
+            terminal: None,
+            held_slave: None,
+            started: false,
+            failure: None,
+            outcome: None,
+        }
+    }
+
+    /// The sources of output, with the stream each feeds.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = (Stream, BorrowedFd<'_>)> {
+        let named = [
+            (Stream::Stdout, &self.terminal),
+            (Stream::Stdout, &self.stdout),
+            (Stream::Stderr, &self.stderr),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(stream, fd)| Some((stream, fd.as_ref()?.as_fd())))
+    }
+
+    /// Reads a chunk of one stream; `None` when there is nothing now.
+    pub(super) fn read(&mut self, stream: Stream, buffer: &mut [u8]) -> Option<usize> {
+        let source = match stream {
+            Stream::Stderr => &mut self.stderr,
+            Stream::Stdout if self.terminal.is_some() => &mut self.terminal,
+            Stream::Stdout => &mut self.stdout,
+        };
+        loop {
+            match rustix::io::read(source.as_ref()?, &mut *buffer) {
+                Ok(0) => *source = None,
+                Ok(length) => return Some(length),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {}
+                // EIO: every slave is closed, ours too, and everything was read.
+                Err(Errno::IO) => *source = None,
+                Err(_) => *source = None,
+            }
+            return None;
+        }
+    }
+
+    /// Signals our child through its pidfd; a session init passes it on.
+    pub(super) fn signal(&self, number: i32) {
+        if let Some((_, pidfd)) = &self.child
+            && let Err(error) = signal::pidfd_kill(pidfd.as_fd(), number)
+        {
+            // ESRCH: it ended; the exit is on its way to the client.
+            debug_assert!(error == Errno::SRCH || error == Errno::INVAL, "{error}");
+        }
+    }
+
+    /// Sets the size of the terminal.
+    pub(super) fn resize(&self, rows: u16, columns: u16) {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        if let Some(master) = &self.terminal
+            && tcsetwinsize(master, size).is_err()
+        {
+            // The terminal is gone with its last process.
+        }
+    }
+
+    /// Takes the terminal's master: output comes from it, input goes to it.
+    pub(super) fn take_terminal(&mut self, master: OwnedFd) -> Result<(), Errno> {
+        set_nonblocking(master.as_fd())?;
+        self.input = Input::new(Some(rustix::io::fcntl_dupfd_cloexec(&master, 3)?));
+        self.held_slave = Some(peer(&master)?);
+        self.terminal = Some(master);
+        Ok(())
+    }
+
+    /// Lets go of our own slave, so that the last output ends with a hang-up.
+    pub(super) fn release_slave(&mut self) {
+        self.held_slave = None;
+    }
+
+    /// Hears the starter out; see [`StarterSaid`].
+    pub(super) fn hear_starter(&mut self) -> StarterSaid {
+        let Some(starter) = &self.starter else {
+            return StarterSaid::Nothing;
+        };
+        let Ok((packet, length, descriptor)) = wire::receive(starter.as_fd()) else {
+            return StarterSaid::Lost;
+        };
+        match (
+            packet.get(..length).and_then(|p| p.split_first()),
+            descriptor,
+        ) {
+            (Some((&wire::INIT, _)), Some(pidfd)) => StarterSaid::Child(pidfd),
+            (Some((&wire::TERMINAL, _)), Some(master)) => StarterSaid::Terminal(master),
+            (Some((&wire::RUNNING, _)), _) => StarterSaid::Running,
+            (Some((&wire::FAILED, json)), _) => {
+                StarterSaid::Failed(serde_json::from_slice(json).ok())
+            }
+            _ => StarterSaid::Lost,
+        }
+    }
+}
+
+/// What a stage reports.
+pub(super) enum StarterSaid {
+    Nothing,
+    Child(OwnedFd),
+    Terminal(OwnedFd),
+    Running,
+    Failed(Option<Failure>),
+    Lost,
+}
+
+/// Sets O_NONBLOCK.
+pub(super) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)
+}

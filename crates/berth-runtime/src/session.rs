@@ -1,0 +1,352 @@
+//! Exec sessions: another process inside a running container.
+//!
+//! Who we are: `begin` runs in the monitor and clones a session stage. That one enters the
+//! container's namespaces by pidfd and clones the session init with CLONE_PARENT, so that it is
+//! the monitor's child and lives in the container's cgroups and PID namespace. The session init
+//! gives up privilege by the same steps as PID 1, then supervises the program: orphans of the
+//! session cannot reach a reaper outside their PID namespace.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use berth_base::protocol::Failure;
+use berth_base::state::{MonitorConfig, RunFile};
+use berth_base::{ErrorClass, NamespaceKind};
+use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags, exit_now};
+use oci_spec::runtime::Spec;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+
+use crate::act::Context;
+use crate::cgroup::{Cgroup, JoinDescriptors};
+use crate::exec_request::ExecRequest;
+use crate::init::{self, Prepared};
+use crate::plan::{self, Program, Slot, Step};
+use crate::stage::internal;
+use crate::{failure, seccomp, stage, wire};
+
+/// What the monitor knows when a client asks for a session.
+pub(crate) struct SessionInput<'a> {
+    pub(crate) config: &'a MonitorConfig,
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: BorrowedFd<'a>,
+    /// The JSON [`ExecRequest`].
+    pub(crate) request: &'a [u8],
+}
+
+/// A session whose stage is at work.
+pub(crate) struct BegunSession {
+    pub(crate) starter: OwnedFd,
+    pub(crate) report: OwnedFd,
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
+/// Makes the streams and clones the session stage.
+pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
+    let request: ExecRequest = serde_json::from_slice(input.request).map_err(|e| {
+        failure::engine(
+            ErrorClass::Invalid,
+            format!("cannot parse the exec request: {e}"),
+        )
+    })?;
+    let terminal = request.process.terminal().unwrap_or(false);
+    let pairs = (|| {
+        let starter = seqpacket()?;
+        let report = seqpacket()?;
+        let streams = if terminal {
+            None
+        } else {
+            Some(Streams::open(&request)?)
+        };
+        Ok::<_, Errno>((starter, report, streams))
+    })();
+    let (starter, report, streams) =
+        pairs.map_err(|e| internal("make the streams of a session", &e.into()))?;
+    let (inside, outside) = match streams {
+        None => (None, [None, None, None]),
+        Some(streams) => (Some(streams.inside), streams.outside),
+    };
+    match Clone3::default().run() {
+        Ok(Forked::Child) => {
+            drop((starter.0, report.0, outside));
+            let session = Session {
+                input,
+                request,
+                monitor: starter.1,
+                report: report.1,
+            };
+            exit_now(i32::from(session.run(inside).is_err()))
+        }
+        Ok(Forked::Parent { pidfd, .. }) => drop((pidfd, inside)),
+        Err(errno) => return Err(internal("clone a session", &errno.into())),
+    }
+    let [stdin, stdout, stderr] = outside;
+    Ok(BegunSession {
+        starter: starter.0,
+        report: report.0,
+        stdin,
+        stdout,
+        stderr,
+    })
+}
+
+/// The pipes of a session without a terminal.
+struct Streams {
+    inside: [OwnedFd; 3],
+    outside: [Option<OwnedFd>; 3],
+}
+
+impl Streams {
+    fn open(request: &ExecRequest) -> Result<Self, Errno> {
+        let null = || rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        let (stdin, to_stdin) = if request.stdin {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+            nonblocking(&write)?;
+            (read, Some(write))
+        } else {
+            (null()?, None)
+        };
+        let output = || {
+            if request.detach {
+                return Ok((null()?, None));
+            }
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+            nonblocking(&read)?;
+            Ok::<_, Errno>((write, Some(read)))
+        };
+        let (stdout, from_stdout) = output()?;
+        let (stderr, from_stderr) = output()?;
+        Ok(Self {
+            inside: [stdin, stdout, stderr],
+            outside: [to_stdin, from_stdout, from_stderr],
+        })
+    }
+}
+
+/// The session stage.
+struct Session<'a> {
+    input: &'a SessionInput<'a>,
+    request: ExecRequest,
+    monitor: OwnedFd,
+    report: OwnedFd,
+}
+
+impl Session<'_> {
+    fn run(self, streams: Option<[OwnedFd; 3]>) -> Result<(), ()> {
+        let monitor = self.monitor.try_clone().map_err(drop)?;
+        let Err(failure) = self.start(streams) else {
+            return Ok(());
+        };
+        let mut packet = vec![wire::FAILED];
+        packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
+        send(&monitor, &packet, SendFlags::NOSIGNAL).map_err(drop)?;
+        Err(())
+    }
+
+    fn start(self, streams: Option<[OwnedFd; 3]>) -> Result<(), Failure> {
+        // Before anything of the container can see us (CVE-2016-9962).
+        stage::forbid_tracing()?;
+        let doors = self.doors()?;
+        let filter = self.filter()?;
+        let entered = self.enter()?;
+        let (slots, steps) = self.steps(entered)?;
+        let program = plan::program(&self.request.process, true)
+            .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+        let (ours, theirs) = seqpacket().map_err(|e| internal("make a socket pair", &e.into()))?;
+        let prepared = Prepared {
+            steps: &steps,
+            argv: ArgVector::new(program.argv.clone()),
+            env: ArgVector::new(program.env.clone()),
+            program: &program,
+            streams,
+            report: Some(self.report),
+        };
+        let mut context = Context::new(slots.len(), theirs.as_fd());
+        context.fill(slots);
+        context.tasks = &doors.v1;
+        context.filter = filter
+            .as_ref()
+            .map(|(program, flags)| (program.as_slice(), *flags));
+        let mut clone = Clone3::default().sibling();
+        if let Some(directory) = &doors.v2 {
+            clone = clone.into_cgroup(directory.as_fd());
+        }
+        let pidfd = match clone.run() {
+            Ok(Forked::Child) => init::run(&prepared, &mut context),
+            Ok(Forked::Parent { pidfd, .. }) => pidfd,
+            Err(errno) => return Err(internal("clone the session's init", &errno.into())),
+        };
+        drop(context);
+        drop(prepared);
+        drop(theirs);
+        accompany(
+            self.monitor.as_fd(),
+            ours.as_fd(),
+            pidfd.as_fd(),
+            &steps,
+            &program,
+        )
+    }
+
+    /// The container's cgroups, from its run.json.
+    fn doors(&self) -> Result<JoinDescriptors, Failure> {
+        let path = self.input.config.volatile_dir.join("run.json");
+        let text = fs::read(&path).map_err(|e| internal("read run.json", &e))?;
+        let run: RunFile =
+            serde_json::from_slice(&text).map_err(|e| internal("parse run.json", &e.into()))?;
+        Cgroup::open_existing(&run.cgroups)
+            .and_then(|cgroup| cgroup.join_descriptors())
+            .map_err(|e| failure::engine(e.class(), e.to_string()))
+    }
+
+    /// The container's own seccomp filter, compiled once and cached.
+    fn filter(&self) -> Result<Option<(Vec<[u8; 8]>, SeccompFlags)>, Failure> {
+        if !self.request.seccomp {
+            return Ok(None);
+        }
+        let config = self.input.config;
+        let text = fs::read(&config.spec).map_err(|e| internal("read the spec", &e))?;
+        let spec: Spec =
+            serde_json::from_slice(&text).map_err(|e| internal("parse the spec", &e.into()))?;
+        let Some(profile) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) else {
+            return Ok(None);
+        };
+        let compiled = seccomp::load_or_compile(profile, &config.cache_dir)
+            .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+        Ok(Some((compiled.program, SeccompFlags(compiled.flags))))
+    }
+
+    /// Enters every namespace of the container that is not ours already.
+    fn enter(&self) -> Result<Entered, Failure> {
+        let pid = self.input.pid.as_raw_nonzero();
+        let mut flags = ThreadNameSpaceType::empty();
+        let mut user = false;
+        for kind in NamespaceKind::ALL {
+            let name = kind.as_str();
+            let theirs = fs::metadata(format!("/proc/{pid}/ns/{name}"));
+            let ours = fs::metadata(format!("/proc/self/ns/{name}"));
+            use std::os::unix::fs::MetadataExt;
+            let (Ok(theirs), Ok(ours)) = (theirs, ours) else {
+                continue;
+            };
+            if theirs.ino() != ours.ino() {
+                flags |= flag(kind);
+                user |= kind == NamespaceKind::User;
+            }
+        }
+        move_into_thread_name_spaces(self.input.pidfd, flags)
+            .map_err(|e| internal("enter the container's namespaces", &e.into()))?;
+        Ok(Entered { user })
+    }
+
+    /// The steps of the session init.
+    fn steps(&self, entered: Entered) -> Result<(Vec<OwnedFd>, Vec<Step>), Failure> {
+        let process = &self.request.process;
+        let planned = |e: plan::PlanError| failure::engine(e.class(), e.to_string());
+        let mut slots = Vec::new();
+        let mut steps = vec![Step::EnterCgroups, Step::NewSession, Step::NewKeyring];
+        if entered.user {
+            steps.push(Step::BecomeNamespaceRoot);
+        }
+        if process.terminal().unwrap_or(false) {
+            slots.push(open_devpts()?);
+            let (rows, columns) = self.request.size;
+            steps.push(Step::OpenTerminal {
+                devpts: Slot(0),
+                rows,
+                columns,
+            });
+        }
+        steps.extend(plan::resource_limits(process).map_err(planned)?);
+        steps.push(Step::Umask(process.user().umask().unwrap_or(0o022) & 0o777));
+        let uid = process.user().uid();
+        if uid != 0 && slots.is_empty() {
+            steps.push(Step::OwnStreams { uid });
+        }
+        let path = std::ffi::CString::new(process.cwd().as_os_str().as_encoded_bytes())
+            .map_err(|_| failure::engine(ErrorClass::Invalid, "NUL in the directory".into()))?;
+        steps.push(Step::WorkingDirectory {
+            path,
+            create: false,
+        });
+        steps.push(Step::AwaitStart);
+        steps.extend(plan::confine(process, self.request.seccomp).map_err(planned)?);
+        Ok((slots, steps))
+    }
+}
+
+/// What entering changed.
+struct Entered {
+    user: bool,
+}
+
+/// From the clone to execve.
+fn accompany(
+    monitor: BorrowedFd<'_>,
+    init: BorrowedFd<'_>,
+    pidfd: BorrowedFd<'_>,
+    steps: &[Step],
+    program: &Program,
+) -> Result<(), Failure> {
+    let begun = stage::introduce(monitor, pidfd)
+        .and_then(|()| stage::listen(monitor, init, steps, program))
+        .and_then(|()| {
+            wire::send_byte(monitor, wire::RUNNING)
+                .map_err(|e| internal("tell the monitor that the session runs", &e.into()))
+        });
+    if begun.is_err() && pidfd_send_signal(pidfd, Signal::KILL) == Err(Errno::PERM) {
+        return Err(internal("end the failed session", &Errno::PERM.into()));
+    }
+    begun
+}
+
+/// The container's devpts, checked to be one: we are inside its mount namespace, its root is
+/// ours, and whatever lies at /dev/pts is the container's to arrange.
+fn open_devpts() -> Result<OwnedFd, Failure> {
+    const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|root| openat2(&root, c"dev/pts", flags, Mode::empty(), resolve));
+    let folder = opened.map_err(|e| internal("open /dev/pts of the container", &e.into()))?;
+    match rustix::fs::fstatfs(&folder) {
+        Ok(stat) if stat.f_type == DEVPTS_SUPER_MAGIC => Ok(folder),
+        _ => Err(failure::engine(
+            ErrorClass::Conflict,
+            "cannot give a terminal: /dev/pts of the container is no devpts; run without -t".into(),
+        )),
+    }
+}
+
+const fn flag(kind: NamespaceKind) -> ThreadNameSpaceType {
+    match kind {
+        NamespaceKind::Cgroup => ThreadNameSpaceType::CONTROL_GROUP,
+        NamespaceKind::Ipc => ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION,
+        NamespaceKind::Mnt => ThreadNameSpaceType::MOUNT,
+        NamespaceKind::Net => ThreadNameSpaceType::NETWORK,
+        NamespaceKind::Pid => ThreadNameSpaceType::PROCESS_ID,
+        NamespaceKind::Time => ThreadNameSpaceType::TIME,
+        NamespaceKind::User => ThreadNameSpaceType::USER,
+        NamespaceKind::Uts => ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME,
+    }
+}
+
+fn seqpacket() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+}
+
+fn nonblocking(fd: &OwnedFd) -> Result<(), Errno> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)
+}

@@ -1,0 +1,454 @@
+//! The stage: reads the spec, prepares the host side, clones init, and goes away.
+//!
+//! Who we are: a short-lived fork of the monitor with the caller's full privilege. init is made
+//! our sibling (CLONE_PARENT), so the monitor is its parent. Whatever we made is unmade when a
+//! start fails; nothing of the container runs before it is on record.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use berth_base::protocol::Failure;
+use berth_base::state::{CgroupPaths, MonitorConfig, RunFile, STATE_VERSION};
+use berth_base::{ErrorClass, HostPid, Timestamp};
+use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags};
+use oci_spec::runtime::Spec;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::process::{DumpableBehavior, Pid, Signal, pidfd_send_signal, set_dumpable_behavior};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::act::{self, Context};
+use crate::cgroup::{Access, Cgroup, Hierarchies, JoinDescriptors};
+use crate::facts::HostFacts;
+use crate::init::{self, Prepared};
+use crate::plan::{self, Join, Plan, Program, Step};
+use crate::{failure, mapping, namespaces, process, seccomp, state, wire};
+
+/// What the monitor gives a stage.
+pub(crate) struct StageInput<'a> {
+    /// What to start.
+    pub(crate) config: &'a MonitorConfig,
+    /// The connection to the monitor.
+    pub(crate) monitor: OwnedFd,
+    /// The container's side of the streams; none with a terminal.
+    pub(crate) streams: Option<[OwnedFd; 3]>,
+    /// Where a session init reports the end of the main process.
+    pub(crate) report: OwnedFd,
+    /// The keeper, for the record.
+    pub(crate) keeper: HostPid,
+}
+
+/// Starts a container and reports to the monitor. The caller ends the process.
+pub(crate) fn run(input: StageInput<'_>) -> Result<(), ()> {
+    let monitor = input.monitor.as_fd().try_clone_to_owned();
+    let Err(failure) = start(input) else {
+        return Ok(());
+    };
+    if let Ok(monitor) = monitor {
+        let mut packet = vec![wire::FAILED];
+        // A Failure is three plain fields; it always has a JSON form.
+        packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
+        send(&monitor, &packet, SendFlags::NOSIGNAL).map_err(drop)?;
+    }
+    Err(())
+}
+
+/// Everything that is known before anything is changed.
+struct Prelude {
+    plan: Plan,
+    hierarchies: Hierarchies,
+    access: Access,
+    filter: Option<(Vec<[u8; 8]>, SeccompFlags)>,
+}
+
+fn start(input: StageInput<'_>) -> Result<(), Failure> {
+    let prelude = prepare(input.config)?;
+    let cgroup = Cgroup::create(
+        &prelude.hierarchies,
+        &prelude.plan.cgroup.path,
+        prelude.access,
+    )
+    .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    match launch(input, &prelude, &cgroup) {
+        Ok(()) => Ok(()),
+        Err(mut failure) => {
+            if let Err(leftover) = cgroup.remove() {
+                failure.message = format!("{}; besides, {leftover}", failure.message);
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Reads the spec, looks at the host, plans, compiles the filter. Changes nothing.
+fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
+    let invalid = |message| failure::engine(ErrorClass::Invalid, message);
+    let internal = |message| failure::engine(ErrorClass::Internal, message);
+    let path = config.spec.display();
+    let text = fs::read(&config.spec).map_err(|e| internal(format!("cannot read {path}: {e}")))?;
+    let spec: Spec =
+        serde_json::from_slice(&text).map_err(|e| invalid(format!("cannot parse {path}: {e}")))?;
+    let read = |file: &str| {
+        fs::read_to_string(file).map_err(|e| internal(format!("cannot read {file}: {e}")))
+    };
+    let mountinfo = read("/proc/self/mountinfo")?;
+    let hierarchies = Hierarchies::discover(&mountinfo, &read("/proc/self/cgroup")?);
+    let cgroup_path = plan::cgroup_path(&spec, config);
+    let facts = HostFacts::gather(
+        &spec,
+        config,
+        &mountinfo,
+        paths_of(&hierarchies, &cgroup_path),
+    )
+    .map_err(|e| internal(format!("cannot look at this host: {e}")))?;
+    let plan = plan::build(&spec, config, &facts)
+        .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    let filter = match &plan.seccomp {
+        None => None,
+        Some(profile) => {
+            let compiled = seccomp::load_or_compile(profile, &config.cache_dir)
+                .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+            Some((compiled.program, SeccompFlags(compiled.flags)))
+        }
+    };
+    let access = if facts.privileged {
+        Access::Required
+    } else {
+        Access::WhereAllowed
+    };
+    Ok(Prelude {
+        plan,
+        hierarchies,
+        access,
+        filter,
+    })
+}
+
+/// Where the container's cgroups will be.
+fn paths_of(hierarchies: &Hierarchies, path: &str) -> CgroupPaths {
+    let below = |mount: &std::path::Path| format!("{}{path}", mount.display());
+    let v1 = hierarchies.v1.iter().flat_map(|h| {
+        h.controllers
+            .iter()
+            .map(move |name| (name.clone(), below(&h.mount)))
+    });
+    CgroupPaths {
+        v2: hierarchies.v2.as_ref().map(|h| below(&h.mount)),
+        v1: v1.collect(),
+    }
+}
+
+/// Limits, namespaces, init.
+fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(), Failure> {
+    let plan = &prelude.plan;
+    if let Some(resources) = &plan.cgroup.resources {
+        cgroup
+            .apply(resources)
+            .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    }
+    let doors = cgroup
+        .join_descriptors()
+        .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    if !rootless_mapping(plan) {
+        forbid_tracing()?;
+    }
+    enter_namespaces(plan, input.config)?;
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|e| internal("make a socket pair", &e.into()))?;
+    let supervised_elsewhere = plan
+        .joins
+        .iter()
+        .any(|j| j.kind == berth_base::NamespaceKind::Pid);
+    let prepared = Prepared {
+        steps: &plan.init,
+        program: &plan.program,
+        argv: ArgVector::new(plan.program.argv.clone()),
+        env: ArgVector::new(plan.program.env.clone()),
+        streams: input.streams,
+        report: supervised_elsewhere.then_some(input.report),
+    };
+    let mut context = Context::new(plan.slots, theirs.as_fd());
+    context.tasks = &doors.v1;
+    context.filter = prelude
+        .filter
+        .as_ref()
+        .map(|(program, flags)| (program.as_slice(), *flags));
+    let (pid, pidfd) = match clone_init(plan, &doors)? {
+        Forked::Child => init::run(&prepared, &mut context),
+        Forked::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(context);
+    drop(prepared);
+    drop(theirs);
+    let birth = Birth {
+        plan,
+        config: input.config,
+        cgroup,
+        keeper: input.keeper,
+        pid,
+    };
+    let result = birth.accompany(input.monitor.as_fd(), ours.as_fd(), pidfd.as_fd());
+    if result.is_err() && pidfd_send_signal(&pidfd, Signal::KILL).is_ok() && !cgroup.is_nowhere() {
+        // The monitor reaps it; the cgroup is removed once it is empty.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        if let Err(error) = cgroup.wait_empty(deadline) {
+            return Err(failure::engine(error.class(), error.to_string()));
+        }
+    }
+    result
+}
+
+/// Joins what is to be joined and prepares the time namespace of the child.
+fn enter_namespaces(plan: &Plan, config: &MonitorConfig) -> Result<(), Failure> {
+    let mut opened = Vec::with_capacity(plan.joins.len());
+    for join in &plan.joins {
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        let fd = rustix::fs::open(join.path.as_c_str(), flags, rustix::fs::Mode::empty())
+            .map_err(|errno| cannot_join(join, errno))?;
+        opened.push((join, fd));
+    }
+    // The paths name processes by PID; only now is it certain whose namespaces were opened.
+    if let Some(gone) = config
+        .joined
+        .iter()
+        .find(|identity| !process::is_same(identity))
+    {
+        return Err(failure::engine(
+            ErrorClass::Conflict,
+            format!(
+                "cannot join the namespaces of process {}: it has ended",
+                gone.pid
+            ),
+        ));
+    }
+    if !plan.time_offsets.is_empty() {
+        set_time_offsets(&plan.time_offsets)?;
+    }
+    for (join, fd) in opened {
+        let kind = link_type(join.kind);
+        move_into_link_name_space(fd.as_fd(), Some(kind))
+            .map_err(|errno| cannot_join(join, errno))?;
+    }
+    Ok(())
+}
+
+fn cannot_join(join: &Join, errno: Errno) -> Failure {
+    let class = match errno {
+        Errno::NOENT => ErrorClass::NotFound,
+        Errno::PERM | Errno::ACCESS => ErrorClass::Denied,
+        _ => ErrorClass::Invalid,
+    };
+    let why = match errno {
+        Errno::INVAL => "it is not a namespace of that kind, or this process is in it".to_owned(),
+        other => failure::describe(other),
+    };
+    failure::engine(
+        class,
+        format!(
+            "cannot join the {} namespace at {}: {why}",
+            join.kind.as_str(),
+            join.path.to_string_lossy()
+        ),
+    )
+}
+
+/// Offsets can only be written while nobody is in the namespace: unshare, write, clone.
+fn set_time_offsets(lines: &[String]) -> Result<(), Failure> {
+    berth_sys::unshare_namespaces(namespaces::NEW_TIME)
+        .map_err(|e| internal("make a time namespace", &e.into()))?;
+    fs::write("/proc/self/timens_offsets", lines.join("\n") + "\n")
+        .map_err(|e| internal("set the clock offsets", &e))
+}
+
+fn clone_init(plan: &Plan, doors: &JoinDescriptors) -> Result<Forked, Failure> {
+    let mut flags = plan.new_namespaces;
+    if !plan.time_offsets.is_empty() {
+        // The child enters the time namespace that was unshared for it.
+        flags &= !namespaces::NEW_TIME;
+    }
+    let mut clone = Clone3::default().namespaces(flags).sibling();
+    if let Some(directory) = &doors.v2 {
+        clone = clone.into_cgroup(directory.as_fd());
+    }
+    clone.run().map_err(|errno| {
+        let hint = match errno {
+            Errno::PERM => "; an unprivileged caller needs --userns private",
+            Errno::NOSPC => "; the limit in /proc/sys/user/max_*_namespaces is reached",
+            Errno::AGAIN => "; a limit on processes is reached",
+            _ => "",
+        };
+        failure::engine(
+            ErrorClass::Unavailable,
+            format!(
+                "cannot clone the first process: {}{hint}",
+                failure::describe(errno)
+            ),
+        )
+    })
+}
+
+/// The time from clone3 to execve.
+struct Birth<'a> {
+    plan: &'a Plan,
+    config: &'a MonitorConfig,
+    cgroup: &'a Cgroup,
+    keeper: HostPid,
+    pid: Pid,
+}
+
+impl Birth<'_> {
+    fn accompany(
+        &self,
+        monitor: BorrowedFd<'_>,
+        init: BorrowedFd<'_>,
+        pidfd: BorrowedFd<'_>,
+    ) -> Result<(), Failure> {
+        let pid = HostPid::new(self.pid.as_raw_nonzero().get().unsigned_abs())
+            .ok_or_else(|| failure::engine(ErrorClass::Internal, "init has no PID".into()))?;
+        introduce(monitor, pidfd)?;
+        if let Some(mappings) = &self.plan.mappings {
+            mapping::write(pid, mappings)?;
+            wire::send_byte(init, wire::MAPPED)
+                .map_err(|e| internal("reach the first process", &e.into()))?;
+            self.hand_over_root(pid, init)?;
+        }
+        if let Some(score) = self.plan.oom_score_adj {
+            set_oom_score(pid, score)?;
+        }
+        self.record(pid)?;
+        listen(monitor, init, &self.plan.init, &self.plan.program)?;
+        wire::send_byte(monitor, wire::RUNNING)
+            .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
+    }
+
+    /// Composes the root with the container's id mapping and gives it to init.
+    ///
+    /// We are in a mount namespace of our own from here on; nothing below needs the host's.
+    fn hand_over_root(&self, pid: HostPid, init: BorrowedFd<'_>) -> Result<(), Failure> {
+        if self.plan.host.is_empty() {
+            return Ok(());
+        }
+        let cannot = |e: Errno| internal("hand over the root", &e.into());
+        let path = format!("/proc/{pid}/ns/user");
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        let user = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(cannot)?;
+        berth_sys::unshare_namespaces(namespaces::NEW_MOUNT).map_err(cannot)?;
+        let mut context = Context::new(self.plan.slots, init);
+        context.user_namespace = Some(user.as_fd());
+        act::run(&[Step::IsolateMounts], &mut context)
+            .and_then(|()| act::run(&self.plan.host, &mut context))
+            .map_err(|failed| failure::step(self.plan.host.get(failed.index), failed.errno))?;
+        let root = act::clone_root(&context).map_err(cannot)?;
+        act::terminal::send_descriptor(init, wire::ROOT, root.as_fd()).map_err(cannot)
+    }
+
+    /// Writes run.json while init is still setting up.
+    fn record(&self, pid: HostPid) -> Result<(), Failure> {
+        let identity =
+            process::identify(pid).map_err(|e| internal("identify the first process", &e))?;
+        let run = RunFile {
+            version: STATE_VERSION,
+            id: self.config.id.clone(),
+            name: self.config.name.clone(),
+            run: self.config.run,
+            init: identity,
+            keeper: self.keeper,
+            own_pid_namespace: self.plan.own_pid_namespace,
+            namespaces: self.settled_namespaces(pid),
+            cgroups: self.cgroup.paths(),
+            started_at: Timestamp::from(std::time::SystemTime::now()),
+        };
+        state::replace(&self.config.volatile_dir.join("run.json"), &run)
+            .map_err(|e| internal("write run.json", &e))
+    }
+
+    /// init's namespaces, less the cgroup namespace, which it unshares by itself a little later.
+    fn settled_namespaces(&self, pid: HostPid) -> Vec<berth_base::NamespaceId> {
+        let mut all = process::namespaces(pid);
+        all.retain(|id| id.kind != berth_base::NamespaceKind::Cgroup);
+        all
+    }
+}
+
+/// Hears init out until it executes its program (the connection then closes by itself).
+pub(crate) fn listen(
+    monitor: BorrowedFd<'_>,
+    init: BorrowedFd<'_>,
+    steps: &[Step],
+    program: &Program,
+) -> Result<(), Failure> {
+    loop {
+        let (packet, length, descriptor) =
+            wire::receive(init).map_err(|e| internal("hear from the first process", &e.into()))?;
+        match packet.get(..length).and_then(|p| p.split_first()) {
+            None => return Ok(()),
+            Some((&wire::READY, _)) => wire::send_byte(init, wire::START)
+                .map_err(|e| internal("start the first process", &e.into()))?,
+            Some((&wire::TERMINAL, _)) => {
+                let master = descriptor.ok_or_else(|| {
+                    failure::engine(ErrorClass::Internal, "init sent no terminal".into())
+                })?;
+                act::terminal::send_descriptor(monitor, wire::TERMINAL, master.as_fd())
+                    .map_err(|e| internal("pass the terminal on", &e.into()))?;
+            }
+            Some((kind, payload)) => {
+                let name = program.argv.first().map(|p| p.to_string_lossy());
+                let name = name.as_deref().unwrap_or("nothing");
+                return Err(wire::explain(*kind, payload, steps, name));
+            }
+        }
+    }
+}
+
+/// Shows our child to the monitor and waits until it is known there.
+pub(crate) fn introduce(monitor: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Result<(), Failure> {
+    act::terminal::send_descriptor(monitor, wire::INIT, pidfd)
+        .and_then(|()| wire::await_byte(monitor, wire::KNOWN))
+        .map_err(|e| internal("tell the monitor about the first process", &e.into()))
+}
+
+/// An undumpable process's map files belong to root; init forbids tracing once they are written.
+fn rootless_mapping(plan: &Plan) -> bool {
+    plan.mappings.is_some() && !rustix::process::geteuid().is_root()
+}
+
+/// Keeps whoever shares a namespace with us from tracing us (CVE-2016-9962).
+pub(crate) fn forbid_tracing() -> Result<(), Failure> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|e| internal("forbid tracing of the stage", &e.into()))
+}
+
+/// oom_score_adj of init, before it runs anything.
+fn set_oom_score(pid: HostPid, score: i32) -> Result<(), Failure> {
+    let path = format!("/proc/{pid}/oom_score_adj");
+    fs::write(&path, score.to_string()).map_err(|e| {
+        failure::engine(
+            ErrorClass::Denied,
+            format!("cannot set oom_score_adj to {score}: {e}; a lower value than the caller's own needs CAP_SYS_RESOURCE"),
+        )
+    })
+}
+
+const fn link_type(kind: berth_base::NamespaceKind) -> LinkNameSpaceType {
+    use berth_base::NamespaceKind as Kind;
+    match kind {
+        Kind::Cgroup => LinkNameSpaceType::ControlGroup,
+        Kind::Ipc => LinkNameSpaceType::InterProcessCommunication,
+        Kind::Mnt => LinkNameSpaceType::Mount,
+        Kind::Net => LinkNameSpaceType::Network,
+        Kind::Pid => LinkNameSpaceType::ProcessID,
+        Kind::Time => LinkNameSpaceType::Time,
+        Kind::User => LinkNameSpaceType::User,
+        Kind::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
+    }
+}
+
+/// An unexpected answer of the kernel while doing `what`.
+pub(crate) fn internal(what: &str, error: &std::io::Error) -> Failure {
+    failure::engine(ErrorClass::Internal, format!("cannot {what}: {error}"))
+}
