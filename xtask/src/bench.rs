@@ -5,6 +5,7 @@
 
 mod budgets;
 mod contestants;
+mod memory;
 mod peers;
 mod rootfs;
 mod stopwatch;
@@ -22,6 +23,7 @@ use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
 use contestants::Contestant;
+use peers::Watches;
 
 const ROUNDS: usize = 50;
 
@@ -36,14 +38,15 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     args.finish()?;
     match what.as_deref() {
         Some("start") => start(rounds, markdown),
+        Some("memory") => memory::run(markdown),
         Some(other) => {
-            let hint = nearest(other, ["start"].into_iter())
+            let hint = nearest(other, ["start", "memory"].into_iter())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             Err(Failure::usage(format!(
-                "bench knows start, not \"{other}\"{hint}"
+                "bench knows start and memory, not \"{other}\"{hint}"
             )))
         }
-        None => Err(Failure::usage("bench needs a word for what: start")),
+        None => Err(Failure::usage("bench needs a word: start or memory")),
     }
 }
 
@@ -81,7 +84,22 @@ fn start(rounds: usize, markdown: bool) -> Outcome {
         "bench start: {} contestants, {rounds} rounds",
         lanes.len()
     ));
-    for lane in &mut lanes {
+    let done = all_rounds(&mut lanes, &mut watches, rounds, &interrupt);
+    for lane in &lanes {
+        watches.clean_up(&lane.contestant)?;
+    }
+    done?;
+    print!("{}", table::render(&lanes, rounds, markdown));
+    Ok(())
+}
+
+fn all_rounds(
+    lanes: &mut [Lane],
+    watches: &mut Watches,
+    rounds: usize,
+    interrupt: &Interrupt,
+) -> Outcome {
+    for lane in lanes.iter_mut() {
         lane.failed = watches.prepare(&lane.contestant)?;
     }
     for round in 0..rounds + WARM_UP_ROUNDS {
@@ -94,9 +112,5 @@ fn start(rounds: usize, markdown: bool) -> Outcome {
             }
         }
     }
-    for lane in &lanes {
-        watches.clean_up(&lane.contestant)?;
-    }
-    print!("{}", table::render(&lanes, rounds, markdown));
     Ok(())
 }

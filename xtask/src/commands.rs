@@ -39,8 +39,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "start [--rounds N] [--markdown]",
-        about: "time starts against the kernel's floor and other engines",
+        usage: "start|memory [--rounds N] [--markdown]",
+        about: "starts against the kernel's floor and other engines; memory of idle containers",
         run: bench::command,
     },
     Command {
@@ -102,7 +102,7 @@ fn help() -> String {
         name, usage, about, ..
     } in COMMANDS
     {
-        text.push_str(&format!("  {:<38} {about}\n", format!("{name} {usage}")));
+        text.push_str(&format!("  {:<44} {about}\n", format!("{name} {usage}")));
     }
     text
 }

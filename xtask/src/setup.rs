@@ -173,7 +173,12 @@ pub(crate) fn nextest() -> Outcome<Runner> {
         return Ok(Runner::Nextest);
     }
     println!("cargo-nextest is missing; it is built once now, which takes some minutes");
-    match exec::run(exec::cargo().args(["install", "--locked", "cargo-nextest"])) {
+    // Outside the workspace, whose configuration builds for static linking.
+    let mut install = exec::cargo();
+    install
+        .args(["install", "--locked", "cargo-nextest"])
+        .current_dir("/");
+    match exec::run(&mut install) {
         Ok(()) => Ok(Runner::Nextest),
         Err(failure) => {
             println!("{failure}; the tests run with plain cargo test instead");

@@ -6,6 +6,7 @@
 mod alloc;
 pub mod bpf;
 mod clone;
+mod credentials;
 mod cwd;
 mod exec;
 mod fd;
@@ -19,6 +20,7 @@ pub mod signal;
 
 pub use alloc::{GuardedAllocator, forbid_allocation};
 pub use clone::{Clone3, Forked, exit_now, is_single_threaded};
+pub use credentials::set_filesystem_ids;
 pub use cwd::current_directory;
 pub use exec::{ArgVector, execve, execve_at};
 pub use fd::{close_all_but_streams, close_on_exec_from, inherited, place_at, reopen};

@@ -28,11 +28,12 @@ const fn budget(
 }
 
 /// The budgets for starting and ending.
-pub(super) const START: [Budget; 6] = [
+pub(super) const START: [Budget; 7] = [
     budget("berth-runtime", Work::Bundle, 0.5, "crun", Work::Bundle),
     budget("berth-runtime", Work::Bundle, 0.2, "runc", Work::Bundle),
     budget("berth-runtime", Work::Bundle, 1.4, "floor", Work::Bundle),
     budget("berth", Work::Run, 0.05, "docker", Work::Run),
     budget("berth", Work::Run, 1.0, "crun", Work::Bundle),
+    budget("berth", Work::Crowd, 1.3, "floor", Work::Crowd),
     budget("berth", Work::Exec, 0.08, "docker", Work::Exec),
 ];

@@ -13,6 +13,8 @@ pub(super) enum Work {
     Run,
     /// A container started in the background, and removed by force.
     RunAndRemove,
+    /// As `Run`, many at once.
+    Crowd,
     /// `true` in a running container.
     Exec,
 }
@@ -24,7 +26,16 @@ impl Work {
             Self::Bundle => "OCI bundle, true",
             Self::Run => "run --rm --net none, true",
             Self::RunAndRemove => "run -d, rm -f",
+            Self::Crowd => "32 at once of run --rm --net none, true",
             Self::Exec => "exec, true",
+        }
+    }
+
+    /// How many run at once.
+    pub(super) const fn copies(self) -> usize {
+        match self {
+            Self::Crowd => 32,
+            _ => 1,
         }
     }
 }
@@ -84,6 +95,13 @@ pub(super) fn all(stage: &Stage, ours: &Berth, peers: &Peers) -> Vec<Contestant>
         remove: "rm -f",
     };
     all.extend(engine("berth", Place::Host, ours.start(), &berth));
+    let run = words(ours.start(), "run --rm --net none host true");
+    all.push(Contestant::new(
+        "berth",
+        Work::Crowd,
+        Place::Host,
+        vec![run],
+    ));
     let options = &format!("--network none --cgroup-parent /{CGROUP}");
     if let Some(start) = peers.docker() {
         let docker = Dialect {
@@ -110,7 +128,8 @@ fn floor(stage: &Stage) -> Vec<Contestant> {
     let host = words(&floor, "host /usr/bin/true");
     vec![
         Contestant::new("floor", Work::Bundle, Place::Host, vec![bundle]),
-        Contestant::new("floor", Work::Run, Place::Host, vec![host]),
+        Contestant::new("floor", Work::Run, Place::Host, vec![host.clone()]),
+        Contestant::new("floor", Work::Crowd, Place::Host, vec![host]),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Other engines, each started in namespaces of its own and ended with the measurement.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -176,7 +177,7 @@ impl Watches {
     /// # Errors
     /// A stopwatch is gone.
     pub(super) fn prepare(&mut self, contestant: &Contestant) -> Outcome<Option<String>> {
-        let done = self.all(contestant.place, &contestant.before, 0)?;
+        let done = self.all(contestant.place, &contestant.before, 0, 1)?;
         Ok(done.err())
     }
 
@@ -189,7 +190,12 @@ impl Watches {
         contestant: &Contestant,
         round: usize,
     ) -> Outcome<Result<Duration, String>> {
-        self.all(contestant.place, &contestant.timed, round)
+        self.all(
+            contestant.place,
+            &contestant.timed,
+            round,
+            contestant.work.copies(),
+        )
     }
 
     /// Undoes [`Watches::prepare`], as far as it was done.
@@ -197,7 +203,8 @@ impl Watches {
     /// # Errors
     /// A stopwatch is gone.
     pub(super) fn clean_up(&mut self, contestant: &Contestant) -> Outcome {
-        self.all(contestant.place, &contestant.after, 0).map(drop)
+        self.all(contestant.place, &contestant.after, 0, 1)
+            .map(drop)
     }
 
     fn all(
@@ -205,6 +212,7 @@ impl Watches {
         place: Place,
         commands: &[Vec<String>],
         round: usize,
+        copies: usize,
     ) -> Outcome<Result<Duration, String>> {
         let watch = match place {
             Place::Host => &mut self.host,
@@ -217,7 +225,7 @@ impl Watches {
                 .iter()
                 .map(|word| word.replace("{}", &round))
                 .collect();
-            match watch.time(&words)? {
+            match watch.time(&words, copies)? {
                 Ok(time) => sum += time,
                 Err(why) => return Ok(Err(why)),
             }
@@ -248,6 +256,7 @@ impl Docker {
         // Every measured container has loopback alone.
         command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
         let daemon = command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(errors)

@@ -109,7 +109,7 @@ fn shown(number: Option<f64>, digits: usize) -> String {
 }
 
 /// Columns as wide as they need to be; those that hold numbers are set to the right.
-fn grid(head: &[&str], rows: &[Vec<String>], markdown: bool) -> String {
+pub(super) fn grid(head: &[&str], rows: &[Vec<String>], markdown: bool) -> String {
     let head: Vec<String> = head.iter().map(|word| (*word).to_owned()).collect();
     let is_number = |column: usize| {
         rows.iter()

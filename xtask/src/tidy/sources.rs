@@ -7,7 +7,7 @@ use super::{Source, Violation};
 /// A file longer than this has more than one concept in it.
 const LINES_MAX: usize = 800;
 
-/// `main.rs` parses, calls and maps the result.
+/// The main file of a program parses, calls and maps the result.
 const MAIN_LINES_MAX: usize = 60;
 
 /// The one crate that may call the kernel without a safe wrapper.
@@ -46,13 +46,20 @@ fn too_long(source: &Source) -> Option<Violation> {
             format!("{lines} lines; split it by concept, {LINES_MAX} is the most and 500 the aim"),
         ));
     }
-    if source.path.ends_with("src/main.rs") && lines >= MAIN_LINES_MAX {
+    if is_main(&source.path) && lines >= MAIN_LINES_MAX {
         return Some(source.at(
             MAIN_LINES_MAX,
-            format!("main.rs has {lines} lines; it stays under {MAIN_LINES_MAX}"),
+            format!("a program's main file of {lines} lines; it stays under {MAIN_LINES_MAX}"),
         ));
     }
     None
+}
+
+fn is_main(path: &Path) -> bool {
+    path.ends_with("src/main.rs")
+        || path
+            .parent()
+            .is_some_and(|folder| folder.ends_with("src/bin"))
 }
 
 fn unsafe_code(source: &Source) -> Vec<Violation> {
@@ -232,6 +239,10 @@ mod tests {
         assert!(messages("crates/a/src/main.rs", &"//\n".repeat(59), "/").is_empty());
         assert_eq!(
             messages("crates/a/src/main.rs", &"//\n".repeat(60), "/").len(),
+            1
+        );
+        assert_eq!(
+            messages("crates/a/src/bin/b.rs", &"//\n".repeat(60), "/").len(),
             1
         );
         assert!(messages("docs/long.md", &"x\n".repeat(2000), "/").is_empty());

@@ -61,7 +61,8 @@ test_start_throws_changes_away() {
 }
 
 test_start_hides_secrets() {
-    ! berth run --rm host cat /etc/shadow | grep root || fail "/etc/shadow can be read"
+    same "what can be read of /etc/shadow" done \
+        "$(berth run --rm host sh -c 'cat /etc/shadow 2> /dev/null; echo done')"
 }
 
 test_start_mounts_what_docker_mounts() {

@@ -16,7 +16,7 @@ const MAX_OUTPUT: usize = 64 << 20;
 pub(super) fn render(
     nodes: &[Node],
     root: &Value,
-    surroundings: Surroundings,
+    surroundings: Surroundings<'_>,
 ) -> Result<String, Fault> {
     let mut evaluator = Evaluator {
         output: String::new(),
@@ -40,7 +40,7 @@ struct Evaluator<'a> {
     output: String,
     variables: Vec<(String, Value)>,
     root: &'a Value,
-    surroundings: Surroundings,
+    surroundings: Surroundings<'a>,
 }
 
 impl Evaluator<'_> {
@@ -214,7 +214,7 @@ impl Evaluator<'_> {
         if operand.fields.len() != 1 || receiver != *self.root {
             return Err(refuse(name));
         }
-        (self.surroundings.method)(&receiver, name, arguments).ok_or_else(|| refuse(name))
+        (self.surroundings.method)(self.surroundings.beside, name, arguments).ok_or_else(|| refuse(name))
     }
 
     fn variable(&self, name: &str) -> Value {

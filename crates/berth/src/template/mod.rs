@@ -22,6 +22,7 @@ mod syntax;
 use serde_json::Value;
 
 pub(crate) use error::TemplateError;
+pub(crate) use show::quote;
 
 /// A parsed template.
 #[derive(Debug)]
@@ -30,23 +31,26 @@ pub(crate) struct Template {
     nodes: Vec<ast::Node>,
 }
 
-/// A method of the object that is rendered, such as `.Label "x"`: receiver, name, arguments.
-/// Answers `None` where there is no such method.
+/// A method of the object that is rendered, such as `.Label "x"`: what stands beside the object,
+/// name, arguments. Answers `None` where there is no such method.
 pub(crate) type Method = fn(&Value, &str, &[Value]) -> Option<Value>;
 
 /// What surrounds one rendering.
 #[derive(Clone, Copy)]
-pub(crate) struct Surroundings {
+pub(crate) struct Surroundings<'a> {
     /// Methods of the top-level object.
     pub(crate) method: Method,
+    /// What methods may read and fields do not show.
+    pub(crate) beside: &'a Value,
     /// Docker's functions leave their argument as it is, as in the header of a table.
     pub(crate) header: bool,
 }
 
-impl Default for Surroundings {
+impl Default for Surroundings<'_> {
     fn default() -> Self {
         Self {
             method: |_, _, _| None,
+            beside: &Value::Null,
             header: false,
         }
     }
@@ -67,7 +71,7 @@ impl Template {
     pub(crate) fn render(
         &self,
         dot: &Value,
-        surroundings: Surroundings,
+        surroundings: Surroundings<'_>,
     ) -> Result<String, TemplateError> {
         eval::render(&self.nodes, dot, surroundings).map_err(|fault| fault.at(&self.source))
     }

@@ -20,13 +20,15 @@ fn object() -> Value {
 }
 
 fn render(template: &str) -> String {
+    let labels = object()["Config"]["Labels"].clone();
     let surroundings = Surroundings {
-        method: |receiver, name, arguments| {
+        method: |beside, name, arguments| {
             (name == "Label").then(|| {
                 let key = arguments.first().and_then(Value::as_str).unwrap_or("");
-                receiver["Config"]["Labels"][key].clone()
+                beside[key].clone()
             })
         },
+        beside: &labels,
         header: false,
     };
     match Template::parse(template).and_then(|t| t.render(&object(), surroundings)) {
