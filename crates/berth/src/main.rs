@@ -1,2 +1,17 @@
-//! The command line.
-fn main() {}
+//! The binary `berth`: parses, calls the engine, shows.
+//!
+//! The only crate that knows a terminal, `$HOME`, the environment and Docker's JSON. One thread:
+//! the engine forks from it.
+
+mod cli;
+mod log;
+mod template;
+mod terminal;
+mod view;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    ExitCode::from(cli::run(&arguments))
+}

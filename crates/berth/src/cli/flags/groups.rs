@@ -1,0 +1,173 @@
+//! The groups of flags, as the help text shows them.
+
+use std::path::PathBuf;
+
+use berth_base::ContainerName;
+use berth_engine::{Capability, MountRequest, NamespaceMode, Ulimit};
+use clap::Args;
+
+use crate::cli::parse::capability::capability;
+use crate::cli::parse::cpus::nano_cpus;
+use crate::cli::parse::env::{EnvRequest, env};
+use crate::cli::parse::label::label;
+use crate::cli::parse::mount::{Volume, tmpfs, volume};
+use crate::cli::parse::namespace::{namespace, network};
+use crate::cli::parse::number::{process_limit, seconds};
+use crate::cli::parse::security::{SecurityOption, security_option};
+use crate::cli::parse::signal::signal;
+use crate::cli::parse::size::size;
+use crate::cli::parse::ulimit::ulimit;
+use crate::cli::parse::{absolute_path, host_name, user};
+
+/// Who the container is.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Identity")]
+pub(super) struct IdentityFlags {
+    /// Name of the container
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<ContainerName>,
+    /// Host name inside; the short id when absent
+    #[arg(short = 'h', long, value_name = "NAME", value_parser = host_name)]
+    pub(super) hostname: Option<String>,
+    /// Metadata, KEY=VALUE or KEY
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = label, allow_hyphen_values = true)]
+    pub(super) label: Vec<(String, String)>,
+    /// Write the container's id to a file that does not exist yet
+    #[arg(long, value_name = "FILE")]
+    pub(super) cidfile: Option<PathBuf>,
+}
+
+/// What runs in it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Process")]
+pub(super) struct ProcessFlags {
+    /// Keep standard input open
+    #[arg(short, long)]
+    pub(super) interactive: bool,
+    /// Give it a terminal
+    #[arg(short, long)]
+    pub(super) tty: bool,
+    /// Environment variable, KEY=VALUE, or KEY for your own value
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = env, allow_hyphen_values = true)]
+    pub(super) env: Vec<EnvRequest>,
+    /// Read environment variables from a file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Vec<PathBuf>,
+    /// Working directory inside
+    #[arg(short, long, value_name = "DIR", value_parser = absolute_path)]
+    pub(super) workdir: Option<String>,
+    /// User and group inside, by name or id
+    #[arg(short, long, value_name = "USER[:GROUP]", value_parser = user)]
+    pub(super) user: Option<String>,
+    /// Further group, by name or id
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group_add: Vec<String>,
+    /// Program to put before the command
+    #[arg(long, value_name = "PROGRAM", allow_hyphen_values = true)]
+    pub(super) entrypoint: Option<String>,
+    /// Put a small init at PID 1 that forwards signals and reaps
+    #[arg(long)]
+    pub(super) init: bool,
+}
+
+/// How it ends.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Lifecycle")]
+pub(super) struct LifeFlags {
+    /// Remove the container when it ends
+    #[arg(long)]
+    pub(super) rm: bool,
+    /// Signal that asks it to stop; TERM when absent
+    #[arg(long, value_name = "SIGNAL", value_parser = signal)]
+    pub(super) stop_signal: Option<i32>,
+    /// Seconds from that signal to SIGKILL; 10 when absent
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub(super) stop_timeout: Option<u32>,
+}
+
+/// What it sees of the file system.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Files")]
+pub(super) struct FileFlags {
+    /// Run this directory instead of an image, under a throwaway layer
+    #[arg(long, value_name = "DIR")]
+    pub(super) rootfs: Option<PathBuf>,
+    /// Write through to the directory of --rootfs
+    #[arg(long)]
+    pub(super) rw: bool,
+    /// Bind a directory or file of the host into it
+    #[arg(short, long, value_name = "SOURCE:TARGET[:OPTIONS]", value_parser = volume)]
+    pub(super) volume: Vec<Volume>,
+    /// Mount an empty folder in memory
+    #[arg(long, value_name = "TARGET[:OPTIONS]", value_parser = tmpfs)]
+    pub(super) tmpfs: Vec<MountRequest>,
+    /// Make its root read-only
+    #[arg(long)]
+    pub(super) read_only: bool,
+}
+
+/// Where its namespaces come from; the mount namespace is always its own.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Namespaces (MODE: private, host, container:NAME, ns:PATH)")]
+pub(super) struct NamespaceFlags {
+    /// PID namespace
+    #[arg(long, value_name = "MODE", value_parser = namespace)]
+    pub(super) pid: Option<NamespaceMode>,
+    /// Network namespace; none and private have loopback alone
+    #[arg(long, visible_alias = "network", value_name = "MODE", value_parser = network)]
+    pub(super) net: Option<NamespaceMode>,
+    /// IPC namespace
+    #[arg(long, value_name = "MODE", value_parser = namespace)]
+    pub(super) ipc: Option<NamespaceMode>,
+    /// Host name namespace
+    #[arg(long, value_name = "MODE", value_parser = namespace)]
+    pub(super) uts: Option<NamespaceMode>,
+    /// User namespace; host for root, private for others
+    #[arg(long, value_name = "MODE", value_parser = namespace)]
+    pub(super) userns: Option<NamespaceMode>,
+    /// Cgroup namespace
+    #[arg(long, value_name = "MODE", value_parser = namespace)]
+    pub(super) cgroupns: Option<NamespaceMode>,
+    /// Time namespace
+    #[arg(long, value_name = "MODE", value_parser = namespace)]
+    pub(super) timens: Option<NamespaceMode>,
+}
+
+/// What it may use up.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitFlags {
+    /// Memory, such as 64m or 1.5g
+    #[arg(short, long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
+    pub(super) memory: Option<u64>,
+    /// CPUs, such as 1.5
+    #[arg(long, value_name = "NUMBER", value_parser = nano_cpus, allow_negative_numbers = true)]
+    pub(super) cpus: Option<u64>,
+    /// Processes and threads; -1 for no limit
+    #[arg(long, value_name = "NUMBER", value_parser = process_limit, allow_negative_numbers = true)]
+    pub(super) pids_limit: Option<i64>,
+    /// Resource limit of each process, such as nofile=1024:2048
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]
+    pub(super) ulimit: Vec<Ulimit>,
+    /// Cgroup below which the container's own is made
+    #[arg(long, value_name = "PATH")]
+    pub(super) cgroup_parent: Option<String>,
+}
+
+/// What it may do.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Security")]
+pub(super) struct SecurityFlags {
+    /// Give it a capability
+    #[arg(long, value_name = "CAPABILITY", value_parser = capability)]
+    pub(super) cap_add: Vec<Capability>,
+    /// Take a capability from it
+    #[arg(long, value_name = "CAPABILITY", value_parser = capability)]
+    pub(super) cap_drop: Vec<Capability>,
+    /// no-new-privileges, seccomp=unconfined or seccomp=FILE
+    #[arg(long, value_name = "OPTION", value_parser = security_option)]
+    pub(super) security_opt: Vec<SecurityOption>,
+    /// Give it all that you have: capabilities, devices, no filter
+    #[arg(long)]
+    pub(super) privileged: bool,
+}

@@ -1,0 +1,217 @@
+//! The flags that `create` and `run` share, and the options they come to.
+//!
+//! One struct for each group of the help text; [`ContainerFlags::options`] joins them.
+
+mod groups;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use berth_base::ErrorClass;
+use berth_engine::{CreateOptions, ImageRequest, MountRequest, NamespaceModes, SeccompChoice};
+use clap::Args;
+
+use super::failure::Failure;
+use super::parse::env::{EnvRequest, env_file};
+use super::parse::security::SecurityOption;
+use groups::{
+    FileFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, ProcessFlags, SecurityFlags,
+};
+
+/// Everything that describes a container on the command line.
+#[derive(Args, Debug)]
+pub(crate) struct ContainerFlags {
+    #[command(flatten)]
+    identity: IdentityFlags,
+    #[command(flatten)]
+    process: ProcessFlags,
+    #[command(flatten)]
+    life: LifeFlags,
+    #[command(flatten)]
+    files: FileFlags,
+    #[command(flatten)]
+    namespaces: NamespaceFlags,
+    #[command(flatten)]
+    limits: LimitFlags,
+    #[command(flatten)]
+    security: SecurityFlags,
+    /// The image, then the command and its arguments; after the image nothing is a flag
+    #[arg(value_name = "IMAGE", trailing_var_arg = true, hide = true)]
+    image_and_command: Vec<String>,
+}
+
+impl ContainerFlags {
+    /// `-t`.
+    pub(crate) const fn terminal(&self) -> bool {
+        self.process.tty
+    }
+
+    /// `-i`.
+    pub(crate) const fn interactive(&self) -> bool {
+        self.process.interactive
+    }
+
+    /// `--rm`.
+    pub(crate) const fn auto_remove(&self) -> bool {
+        self.life.rm
+    }
+
+    /// `--cidfile`.
+    pub(crate) fn cidfile(&self) -> Option<&Path> {
+        self.identity.cidfile.as_deref()
+    }
+
+    /// The options for the engine. `detached`: no client follows the start.
+    ///
+    /// Reads environment files and the caller's environment and working directory.
+    pub(crate) fn options(&self, detached: bool) -> Result<CreateOptions, Failure> {
+        let (image, command) = self.image()?;
+        let (no_new_privileges, seccomp) = self.security_options();
+        Ok(CreateOptions {
+            name: self.identity.name.clone(),
+            image,
+            command,
+            entrypoint: self
+                .process
+                .entrypoint
+                .iter()
+                .filter(|e| !e.is_empty())
+                .cloned()
+                .collect(),
+            env: environment(&self.process.env_file, &self.process.env)?,
+            workdir: self.process.workdir.clone(),
+            user: self.process.user.clone(),
+            group_add: self.process.group_add.clone(),
+            hostname: self.identity.hostname.clone(),
+            init: self.process.init,
+            terminal: self.process.tty,
+            open_stdin: self.process.interactive,
+            stdin_once: self.process.interactive && !detached,
+            auto_remove: self.life.rm,
+            labels: self
+                .identity
+                .label
+                .iter()
+                .cloned()
+                .collect::<BTreeMap<_, _>>(),
+            stop_signal: self.life.stop_signal,
+            stop_timeout_s: self.life.stop_timeout,
+            mounts: self.mounts()?,
+            read_only: self.files.read_only,
+            namespaces: self.namespace_modes(),
+            memory_bytes: self.limits.memory.filter(|bytes| *bytes > 0),
+            nano_cpus: self.limits.cpus.filter(|nanos| *nanos > 0),
+            pids_limit: self.limits.pids_limit.filter(|limit| *limit != 0),
+            ulimits: self.limits.ulimit.clone(),
+            cap_add: self.security.cap_add.clone(),
+            cap_drop: self.security.cap_drop.clone(),
+            no_new_privileges,
+            seccomp,
+            privileged: self.security.privileged,
+            cgroup_parent: self.limits.cgroup_parent.clone(),
+        })
+    }
+
+    fn image(&self) -> Result<(ImageRequest, Vec<String>), Failure> {
+        if let Some(rootfs) = &self.files.rootfs {
+            let image = ImageRequest::Rootfs {
+                path: current_dir()?.join(rootfs),
+                writable: self.files.rw,
+            };
+            return Ok((image, self.image_and_command.clone()));
+        }
+        if self.files.rw {
+            return Err(Failure::usage(
+                "--rw writes through to the directory of --rootfs; give both or neither",
+            )
+            .on("--rw"));
+        }
+        match self.image_and_command.split_first() {
+            Some((name, command)) if !name.is_empty() => {
+                Ok((ImageRequest::Name { name: name.clone() }, command.to_vec()))
+            }
+            _ => Err(Failure::usage(
+                "an image is missing; give one, as in \"berth run host sh\", or --rootfs DIR",
+            )),
+        }
+    }
+
+    fn mounts(&self) -> Result<Vec<MountRequest>, Failure> {
+        let directory = current_dir()?;
+        let volumes = self.files.volume.iter().cloned();
+        let mut mounts: Vec<MountRequest> = volumes.map(|volume| volume.at(&directory)).collect();
+        mounts.extend(self.files.tmpfs.iter().cloned());
+        Ok(mounts)
+    }
+
+    fn namespace_modes(&self) -> NamespaceModes {
+        let flags = &self.namespaces;
+        NamespaceModes {
+            pid: flags.pid.clone().unwrap_or_default(),
+            net: flags.net.clone().unwrap_or_default(),
+            ipc: flags.ipc.clone().unwrap_or_default(),
+            uts: flags.uts.clone().unwrap_or_default(),
+            user: flags.userns.clone().unwrap_or_default(),
+            cgroup: flags.cgroupns.clone().unwrap_or_default(),
+            time: flags.timens.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The last of each kind of `--security-opt` wins.
+    fn security_options(&self) -> (bool, SeccompChoice) {
+        let mut no_new_privileges = false;
+        let mut seccomp = SeccompChoice::default();
+        for option in &self.security.security_opt {
+            match option {
+                SecurityOption::NoNewPrivileges(on) => no_new_privileges = *on,
+                SecurityOption::Seccomp(choice) => seccomp = choice.clone(),
+                SecurityOption::NoLabel => {}
+            }
+        }
+        (no_new_privileges, seccomp)
+    }
+}
+
+/// Joins environment files and `-e`, later ones over earlier ones of the same name.
+pub(crate) fn environment(
+    files: &[PathBuf],
+    requests: &[EnvRequest],
+) -> Result<Vec<String>, Failure> {
+    let mut pairs: Vec<String> = Vec::new();
+    let mut all = Vec::new();
+    for path in files {
+        all.extend(read_env_file(path)?);
+    }
+    all.extend(requests.iter().cloned());
+    for request in all {
+        let Some(pair) = request.resolve(|key| std::env::var(key).ok()) else {
+            continue;
+        };
+        let key = |pair: &str| pair.split('=').next().map(str::to_owned);
+        let name = key(&pair);
+        pairs.retain(|earlier| key(earlier) != name);
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+fn read_env_file(path: &Path) -> Result<Vec<EnvRequest>, Failure> {
+    let fail = |why: String| {
+        Failure::usage(format!("cannot use --env-file {}: {why}", path.display()))
+            .on(path.display().to_string())
+    };
+    let content = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    env_file(&content).map_err(|rejected| fail(rejected.0))
+}
+
+fn current_dir() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        Failure::new(
+            ErrorClass::Unavailable,
+            format!("cannot tell the working directory: {error}; change to one that exists"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! Flags that stand before the command, and the folders and programs they lead to.
+//!
+//! A flag wins over its `BERTH_*` variable, which wins over the default.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use berth_base::ErrorClass;
+use berth_engine::EngineConfig;
+use clap::Args;
+use rustix::fs::{AtFlags, CWD, FileType, Mode};
+
+use super::failure::{ErrorFormat, Failure};
+
+/// The program that starts and watches containers.
+const RUNTIME: &str = "berth-runtime";
+
+/// Flags that stand before the command.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalFlags {
+    /// Folder that outlives a reboot [env: BERTH_ROOT]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Folder that does not [env: BERTH_STATE]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Cgroup below which containers' cgroups are made [env: BERTH_CGROUP_PARENT]
+    #[arg(long, value_name = "PATH")]
+    cgroup_parent: Option<String>,
+    /// The program berth-runtime [env: BERTH_RUNTIME]
+    #[arg(long, value_name = "FILE")]
+    runtime: Option<PathBuf>,
+    /// How errors are written: text or json [env: BERTH_ERROR_FORMAT]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    pub(crate) error_format: Option<ErrorFormat>,
+}
+
+impl GlobalFlags {
+    /// Completes the flags from the environment and the defaults of the caller.
+    pub(crate) fn engine_config(&self) -> Result<EngineConfig, Failure> {
+        let root = path_setting(self.root.as_ref(), "BERTH_ROOT");
+        let state = path_setting(self.state.as_ref(), "BERTH_STATE");
+        let runtime = path_setting(self.runtime.as_ref(), "BERTH_RUNTIME");
+        let cgroup_parent = self
+            .cgroup_parent
+            .clone()
+            .or_else(|| env::var("BERTH_CGROUP_PARENT").ok())
+            .filter(|parent| !parent.is_empty());
+        let engine_binary = env::current_exe().map_err(|error| {
+            Failure::new(
+                ErrorClass::Internal,
+                format!("cannot find the running program in /proc/self/exe: {error}"),
+            )
+        })?;
+        Ok(EngineConfig {
+            root: absolute(root.map_or_else(default_root, Ok)?)?,
+            state: absolute(state.map_or_else(default_state, Ok)?)?,
+            runtime_binary: absolute(
+                runtime.unwrap_or_else(|| find_runtime(&engine_binary, env::var_os("PATH"))),
+            )?,
+            engine_binary,
+            cgroup_parent,
+        })
+    }
+}
+
+/// How errors are written, also where the command line itself is at fault.
+pub(crate) fn error_format(arguments: &[OsString]) -> ErrorFormat {
+    let variable = env::var("BERTH_ERROR_FORMAT").ok();
+    let mut wanted = variable.as_deref() == Some("json");
+    let mut previous: &[u8] = b"";
+    for argument in arguments {
+        let bytes = argument.as_bytes();
+        match (previous, bytes) {
+            (b"--error-format", value) => wanted = value == b"json",
+            (_, b"--error-format=json") => wanted = true,
+            (_, b"--error-format=text") => wanted = false,
+            _ => {}
+        }
+        previous = bytes;
+    }
+    if wanted {
+        ErrorFormat::Json
+    } else {
+        ErrorFormat::Text
+    }
+}
+
+fn path_setting(flag: Option<&PathBuf>, variable: &str) -> Option<PathBuf> {
+    let from_environment = || env::var_os(variable).map(PathBuf::from);
+    flag.cloned()
+        .or_else(from_environment)
+        .filter(|path| !path.as_os_str().is_empty())
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    std::path::absolute(&path).map_err(|error| {
+        Failure::new(
+            ErrorClass::Invalid,
+            format!("cannot make {} an absolute path: {error}", path.display()),
+        )
+    })
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn default_root() -> Result<PathBuf, Failure> {
+    if is_root() {
+        return Ok(PathBuf::from("/var/lib/berth"));
+    }
+    let data = xdg("XDG_DATA_HOME").or_else(|| Some(xdg("HOME")?.join(".local/share")));
+    let data = data.ok_or_else(|| {
+        Failure::new(
+            ErrorClass::Invalid,
+            "cannot tell where to keep containers: neither XDG_DATA_HOME nor HOME is set; give --root DIR",
+        )
+    })?;
+    Ok(data.join("berth"))
+}
+
+fn default_state() -> Result<PathBuf, Failure> {
+    if is_root() {
+        return Ok(PathBuf::from("/run/berth"));
+    }
+    if let Some(runtime) = xdg("XDG_RUNTIME_DIR") {
+        return Ok(runtime.join("berth"));
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    let fallback = PathBuf::from(format!("/tmp/berth-{uid}"));
+    claim_folder(&fallback, uid)?;
+    Ok(fallback)
+}
+
+/// A variable that holds an absolute path; the XDG base directory specification has relative ones
+/// ignored.
+fn xdg(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+}
+
+/// Makes a folder below the shared /tmp, or checks that the one there is ours alone.
+fn claim_folder(folder: &Path, uid: u32) -> Result<(), Failure> {
+    let refuse = |why: String| {
+        Failure::new(
+            ErrorClass::Denied,
+            format!(
+                "cannot keep volatile state in {}: {why}; set XDG_RUNTIME_DIR or give --state DIR",
+                folder.display()
+            ),
+        )
+        .on(folder.display().to_string())
+    };
+    match rustix::fs::mkdir(folder, Mode::RWXU) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(refuse(std::io::Error::from(error).to_string())),
+    }
+    let stat = rustix::fs::statat(CWD, folder, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|error| refuse(std::io::Error::from(error).to_string()))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(refuse("it is not a directory".to_owned()));
+    }
+    if stat.st_uid != uid {
+        return Err(refuse(format!("it belongs to uid {}", stat.st_uid)));
+    }
+    if stat.st_mode & 0o077 != 0 {
+        return Err(refuse("others may enter it".to_owned()));
+    }
+    Ok(())
+}
+
+/// The program beside this one, else in PATH, else the place beside this one where it is missing.
+fn find_runtime(engine: &Path, path: Option<OsString>) -> PathBuf {
+    let beside = engine.with_file_name(RUNTIME);
+    if beside.exists() {
+        return beside;
+    }
+    path.iter()
+        .flat_map(env::split_paths)
+        .map(|folder| folder.join(RUNTIME))
+        .find(|candidate| candidate.is_absolute() && candidate.exists())
+        .unwrap_or(beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_shared_folder_must_be_ours_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let ours = dir.path().join("ours");
+        assert!(claim_folder(&ours, uid).is_ok());
+        assert!(claim_folder(&ours, uid).is_ok());
+        assert!(
+            claim_folder(&ours, uid + 1)
+                .unwrap_err()
+                .message
+                .contains("belongs to uid")
+        );
+        let open = std::fs::Permissions::from_mode(0o750);
+        std::fs::set_permissions(&ours, open).unwrap();
+        assert!(
+            claim_folder(&ours, uid)
+                .unwrap_err()
+                .message
+                .contains("others may enter")
+        );
+        let link = dir.path().join("link");
+        symlink(&ours, &link).unwrap();
+        assert!(
+            claim_folder(&link, uid)
+                .unwrap_err()
+                .message
+                .contains("not a directory")
+        );
+    }
+
+    #[test]
+    fn the_runtime_is_beside_us_or_in_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        let other = dir.path().join("other");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::create_dir_all(&other).unwrap();
+        let engine = bin.join("berth");
+        let path = Some(other.clone().into_os_string());
+        assert_eq!(find_runtime(&engine, path.clone()), bin.join(RUNTIME));
+        std::fs::write(other.join(RUNTIME), "").unwrap();
+        assert_eq!(find_runtime(&engine, path.clone()), other.join(RUNTIME));
+        std::fs::write(bin.join(RUNTIME), "").unwrap();
+        assert_eq!(find_runtime(&engine, path), bin.join(RUNTIME));
+    }
+
+    #[test]
+    fn the_error_format_is_found_in_a_broken_command_line() {
+        let of = |text: &str| {
+            let arguments: Vec<OsString> = text.split(' ').map(OsString::from).collect();
+            error_format(&arguments)
+        };
+        assert_eq!(of("berth --error-format json rnu"), ErrorFormat::Json);
+        assert_eq!(of("berth --error-format=json rnu"), ErrorFormat::Json);
+        assert_eq!(of("berth rnu"), ErrorFormat::Text);
+    }
+}

@@ -1,0 +1,34 @@
+//! `berth internal`: what monitors execute. No user types it.
+
+use berth_base::ContainerId;
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+use super::{Context, Outcome};
+
+/// What monitors execute.
+#[derive(Args, Debug)]
+pub(crate) struct Internal {
+    #[command(subcommand)]
+    command: InternalCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum InternalCommand {
+    /// Do what is due once a container has ended
+    Exited {
+        /// The full id
+        id: String,
+    },
+}
+
+impl Internal {
+    pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        let InternalCommand::Exited { id } = &self.command;
+        let id: ContainerId = id.parse().map_err(|_| {
+            Failure::usage(format!("{id:?} is no full container id")).on(id.as_str())
+        })?;
+        context.engine.exited(&id)?;
+        Ok(0)
+    }
+}

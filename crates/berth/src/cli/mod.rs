@@ -1,0 +1,217 @@
+//! The command line: what it looks like, and one file for each command.
+
+mod create;
+mod exec;
+pub(crate) mod failure;
+mod filter;
+mod flags;
+mod global;
+mod info;
+mod inspect;
+mod internal;
+mod kill;
+mod logs;
+mod map;
+pub(crate) mod output;
+pub(crate) mod parse;
+mod pid;
+mod ps;
+mod rm;
+mod run;
+mod start;
+mod stop;
+mod top;
+mod usage;
+mod version;
+mod wait;
+
+use std::ffi::OsString;
+
+use berth_base::ContainerId;
+use berth_engine::{Engine, EngineConfig};
+use clap::builder::styling::Styles;
+use clap::{Parser, Subcommand};
+
+use failure::{Console, EXIT_ENGINE, EXIT_FAILURE, Failure};
+use output::Output;
+
+/// Run processes in containers, and tell their PIDs at every level.
+#[derive(Parser, Debug)]
+#[command(
+    name = "berth",
+    version,
+    disable_version_flag = true,
+    args_override_self = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    propagate_version = false,
+    infer_long_args = false,
+    styles = Styles::plain(),
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: global::GlobalFlags,
+    /// Print the version
+    #[arg(short = 'v', long, action = clap::ArgAction::Version, help_heading = "Options")]
+    version: Option<bool>,
+    #[command(subcommand)]
+    pub(crate) command: CliCommand,
+}
+
+/// The commands, in the order of the help text.
+#[derive(Subcommand, Debug)]
+pub(crate) enum CliCommand {
+    /// Create and start a container
+    Run(run::Run),
+    /// Create a container without starting it
+    Create(create::Create),
+    /// Start containers
+    Start(start::Start),
+    /// Run a further process in a running container
+    Exec(exec::Exec),
+    /// List containers
+    Ps(ps::Ps),
+    /// Stop containers: a signal, a timeout, then SIGKILL
+    Stop(stop::Stop),
+    /// Send a signal to containers, SIGKILL unless told otherwise
+    Kill(kill::Kill),
+    /// Remove containers
+    Rm(rm::Rm),
+    /// Wait until containers end, then print their exit codes
+    Wait(wait::Wait),
+    /// Show what a container wrote
+    Logs(logs::Logs),
+    /// Show everything about containers
+    Inspect(inspect::Inspect),
+    /// List the processes of a container
+    Top(top::Top),
+    /// Translate a PID between the host and containers
+    Pid(pid::Pid),
+    /// Draw all processes, their namespaces and their PIDs at each level
+    Map(map::Map),
+    /// Show the version
+    Version(version::Version),
+    /// Show the engine's surroundings
+    Info(info::Info),
+    /// What monitors execute
+    #[command(hide = true)]
+    Internal(internal::Internal),
+}
+
+/// What every command gets.
+pub(crate) struct Context {
+    pub(crate) engine: Engine,
+    pub(crate) config: EngineConfig,
+    pub(crate) console: Console,
+    pub(crate) out: Output,
+}
+
+/// A command's exit code, or why it failed.
+pub(crate) type Outcome = Result<u8, Failure>;
+
+/// Runs one command line and answers the exit code.
+pub(crate) fn run(arguments: &[OsString]) -> u8 {
+    let console = Console::new(global::error_format(arguments));
+    let cli = match usage::parse(arguments) {
+        Ok(cli) => cli,
+        Err(usage::Early::Show(text)) => return show(&console, &text),
+        Err(usage::Early::Fail(failure)) => {
+            console.fail(&failure);
+            return EXIT_ENGINE;
+        }
+    };
+    let usual = cli.command.failure_code();
+    match execute(cli, console) {
+        Ok(code) => code,
+        Err(failure) => {
+            console.fail(&failure);
+            failure.exit_code.unwrap_or(usual)
+        }
+    }
+}
+
+fn show(console: &Console, text: &str) -> u8 {
+    let mut out = Output::stdout();
+    match out.text(text).and_then(|()| out.flush()) {
+        Ok(()) => 0,
+        Err(failure) => {
+            console.fail(&failure);
+            EXIT_FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli, console: Console) -> Outcome {
+    let config = cli.global.engine_config()?;
+    let mut context = Context {
+        engine: Engine::open(config.clone())?,
+        config,
+        console,
+        out: Output::stdout(),
+    };
+    let code = cli.command.execute(&mut context)?;
+    context.out.flush()?;
+    Ok(code)
+}
+
+impl CliCommand {
+    fn execute(self, context: &mut Context) -> Outcome {
+        match self {
+            Self::Run(command) => command.execute(context),
+            Self::Create(command) => command.execute(context),
+            Self::Start(command) => command.execute(context),
+            Self::Exec(command) => command.execute(context),
+            Self::Ps(command) => command.execute(context),
+            Self::Stop(command) => command.execute(context),
+            Self::Kill(command) => command.execute(context),
+            Self::Rm(command) => command.execute(context),
+            Self::Wait(command) => command.execute(context),
+            Self::Logs(command) => command.execute(context),
+            Self::Inspect(command) => command.execute(context),
+            Self::Top(command) => command.execute(context),
+            Self::Pid(command) => command.execute(context),
+            Self::Map(command) => command.execute(context),
+            Self::Version(command) => command.execute(context),
+            Self::Info(command) => command.execute(context),
+            Self::Internal(command) => command.execute(context),
+        }
+    }
+
+    /// The exit code of a failure that brings none of its own.
+    const fn failure_code(&self) -> u8 {
+        match self {
+            Self::Run(_) | Self::Create(_) | Self::Exec(_) => EXIT_ENGINE,
+            _ => EXIT_FAILURE,
+        }
+    }
+}
+
+impl Context {
+    /// Tells the user what a use-case thought worth knowing.
+    pub(crate) fn warn_all(&self, warnings: &[String]) {
+        for warning in warnings {
+            self.console.warn(warning);
+        }
+    }
+
+    /// Does something for each of several containers: failures are reported and the others still
+    /// done; the exit code is 1 when one failed.
+    pub(crate) fn for_each(
+        &mut self,
+        references: &[String],
+        mut work: impl FnMut(&mut Self, &str, &ContainerId) -> Result<(), Failure>,
+    ) -> Outcome {
+        let mut code = 0;
+        for reference in references {
+            let resolved = self.engine.resolve(reference).map_err(Failure::from);
+            let done = resolved.and_then(|id| work(self, reference, &id));
+            if let Err(failure) = done {
+                // What was printed before it stands before it.
+                self.out.flush()?;
+                self.console.fail(&failure);
+                code = EXIT_FAILURE;
+            }
+        }
+        Ok(code)
+    }
+}

@@ -1,0 +1,220 @@
+//! From arguments to a parsed command, and from clap's errors to one line each.
+
+use std::ffi::OsString;
+
+use clap::builder::ArgAction;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+
+use super::Cli;
+use super::failure::Failure;
+use super::parse::nearest::nearest;
+
+/// The value name that marks a boolean which also takes `=true` and `=false`.
+const BOOLEAN: &str = "BOOL";
+
+/// What a command line comes to when it is no command to execute.
+#[derive(Debug)]
+pub(crate) enum Early {
+    /// Text that was asked for: help or the version.
+    Show(String),
+    /// Bad usage.
+    Fail(Box<Failure>),
+}
+
+/// Parses the arguments, program name included.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Early> {
+    let mut command = surface();
+    let parsed = command
+        .try_get_matches_from_mut(arguments)
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::DisplayVersion => Early::Show(help_text(&error.render().to_string())),
+        _ => Early::Fail(Box::new(explain(&command, &error, arguments))),
+    })
+}
+
+/// The command line as clap sees it. Boolean flags take `=true` and `=false` as Docker's do.
+pub(crate) fn surface() -> Command {
+    docker_booleans(Cli::command())
+}
+
+fn docker_booleans(command: Command) -> Command {
+    command
+        .mut_args(|arg| match arg.get_action() {
+            ArgAction::SetTrue => boolean(arg),
+            _ => arg,
+        })
+        .mut_subcommands(docker_booleans)
+}
+
+fn boolean(arg: Arg) -> Arg {
+    arg.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_value("false")
+        .default_missing_value("true")
+        .value_name(BOOLEAN)
+        .hide_default_value(true)
+        .hide_possible_values(true)
+}
+
+/// Takes the marks of optional booleans out of a help text, keeping its columns.
+fn help_text(text: &str) -> String {
+    let mark = format!("[=<{BOOLEAN}>]");
+    let spaces = " ".repeat(mark.len());
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| line.replace(&mark, &spaces).trim_end().to_owned())
+        .collect();
+    lines.join("\n") + "\n"
+}
+
+/// Turns clap's error into our one line.
+fn explain(root: &Command, error: &clap::Error, arguments: &[OsString]) -> Failure {
+    let command = failed_command(root, error).or_else(|| {
+        let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+        words.find_map(|word| root.find_subcommand(word))
+    });
+    let name = command.map_or_else(
+        || root.get_name().to_owned(),
+        |command| format!("{} {}", root.get_name(), command.get_name()),
+    );
+    let see = format!("see \"{name} --help\"");
+    let argument = text_of(error, ContextKind::InvalidArg).unwrap_or_default();
+    let value = text_of(error, ContextKind::InvalidValue).unwrap_or_default();
+    let flag = bare_flag(&argument);
+    match error.kind() {
+        ErrorKind::UnknownArgument => unknown_argument(root, command, &name, &argument),
+        ErrorKind::InvalidSubcommand => {
+            let typed = text_of(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            let known = root.get_subcommands().filter(|c| !c.is_hide_set());
+            let next = match nearest(&typed, known.map(Command::get_name)) {
+                Some(near) => format!("did you mean \"{} {near}\"?", root.get_name()),
+                None => see,
+            };
+            Failure::usage(format!("unknown command {typed:?}; {next}")).on(typed)
+        }
+        ErrorKind::InvalidValue if value.is_empty() => {
+            Failure::usage(format!("{flag} of \"{name}\" needs a value; {see}")).on(flag)
+        }
+        ErrorKind::InvalidValue => {
+            let accepted = text_of(error, ContextKind::ValidValue).unwrap_or_default();
+            Failure::usage(format!(
+                "invalid value {value:?} for {flag}: give {accepted}"
+            ))
+            .on(flag)
+        }
+        ErrorKind::ValueValidation => {
+            let why = std::error::Error::source(error).map(ToString::to_string);
+            let why = why.unwrap_or_else(|| "it does not parse".to_owned());
+            Failure::usage(format!("invalid value {value:?} for {flag}: {why}")).on(flag)
+        }
+        ErrorKind::NoEquals => Failure::usage(format!(
+            "{flag} takes its value after a =, as in {flag}=true"
+        ))
+        .on(flag),
+        ErrorKind::MissingRequiredArgument => {
+            let missing = argument
+                .replace(['<', '>', '[', ']'], "")
+                .replace("...", "");
+            Failure::usage(format!("\"{name}\" needs {missing}; {see}")).on(name)
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = text_of(error, ContextKind::PriorArg).unwrap_or_default();
+            let other = bare_flag(&other);
+            Failure::usage(format!("{flag} and {other} exclude each other; {see}")).on(flag)
+        }
+        ErrorKind::InvalidUtf8 => Failure::usage(format!(
+            "an argument of \"{name}\" is not UTF-8, which the OCI specification asks for"
+        )),
+        _ => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let first = first.strip_prefix("error: ").unwrap_or(first);
+            Failure::usage(format!("{first}; {see}"))
+        }
+    }
+}
+
+fn unknown_argument(
+    root: &Command,
+    command: Option<&Command>,
+    name: &str,
+    argument: &str,
+) -> Failure {
+    let failed = command.unwrap_or(root);
+    let typed = argument.split('=').next().unwrap_or(argument);
+    if !typed.starts_with('-') {
+        return Failure::usage(format!(
+            "\"{name}\" takes no argument {typed:?} here; see \"{name} --help\""
+        ))
+        .on(typed);
+    }
+    let long = typed.strip_prefix("--");
+    let is_global = |long: &str| root.get_arguments().any(|arg| arg.get_long() == Some(long));
+    let next = match long {
+        Some(long) if command.is_some() && is_global(long) => {
+            format!(
+                "it stands before the command, as in \"berth {typed} ... {}\"",
+                failed.get_name()
+            )
+        }
+        Some(long) => match nearest_flag(failed, long) {
+            Some(near) => format!("did you mean --{near}?"),
+            None => format!("see \"{name} --help\""),
+        },
+        None => format!("see \"{name} --help\""),
+    };
+    Failure::usage(format!("unknown flag {typed} for \"{name}\"; {next}")).on(typed)
+}
+
+fn nearest_flag(command: &Command, long: &str) -> Option<String> {
+    let flags: Vec<&str> = command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set())
+        .flat_map(|arg| {
+            let aliases = arg.get_visible_aliases().unwrap_or_default();
+            arg.get_long().into_iter().chain(aliases)
+        })
+        .collect();
+    nearest(long, flags).map(str::to_owned)
+}
+
+/// The subcommand whose usage the error shows.
+fn failed_command<'a>(root: &'a Command, error: &clap::Error) -> Option<&'a Command> {
+    let usage = text_of(error, ContextKind::Usage).or_else(|| {
+        let text = error.render().to_string();
+        let line = text.lines().find(|line| line.starts_with("Usage:"))?;
+        Some(line.to_owned())
+    })?;
+    let word = usage
+        .split_whitespace()
+        .skip_while(|w| *w != root.get_name())
+        .nth(1)?;
+    root.find_subcommand(word)
+}
+
+/// A context value of clap's error as plain text.
+fn text_of(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => Some(texts.join(", ")),
+        // Display leaves the colours out.
+        ContextValue::StyledStr(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+/// `--memory <SIZE>` and `--tty[=<BOOL>]` without the value.
+fn bare_flag(argument: &str) -> String {
+    let end = argument
+        .find([' ', '[', '=', '<'])
+        .unwrap_or(argument.len());
+    match argument.get(..end).unwrap_or_default() {
+        "" => argument.replace(['<', '>', '[', ']'], ""),
+        flag => flag.to_owned(),
+    }
+}

@@ -1,0 +1,131 @@
+//! Attaching, and attaching again when a monitor dies.
+
+use std::time::{Duration, Instant};
+
+use berth_base::state::ExitOutcome;
+use berth_base::{ContainerId, ErrorClass};
+use berth_engine::{Engine, Session};
+
+use super::input::Input;
+use super::pump::{Pump, Stop};
+use super::raw::RawMode;
+use super::signals::Signals;
+use crate::cli::failure::Failure;
+
+/// How long a keeper may take to put a new monitor in the place of a dead one.
+const TAKEOVER: Duration = Duration::from_secs(2);
+/// Pause between two attempts to reach it.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What is attached, and how.
+pub(crate) struct Attachment<'a> {
+    /// The engine, to reconnect with.
+    pub(crate) engine: &'a Engine,
+    /// The container.
+    pub(crate) id: &'a ContainerId,
+    /// Whether standard input goes along.
+    pub(crate) stdin: bool,
+    /// Whether the process has a terminal and so do we: keys pass as they are.
+    pub(crate) raw: bool,
+    /// Keys that detach, where the process has a terminal.
+    pub(crate) detach_keys: Vec<u8>,
+    /// The session is the container's first process, which a keeper saves; exec sessions cannot
+    /// be joined again.
+    pub(crate) first_process: bool,
+}
+
+/// How an attached session ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The process ended.
+    Exited(ExitOutcome),
+    /// The user detached; the process goes on.
+    Detached,
+    /// The reader of our output left; the process goes on.
+    OutputClosed,
+    /// A signal ended the client; the process goes on.
+    Signalled(u8),
+    /// The user asked three times in vain; the process goes on.
+    GaveUp,
+}
+
+impl End {
+    /// The client's exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exited(outcome) => outcome.shell_code(),
+            Self::Detached => 0,
+            // As a shell shows death by SIGPIPE.
+            Self::OutputClosed => 128 + 13,
+            Self::Signalled(signal) => 128u8.saturating_add(*signal),
+            Self::GaveUp => 1,
+        }
+    }
+}
+
+/// Moves streams and signals until there is an end.
+pub(crate) fn attach(
+    attachment: &Attachment<'_>,
+    session: Session,
+    signals: &mut Signals,
+) -> Result<End, Failure> {
+    // Restored when this function is left, whichever way.
+    let raw = attachment.raw.then(RawMode::enter).transpose()?;
+    let input = attachment
+        .stdin
+        .then(|| Input::stdin(attachment.detach_keys.clone()));
+    let mut pump = Pump::new(signals, raw.as_ref(), input);
+    let mut session = session;
+    loop {
+        match pump.run(&session)? {
+            Stop::Exited(outcome) => return Ok(End::Exited(outcome)),
+            Stop::Detached => return Ok(End::Detached),
+            Stop::OutputClosed => return Ok(End::OutputClosed),
+            Stop::Signalled(signal) => return Ok(End::Signalled(signal)),
+            Stop::GaveUp => return Ok(End::GaveUp),
+            Stop::Refused(failure) => {
+                return Err(Failure {
+                    exit_code: Some(failure.exit_code),
+                    ..Failure::new(failure.class, failure.message)
+                }
+                .on(attachment.id.short()));
+            }
+            Stop::Lost if !attachment.first_process => {
+                return Err(Failure::new(
+                    ErrorClass::Unavailable,
+                    format!(
+                        "the monitor of container {} ended; the command may still run: see \"berth top {0}\"",
+                        attachment.id.short()
+                    ),
+                )
+                .on(attachment.id.short()));
+            }
+            Stop::Lost => match reconnect(attachment) {
+                Some(again) => {
+                    session = again;
+                    pump.repeat_state();
+                }
+                None => {
+                    let exit = attachment.engine.wait(attachment.id)?;
+                    return Ok(End::Exited(exit.outcome));
+                }
+            },
+        }
+    }
+}
+
+/// Joins the streams again once the keeper has a new monitor; `None` when the container has ended
+/// or nobody takes over.
+fn reconnect(attachment: &Attachment<'_>) -> Option<Session> {
+    let deadline = Instant::now() + TAKEOVER;
+    while Instant::now() < deadline {
+        if let Ok(session) = attachment.engine.attach(attachment.id, attachment.stdin) {
+            return Some(session);
+        }
+        if let Ok(Some(_)) = attachment.engine.last_exit(attachment.id) {
+            return None;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    None
+}

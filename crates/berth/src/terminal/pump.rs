@@ -1,0 +1,278 @@
+//! The loop: our streams and signals on one side, the monitor on the other.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+
+use berth_base::ErrorClass;
+use berth_base::protocol::{Failure as MonitorFailure, MAX_PACKET};
+use berth_base::state::ExitOutcome;
+use berth_engine::{Packet, Session, SessionError};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::input::{Input, Piece};
+use super::output::{Output, Stream, Written};
+use super::raw::{RawMode, terminal_size};
+use super::signals::{Reaction, Signals};
+use crate::cli::failure::Failure;
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The process ended.
+    Exited(ExitOutcome),
+    /// The monitor could not do what was asked.
+    Refused(MonitorFailure),
+    /// The connection ended without an exit status.
+    Lost,
+    /// The user pressed the detach keys.
+    Detached,
+    /// The reader of standard output is gone.
+    OutputClosed,
+    /// A signal ended the client.
+    Signalled(u8),
+    /// The user asked three times.
+    GaveUp,
+}
+
+/// Something for the monitor, in order.
+enum Message {
+    Stdin(Vec<u8>),
+    StdinEnd,
+    Size,
+    Signal(u8),
+}
+
+/// Everything the loop holds across connections.
+pub(super) struct Pump<'a> {
+    signals: &'a mut Signals,
+    raw: Option<&'a RawMode>,
+    input: Option<Input>,
+    output: Output,
+    outgoing: VecDeque<Message>,
+    packet: Vec<u8>,
+    /// Once set, the loop ends as soon as what came before it is sent.
+    leaving: bool,
+}
+
+/// Which descriptors are ready.
+struct Ready {
+    signals: bool,
+    readable: bool,
+    writable: bool,
+    input: bool,
+    output: bool,
+}
+
+impl<'a> Pump<'a> {
+    /// Joins the streams; `input` is absent where standard input is not attached.
+    pub(super) fn new(
+        signals: &'a mut Signals,
+        raw: Option<&'a RawMode>,
+        input: Option<Input>,
+    ) -> Self {
+        Self {
+            signals,
+            raw,
+            input,
+            output: Output::new(),
+            outgoing: VecDeque::new(),
+            packet: vec![0; MAX_PACKET],
+            leaving: false,
+        }
+    }
+
+    /// Tells a new monitor what the old one was told: the size of our terminal, and that standard
+    /// input has ended.
+    pub(super) fn repeat_state(&mut self) {
+        self.outgoing.clear();
+        if self.raw.is_some() {
+            self.outgoing.push_back(Message::Size);
+        }
+        if self.input.as_ref().is_some_and(|input| !input.is_open()) {
+            self.outgoing.push_back(Message::StdinEnd);
+        }
+    }
+
+    /// Runs until there is a reason to stop. May be called again with a new connection.
+    pub(super) fn run(&mut self, session: &Session) -> Result<Stop, Failure> {
+        loop {
+            let ready = self.wait(session)?;
+            if ready.signals
+                && let Some(stop) = self.take_signals()
+            {
+                return Ok(stop);
+            }
+            if ready.output
+                && let Some(stop) = self.write_output()?
+            {
+                return Ok(stop);
+            }
+            if ready.writable {
+                self.send(session);
+            }
+            if self.leaving && self.outgoing.is_empty() {
+                return Ok(Stop::Detached);
+            }
+            if ready.readable
+                && let Some(stop) = self.receive(session)?
+            {
+                return Ok(stop);
+            }
+            if ready.input {
+                self.read_input();
+            }
+        }
+    }
+
+    /// Waits until something can be done. A source is not polled while its sink is full: that is
+    /// the back-pressure.
+    fn wait(&self, session: &Session) -> Result<Ready, Failure> {
+        let stdin = io::stdin();
+        let stdout = io::stdout();
+        let stderr = io::stderr();
+        let pending = self.output.pending();
+        let reads_input = self.outgoing.is_empty()
+            && !self.leaving
+            && self.input.as_ref().is_some_and(Input::is_open);
+        let mut wanted = PollFlags::empty();
+        wanted.set(PollFlags::IN, pending.is_none());
+        wanted.set(PollFlags::OUT, !self.outgoing.is_empty());
+        let mut fds = Vec::with_capacity(4);
+        fds.push(PollFd::new(self.signals.descriptor(), PollFlags::IN));
+        let session_at = fds.len();
+        // poll(2) reports a hang-up even where no event is asked for: leave it out while neither
+        // is wanted, lest the loop spins.
+        if !wanted.is_empty() {
+            fds.push(PollFd::from_borrowed_fd(session.as_fd(), wanted));
+        }
+        let output_at = fds.len();
+        match pending {
+            Some(Stream::Out) => fds.push(PollFd::new(&stdout, PollFlags::OUT)),
+            Some(Stream::Error) => fds.push(PollFd::new(&stderr, PollFlags::OUT)),
+            None => {}
+        }
+        let input_at = fds.len();
+        if reads_input {
+            fds.push(PollFd::new(&stdin, PollFlags::IN));
+        }
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                return Err(Failure::new(
+                    ErrorClass::Internal,
+                    format!("cannot wait for streams: {}", io::Error::from(error)),
+                ));
+            }
+        }
+        let events = |at: usize| fds.get(at).map_or(PollFlags::empty(), PollFd::revents);
+        let failed = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+        let session_events = if wanted.is_empty() {
+            PollFlags::empty()
+        } else {
+            events(session_at)
+        };
+        Ok(Ready {
+            signals: events(0).contains(PollFlags::IN),
+            readable: pending.is_none() && session_events.intersects(PollFlags::IN | failed),
+            writable: session_events.intersects(PollFlags::OUT | failed),
+            output: pending.is_some() && !events(output_at).is_empty(),
+            input: reads_input && !events(input_at).is_empty(),
+        })
+    }
+
+    fn take_signals(&mut self) -> Option<Stop> {
+        while let Some(reaction) = self.signals.next() {
+            match reaction {
+                Reaction::Forward(signal) => self.outgoing.push_back(Message::Signal(signal)),
+                Reaction::Resize => self.outgoing.push_back(Message::Size),
+                Reaction::Resume => {
+                    if let Some(raw) = self.raw {
+                        raw.resume();
+                    }
+                    self.outgoing.push_back(Message::Size);
+                }
+                Reaction::End(signal) => return Some(Stop::Signalled(signal)),
+                Reaction::GiveUp => return Some(Stop::GaveUp),
+                Reaction::Ignore => {}
+            }
+        }
+        None
+    }
+
+    fn write_output(&mut self) -> Result<Option<Stop>, Failure> {
+        match self.output.write() {
+            Written::Progress => Ok(None),
+            Written::Closed => Ok(Some(Stop::OutputClosed)),
+            Written::Failed(errno) => Err(Failure::new(
+                ErrorClass::Unavailable,
+                format!(
+                    "cannot write the container's output: {}",
+                    io::Error::from(errno)
+                ),
+            )),
+        }
+    }
+
+    /// Sends one message. A connection that does not take it is found out by receiving: what the
+    /// monitor said last may still be there.
+    fn send(&mut self, session: &Session) {
+        let Some(message) = self.outgoing.pop_front() else {
+            return;
+        };
+        let sent = match message {
+            Message::Stdin(bytes) => session.send_stdin(&bytes),
+            Message::StdinEnd => session.send_stdin_eof(),
+            Message::Signal(signal) => session.send_signal(signal),
+            Message::Size => {
+                let (rows, columns) = terminal_size();
+                session.send_resize(rows, columns)
+            }
+        };
+        if sent.is_err() {
+            self.outgoing.clear();
+        }
+    }
+
+    fn receive(&mut self, session: &Session) -> Result<Option<Stop>, Failure> {
+        let packet = match session.receive(&mut self.packet) {
+            Ok(packet) => packet,
+            Err(SessionError::Broken(_)) => return Ok(Some(Stop::Lost)),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(match packet {
+            Packet::Stdout(bytes) => {
+                self.output.put(Stream::Out, bytes);
+                None
+            }
+            Packet::Stderr(bytes) => {
+                self.output.put(Stream::Error, bytes);
+                None
+            }
+            Packet::Started(_) => None,
+            Packet::Exited(outcome) => Some(Stop::Exited(outcome)),
+            Packet::Failed(failure) => Some(Stop::Refused(failure)),
+            Packet::Lost => Some(Stop::Lost),
+        })
+    }
+
+    fn read_input(&mut self) {
+        let Some(input) = self.input.as_mut() else {
+            return;
+        };
+        let bytes = match input.read() {
+            Piece::Bytes(bytes) => bytes,
+            Piece::End => {
+                self.outgoing.push_back(Message::StdinEnd);
+                return;
+            }
+            Piece::Detach(bytes) => {
+                self.leaving = true;
+                bytes
+            }
+        };
+        if !bytes.is_empty() {
+            self.outgoing.push_back(Message::Stdin(bytes));
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! A container as `docker inspect` shows one, and what Berth knows beyond that.
+
+use std::collections::BTreeMap;
+
+use berth_base::state::RootSource;
+use berth_base::{NamespaceKind, Status};
+use berth_engine::{Container, MountRequest, SeccompChoice};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::row::namespace_mode;
+use crate::cli::parse::signal::signal_name;
+
+/// Go's zero time, which Docker shows for a time that has not come.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// The object of `inspect`. Field names and their meaning are Docker's; `Berth` is ours.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Inspect {
+    id: String,
+    created: String,
+    path: String,
+    args: Vec<String>,
+    state: State,
+    image: String,
+    log_path: String,
+    name: String,
+    restart_count: u32,
+    driver: &'static str,
+    platform: &'static str,
+    host_config: Value,
+    mounts: Vec<Value>,
+    config: Value,
+    network_settings: Value,
+    berth: Value,
+}
+
+/// `State`. Its booleans are derived from the one status.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    status: &'static str,
+    running: bool,
+    paused: bool,
+    restarting: bool,
+    #[serde(rename = "OOMKilled")]
+    oom_killed: bool,
+    dead: bool,
+    pid: u32,
+    exit_code: u8,
+    error: String,
+    started_at: String,
+    finished_at: String,
+}
+
+/// Makes the object; `log_path` is the engine's.
+pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
+    let create = &container.create;
+    let (path, args) = match create.argv.split_first() {
+        Some((path, args)) => (path.clone(), args.to_vec()),
+        None => (String::new(), Vec::new()),
+    };
+    Inspect {
+        id: container.id.to_string(),
+        created: create.created_at.to_string(),
+        path,
+        args,
+        state: state(container),
+        image: create.image.clone(),
+        log_path,
+        name: format!("/{}", container.name),
+        restart_count: container.restart_count,
+        driver: "overlay",
+        platform: "linux",
+        host_config: host_config(container),
+        mounts: create.options.mounts.iter().map(mount).collect(),
+        config: config(container),
+        network_settings: network_settings(container),
+        berth: own(container),
+    }
+}
+
+fn state(container: &Container) -> State {
+    let exit = container.exit.as_ref();
+    let live = container.live.as_ref();
+    let failed = exit.and_then(|exit| exit.error.clone());
+    State {
+        status: container.status.as_str(),
+        running: container.status.is_live(),
+        paused: container.status == Status::Paused,
+        restarting: false,
+        oom_killed: exit.is_some_and(|exit| exit.oom_killed),
+        dead: false,
+        pid: live.map_or(0, |live| live.init.pid.get()),
+        exit_code: exit.map_or(0, |exit| exit.outcome.shell_code()),
+        error: container.error.clone().or(failed).unwrap_or_default(),
+        started_at: live.map_or_else(|| NEVER.to_owned(), |live| live.started_at.to_string()),
+        finished_at: exit.map_or_else(|| NEVER.to_owned(), |exit| exit.finished_at.to_string()),
+    }
+}
+
+fn host_config(container: &Container) -> Value {
+    let options = &container.create.options;
+    let mode = |kind, private: &str| namespace_mode(container, kind, private);
+    let capabilities = |list: &[berth_engine::Capability]| -> Vec<String> {
+        list.iter().map(|capability| capability.0.clone()).collect()
+    };
+    let binds: Vec<String> = options.mounts.iter().filter_map(bind).collect();
+    let tmpfs: BTreeMap<&str, String> = options.mounts.iter().filter_map(tmpfs).collect();
+    let ulimits: Vec<Value> = options
+        .ulimits
+        .iter()
+        .map(|limit| {
+            json!({"Name": limit.name, "Soft": signed(limit.soft), "Hard": signed(limit.hard)})
+        })
+        .collect();
+    json!({
+        "AutoRemove": options.auto_remove,
+        "Binds": binds,
+        "CapAdd": capabilities(&options.cap_add),
+        "CapDrop": capabilities(&options.cap_drop),
+        "CgroupParent": options.cgroup_parent.as_deref().unwrap_or(""),
+        "CgroupnsMode": mode(NamespaceKind::Cgroup, "private"),
+        "GroupAdd": options.group_add,
+        "Init": options.init,
+        "IpcMode": mode(NamespaceKind::Ipc, "private"),
+        "LogConfig": {"Type": "json-file", "Config": {}},
+        "Memory": options.memory_bytes.unwrap_or(0),
+        "NanoCpus": options.nano_cpus.unwrap_or(0),
+        "NetworkMode": mode(NamespaceKind::Net, "none"),
+        "PidMode": mode(NamespaceKind::Pid, ""),
+        "PidsLimit": options.pids_limit,
+        "PortBindings": {},
+        "Privileged": options.privileged,
+        "ReadonlyRootfs": options.read_only,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "Runtime": "berth-runtime",
+        "SecurityOpt": security_options(container),
+        "ShmSize": 64 << 20,
+        "Tmpfs": tmpfs,
+        "UTSMode": mode(NamespaceKind::Uts, ""),
+        "Ulimits": ulimits,
+        "UsernsMode": mode(NamespaceKind::User, "private"),
+    })
+}
+
+fn config(container: &Container) -> Value {
+    let create = &container.create;
+    let options = &create.options;
+    let entrypoint = options.entrypoint.as_slice();
+    json!({
+        "Hostname": create.hostname,
+        "User": options.user.as_deref().unwrap_or(""),
+        "AttachStdin": options.stdin_once,
+        "Tty": options.terminal,
+        "OpenStdin": options.open_stdin,
+        "StdinOnce": options.stdin_once,
+        "Env": options.env,
+        "Cmd": options.command,
+        "Image": create.image,
+        "WorkingDir": options.workdir.as_deref().unwrap_or("/"),
+        "Entrypoint": entrypoint,
+        "Labels": options.labels,
+        "StopSignal": signal_name(options.stop_signal.unwrap_or(15)),
+        "StopTimeout": options.stop_timeout_s.unwrap_or(10),
+    })
+}
+
+fn network_settings(container: &Container) -> Value {
+    let pid = container.live.as_ref().map(|live| live.init.pid);
+    let sandbox = pid.map_or_else(String::new, |pid| format!("/proc/{pid}/ns/net"));
+    json!({"SandboxKey": sandbox, "Ports": {}, "Networks": {}})
+}
+
+/// What Docker has no field for.
+fn own(container: &Container) -> Value {
+    let create = &container.create;
+    let namespaces: BTreeMap<&str, String> = NamespaceKind::ALL
+        .iter()
+        .map(|kind| (kind.as_str(), namespace_mode(container, *kind, "private")))
+        .collect();
+    let live = container.live.as_ref().map(|live| {
+        let inodes: BTreeMap<&str, String> = live
+            .namespaces
+            .iter()
+            .map(|namespace| (namespace.kind.as_str(), namespace.inode.to_string()))
+            .collect();
+        json!({
+            "Run": live.run,
+            "Pid": live.init.pid,
+            "StartTicks": live.init.start_ticks,
+            "BootId": live.init.boot_id,
+            "KeeperPid": live.keeper,
+            "OwnPidNamespace": live.own_pid_namespace,
+            "NamespaceInodes": inodes,
+            "Cgroups": live.cgroups,
+        })
+    });
+    let rootfs = match &create.root {
+        RootSource::Host => json!({"Kind": "host"}),
+        RootSource::Directory { path, writable } => {
+            json!({"Kind": "directory", "Path": path, "Writable": writable})
+        }
+    };
+    json!({
+        "Rootfs": rootfs,
+        "Runs": container.run,
+        "Namespaces": namespaces,
+        "CgroupsPath": create.cgroups_path,
+        "PersistentDir": container.persistent_dir,
+        "VolatileDir": container.volatile_dir,
+        "Live": live,
+    })
+}
+
+fn mount(mount: &MountRequest) -> Value {
+    match mount {
+        MountRequest::Bind {
+            source,
+            target,
+            read_only,
+            options,
+        } => {
+            let propagation = options.iter().find(|option| {
+                matches!(
+                    option.as_str(),
+                    "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave"
+                )
+            });
+            json!({
+                "Type": "bind",
+                "Source": source,
+                "Destination": target,
+                "Mode": options.join(","),
+                "RW": !read_only,
+                "Propagation": propagation.map_or("rprivate", String::as_str),
+            })
+        }
+        MountRequest::Tmpfs { target, options } => json!({
+            "Type": "tmpfs",
+            "Source": "",
+            "Destination": target,
+            "Mode": options.join(","),
+            "RW": !options.iter().any(|option| option == "ro"),
+            "Propagation": "",
+        }),
+    }
+}
+
+fn bind(mount: &MountRequest) -> Option<String> {
+    let MountRequest::Bind {
+        source,
+        target,
+        read_only,
+        options,
+    } = mount
+    else {
+        return None;
+    };
+    let mut text = format!("{}:{target}", source.display());
+    let read_only = read_only.then_some("ro");
+    let all: Vec<&str> = read_only
+        .into_iter()
+        .chain(options.iter().map(String::as_str))
+        .collect();
+    if !all.is_empty() {
+        text = format!("{text}:{}", all.join(","));
+    }
+    Some(text)
+}
+
+fn tmpfs(mount: &MountRequest) -> Option<(&str, String)> {
+    match mount {
+        MountRequest::Tmpfs { target, options } => Some((target.as_str(), options.join(","))),
+        MountRequest::Bind { .. } => None,
+    }
+}
+
+fn security_options(container: &Container) -> Vec<String> {
+    let options = &container.create.options;
+    let mut list = Vec::new();
+    if options.no_new_privileges {
+        list.push("no-new-privileges".to_owned());
+    }
+    match &options.seccomp {
+        SeccompChoice::Default => {}
+        SeccompChoice::Unconfined => list.push("seccomp=unconfined".to_owned()),
+        SeccompChoice::Profile { path } => list.push(format!("seccomp={}", path.display())),
+    }
+    list
+}
+
+/// A limit as Docker writes it: unlimited is -1.
+fn signed(limit: u64) -> i64 {
+    i64::try_from(limit).unwrap_or(-1)
+}

@@ -1,0 +1,162 @@
+//! `--format` of a listing: a table, JSON lines, or a template for each object.
+
+use berth_base::{ErrorClass, escape_untrusted};
+use serde_json::{Map, Value};
+
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::template::{Method, Surroundings, Template, TemplateError};
+use crate::view::{json, table};
+
+/// How a listing is written.
+pub(crate) enum Format {
+    /// A heading and a line for each object, in columns.
+    Table(Template),
+    /// One JSON object a line.
+    Json,
+    /// A line for each object.
+    Lines(Template),
+}
+
+/// One object of a listing.
+pub(crate) struct Row {
+    /// What templates and JSON show.
+    pub(crate) fields: Value,
+    /// What methods such as `.Label "x"` read besides.
+    pub(crate) beside: Value,
+}
+
+impl Row {
+    /// An object without methods.
+    pub(crate) const fn plain(fields: Value) -> Self {
+        Self {
+            fields,
+            beside: Value::Null,
+        }
+    }
+
+    /// The object with every text escaped.
+    fn escaped(&self) -> Self {
+        Self {
+            fields: escape_texts(&self.fields),
+            beside: escape_texts(&self.beside),
+        }
+    }
+
+    fn render(&self, template: &Template, method: Method) -> Result<String, Failure> {
+        let surroundings = Surroundings {
+            method,
+            beside: &self.beside,
+            header: false,
+        };
+        template.render(&self.fields, surroundings).map_err(refuse)
+    }
+}
+
+/// A column that a listing offers: its name in templates, its heading in tables.
+pub(crate) type Column = (&'static str, &'static str);
+
+impl Format {
+    /// Reads `--format`; `columns` is the table shown without one.
+    pub(crate) fn parse(text: Option<&str>, columns: &str) -> Result<Self, Failure> {
+        let text = text.unwrap_or("table").trim();
+        if text == "json" {
+            return Ok(Self::Json);
+        }
+        let table = text
+            .strip_prefix("table")
+            .filter(|rest| rest.is_empty() || rest.starts_with([' ', '\\', '\t']));
+        match table {
+            Some(rest) if rest.trim().is_empty() => Ok(Self::Table(template(columns)?)),
+            Some(rest) => Ok(Self::Table(template(rest.trim_start_matches(' '))?)),
+            None => Ok(Self::Lines(template(text)?)),
+        }
+    }
+
+    /// Writes the objects.
+    pub(crate) fn write(
+        &self,
+        rows: &[Row],
+        columns: &[Column],
+        method: Method,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Json => {
+                for row in rows {
+                    out.line(&json::line(&row.fields))?;
+                }
+                Ok(())
+            }
+            Self::Lines(template) => {
+                for row in rows {
+                    let line = if out.is_terminal() {
+                        row.escaped().render(template, method)?
+                    } else {
+                        row.render(template, method)?
+                    };
+                    out.line(&line)?;
+                }
+                Ok(())
+            }
+            Self::Table(template) => {
+                let mut lines = vec![heading(template, columns)?];
+                for row in rows {
+                    lines.push(row.escaped().render(template, method)?);
+                }
+                out.text(&table::align(&lines))
+            }
+        }
+    }
+}
+
+/// Parses a template in which, as in Docker, `\t` and `\n` outside of actions are a tab and a
+/// line break.
+pub(crate) fn template(text: &str) -> Result<Template, Failure> {
+    let text = text.replace("\\t", "\t").replace("\\n", "\n");
+    Template::parse(&text).map_err(refuse)
+}
+
+/// A template that does not parse or does not fit is bad usage.
+pub(crate) fn refuse(error: TemplateError) -> Failure {
+    Failure {
+        exit_code: Some(crate::cli::failure::EXIT_ENGINE),
+        ..Failure::new(ErrorClass::Invalid, format!("invalid --format: {error}")).on("--format")
+    }
+}
+
+/// The heading: the template over the headings of the columns.
+fn heading(template: &Template, columns: &[Column]) -> Result<String, Failure> {
+    let names: Map<String, Value> = columns
+        .iter()
+        .map(|(field, heading)| ((*field).to_owned(), Value::from(*heading)))
+        .collect();
+    let surroundings = Surroundings {
+        method: label_heading,
+        header: true,
+        ..Surroundings::default()
+    };
+    template
+        .render(&Value::Object(names), surroundings)
+        .map_err(refuse)
+}
+
+/// The heading over `.Label "com.example.some-key"`: `some key`.
+fn label_heading(_: &Value, name: &str, arguments: &[Value]) -> Option<Value> {
+    let label = (name == "Label").then(|| arguments.first())??.as_str()?;
+    let last = label.rsplit('.').next().unwrap_or(label);
+    Some(escape_untrusted(&last.replace(['-', '_'], " ")).into())
+}
+
+/// Escapes every text in a value, so that no cell breaks its line or steers a terminal.
+pub(crate) fn escape_texts(value: &Value) -> Value {
+    match value {
+        Value::String(text) => escape_untrusted(text).into(),
+        Value::Array(values) => values.iter().map(escape_texts).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), escape_texts(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,11 @@
+//! How things are shown: JSON, tables, durations and sizes in words.
+//!
+//! Pure: takes values, gives text. Text that a container controls is escaped here.
+
+pub(crate) mod inspect;
+pub(crate) mod json;
+pub(crate) mod listing;
+pub(crate) mod row;
+pub(crate) mod size;
+pub(crate) mod span;
+pub(crate) mod table;

@@ -1,0 +1,171 @@
+//! A line of `ps`.
+
+use berth_base::state::NamespaceSource;
+use berth_base::{NamespaceKind, Status, Timestamp};
+use berth_engine::{Container, MountRequest};
+use serde_json::{Value, json};
+
+use super::listing::{Column, Row};
+use super::span;
+use crate::template::quote;
+
+/// What `ps` shows without `--format`.
+pub(crate) const TABLE: &str =
+    "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+
+/// What `--format` of `ps` may name.
+pub(crate) const COLUMNS: [Column; 15] = [
+    ("ID", "CONTAINER ID"),
+    ("Image", "IMAGE"),
+    ("Command", "COMMAND"),
+    ("CreatedAt", "CREATED AT"),
+    ("RunningFor", "CREATED"),
+    ("Ports", "PORTS"),
+    ("State", "STATE"),
+    ("Status", "STATUS"),
+    ("Size", "SIZE"),
+    ("Names", "NAMES"),
+    ("Labels", "LABELS"),
+    ("Mounts", "MOUNTS"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+    ("Networks", "NETWORKS"),
+    ("Pid", "PID"),
+];
+
+/// Longest command and mount that are shown whole.
+const COMMAND_WIDTH: usize = 20;
+const MOUNT_WIDTH: usize = 15;
+
+/// Whether long values are cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// Cut, as listings do.
+    Short,
+    /// Whole, `--no-trunc`.
+    Full,
+}
+
+/// Makes the row of a container.
+pub(crate) fn row(container: &Container, width: Width, now: Timestamp) -> Row {
+    let create = &container.create;
+    let cut = |text: &str, length| match width {
+        Width::Short => ellipsis(text, length),
+        Width::Full => text.to_owned(),
+    };
+    let id = match width {
+        Width::Short => container.id.short(),
+        Width::Full => container.id.as_str(),
+    };
+    let labels = create.options.labels.iter();
+    let labels: Vec<String> = labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let mounts: Vec<String> = mount_sources(container)
+        .iter()
+        .map(|source| cut(source, MOUNT_WIDTH))
+        .collect();
+    let fields = json!({
+        "ID": id,
+        "Image": create.image,
+        "Command": quote(&cut(&command_line(&create.argv), COMMAND_WIDTH)),
+        "CreatedAt": span::date(create.created_at),
+        "RunningFor": format!("{} ago", span::words(now.since(create.created_at))),
+        "Ports": "",
+        "State": container.status.as_str(),
+        "Status": status(container, now),
+        "Size": "0B",
+        "Names": container.name.as_str(),
+        "Labels": labels.join(","),
+        "Mounts": mounts.join(","),
+        "LocalVolumes": "0",
+        "Networks": network(container),
+        "Pid": container.live.as_ref().map_or(0, |live| live.init.pid.get()),
+    });
+    Row {
+        fields,
+        beside: json!(create.options.labels),
+    }
+}
+
+/// `.Label "key"` of a row.
+pub(crate) fn method(labels: &Value, name: &str, arguments: &[Value]) -> Option<Value> {
+    match (name, arguments) {
+        ("Label", [Value::String(key)]) => {
+            Some(labels.get(key).cloned().unwrap_or_else(|| "".into()))
+        }
+        _ => None,
+    }
+}
+
+/// The status in words: `Up 3 minutes`, `Exited (137) 2 seconds ago`.
+pub(crate) fn status(container: &Container, now: Timestamp) -> String {
+    let up = || match &container.live {
+        Some(live) => format!("Up {}", span::words(now.since(live.started_at))),
+        None => "Up".to_owned(),
+    };
+    match container.status {
+        Status::Created => "Created".to_owned(),
+        Status::Starting => "Starting".to_owned(),
+        Status::Running => up(),
+        Status::Paused => format!("{} (Paused)", up()),
+        Status::Removing => "Removal In Progress".to_owned(),
+        Status::Exited => match &container.exit {
+            Some(exit) => format!(
+                "Exited ({}) {} ago",
+                exit.outcome.shell_code(),
+                span::words(now.since(exit.finished_at))
+            ),
+            None => "Exited".to_owned(),
+        },
+    }
+}
+
+/// Where the network namespace comes from, in Docker's words.
+pub(crate) fn network(container: &Container) -> String {
+    namespace_mode(container, NamespaceKind::Net, "none")
+}
+
+/// Where a namespace comes from; `private` is the word for one of its own.
+pub(crate) fn namespace_mode(container: &Container, kind: NamespaceKind, private: &str) -> String {
+    match container.create.namespaces.get(&kind) {
+        Some(NamespaceSource::Host) => "host".to_owned(),
+        Some(NamespaceSource::Container(id)) => format!("container:{id}"),
+        Some(NamespaceSource::Path(path)) => format!("ns:{}", path.display()),
+        Some(NamespaceSource::Private) | None => private.to_owned(),
+    }
+}
+
+/// The host side of its bind mounts.
+pub(crate) fn mount_sources(container: &Container) -> Vec<String> {
+    let mounts = container.create.options.mounts.iter();
+    mounts
+        .filter_map(|mount| match mount {
+            MountRequest::Bind { source, .. } => Some(source.display().to_string()),
+            MountRequest::Tmpfs { .. } => None,
+        })
+        .collect()
+}
+
+/// Arguments on one line; one that holds a space stands in single quotes, as Docker has it.
+fn command_line(argv: &[String]) -> String {
+    let words: Vec<String> = argv
+        .iter()
+        .map(|word| {
+            if word.contains(' ') {
+                format!("'{word}'")
+            } else {
+                word.clone()
+            }
+        })
+        .collect();
+    words.join(" ")
+}
+
+/// Cuts a text to `length` characters, the last one an ellipsis.
+pub(crate) fn ellipsis(text: &str, length: usize) -> String {
+    if text.chars().count() <= length {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(length.saturating_sub(1)).collect();
+    kept + "…"
+}
