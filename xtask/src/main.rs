@@ -1,2 +1,34 @@
-//! Build, demo, tests, benchmarks and tidiness of the workspace.
-fn main() {}
+//! Build, tests, demonstration, measurements and tidiness of the workspace.
+//!
+//! Needs Rust and a C linker, nothing else: no crate of the workspace and no system library, so
+//! that it can be the first thing that runs on a fresh machine and install the rest.
+
+mod args;
+mod bench;
+mod berth;
+mod build;
+mod commands;
+mod demo;
+mod exec;
+mod failure;
+mod interrupt;
+mod scratch;
+mod setup;
+mod soak;
+mod test;
+mod tidy;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match commands::dispatch(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Translation and attribution on fake hosts.
 
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
 mod support;
 
 use std::str::FromStr as _;
@@ -243,6 +245,20 @@ fn other_engines_are_recognised_by_cgroup() {
         world.container(deepest.parent.unwrap()).unwrap().id,
         id('d')
     );
+}
+
+#[test]
+fn a_zombie_of_an_earlier_run_is_not_the_first_process() {
+    let docker = format!("/docker/{}", id('d'));
+    let make = |pids: &[u32], base| Fake::new(pids, 1, "p").cgroup(&docker).isolated(base);
+    let host = FakeHost::new(&[
+        Fake::new(&[1], 0, "init"),
+        make(&[500, 1], 200).state('Z'),
+        make(&[600, 1], 300),
+        make(&[601, 2], 300),
+    ]);
+    let answer = host.world().resolve(pid(601)).unwrap().answer.to_string();
+    assert_eq!(answer, format!("docker/{}:2", &id('d')[..12]));
 }
 
 #[test]

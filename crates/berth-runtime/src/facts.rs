@@ -91,7 +91,11 @@ impl HostFacts {
             privileged,
             bounding: bounding_set()?,
             overlay_in_memory: privileged,
-            cgroups,
+            cgroups: if privileged {
+                cgroups
+            } else {
+                CgroupPaths::default()
+            },
             ..Self::default()
         };
         match &config.root {

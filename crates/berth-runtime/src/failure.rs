@@ -41,6 +41,9 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
         (Some(Step::Attach { .. }), Errno::NOTDIR | Errno::EXIST) => {
             "; source and target must both be directories or both be files"
         }
+        (Some(Step::IdMap { .. }), Errno::INVAL) => {
+            "; the file system takes no id mapping, use --userns host"
+        }
         (Some(Step::Attach { .. }), Errno::LOOP) => "; the target is a symbolic link",
         _ => "",
     };

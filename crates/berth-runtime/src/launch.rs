@@ -200,8 +200,12 @@ fn sealed_copy(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(copy)
 }
 
-/// The cgroup of the keepers.
+/// The cgroup of the keepers. Without privilege a keeper stays in its caller's, which is the
+/// delegated subtree where there is one.
 fn keepers_doors() -> Result<JoinDescriptors, LaunchError> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(JoinDescriptors::default());
+    }
     let read = |path: &str| {
         fs::read_to_string(path).map_err(|source| LaunchError::State {
             path: path.into(),
@@ -210,11 +214,5 @@ fn keepers_doors() -> Result<JoinDescriptors, LaunchError> {
     };
     let hierarchies =
         Hierarchies::discover(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
-    let root = rustix::process::geteuid().is_root();
-    let access = if root {
-        Access::Required
-    } else {
-        Access::WhereAllowed
-    };
-    Ok(keeper_group(&hierarchies, KEEPERS, access)?)
+    Ok(keeper_group(&hierarchies, KEEPERS, Access::Required)?)
 }

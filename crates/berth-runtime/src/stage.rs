@@ -149,8 +149,6 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
     let doors = cgroup
         .join_descriptors()
         .map_err(|e| failure::engine(e.class(), e.to_string()))?;
-    fs::create_dir_all(input.config.volatile_dir.join("rootfs"))
-        .map_err(|e| internal("make the scratch folder", &e))?;
     if !rootless_mapping(plan) {
         forbid_tracing()?;
     }
@@ -195,7 +193,7 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         pid,
     };
     let result = birth.accompany(input.monitor.as_fd(), ours.as_fd(), pidfd.as_fd());
-    if result.is_err() && pidfd_send_signal(&pidfd, Signal::KILL).is_ok() {
+    if result.is_err() && pidfd_send_signal(&pidfd, Signal::KILL).is_ok() && !cgroup.is_nowhere() {
         // The monitor reaps it; the cgroup is removed once it is empty.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
         if let Err(error) = cgroup.wait_empty(deadline) {
@@ -317,6 +315,7 @@ impl Birth<'_> {
             mapping::write(pid, mappings)?;
             wire::send_byte(init, wire::MAPPED)
                 .map_err(|e| internal("reach the first process", &e.into()))?;
+            self.hand_over_root(pid, init)?;
         }
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
@@ -325,6 +324,27 @@ impl Birth<'_> {
         listen(monitor, init, &self.plan.init, &self.plan.program)?;
         wire::send_byte(monitor, wire::RUNNING)
             .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
+    }
+
+    /// Composes the root with the container's id mapping and gives it to init.
+    ///
+    /// We are in a mount namespace of our own from here on; nothing below needs the host's.
+    fn hand_over_root(&self, pid: HostPid, init: BorrowedFd<'_>) -> Result<(), Failure> {
+        if self.plan.host.is_empty() {
+            return Ok(());
+        }
+        let cannot = |e: Errno| internal("hand over the root", &e.into());
+        let path = format!("/proc/{pid}/ns/user");
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        let user = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(cannot)?;
+        berth_sys::unshare_namespaces(namespaces::NEW_MOUNT).map_err(cannot)?;
+        let mut context = Context::new(self.plan.slots, init);
+        context.user_namespace = Some(user.as_fd());
+        act::run(&[Step::IsolateMounts], &mut context)
+            .and_then(|()| act::run(&self.plan.host, &mut context))
+            .map_err(|failed| failure::step(self.plan.host.get(failed.index), failed.errno))?;
+        let root = act::clone_root(&context).map_err(cannot)?;
+        act::terminal::send_descriptor(init, wire::ROOT, root.as_fd()).map_err(cannot)
     }
 
     /// Writes run.json while init is still setting up.

@@ -29,6 +29,8 @@ pub(crate) const TERMINAL: u8 = b't';
 pub(crate) const STEP_FAILED: u8 = b'f';
 /// Init to stage: i32 errno of execve.
 pub(crate) const EXEC_FAILED: u8 = b'e';
+/// Stage to init: carries the root that the stage composed.
+pub(crate) const ROOT: u8 = b'o';
 /// Stage to monitor: i32 PID of init; carries its pidfd.
 pub(crate) const INIT: u8 = b'i';
 /// Monitor to stage: init is known, go on.
@@ -86,6 +88,16 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Received, Errno> {
         }
     }
     Ok((packet, length, descriptor))
+}
+
+/// Waits for a packet of one byte and a descriptor; allocates nothing.
+pub(crate) fn receive_descriptor(socket: BorrowedFd<'_>) -> Result<(u8, OwnedFd), Errno> {
+    let (packet, length, descriptor) = receive(socket)?;
+    match (packet.first(), length, descriptor) {
+        (Some(kind), 1, Some(descriptor)) => Ok((*kind, descriptor)),
+        (_, 0, _) => Err(Errno::CONNRESET),
+        _ => Err(Errno::PROTO),
+    }
 }
 
 /// Receives one packet that has already arrived; EAGAIN when none has.

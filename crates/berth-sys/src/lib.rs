@@ -6,6 +6,7 @@
 mod alloc;
 pub mod bpf;
 mod clone;
+mod credentials;
 mod cwd;
 mod exec;
 mod fd;
@@ -14,15 +15,18 @@ mod mount;
 mod namespace;
 pub mod net;
 pub mod nsfs;
+mod pidfd;
 mod seccomp;
 pub mod signal;
 
 pub use alloc::{GuardedAllocator, forbid_allocation};
 pub use clone::{Clone3, Forked, exit_now, is_single_threaded};
+pub use credentials::set_filesystem_ids;
 pub use cwd::current_directory;
 pub use exec::{ArgVector, execve, execve_at};
 pub use fd::{close_all_but_streams, close_on_exec_from, inherited, place_at, reopen};
 pub use keyring::join_anonymous_session_keyring;
 pub use mount::{MountAttributes, mount_setattr};
-pub use namespace::{NAMESPACE_FLAGS, unshare_namespaces};
+pub use namespace::{NAMESPACE_FLAGS, namespace_flag, unshare_namespaces};
+pub use pidfd::{ExitStatus, exit_status};
 pub use seccomp::{SeccompFlags, load_filter};

@@ -130,11 +130,15 @@ impl<'a> Registry<'a> {
 
 impl Attribution {
     /// Finds the first process, and with it the PID namespace, of containers that only cgroup
-    /// paths name: of the processes whose parent is outside, the one at the shallowest level,
-    /// PID 1 before others, then the oldest.
+    /// paths name: of the processes whose parent is outside, a living one before zombies (which
+    /// stay in a removed cgroup until they are reaped), then the one at the shallowest level, PID 1
+    /// before others, then the oldest.
     fn find_first_processes(&mut self, world: &World) {
         let mut first: HashMap<ContainerIndex, &Process> = HashMap::new();
-        let rank = |p: &Process| (p.level(), p.innermost_pid() != 1, p.start_ticks);
+        let rank = |p: &Process| {
+            let other = p.innermost_pid() != 1;
+            (p.is_zombie(), p.level(), other, p.start_ticks)
+        };
         for (process, owner) in world.processes().iter().zip(&self.owners) {
             let Some(owner) = *owner else { continue };
             let parent = world.parent(process).and_then(|p| self.owner_of(world, p));

@@ -112,7 +112,8 @@ impl<'w> Forest<'w> {
     }
 
     /// The space of one process. Where its link cannot be read, it is taken to live with the
-    /// nearest ancestor of the same level.
+    /// first process of the container that owns it, when that counts PIDs at the same level, else
+    /// with the nearest ancestor of the same level.
     fn find_space(&self, process: &Process) -> Space {
         if process.level() == 0 {
             return Space::Host;
@@ -122,12 +123,26 @@ impl<'w> Forest<'w> {
             if let Some(id) = first.pid_namespace() {
                 return Space::Known(id);
             }
+            if let Some(init) = self.first_of_owner(first) {
+                return Space::Unknown(init);
+            }
             match self.world.parent(first) {
                 Some(parent) if parent.level() == process.level() => first = parent,
                 _ => break,
             }
         }
         Space::Unknown(first.pid)
+    }
+
+    /// The first process of the container that owns a process, when both count PIDs in the one
+    /// PID namespace that was made for the container.
+    fn first_of_owner(&self, process: &Process) -> Option<HostPid> {
+        let owner = self.world.owner(process.pid)?;
+        let container = self.world.container(owner)?;
+        let same = container.own_pid_namespace
+            && container.pid_namespace.is_none()
+            && container.pid_level == Some(process.level());
+        container.init.filter(|_| same)
     }
 
     fn find_heads(&mut self) {

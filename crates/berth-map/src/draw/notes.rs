@@ -4,21 +4,30 @@ use berth_base::{NamespaceKind, escape_untrusted};
 
 use super::forest::{Forest, Node, Space};
 use super::{Inodes, MapOptions};
-use crate::model::{Container, ContainerIndex, Links, NamespaceSet, Process, World};
+use crate::model::{Container, ContainerIndex, Engine, Links, NamespaceSet, Process, World};
 use crate::zombie::Culprit;
 
 /// Facts for wording, gathered once per drawing.
 pub(super) struct Notes<'w> {
     world: &'w World,
     inodes: Inodes,
+    /// Processes whose links were refused.
+    denied: usize,
+    /// Whether each of them is marked; pointless where most are (an unprivileged reader).
+    mark_denied: bool,
 }
 
 impl<'w> Notes<'w> {
     /// Notes about a world.
     pub(super) fn new(world: &'w World, options: &MapOptions) -> Self {
+        let processes = world.processes();
+        let denied = processes.iter().filter(|p| p.links == Links::Denied);
+        let denied = denied.count();
         Self {
             world,
             inodes: options.inodes,
+            denied,
+            mark_denied: denied <= processes.len() / 2,
         }
     }
 
@@ -45,7 +54,12 @@ impl<'w> Notes<'w> {
     pub(super) fn title(&self, forest: &Forest, space: Space, processes: usize) -> String {
         let container = match space {
             Space::Known(id) => self.world.container_of_namespace(id),
-            Space::Host | Space::Unknown(_) => None,
+            Space::Unknown(first) => self
+                .world
+                .indexed_containers()
+                .find(|(_, c)| c.own_pid_namespace && c.init == Some(first))
+                .map(|(index, _)| index),
+            Space::Host => None,
         };
         let mut parts = match container.and_then(|index| self.world.container(index)) {
             Some(c) => vec![
@@ -78,8 +92,12 @@ impl<'w> Notes<'w> {
         if !host.is_empty() {
             words.push(format!("{} HOST!", join(&host)));
         }
-        for (kinds, other) in self.shared_with_containers(index, own) {
-            words.push(format!("{} ={other}", join(&kinds)));
+        for (mut kinds, other) in self.shared_with_containers(index, own) {
+            // Who joined the PID namespace is drawn in the box.
+            kinds.retain(|kind| *kind != NamespaceKind::Pid);
+            if !kinds.is_empty() {
+                words.push(format!("{} ={other}", join(&kinds)));
+            }
         }
         words
     }
@@ -130,7 +148,7 @@ impl<'w> Notes<'w> {
     /// A process: its name and what is worth marking.
     pub(super) fn process(&self, forest: &Forest, node: Node, process: &Process) -> String {
         let mut parts = vec![escape_untrusted(&process.comm).into_owned()];
-        if process.links == Links::Denied {
+        if process.links == Links::Denied && self.mark_denied {
             parts.push("?".to_owned());
         }
         if process.is_namespace_init() {
@@ -144,8 +162,8 @@ impl<'w> Notes<'w> {
             't' => Some("t traced".to_owned()),
             _ => None,
         });
-        parts.extend(self.outside_parent(forest, node, process));
         parts.extend(self.boxless_container(process));
+        parts.extend(self.outside_parent(forest, node, process));
         parts.extend(self.joined_host(forest, process));
         parts.join("  ")
     }
@@ -211,10 +229,11 @@ impl<'w> Notes<'w> {
         } else {
             format!(" shares {shares}")
         };
-        Some(format!(
-            "! {} container \"{name}\"{shares}",
-            container.engine
-        ))
+        let engine = match container.engine {
+            Engine::Berth => String::new(),
+            other => format!("{other} "),
+        };
+        Some(format!("! {engine}container \"{name}\"{shares}"))
     }
 
     /// Namespaces of the host that a process in a box uses although the box has its own.
@@ -235,11 +254,11 @@ impl<'w> Notes<'w> {
 
     /// The line below the tree when links were refused.
     pub(super) fn unreadable(&self) -> Option<String> {
-        let denied = |p: &&Process| p.links == Links::Denied;
-        let count = self.world.processes().iter().filter(denied).count();
+        let count = self.denied;
+        let mark = if self.mark_denied { "?  " } else { "" };
         (count > 0).then(|| {
             format!(
-                "?  the namespaces of {} process{} could not be read",
+                "{mark}the namespaces of {} process{} could not be read",
                 thousands(count),
                 if count == 1 { "" } else { "es" }
             )

@@ -46,10 +46,10 @@ pub(super) fn link(
 
 /// Fills in parents that no source named.
 ///
-/// At level 1 the parent is the host's namespace. Deeper, the nearest ancestor of a member that
-/// lives exactly one level up lives in the parent: a process's PID namespace is always its
-/// parent's or one made below it, save after setns(2), where the kernel's own answer
-/// (NS_GET_PARENT) is needed.
+/// At level 1 the parent is the host's namespace. Deeper, the nearest ancestor outside of the
+/// namespace lives in the parent if it lives one level up: PID namespaces are entered by fork from
+/// the one above or, by setns(2), from an ancestor, and orphans get a reaper of their own
+/// namespace. Where all entered from further up, nothing can be inferred.
 fn infer_parents(table: &mut BTreeMap<NamespaceId, Namespace>, processes: &[Process], host: &Host) {
     let find = |pid| {
         let at = processes.binary_search_by_key(&pid, |p: &Process| p.pid);

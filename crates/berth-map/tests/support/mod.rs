@@ -1,6 +1,7 @@
 //! Fake hosts: a procfs tree and a state directory in a temporary folder.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of test binaries")]
 
 use std::collections::BTreeMap;
@@ -9,11 +10,16 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use berth_base::state::{CgroupPaths, RunFile, STATE_VERSION};
 use berth_base::{HostPid, NamespaceId, NamespaceKind, ProcessIdentity, Timestamp};
+use berth_map::attribute::KnownContainer;
 use berth_map::discover::{ProcRoot, Sources};
-use berth_map::model::World;
+use berth_map::model::{
+    CgroupEntry, CgroupSet, Extent, Host, Links, NamespaceSet, Parts, Process, Source, World,
+    decode_untrusted,
+};
 use tempfile::TempDir;
 
 /// The boot that fake hosts have.
@@ -102,6 +108,34 @@ impl Fake {
         self.state == 'Z'
     }
 
+    /// The same process without a procfs.
+    pub fn process(&self) -> Process {
+        let entry = CgroupEntry {
+            hierarchy: 0,
+            controllers: String::new(),
+            path: self.cgroup.clone(),
+        };
+        let namespaces = NamespaceKind::ALL.into_iter().map(|kind| NamespaceId {
+            kind,
+            inode: self.namespaces[kind.as_str()],
+        });
+        Process {
+            pid: pid(self.pids[0]),
+            pids: self.pids.clone(),
+            namespaces: namespaces.collect(),
+            links: Links::Read,
+            parent: HostPid::new(self.ppid),
+            comm: decode_untrusted(&self.comm),
+            state: self.state,
+            start_ticks: self.start,
+            cgroups: Arc::new(CgroupSet {
+                entries: vec![entry],
+            }),
+            uid: self.uid,
+            kernel_thread: self.flags & 0x0020_0000 != 0,
+        }
+    }
+
     fn write(&self, proc: &std::path::Path) {
         let dir = proc.join(self.pids[0].to_string());
         fs::create_dir_all(dir.join("ns")).unwrap();
@@ -116,9 +150,14 @@ impl Fake {
         let (uid, pids) = (self.uid, pids.join("\t"));
         let status = format!("Name:\tx\nUid:\t0\t{uid}\t0\t0\nNStgid:\t{pids}\nNSpid:\t{pids}\n");
         fs::write(dir.join("status"), status).unwrap();
-        // As on a hybrid host: one v1 hierarchy, which forgets zombies, and v2.
-        let v1 = if self.zombie() { "/" } else { &self.cgroup };
-        fs::write(dir.join("cgroup"), format!("4:memory:{v1}\n0::/\n")).unwrap();
+        // As on a hybrid host: v1, which forgets zombies, and v2, which tells removed cgroups.
+        let path = &self.cgroup;
+        let cgroups = if self.zombie() && path != "/" {
+            format!("4:memory:/\n0::{path} (deleted)\n")
+        } else {
+            format!("4:memory:{path}\n0::/\n")
+        };
+        fs::write(dir.join("cgroup"), cgroups).unwrap();
         for (kind, inode) in &self.namespaces {
             if !self.zombie() || matches!(*kind, "pid" | "user") {
                 symlink(format!("{kind}:[{inode}]"), dir.join("ns").join(kind)).unwrap();
@@ -190,6 +229,41 @@ impl FakeHost {
     pub fn world(&self) -> World {
         World::discover(&self.sources()).unwrap()
     }
+}
+
+/// The parts of a fake world without a disk.
+pub fn parts(processes: Vec<Process>) -> Parts {
+    let namespaces = host_namespaces();
+    let namespaces = NamespaceKind::ALL.into_iter().map(|kind| NamespaceId {
+        kind,
+        inode: namespaces[kind.as_str()],
+    });
+    let namespaces: NamespaceSet = namespaces.collect();
+    Parts {
+        source: Source::Procfs,
+        extent: Extent::Host,
+        host: Host {
+            pid_namespace: namespaces.of(NamespaceKind::Pid),
+            namespaces,
+            hostname: Some("fake".to_owned()),
+            pid_max: Some(32_768),
+            boot_id: Some(BOOT.to_owned()),
+        },
+        processes,
+        namespaces: Vec::new(),
+        known: Vec::new(),
+        stale: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A fake world without a disk.
+pub fn assemble(processes: &[Fake], known: Vec<KnownContainer>) -> World {
+    let processes = processes.iter().map(Fake::process).collect();
+    World::assemble(Parts {
+        known,
+        ..parts(processes)
+    })
 }
 
 /// A run file about a fake process.

@@ -83,9 +83,19 @@ impl<'a> Context<'a> {
     }
 
     /// The root of the container.
-    fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+    pub(crate) fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
         self.get(self.root.ok_or(Errno::BADF)?)
     }
+}
+
+/// A detached copy of the whole tree of mounts at the root.
+pub(crate) fn clone_root(context: &Context<'_>) -> Result<OwnedFd, Errno> {
+    use rustix::mount::{OpenTreeFlags, open_tree};
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(context.root()?, c"", flags)
 }
 
 /// Executes steps in order.
@@ -107,6 +117,8 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::Overlay { .. }
         | Step::SetAttributes { .. }
         | Step::AttachScratch { .. }
+        | Step::ReceiveRoot { .. }
+        | Step::ActAs { .. }
         | Step::IsolateMounts => mount::perform(step, cx),
         Step::MakeDirectory { .. }
         | Step::MakeFile { .. }

@@ -1,7 +1,7 @@
 //! Making mounts, attached nowhere yet.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open};
@@ -69,15 +69,29 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         Step::SetAttributes { slot, attributes } => {
             mount_setattr(cx.get(*slot)?, c"", *attributes, None)
         }
-        Step::AttachScratch { slot, host } => move_mount(
-            cx.get(*slot)?,
-            c"",
-            CWD,
-            host.as_c_str(),
-            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-        ),
+        Step::AttachScratch { slot } => attach_scratch(cx.get(*slot)?),
+        Step::ReceiveRoot { slot } => {
+            let (kind, root) = crate::wire::receive_descriptor(cx.stage)?;
+            if kind != crate::wire::ROOT {
+                return Err(Errno::PROTO);
+            }
+            attach_scratch(root.as_fd())?;
+            cx.put(*slot, root)
+        }
+        Step::ActAs { uid, gid } => berth_sys::set_filesystem_ids(*uid, *gid),
         _ => Err(Errno::NOSYS),
     }
+}
+
+/// Stacks a mount on `/`, from where the pivot takes it.
+fn attach_scratch(mount: std::os::fd::BorrowedFd<'_>) -> Result<(), Errno> {
+    move_mount(
+        mount,
+        c"",
+        CWD,
+        c"/",
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
 }
 
 /// Cuts propagation for the whole namespace, so that nothing we mount reaches the host.
@@ -88,7 +102,7 @@ fn isolate() -> Result<(), Errno> {
         ..MountAttributes::default()
     };
     let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    mount_setattr(std::os::fd::AsFd::as_fd(&root), c"", private, None)
+    mount_setattr(root.as_fd(), c"", private, None)
 }
 
 fn clone_flags(recursive: bool) -> OpenTreeFlags {
@@ -135,6 +149,8 @@ fn new_filesystem(
     attributes: u64,
 ) -> Result<OwnedFd, Errno> {
     let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // What mountinfo shows as the device.
+    fsconfig_set_string(&context, c"source", fstype)?;
     for (key, value) in options {
         match value {
             Some(value) => fsconfig_set_string(&context, key.as_c_str(), value.as_c_str())?,
@@ -167,6 +183,7 @@ fn overlay(step: &Step, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
         return Err(Errno::NOSYS);
     };
     let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"source", c"overlay")?;
     let mut path = StackPath::new();
     fsconfig_set_string(
         &context,

@@ -4,7 +4,10 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fstat, open};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, StatxFlags, Uid, chmodat, chownat, fstat, open,
+    statx,
+};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
@@ -126,13 +129,24 @@ fn inherit_mode(cx: &Context<'_>, slot: Slot, target: &CStr) -> Result<(), Errno
 
 /// Makes the root mount `/` and lets go of the old one.
 ///
-/// Both arguments of pivot_root(2) are `.`: the old root ends up stacked on the new one and is
-/// unmounted from there, so no folder for it is needed inside.
+/// Both arguments of pivot_root(2) are `.`: the old root ends up stacked on the new one, with
+/// whatever was stacked on it before, so no folder for it is needed inside. Unmounting goes on
+/// until the topmost mount at `.` is our root.
 fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
     fchdir(root)?;
     pivot_root(c".", c".")?;
-    unmount(c".", UnmountFlags::DETACH)?;
+    let ours = mount_id(root, c"", AtFlags::EMPTY_PATH)?;
+    // A walk to "/.." steps onto what is stacked on the root, one to "/" does not; umount2(2)
+    // always takes the topmost.
+    while mount_id(CWD, c"/..", AtFlags::empty())? != ours {
+        unmount(c"/..", UnmountFlags::DETACH)?;
+    }
     chdir(c"/")
+}
+
+/// The mount that a path leads to (statx(2), STATX_MNT_ID, Linux 5.8).
+fn mount_id(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<u64, Errno> {
+    statx(at, path, flags, StatxFlags::MNT_ID).map(|stat| stat.stx_mnt_id)
 }
 
 /// Changes the root mount itself, after the pivot.

@@ -104,10 +104,7 @@ fn push_record(records: &mut String, stream: Stream, line: &[u8]) {
         Stream::Stderr => "stderr",
     };
     let now = humantime::format_rfc3339_nanos(SystemTime::now());
-    drop(writeln!(
-        records,
-        "\",\"stream\":\"{name}\",\"time\":\"{now}\"}}"
-    ));
+    records.push_str(&format!("\",\"stream\":\"{name}\",\"time\":\"{now}\"}}\n"));
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Putting a plan together, part by part, in the order in which it is executed.
 
 use std::ffi::CString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use berth_base::NamespaceKind;
 use berth_base::state::{MonitorConfig, RootSource};
@@ -24,6 +24,8 @@ pub(super) struct Builder<'a> {
     pub(super) new: u64,
     /// The tmpfs that holds upper layers and empty folders, attached at the scratch folder.
     pub(super) layer: Slot,
+    /// Host ids of the container's root while the stage composes its root.
+    pub(super) owner: Option<(u32, u32)>,
     slots: usize,
 }
 
@@ -46,6 +48,7 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         host: Vec::new(),
         new,
         layer: Slot(0),
+        owner: None,
         slots: 1,
     };
     let mappings = mappings(linux, new)?;
@@ -88,6 +91,19 @@ impl Builder<'_> {
     /// Whether this namespace will be new.
     pub(super) const fn is_new(&self, flag: u64) -> bool {
         self.new & flag != 0
+    }
+
+    /// The host's uid and gid behind the container's root.
+    pub(super) fn mapped_root(&self) -> Option<(u32, u32)> {
+        let linux = self.spec.linux().as_ref()?;
+        let of_zero = |list: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>| {
+            let mapping = list.as_ref()?.iter().find(|m| m.container_id() == 0)?;
+            Some(mapping.host_id())
+        };
+        Some((
+            of_zero(linux.uid_mappings())?,
+            of_zero(linux.gid_mappings())?,
+        ))
     }
 
     /// Whether the container lives in a user namespace that is not the stage's.
@@ -243,11 +259,6 @@ pub(super) fn c_path(path: &Path) -> Result<CString, PlanError> {
 /// Makes an "invalid" error.
 pub(super) fn invalid(message: &str) -> PlanError {
     PlanError::Invalid(message.to_owned())
-}
-
-/// The folder over which layer and root are attached in init's own mount namespace.
-pub(super) fn scratch(config: &MonitorConfig) -> PathBuf {
-    config.volatile_dir.join("rootfs")
 }
 
 /// Whether the root is written through to the host.

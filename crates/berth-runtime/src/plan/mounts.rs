@@ -312,6 +312,16 @@ fn cgroup(
             Links::Refused,
         )?;
     }
+    if attributes.set & Attr::RDONLY != 0 {
+        let attributes = Attr {
+            set: Attr::RDONLY,
+            ..Attr::default()
+        };
+        builder.push(Step::SetAttributes {
+            slot: top,
+            attributes,
+        });
+    }
     Ok(())
 }
 

@@ -3,13 +3,12 @@
 //! Everything is made by descriptors in init's own mount namespace and attached at the scratch
 //! folder there, so that the host's mount table never sees it and no path inside is trusted.
 
-use std::ffi::CString;
 use std::path::Path;
 
 use berth_base::state::RootSource;
 use berth_sys::MountAttributes as Attr;
 
-use super::build::{Builder, c_path, c_string, invalid, scratch, writes_through};
+use super::build::{Builder, c_path, c_string, invalid, writes_through};
 use super::{Links, PlanError, Slot, Step, TargetKind};
 use crate::facts::SystemEntry;
 
@@ -32,27 +31,68 @@ const EMPTY_FOLDERS: [(&str, u32); 11] = [
 pub(super) const EMPTY: &std::ffi::CStr = c"empty";
 
 /// Plans layer and root, up to [`Step::SetRoot`].
+///
+/// Root without a user namespace: init does it all. Root with one: the stage composes the root
+/// in a mount namespace of its own, with the container's id mapping on the lower layers, and
+/// hands it over; init still makes the layer that masks need. Without privilege: init, inside
+/// its user namespace, with the host's folders read-only.
 pub(super) fn compose(builder: &mut Builder<'_>) -> Result<(), PlanError> {
-    let scratch = c_path(&scratch(builder.config))?;
-    let layer = tmpfs(builder, "mode=0700", Attr::NOSUID | Attr::NODEV)?;
-    builder.layer = layer;
-    builder.push(Step::AttachScratch {
-        slot: layer,
-        host: scratch.clone(),
-    });
-    builder.push(Step::MakeDirectory {
-        at: layer,
-        path: EMPTY.into(),
-        mode: 0o755,
-    });
+    let handed_over = builder.has_user_namespace() && builder.facts.privileged;
+    if !handed_over {
+        builder.layer = layer(builder)?;
+        return contents(builder);
+    }
+    let init = std::mem::take(&mut builder.init);
+    builder.owner = builder.mapped_root();
+    builder.layer = layer(builder)?;
+    contents(builder)?;
+    builder.owner = None;
+    builder.host = std::mem::replace(&mut builder.init, init);
+    builder.layer = layer(builder)?;
+    let slot = builder.slot();
+    builder.push(Step::ReceiveRoot { slot });
+    builder.push(Step::SetRoot { slot });
+    Ok(())
+}
+
+fn contents(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     match builder.config.root.clone() {
-        RootSource::Host => host_image(builder, scratch),
-        RootSource::Directory { path, .. } => directory(builder, &path, scratch),
+        RootSource::Host => host_image(builder),
+        RootSource::Directory { path, .. } => directory(builder, &path),
     }
 }
 
+/// The tmpfs for upper layers and the empty folder of masks.
+fn layer(builder: &mut Builder<'_>) -> Result<Slot, PlanError> {
+    let layer = tmpfs(builder, "0700", Attr::NOSUID | Attr::NODEV)?;
+    builder.push(Step::AttachScratch { slot: layer });
+    acting(builder, |builder| {
+        builder.push(Step::MakeDirectory {
+            at: layer,
+            path: EMPTY.into(),
+            mode: 0o755,
+        });
+        Ok(())
+    })?;
+    Ok(layer)
+}
+
+/// Makes files as the container's root, where that is not ours.
+fn acting(
+    builder: &mut Builder<'_>,
+    make: impl FnOnce(&mut Builder<'_>) -> Result<(), PlanError>,
+) -> Result<(), PlanError> {
+    let Some((uid, gid)) = builder.owner else {
+        return make(builder);
+    };
+    builder.push(Step::ActAs { uid, gid });
+    make(builder)?;
+    builder.push(Step::ActAs { uid: 0, gid: 0 });
+    Ok(())
+}
+
 /// `--rootfs DIR`: the directory itself, or an overlay of it.
-fn directory(builder: &mut Builder<'_>, path: &Path, scratch: CString) -> Result<(), PlanError> {
+fn directory(builder: &mut Builder<'_>, path: &Path) -> Result<(), PlanError> {
     if !path.is_absolute() {
         return Err(invalid(&format!(
             "the rootfs {} is not an absolute path",
@@ -68,6 +108,9 @@ fn directory(builder: &mut Builder<'_>, path: &Path, scratch: CString) -> Result
             device: None,
             slot,
         });
+        if builder.owner.is_some() {
+            builder.push(Step::IdMap { slot });
+        }
         let private = Attr {
             propagation: Attr::PRIVATE,
             recursive: true,
@@ -79,25 +122,16 @@ fn directory(builder: &mut Builder<'_>, path: &Path, scratch: CString) -> Result
         });
         slot
     } else {
-        let slot = overlay(builder, path, "root", 0)?;
-        submounts(builder, slot, path, scratch.clone())?;
-        slot
+        refuse_submounts(builder, path)?;
+        overlay(builder, path, "root", 0)?
     };
-    builder.push(Step::AttachScratch {
-        slot: root,
-        host: scratch,
-    });
+    builder.push(Step::AttachScratch { slot: root });
     builder.push(Step::SetRoot { slot: root });
     Ok(())
 }
 
 /// Mounts below an overlaid directory do not show through it.
-fn submounts(
-    builder: &mut Builder<'_>,
-    _root: Slot,
-    path: &Path,
-    _scratch: CString,
-) -> Result<(), PlanError> {
+fn refuse_submounts(builder: &Builder<'_>, path: &Path) -> Result<(), PlanError> {
     match builder
         .facts
         .submounts
@@ -114,29 +148,42 @@ fn submounts(
 }
 
 /// The `host` image: a tmpfs with the host's system folders overlaid or bound read-only.
-fn host_image(builder: &mut Builder<'_>, scratch: CString) -> Result<(), PlanError> {
-    let base = tmpfs(builder, "mode=0755", Attr::NODEV)?;
-    builder.push(Step::AttachScratch {
-        slot: base,
-        host: scratch,
-    });
+fn host_image(builder: &mut Builder<'_>) -> Result<(), PlanError> {
+    let base = tmpfs(builder, "0755", Attr::NODEV)?;
+    builder.push(Step::AttachScratch { slot: base });
     builder.push(Step::SetRoot { slot: base });
-    for (name, mode) in EMPTY_FOLDERS {
-        builder.push(Step::MakeDirectory {
-            at: base,
-            path: c_string(name)?,
-            mode,
-        });
-    }
     let facts = builder.facts;
-    for entry in &facts.system {
-        match entry {
-            SystemEntry::Link { name, target } => builder.push(Step::MakeSymlink {
+    acting(builder, |builder| {
+        for (name, mode) in EMPTY_FOLDERS {
+            builder.push(Step::MakeDirectory {
                 at: base,
                 path: c_string(name)?,
-                target: c_path(target)?,
-            }),
-            SystemEntry::Folder { name } => system_folder(builder, base, name)?,
+                mode,
+            });
+        }
+        for entry in &facts.system {
+            let step = match entry {
+                SystemEntry::Link { name, target } => {
+                    let (path, target) = (c_string(name)?, c_path(target)?);
+                    Step::MakeSymlink {
+                        at: base,
+                        path,
+                        target,
+                    }
+                }
+                SystemEntry::Folder { name } => Step::MakeDirectory {
+                    at: base,
+                    path: c_string(name)?,
+                    mode: 0o755,
+                },
+            };
+            builder.push(step);
+        }
+        Ok(())
+    })?;
+    for entry in &facts.system {
+        if let SystemEntry::Folder { name } = entry {
+            system_folder(builder, name)?;
         }
     }
     for mount in &facts.submounts {
@@ -168,22 +215,15 @@ fn host_image(builder: &mut Builder<'_>, scratch: CString) -> Result<(), PlanErr
 }
 
 /// One system folder of the host image.
-fn system_folder(builder: &mut Builder<'_>, base: Slot, name: &str) -> Result<(), PlanError> {
+fn system_folder(builder: &mut Builder<'_>, name: &str) -> Result<(), PlanError> {
     let host = Path::new("/").join(name);
-    builder.push(Step::MakeDirectory {
-        at: base,
-        path: c_string(name)?,
-        mode: 0o755,
-    });
     let slot = if builder.facts.overlay_in_memory {
-        let read_only = is_read_only(builder);
-        let slot = overlay(
-            builder,
-            &host,
-            name,
-            if read_only { Attr::RDONLY } else { 0 },
-        )?;
-        slot
+        let attributes = if is_read_only(builder) {
+            Attr::RDONLY
+        } else {
+            0
+        };
+        overlay(builder, &host, name, attributes)?
     } else {
         let slot = builder.slot();
         builder.push(Step::CloneHost {
@@ -199,10 +239,11 @@ fn system_folder(builder: &mut Builder<'_>, base: Slot, name: &str) -> Result<()
         slot
     };
     let target = c_path(&host)?;
+    let kind = TargetKind::Directory;
     builder.push(Step::Attach {
         slot,
         target,
-        kind: TargetKind::Directory,
+        kind,
         links: Links::Refused,
     });
     Ok(())
@@ -218,27 +259,45 @@ fn overlay(
     let (upper, work) = (format!("u-{name}"), format!("w-{name}"));
     let layer = builder.layer;
     let lower = builder.slot();
-    builder.push(Step::OpenHost {
-        host: c_path(host)?,
-        slot: lower,
-    });
-    for folder in [&upper, &work] {
-        builder.push(Step::MakeDirectory {
-            at: layer,
-            path: c_string(folder)?,
-            mode: 0o755,
+    if builder.owner.is_some() {
+        // Mapped while detached, then attached: an overlay's layer must be somewhere.
+        let host = c_path(host)?;
+        builder.push(Step::CloneHost {
+            host,
+            recursive: false,
+            device: None,
+            slot: lower,
+        });
+        builder.push(Step::IdMap { slot: lower });
+        builder.push(Step::AttachScratch { slot: lower });
+    } else {
+        builder.push(Step::OpenHost {
+            host: c_path(host)?,
+            slot: lower,
         });
     }
-    if host == Path::new("/etc") {
-        cover_secrets(builder, &upper)?;
-    }
+    acting(builder, |builder| {
+        for folder in [&upper, &work] {
+            let path = c_string(folder)?;
+            builder.push(Step::MakeDirectory {
+                at: layer,
+                path,
+                mode: 0o755,
+            });
+        }
+        if host == Path::new("/etc") {
+            cover_secrets(builder, &upper)
+        } else {
+            Ok(())
+        }
+    })?;
     let slot = builder.slot();
     builder.push(Step::Overlay {
         lower,
         layer,
         upper: c_string(&upper)?,
         work: c_string(&work)?,
-        unprivileged: builder.has_user_namespace(),
+        unprivileged: !builder.facts.privileged,
         attributes,
         slot,
     });
@@ -277,7 +336,7 @@ fn cover_secrets(builder: &mut Builder<'_>, upper: &str) -> Result<(), PlanError
                 path: path.clone(),
                 mode: 0o700,
             });
-            let unprivileged = builder.has_user_namespace();
+            let unprivileged = !builder.facts.privileged;
             builder.push(Step::MakeOpaque {
                 at,
                 path,
@@ -294,13 +353,17 @@ fn cover_secrets(builder: &mut Builder<'_>, upper: &str) -> Result<(), PlanError
     Ok(())
 }
 
-/// A tmpfs as a detached mount.
+/// A tmpfs as a detached mount, owned by the container's root.
 fn tmpfs(builder: &mut Builder<'_>, mode: &str, attributes: u64) -> Result<Slot, PlanError> {
     let slot = builder.slot();
-    let (key, value) = mode.split_once('=').unwrap_or(("mode", "0755"));
+    let mut options = vec![(c"mode".into(), Some(c_string(mode)?))];
+    if let Some((uid, gid)) = builder.owner {
+        options.push((c"uid".into(), Some(c_string(&uid.to_string())?)));
+        options.push((c"gid".into(), Some(c_string(&gid.to_string())?)));
+    }
     builder.push(Step::NewFilesystem {
         fstype: c"tmpfs".into(),
-        options: vec![(c_string(key)?, Some(c_string(value)?))],
+        options,
         attributes,
         slot,
     });

@@ -52,6 +52,8 @@ pub enum Step {
         device: Option<DeviceNumber>,
         slot: Slot,
     },
+    /// Files made from here on belong to these host ids.
+    ActAs { uid: u32, gid: u32 },
     /// Gives a detached mount the id mapping of the container's user namespace.
     IdMap { slot: Slot },
 
@@ -105,8 +107,9 @@ pub enum Step {
         recursive: bool,
         slot: Slot,
     },
-    /// Attaches a detached mount over the scratch folder, in our own mount namespace.
-    AttachScratch { slot: Slot, host: CString },
+    /// Attaches a detached mount over `/`, in our own mount namespace; host paths still resolve
+    /// below it, since a walk starts at the root and does not cross what is stacked there.
+    AttachScratch { slot: Slot },
     /// mkdirat(2) below a slot.
     MakeDirectory { at: Slot, path: CString, mode: u32 },
     /// An empty regular file below a slot.
@@ -134,6 +137,8 @@ pub enum Step {
         uid: u32,
         gid: u32,
     },
+    /// Receives the root that the stage composed and attaches it at the scratch folder.
+    ReceiveRoot { slot: Slot },
     /// From here on this mount is the root.
     SetRoot { slot: Slot },
     /// Attaches a detached mount below the root.
@@ -229,6 +234,8 @@ impl fmt::Display for Step {
         match self {
             Self::OpenHost { host, .. } => write!(f, "open {}", t(host)),
             Self::CloneHost { host, .. } => write!(f, "clone the mount at {}", t(host)),
+            Self::ActAs { uid, gid } => write!(f, "make files as uid {uid}, gid {gid}"),
+            Self::ReceiveRoot { .. } => f.write_str("receive the root from the stage"),
             Self::IdMap { .. } => f.write_str("map the ids of a mount"),
             Self::AwaitMapping => f.write_str("wait for the id mappings"),
             Self::BecomeNamespaceRoot => f.write_str("become root of the user namespace"),
@@ -257,7 +264,7 @@ impl fmt::Display for Step {
             Self::Overlay { upper, .. } => write!(f, "make the overlay of {}", t(upper)),
             Self::SetAttributes { .. } => f.write_str("set the attributes of a mount"),
             Self::CloneWithin { path, .. } => write!(f, "clone the mount of {}", t(path)),
-            Self::AttachScratch { host, .. } => write!(f, "attach a mount at {}", t(host)),
+            Self::AttachScratch { .. } => f.write_str("attach a mount over the old root"),
             Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", t(path)),
             Self::MakeFile { path, .. } => write!(f, "make the file {}", t(path)),
             Self::MakeSymlink { path, .. } => write!(f, "make the link {}", t(path)),

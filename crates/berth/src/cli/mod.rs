@@ -19,6 +19,7 @@ mod ps;
 mod rm;
 mod run;
 mod start;
+mod stats;
 mod stop;
 mod top;
 mod usage;
@@ -83,6 +84,8 @@ pub(crate) enum CliCommand {
     Logs(logs::Logs),
     /// Show everything about containers
     Inspect(inspect::Inspect),
+    /// Show what containers use up
+    Stats(stats::Stats),
     /// List the processes of a container
     Top(top::Top),
     /// Translate a PID between the host and containers
@@ -168,6 +171,7 @@ impl CliCommand {
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),
             Self::Inspect(command) => command.execute(context),
+            Self::Stats(command) => command.execute(context),
             Self::Top(command) => command.execute(context),
             Self::Pid(command) => command.execute(context),
             Self::Map(command) => command.execute(context),

@@ -1,0 +1,245 @@
+//! Properties of translation and drawing, on random worlds.
+
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
+mod support;
+
+use std::collections::HashMap;
+
+use berth_base::{NamespaceId, NamespaceKind};
+use berth_map::attribute::KnownContainer;
+use berth_map::draw::{self, KernelThreads, MapOptions, Style};
+use berth_map::json::{Layout, MapDocument, to_text};
+use berth_map::model::{Engine, World};
+use berth_map::top;
+use proptest::prelude::*;
+use support::{Fake, HOST_PIDNS, pid};
+use unicode_width::UnicodeWidthStr as _;
+
+/// How one process comes about: which earlier one forks it, and what else happens.
+#[derive(Clone, Debug)]
+struct Birth {
+    parent: usize,
+    /// 0: it opens a PID namespace; 1: it joins that of the process `joins`; else neither.
+    how: u8,
+    joins: usize,
+    state: char,
+    comm: String,
+}
+
+fn births() -> impl Strategy<Value = Vec<Birth>> {
+    let one = (
+        any::<usize>(),
+        0..6u8,
+        any::<usize>(),
+        prop_oneof![9 => Just('S'), 1 => Just('Z'), 1 => Just('T')],
+        ".{0,15}",
+    );
+    let one = one.prop_map(|(parent, how, joins, state, comm)| Birth {
+        parent,
+        how,
+        joins,
+        state,
+        comm,
+    });
+    prop::collection::vec(one, 0..60)
+}
+
+/// A PID namespace while the world is being made.
+struct Space {
+    inode: u64,
+    /// From the host's to this one.
+    chain: Vec<usize>,
+}
+
+/// Plays the births as the kernel would: each level counts on its own. Every PID namespace but
+/// the host's belongs to a container.
+fn play(births: &[Birth]) -> World {
+    let mut spaces = vec![Space {
+        inode: HOST_PIDNS,
+        chain: vec![0],
+    }];
+    let mut counters: HashMap<usize, u32> = HashMap::new();
+    let mut lives = vec![(0usize, 'S')];
+    let mut all = vec![Fake::new(&[1], 0, "init")];
+    let mut known = Vec::new();
+    counters.insert(0, 1);
+    for birth in births {
+        let living: Vec<usize> = (0..all.len()).filter(|at| lives[*at].1 != 'Z').collect();
+        let parent = living[birth.parent % living.len()];
+        let mut space = lives[parent].0;
+        if birth.how == 1 {
+            // setns reaches namespaces below one's own only.
+            let other = lives[birth.joins % lives.len()].0;
+            if spaces[other].chain.contains(&space) {
+                space = other;
+            }
+        }
+        if birth.how == 0 && spaces[space].chain.len() < 6 {
+            let mut chain = spaces[space].chain.clone();
+            chain.push(spaces.len());
+            spaces.push(Space {
+                inode: 1000 + spaces.len() as u64,
+                chain,
+            });
+            space = spaces.len() - 1;
+        }
+        let pids: Vec<u32> = spaces[space]
+            .chain
+            .iter()
+            .map(|at| {
+                let counter = counters.entry(*at).or_insert(0);
+                *counter += 1;
+                *counter
+            })
+            .collect();
+        let fresh = pids.last() == Some(&1);
+        let state = if fresh { 'S' } else { birth.state };
+        let ppid = all[parent].process().pid.get();
+        all.push(
+            Fake::new(&pids, ppid, &birth.comm)
+                .ns("pid", spaces[space].inode)
+                .state(state),
+        );
+        lives.push((space, state));
+        if fresh {
+            known.push(container(known.len(), pids[0], spaces[space].inode));
+        }
+    }
+    assemble_with_parents(&all, known, &spaces)
+}
+
+/// The hierarchy as the kernel's ioctl tells it: joined processes defeat inference.
+fn assemble_with_parents(all: &[Fake], known: Vec<KnownContainer>, spaces: &[Space]) -> World {
+    let mut parts = support::parts(all.iter().map(Fake::process).collect());
+    parts.known = known;
+    let id = |inode| NamespaceId {
+        kind: NamespaceKind::Pid,
+        inode,
+    };
+    for space in spaces.iter().skip(1) {
+        let outer = space.chain[space.chain.len() - 2];
+        let mut namespace = berth_map::model::Namespace::new(id(space.inode));
+        namespace.parent = Some(id(spaces[outer].inode));
+        parts.namespaces.push(namespace);
+    }
+    World::assemble(parts)
+}
+
+fn container(number: usize, init: u32, inode: u64) -> KnownContainer {
+    KnownContainer {
+        engine: Engine::Berth,
+        id: format!("{number:064x}"),
+        name: format!("c{number}"),
+        init: pid(init),
+        pid_namespace: Some(NamespaceId {
+            kind: NamespaceKind::Pid,
+            inode,
+        }),
+        own_pid_namespace: true,
+        cgroup_dirs: Vec::new(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn down_and_up_are_inverse(births in births()) {
+        let world = play(&births);
+        for (container, _) in world.indexed_containers() {
+            for process in world.processes() {
+                if let Some(inside) = world.seen_from(process.pid, container) {
+                    prop_assert_eq!(world.host_pid(container, inside), Some(process.pid));
+                }
+            }
+            for inside in 0..80 {
+                if let Some(host) = world.host_pid(container, inside) {
+                    prop_assert_eq!(world.seen_from(host, container), Some(inside));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_of_every_process_is_known_and_answered(births in births()) {
+        let world = play(&births);
+        for process in world.processes() {
+            let resolution = world.resolve(process.pid).unwrap();
+            prop_assert_eq!(resolution.levels.len(), process.pids.len());
+            for level in &resolution.levels {
+                let namespace = level.namespace.unwrap();
+                prop_assert_eq!(world.namespace(namespace).unwrap().level, Some(level.level));
+                prop_assert_eq!(world.pid_in(process, namespace), Some(level.pid));
+                prop_assert_eq!(level.container.is_some(), level.level > 0);
+            }
+            // The answer is the innermost container's, and leads back.
+            let innermost = resolution.levels.last().unwrap();
+            prop_assert_eq!(resolution.answer.container, innermost.container);
+            prop_assert_eq!(resolution.answer.pid, innermost.pid);
+            let outer: Vec<_> = resolution.levels.iter().filter_map(|l| l.container).collect();
+            let enclosing: Vec<_> = world.enclosing(resolution.owner).collect();
+            prop_assert!(outer.iter().rev().eq(enclosing.iter()));
+        }
+    }
+
+    #[test]
+    fn every_process_is_drawn_once_on_clean_aligned_lines(
+        births in births(),
+        width in 40..140usize,
+        ascii in any::<bool>(),
+    ) {
+        let world = play(&births);
+        let style = if ascii { Style::Ascii } else { Style::Unicode };
+        let options = MapOptions { width, style, kernel_threads: KernelThreads::Listed, ..MapOptions::default() };
+        let text = draw::map(&world, &options);
+        prop_assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+        let mut shown = 0;
+        for line in text.lines().skip(1) {
+            prop_assert!(line.width() <= width.max(60), "{}", line);
+            let folded = line.split(" Z zombie x").nth(1);
+            let count = folded.and_then(|rest| rest.split(' ').next()?.parse().ok());
+            shown += count.unwrap_or(usize::from(line.ends_with(|c: char| c.is_ascii_digit())));
+        }
+        if width > 100 {
+            prop_assert_eq!(shown, world.processes().len());
+        }
+    }
+
+    #[test]
+    fn top_of_all_outermost_containers_is_everything_below_the_host(births in births()) {
+        let world = play(&births);
+        let mut listed = 0;
+        for (index, container) in world.indexed_containers() {
+            let rows = top::rows(&world, index);
+            for row in &rows {
+                let process = world.process(row.host_pid).unwrap();
+                let mut pids = process.pids[..container.pid_level.unwrap()].to_vec();
+                pids.extend(row.pid);
+                pids.extend(&row.deeper);
+                prop_assert_eq!(&pids, &process.pids);
+            }
+            if container.parent.is_none() {
+                listed += rows.len();
+            }
+        }
+        let below = world.processes().iter().filter(|p| p.level() > 0).count();
+        prop_assert_eq!(listed, below);
+    }
+
+    #[test]
+    fn the_document_refers_to_what_it_holds(births in births()) {
+        let world = play(&births);
+        let text = to_text(&MapDocument::from(&world), Layout::Compact).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let keys: Vec<_> = document["containers"].as_array().unwrap().iter().map(|c| &c["key"]).collect();
+        let namespaces: Vec<_> = document["namespaces"].as_array().unwrap().iter().map(|n| &n["id"]).collect();
+        for (shown, process) in document["processes"].as_array().unwrap().iter().zip(world.processes()) {
+            prop_assert_eq!(shown["comm"].as_str().unwrap(), &process.comm);
+            prop_assert!(shown["container"].is_null() || keys.contains(&&shown["container"]));
+            for namespace in shown["pid_namespaces"].as_array().unwrap() {
+                prop_assert!(namespaces.contains(&namespace));
+            }
+            let place = usize::try_from(shown["cgroups"].as_u64().unwrap()).unwrap();
+            prop_assert!(document["cgroups"].as_array().unwrap().len() > place);
+        }
+    }
+}

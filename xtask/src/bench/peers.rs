@@ -1,0 +1,347 @@
+//! Other engines, each started in namespaces of its own and ended with the measurement.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::contestants::{Contestant, Place};
+use super::rootfs::Stage;
+use super::stopwatch::Stopwatch;
+use crate::exec;
+use crate::failure::{Failure, Outcome};
+
+/// How long dockerd may take to answer, and to end.
+const DAEMON_DEADLINE: Duration = Duration::from_secs(30);
+
+/// On a host with v1 hierarchies: a fresh folder of them alone over /sys/fs/cgroup. crun 1.8
+/// refuses hybrid cgroups, and podman leaves folders behind where a controller has no mount.
+/// Called with a folder of ours, then what to execute.
+const ENTER: &str = r#"
+set -e
+fresh=$1/cgroups-$$
+shift
+points=$(awk '/ - cgroup /{print $5}' /proc/self/mountinfo)
+if [ -n "$points" ]; then
+    mkdir "$fresh"
+    mount -t tmpfs -o mode=755 cgroups "$fresh"
+    for point in $points; do
+        mkdir "$fresh/${point##*/}"
+        mount --bind "$point" "$fresh/${point##*/}"
+    done
+    mount --move "$fresh" /sys/fs/cgroup
+    rmdir "$fresh"
+fi
+ip link set lo up
+exec "$@"
+"#;
+
+/// The cgroup below which the peers make theirs, so that all they leave can be removed.
+pub(super) const CGROUP: &str = "berth-bench";
+
+/// podman's own defaults are beyond what a caller without CAP_SYS_RESOURCE may set.
+const CONTAINERS_CONF: &str =
+    "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
+
+/// The peers that are there.
+pub(super) struct Peers {
+    folder: PathBuf,
+    docker: Option<Docker>,
+    podman: Option<Vec<String>>,
+}
+
+/// Words that execute what follows them apart from the host.
+fn entrance(folder: &Path) -> Vec<String> {
+    let folder = folder.to_string_lossy();
+    [
+        "unshare",
+        "--mount",
+        "--net",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        ENTER,
+        "sh",
+        &folder,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// Starts what is installed and gives each the image `bench`.
+///
+/// # Errors
+/// Something that is installed cannot be started.
+pub(super) fn start(stage: &Stage) -> Outcome<Peers> {
+    let mut peers = Peers {
+        folder: stage.folder.clone(),
+        docker: None,
+        podman: None,
+    };
+    let configuration = stage.folder.join("containers.conf");
+    fs::write(&configuration, CONTAINERS_CONF)
+        .map_err(|error| Failure::file("write", &configuration, &error))?;
+    let archive = stage.folder.join("bench.tar");
+    exec::read(
+        exec::at_root("tar")
+            .arg("-C")
+            .arg(&stage.rootfs)
+            .arg("-cf")
+            .arg(&archive)
+            .arg("."),
+    )?;
+    if exec::installed("dockerd") {
+        peers.docker = Some(Docker::start(&stage.folder, &archive)?);
+    } else {
+        println!("docker takes no part: dockerd is not installed");
+    }
+    if exec::installed("podman") {
+        peers.podman = Some(podman(&stage.folder, &archive)?);
+    } else {
+        println!("podman takes no part: it is not installed");
+    }
+    Ok(peers)
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        // First the daemon, then what it leaves.
+        self.docker = None;
+        for point in cgroup_points() {
+            remove_cgroup(&point.join(CGROUP));
+        }
+    }
+}
+
+/// Where hierarchies of either version are mounted.
+fn cgroup_points() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    text.lines()
+        .filter(|line| line.contains(" - cgroup ") || line.contains(" - cgroup2 "))
+        .filter_map(|line| line.split(' ').nth(4).map(PathBuf::from))
+        .collect()
+}
+
+/// Removes a cgroup and those below it. One that is in use stays, and is named.
+fn remove_cgroup(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for below in entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+    {
+        remove_cgroup(&below);
+    }
+    if let Err(error) = fs::remove_dir(folder) {
+        eprintln!("xtask: {}", Failure::file("remove", folder, &error));
+    }
+}
+
+impl Peers {
+    /// The words before docker's subcommand.
+    pub(super) fn docker(&self) -> Option<&[String]> {
+        self.docker.as_ref().map(|docker| &docker.client[..])
+    }
+
+    /// The words before podman's subcommand.
+    pub(super) fn podman(&self) -> Option<&[String]> {
+        self.podman.as_deref()
+    }
+
+    /// A stopwatch for each place.
+    ///
+    /// # Errors
+    /// One cannot be started.
+    pub(super) fn watches(&self) -> Outcome<Watches> {
+        Ok(Watches {
+            host: Stopwatch::start(&[], self.folder.join("host.log"))?,
+            apart: Stopwatch::start(&entrance(&self.folder), self.folder.join("apart.log"))?,
+        })
+    }
+}
+
+/// A stopwatch in each place.
+pub(super) struct Watches {
+    host: Stopwatch,
+    apart: Stopwatch,
+}
+
+impl Watches {
+    /// Does what the contestant needs once; the text says why it cannot take part.
+    ///
+    /// # Errors
+    /// A stopwatch is gone.
+    pub(super) fn prepare(&mut self, contestant: &Contestant) -> Outcome<Option<String>> {
+        let done = self.all(contestant.place, &contestant.before, 0, 1)?;
+        Ok(done.err())
+    }
+
+    /// Times one round of the contestant; the inner error says why it failed.
+    ///
+    /// # Errors
+    /// A stopwatch is gone.
+    pub(super) fn time(
+        &mut self,
+        contestant: &Contestant,
+        round: usize,
+    ) -> Outcome<Result<Duration, String>> {
+        self.all(
+            contestant.place,
+            &contestant.timed,
+            round,
+            contestant.work.copies(),
+        )
+    }
+
+    /// Undoes [`Watches::prepare`], as far as it was done.
+    ///
+    /// # Errors
+    /// A stopwatch is gone.
+    pub(super) fn clean_up(&mut self, contestant: &Contestant) -> Outcome {
+        self.all(contestant.place, &contestant.after, 0, 1)
+            .map(drop)
+    }
+
+    fn all(
+        &mut self,
+        place: Place,
+        commands: &[Vec<String>],
+        round: usize,
+        copies: usize,
+    ) -> Outcome<Result<Duration, String>> {
+        let watch = match place {
+            Place::Host => &mut self.host,
+            Place::Apart => &mut self.apart,
+        };
+        let mut sum = Duration::ZERO;
+        for words in commands {
+            let round = round.to_string();
+            let words: Vec<String> = words
+                .iter()
+                .map(|word| word.replace("{}", &round))
+                .collect();
+            match watch.time(&words, copies)? {
+                Ok(time) => sum += time,
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        Ok(Ok(sum))
+    }
+}
+
+/// A dockerd of our own.
+struct Docker {
+    daemon: Child,
+    client: Vec<String>,
+}
+
+impl Docker {
+    fn start(folder: &Path, archive: &Path) -> Outcome<Self> {
+        let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        let log = folder.join("dockerd.log");
+        let errors =
+            fs::File::create(&log).map_err(|error| Failure::file("create", &log, &error))?;
+        let enter = entrance(folder);
+        let mut command = Command::new(&enter[0]);
+        command
+            .args(&enter[1..])
+            .args(["dockerd", "--data-root", &at("docker")]);
+        command.args(["--exec-root", &at("docker-run"), "-p", &at("docker.pid")]);
+        command.args(["-H", &format!("unix://{}", at("docker.sock"))]);
+        // Every measured container has loopback alone.
+        command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
+        let daemon = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| exec::cannot_start(&command, &error))?;
+        let client = vec![
+            "docker".to_owned(),
+            "-H".to_owned(),
+            format!("unix://{}", at("docker.sock")),
+        ];
+        let mut docker = Self { daemon, client };
+        docker.wait_until_it_answers(&log)?;
+        exec::read(docker.command().arg("import").arg(archive).arg("bench"))?;
+        Ok(docker)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.client[0]);
+        command.args(&self.client[1..]);
+        command
+    }
+
+    fn wait_until_it_answers(&mut self, log: &Path) -> Outcome {
+        let end = Instant::now() + DAEMON_DEADLINE;
+        while exec::read(self.command().arg("info")).is_err() {
+            let ended = self.daemon.try_wait().ok().flatten().is_some();
+            if ended || Instant::now() > end {
+                let said = fs::read_to_string(log).unwrap_or_default();
+                let last = said.lines().last().unwrap_or("no message");
+                return Err(Failure::new(format!("dockerd does not answer: {last}")));
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Docker {
+    /// SIGTERM, since dockerd ends its containerd itself, and SIGKILL past the deadline.
+    fn drop(&mut self) {
+        let pid = self.daemon.id().to_string();
+        if let Err(failure) = exec::read(Command::new("kill").args(["-TERM", &pid])) {
+            eprintln!("xtask: {failure}");
+        }
+        let end = Instant::now() + DAEMON_DEADLINE;
+        while Instant::now() < end {
+            if !matches!(self.daemon.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        if let Err(error) = self
+            .daemon
+            .kill()
+            .and_then(|()| self.daemon.wait().map(drop))
+        {
+            eprintln!("xtask: dockerd cannot be ended: {error}");
+        }
+    }
+}
+
+/// Gives podman its image; returns the words before its subcommand.
+fn podman(folder: &Path, archive: &Path) -> Outcome<Vec<String>> {
+    let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let words: Vec<String> = [
+        "podman",
+        "--root",
+        &at("podman"),
+        "--runroot",
+        &at("podman-run"),
+        "--tmpdir",
+        &at("podman-tmp"),
+        "--cgroup-manager=cgroupfs",
+        "--events-backend=file",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let enter = entrance(folder);
+    let mut import = Command::new(&enter[0]);
+    import
+        .args(&enter[1..])
+        .args(&words)
+        .args(["import", "-q"])
+        .arg(archive)
+        .arg("bench");
+    exec::read(&mut import)?;
+    Ok(words)
+}

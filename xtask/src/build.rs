@@ -1,0 +1,68 @@
+//! `build`: the release binaries, linked to where one looks for them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::args::Args;
+use crate::exec;
+use crate::failure::{Failure, Outcome};
+use crate::workspace::{self, TRIPLE};
+
+/// The binaries of a release; the first finds the second beside itself.
+pub(crate) const BINARIES: [&str; 2] = ["berth", "berth-runtime"];
+
+/// Runs `cargo xtask build`.
+pub(crate) fn command(args: Args) -> Outcome {
+    args.finish()?;
+    for path in release()? {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// Builds both release binaries and links them into `target/release/`; returns their paths.
+///
+/// # Errors
+/// The build or the linking fails.
+pub(crate) fn release() -> Outcome<Vec<PathBuf>> {
+    cargo_build(&["--release"])?;
+    let target = workspace::target_dir()?;
+    let to = target.join("release");
+    fs::create_dir_all(&to).map_err(|error| Failure::file("create", &to, &error))?;
+    let from = target.join(TRIPLE).join("release");
+    BINARIES
+        .iter()
+        .map(|name| link(&from.join(name), &to.join(name)))
+        .collect()
+}
+
+/// Builds both binaries as the tests use them: with the dev profile.
+///
+/// # Errors
+/// The build fails.
+pub(crate) fn debug() -> Outcome {
+    cargo_build(&[])
+}
+
+fn cargo_build(more: &[&str]) -> Outcome {
+    let mut cargo = exec::cargo();
+    cargo.args(["build", "--locked"]);
+    for package in BINARIES {
+        cargo.args(["--package", package]);
+    }
+    exec::run(cargo.args(more))
+}
+
+/// Makes `to` the same file as `from`, or a copy of it where links cannot be made.
+fn link(from: &Path, to: &Path) -> Outcome<PathBuf> {
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::file("replace", to, &error));
+        }
+        _ => {}
+    }
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to).map_err(|error| Failure::file("copy", from, &error))?;
+    }
+    Ok(to.to_path_buf())
+}

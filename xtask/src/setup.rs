@@ -1,0 +1,231 @@
+//! `setup`: the system packages and Rust tools that the other commands need.
+//!
+//! Asks dpkg what is there, so that a machine that has everything is never asked for root rights
+//! or a network.
+
+use std::process::Command;
+
+use crate::args::Args;
+use crate::exec;
+use crate::failure::{Failure, Outcome};
+use Purpose::{Bench, Build, Demo, Peers, Test, Vm};
+
+/// What a machine is to be made fit for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Compiling the workspace.
+    Build,
+    /// Running the tests.
+    Test,
+    /// The VM tier.
+    Vm,
+    /// Measuring against other runtimes.
+    Bench,
+    /// Measuring against whole engines, which bring much with them.
+    Peers,
+    /// The demonstration.
+    Demo,
+}
+
+impl Purpose {
+    const ALL: [(&'static str, Self); 6] = [
+        ("build", Self::Build),
+        ("test", Self::Test),
+        ("vm", Self::Vm),
+        ("bench", Self::Bench),
+        ("peers", Self::Peers),
+        ("demo", Self::Demo),
+    ];
+}
+
+/// A Debian package, what it is for, and why.
+struct Package {
+    name: &'static str,
+    purpose: Purpose,
+    why: &'static str,
+}
+
+const PACKAGES: &[Package] = &[
+    package("gcc", Build, "links the binaries"),
+    package("libc6-dev", Build, "the C library, linked statically"),
+    package(
+        "libseccomp-dev",
+        Build,
+        "compiles seccomp profiles, linked statically",
+    ),
+    package("procps", Test, "ps, for tests that look at the host"),
+    package("util-linux", Test, "unshare and nsenter, for comparison"),
+    package("iproute2", Test, "ip, for tests that look at interfaces"),
+    package("uidmap", Test, "newuidmap and newgidmap, for rootless"),
+    package("qemu-system-x86", Vm, "the machine that is emulated"),
+    package("busybox-static", Vm, "the shell inside it"),
+    package("e2fsprogs", Vm, "mke2fs, which makes its disk"),
+    package(
+        "busybox-static",
+        Bench,
+        "the root of the measured containers",
+    ),
+    package("util-linux", Bench, "unshare, to keep peers apart"),
+    package("iproute2", Bench, "ip, for their loopback"),
+    package("runc", Bench, "a peer"),
+    package("crun", Bench, "a peer"),
+    package("docker.io", Peers, "a peer"),
+    package("podman", Peers, "a peer"),
+    package(
+        "util-linux",
+        Demo,
+        "unshare, for a namespace in a namespace",
+    ),
+];
+
+const fn package(name: &'static str, purpose: Purpose, why: &'static str) -> Package {
+    Package { name, purpose, why }
+}
+
+/// Runs `cargo xtask setup`.
+pub(crate) fn command(mut args: Args) -> Outcome {
+    let word = args.word();
+    args.finish()?;
+    let purposes = match word.as_deref() {
+        None => vec![Build, Test, Vm, Demo],
+        Some(word) => match Purpose::ALL.iter().find(|(name, _)| *name == word) {
+            Some((_, Peers)) => vec![Build, Bench, Peers],
+            Some((_, purpose)) => vec![Build, *purpose],
+            None => {
+                let names: Vec<_> = Purpose::ALL.iter().map(|(name, _)| *name).collect();
+                return Err(Failure::usage(format!(
+                    "setup knows {}, not \"{word}\"",
+                    names.join(", ")
+                )));
+            }
+        },
+    };
+    for package in PACKAGES
+        .iter()
+        .filter(|package| purposes.contains(&package.purpose))
+    {
+        let mark = if is_installed(package.name) {
+            "ok"
+        } else {
+            "missing"
+        };
+        println!("{mark:<8} {:<18} {}", package.name, package.why);
+    }
+    ensure(&purposes)?;
+    if purposes.contains(&Test) {
+        nextest()?;
+    }
+    println!("ready");
+    Ok(())
+}
+
+/// Makes sure that the packages for these purposes are installed; silent when they are.
+///
+/// # Errors
+/// Some are missing and we are not root, or apt-get fails.
+pub(crate) fn ensure(purposes: &[Purpose]) -> Outcome {
+    let mut missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|package| purposes.contains(&package.purpose) && !is_installed(package.name))
+        .map(|package| package.name)
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !exec::installed("apt-get") {
+        return Err(Failure::new(format!(
+            "this machine has no apt-get; install what Debian calls {}",
+            missing.join(" ")
+        )));
+    }
+    if !is_root()? {
+        return Err(Failure::new(format!(
+            "system packages are missing; run as root: \
+             apt-get update && apt-get install --no-install-recommends {}",
+            missing.join(" ")
+        )));
+    }
+    exec::run(apt_get().args(["update", "-q"]))?;
+    exec::run(
+        apt_get()
+            .args(["install", "-q", "-y", "--no-install-recommends"])
+            .args(missing),
+    )
+}
+
+/// The test runner that is there, after an attempt to install the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runner {
+    /// cargo-nextest: a process for each test.
+    Nextest,
+    /// `cargo test`, one test after the other.
+    CargoTest,
+}
+
+/// Makes sure that cargo-nextest is installed, or says why `cargo test` has to do.
+///
+/// # Errors
+/// Cargo itself cannot be started.
+pub(crate) fn nextest() -> Outcome<Runner> {
+    if exec::installed("cargo-nextest") {
+        return Ok(Runner::Nextest);
+    }
+    println!("cargo-nextest is missing; it is built once now, which takes some minutes");
+    // Outside the workspace, whose configuration builds for static linking.
+    let mut install = exec::cargo();
+    install
+        .args(["install", "--locked", "cargo-nextest"])
+        .current_dir("/");
+    match exec::run(&mut install) {
+        Ok(()) => Ok(Runner::Nextest),
+        Err(failure) => {
+            println!("{failure}; the tests run with plain cargo test instead");
+            Ok(Runner::CargoTest)
+        }
+    }
+}
+
+/// Whether dpkg lists the package as installed. False where there is no dpkg.
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${db:Status-Status}", package]);
+    exec::read(&mut query).is_ok_and(|status| status == "installed")
+}
+
+/// Whether we run as root in the eyes of the file system.
+///
+/// # Errors
+/// `id` cannot be started.
+pub(crate) fn is_root() -> Outcome<bool> {
+    Ok(exec::read(Command::new("id").arg("-u"))?.trim() == "0")
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("LC_ALL", "C.UTF-8");
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_not_installed() {
+        assert!(!is_installed("no-such-package-of-anyone"));
+    }
+
+    #[test]
+    fn a_purpose_lists_a_package_once() {
+        for (at, package) in PACKAGES.iter().enumerate() {
+            let twice = PACKAGES[at + 1..]
+                .iter()
+                .any(|other| other.name == package.name && other.purpose == package.purpose);
+            assert!(!twice, "{}", package.name);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `test`: what CI runs, in the order in which mistakes are cheapest to find.
+
+mod runner;
+mod skips;
+
+use crate::args::Args;
+use crate::exec;
+use crate::failure::Outcome;
+use crate::setup::{self, Purpose};
+use crate::{build, soak, tidy, vm};
+
+/// CI runs a twentieth of the soak.
+const SOAK_SHARE: usize = 20;
+
+/// Runs `cargo xtask test`. `--quick` leaves out what needs the release: VM tier and soak.
+pub(crate) fn command(mut args: Args) -> Outcome {
+    let quick = args.flag("--quick");
+    args.finish()?;
+    setup::ensure(&[Purpose::Build, Purpose::Test, Purpose::Vm])?;
+    let runner = setup::nextest()?;
+    exec::run(exec::cargo().args(["fmt", "--all", "--check"]))?;
+    exec::run(exec::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny=warnings",
+    ]))?;
+    exec::announce("tidy");
+    tidy::check()?;
+    licences()?;
+    let skip_file = skips::start()?;
+    if !quick {
+        skips::add(&skip_file, &vm::run("")?)?;
+        soak::run(SOAK_SHARE)?;
+    }
+    build::debug()?;
+    runner::run(runner, &skip_file)
+}
+
+/// Licences, banned crates and sources of all dependencies, where cargo-deny is installed.
+fn licences() -> Outcome {
+    if !exec::installed("cargo-deny") {
+        println!(
+            "cargo-deny is not installed, so licences and sources of the dependencies go \
+             unchecked; install it with \"cargo install --locked cargo-deny\""
+        );
+        return Ok(());
+    }
+    exec::run(exec::cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
+}

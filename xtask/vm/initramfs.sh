@@ -1,0 +1,16 @@
+#!/bin/sh
+# The first process of the guest, on the initramfs: inserts the modules and goes on to the disk.
+export PATH=/bin
+busybox mount -t proc proc /proc
+busybox mount -t devtmpfs dev /dev
+for module in /modules/*.ko; do
+    busybox insmod "$module" || echo "initramfs: cannot insert $module"
+done
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    [ -b /dev/vda ] && break
+    busybox sleep 0.2
+done
+busybox mount -t ext4 -o noatime /dev/vda /disk || busybox poweroff -f
+busybox mount --move /dev /disk/dev
+busybox umount /proc
+exec busybox switch_root /disk /tests/init.sh
