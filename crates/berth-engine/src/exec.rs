@@ -147,7 +147,7 @@ fn request(
         process: exec,
         detach: options.detach,
         stdin: options.open_stdin,
-        seccomp: !options.privileged,
+        seccomp: !options.privileged && has_seccomp(spec),
         size: options.size,
     })
 }
@@ -168,6 +168,11 @@ fn set_environment(
     merge_env(&mut env, &options.env)?;
     exec.set_env(Some(env));
     Ok(())
+}
+
+fn has_seccomp(spec: &Spec) -> bool {
+    let linux = spec.linux().as_ref();
+    linux.is_some_and(|linux| linux.seccomp().is_some())
 }
 
 fn bounding_of(process: &Process) -> Capabilities {

@@ -102,11 +102,27 @@ impl Engine {
             EngineError::new(ErrorClass::Internal, text).exit_code(125)
         })?;
         let session = Session::from_launch(socket);
-        let pid = await_started(&session)?;
+        let pid = match await_started(&session)? {
+            Some(pid) => pid,
+            // It ended before the monitor could say who it was; the stage wrote it down.
+            None => self.pid_on_record(container, run)?,
+        };
         Ok(Started {
             session,
             pid,
             warnings,
+        })
+    }
+
+    fn pid_on_record(&self, container: &Container, run: u32) -> Result<HostPid, EngineError> {
+        let file = self.store().read_run(&container.id)?;
+        let file = file.filter(|file| file.run == run);
+        file.map(|file| file.init.pid).ok_or_else(|| {
+            let text = format!(
+                "container {} started but left no record of it",
+                container.name
+            );
+            EngineError::new(ErrorClass::Internal, text).exit_code(125)
         })
     }
 
@@ -284,11 +300,13 @@ impl Engine {
 }
 
 /// Waits for the first packet of a connection: the process runs, or why it does not.
-pub(crate) fn await_started(session: &Session) -> Result<HostPid, EngineError> {
+///
+/// The PID is missing when the process ended at once.
+pub(crate) fn await_started(session: &Session) -> Result<Option<HostPid>, EngineError> {
     let mut buffer = vec![0; MAX_PACKET];
     let broken = |text: String| EngineError::new(ErrorClass::Internal, text).exit_code(125);
     match session.receive(&mut buffer) {
-        Ok(Packet::Started(Some(pid))) => Ok(pid),
+        Ok(Packet::Started(pid)) => Ok(pid),
         Ok(Packet::Failed(failure)) => Err(failed(failure)),
         Ok(Packet::Lost) => Err(broken(
             "the runtime ended without an answer; its messages are on standard error".into(),

@@ -1,20 +1,19 @@
-//! Compiling seccomp profiles; the compiler itself comes with the next merge.
-use oci_spec::runtime::LinuxSeccomp;
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct SeccompError;
-impl SeccompError {
-    pub fn class(&self) -> berth_base::ErrorClass {
-        berth_base::ErrorClass::Internal
-    }
-}
-pub struct CompiledFilter {
-    pub program: Vec<[u8; 8]>,
-    pub flags: u64,
-}
-pub fn load_or_compile(
-    _: &LinuxSeccomp,
-    _: &std::path::Path,
-) -> Result<CompiledFilter, SeccompError> {
-    Err(SeccompError)
-}
+//! seccomp: from an OCI profile to the BPF program that seccomp(2) loads.
+//!
+//! [`compile`] uses libseccomp and puts our own prelude before its program; [`load_or_compile`] keeps
+//! compiled programs by digest; [`default_profile`] is the profile that a container gets when nobody
+//! asks for another. Nothing here loads a filter: the process that becomes the container's does.
+
+mod cache;
+mod compile;
+mod error;
+mod prelude;
+mod profile;
+
+#[cfg(test)]
+mod machine;
+
+pub use cache::load_or_compile;
+pub use compile::{CompiledFilter, MAX_INSTRUCTIONS, compile};
+pub use error::SeccompError;
+pub use profile::default_profile;
