@@ -94,11 +94,7 @@ impl Capabilities {
     }
 
     fn of(capabilities: &[Cap]) -> Self {
-        let mut set = Self::default();
-        for capability in capabilities {
-            set.insert(*capability);
-        }
-        set
+        capabilities.iter().copied().collect()
     }
 
     fn insert(&mut self, capability: Cap) {
@@ -119,6 +115,13 @@ impl Capabilities {
         Self(self.0 | other.0)
     }
 
+    /// Whether it holds a capability given by name, `CAP_SYS_ADMIN` for one.
+    pub(crate) fn contains(self, name: &str) -> bool {
+        let short = name.strip_prefix("CAP_").unwrap_or(name);
+        self.iter()
+            .any(|capability| capability.to_string() == short)
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = Cap> {
         ALL.into_iter()
             .enumerate()
@@ -129,6 +132,16 @@ impl Capabilities {
     fn names(self) -> String {
         let names: Vec<String> = self.iter().map(|c| format!("CAP_{c}")).collect();
         names.join(", ")
+    }
+}
+
+impl FromIterator<Cap> for Capabilities {
+    fn from_iter<I: IntoIterator<Item = Cap>>(capabilities: I) -> Self {
+        let mut set = Self::default();
+        for capability in capabilities {
+            set.insert(capability);
+        }
+        set
     }
 }
 

@@ -1,14 +1,11 @@
-//! The facade: one method per use-case.
+//! The facade: one method per use-case, each in a file of its own.
 
 use std::path::{Path, PathBuf};
 
-use berth_base::state::ExitFile;
-use berth_base::{ContainerId, ErrorClass};
+use berth_base::ContainerId;
 
-use crate::{
-    Container, CreateOptions, Created, EngineError, ExecOptions, RemoveOptions, Session,
-    StartAttach, Started, StopOptions,
-};
+use crate::EngineError;
+use crate::store::Store;
 
 /// Where an engine keeps its files, and which programs it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,102 +28,44 @@ pub struct EngineConfig {
 #[derive(Clone, Debug)]
 pub struct Engine {
     config: EngineConfig,
+    store: Store,
 }
 
 impl Engine {
     /// Takes a configuration. Nothing is written: the folders are made, 0700, by the first
-    /// use-case that writes.
-    pub fn open(config: EngineConfig) -> Result<Self, EngineError> {
-        Ok(Self { config })
+    /// use-case that writes. Relative folders are taken from the working directory.
+    pub fn open(mut config: EngineConfig) -> Result<Self, EngineError> {
+        for folder in [&mut config.root, &mut config.state] {
+            // Absolute, since the monitor outlives our working directory.
+            *folder = std::path::absolute(&*folder).map_err(|e| {
+                let text = format!("cannot use the folder {}: {e}", folder.display());
+                EngineError::new(berth_base::ErrorClass::Invalid, text)
+            })?;
+        }
+        let store = Store::new(config.root.clone(), config.state.clone());
+        Ok(Self { config, store })
     }
 
-    /// Makes a container, without starting it.
-    pub fn create(&self, options: &CreateOptions) -> Result<Created, EngineError> {
-        Err(unready(
-            options.name.as_ref().map_or("create", |n| n.as_str()),
-        ))
+    pub(crate) const fn config(&self) -> &EngineConfig {
+        &self.config
     }
 
-    /// Starts a container and returns once its first process executes.
-    pub fn start(&self, id: &ContainerId, _attach: &StartAttach) -> Result<Started, EngineError> {
-        Err(unready(id.short()))
-    }
-
-    /// Attaches to the streams of a running container.
-    pub fn attach(&self, id: &ContainerId, _stdin: bool) -> Result<Session, EngineError> {
-        Err(unready(id.short()))
-    }
-
-    /// Starts a further process in a running container.
-    pub fn exec(&self, id: &ContainerId, _options: &ExecOptions) -> Result<Session, EngineError> {
-        Err(unready(id.short()))
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Finds a container by full id, then name, then unique prefix of an id.
     pub fn resolve(&self, reference: &str) -> Result<ContainerId, EngineError> {
-        Err(unready(reference))
-    }
-
-    /// All containers, newest first. Takes no lock.
-    pub fn list(&self) -> Result<Vec<Container>, EngineError> {
-        Ok(Vec::new())
-    }
-
-    /// One container. Takes no lock.
-    pub fn inspect(&self, id: &ContainerId) -> Result<Container, EngineError> {
-        Err(unready(id.short()))
-    }
-
-    /// Stops a container; success means that it is empty.
-    pub fn stop(
-        &self,
-        id: &ContainerId,
-        _options: &StopOptions,
-        _notify: &mut dyn FnMut(&str),
-    ) -> Result<(), EngineError> {
-        Err(unready(id.short()))
-    }
-
-    /// Sends a signal to the first process; with SIGKILL, success means that it is empty.
-    pub fn kill(&self, id: &ContainerId, _signal: i32) -> Result<(), EngineError> {
-        Err(unready(id.short()))
-    }
-
-    /// Removes a container and everything it left.
-    pub fn remove(&self, id: &ContainerId, _options: &RemoveOptions) -> Result<(), EngineError> {
-        Err(unready(id.short()))
-    }
-
-    /// Waits for the end of the current run, or returns the end of the last.
-    pub fn wait(&self, id: &ContainerId) -> Result<ExitFile, EngineError> {
-        Err(unready(id.short()))
-    }
-
-    /// How the last run ended; `None` while it lives and before the first.
-    pub fn last_exit(&self, id: &ContainerId) -> Result<Option<ExitFile>, EngineError> {
-        Err(unready(id.short()))
+        Ok(self.store.resolve(reference)?)
     }
 
     /// The container's log, json-file lines; it may not exist yet.
     pub fn log_path(&self, id: &ContainerId) -> PathBuf {
-        self.config
-            .root
-            .join("containers")
-            .join(id.as_str())
-            .join("log.json")
-    }
-
-    /// What is to be done once a container has ended (`berth internal exited ID`): `--rm`.
-    pub fn exited(&self, id: &ContainerId) -> Result<(), EngineError> {
-        Err(unready(id.short()))
+        self.store.persistent_dir(id).join("log.json")
     }
 
     /// The volatile folder; `containers/ID/run.json` below it describes each living container.
     pub fn state_dir(&self) -> &Path {
         &self.config.state
     }
-}
-
-fn unready(what: &str) -> EngineError {
-    EngineError::new(ErrorClass::Internal, format!("{what}: not built yet"))
 }

@@ -4,17 +4,37 @@
 //! terminal, `$HOME` or the environment; the binary passes everything in.
 
 mod capabilities;
+mod cgroup;
 mod container;
+mod create;
+mod empty;
 mod engine;
 mod error;
+mod exec;
+mod facts;
+mod hint;
+mod ids;
+mod members;
+mod namespaces;
 mod options;
 mod process;
+mod recover;
+mod remove;
+mod seccomp;
 mod session;
 mod spec;
+mod start;
+mod stop;
 mod store;
 mod subid;
 mod user;
+mod view;
+mod words;
 
+use berth_base::ContainerId;
+use stop::{cannot_signal, not_running};
+
+pub use berth_runtime::cgroup::Usage;
 pub use container::{
     Container, CreateFile, Created, RemoveOptions, StartAttach, Started, StopOptions,
 };
@@ -24,4 +44,5 @@ pub use options::{
     Capability, CreateOptions, ExecOptions, ImageRequest, MountRequest, NamespaceMode,
     NamespaceModes, SeccompChoice, Ulimit,
 };
+pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};

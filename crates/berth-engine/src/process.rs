@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use berth_base::{HostPid, ProcessIdentity};
+use berth_sys::ExitStatus;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -64,6 +65,11 @@ impl Process {
                 Err(_) => return false,
             }
         }
+    }
+
+    /// The wait status of a process that has ended and was reaped by somebody else.
+    pub(crate) fn exit_status(&self) -> Result<ExitStatus, Errno> {
+        berth_sys::exit_status(self.pidfd.as_fd())
     }
 
     /// Sends a signal (pidfd_send_signal(2)); a process that has ended is no error.

@@ -58,29 +58,8 @@ impl Session {
     }
 
     /// Connects to the socket `monitor.sock` in a container's volatile folder.
-    ///
-    /// The path is reached through /proc/self/fd, so that it may exceed the 108 bytes of
-    /// sun_path (unix(7)).
     pub fn connect(volatile_dir: &Path) -> Result<Self, SessionError> {
-        let dir = rustix::fs::open(
-            volatile_dir,
-            rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )
-        .map_err(|e| SessionError::Connect(e.into()))?;
-        let path = format!(
-            "/proc/self/fd/{}/monitor.sock",
-            rustix::fd::AsRawFd::as_raw_fd(&dir)
-        );
-        let address = SocketAddrUnix::new(path).map_err(|e| SessionError::Connect(e.into()))?;
-        let socket = socket_with(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map_err(|e| SessionError::Connect(e.into()))?;
-        connect(&socket, &address).map_err(|e| SessionError::Connect(e.into()))?;
+        let socket = open_socket(volatile_dir)?;
         let session = Self { socket };
         session.send(protocol::CLIENT_HELLO, &protocol::VERSION.to_le_bytes())?;
         let mut buffer = [0; 64];
@@ -98,6 +77,11 @@ impl Session {
                 io::ErrorKind::UnexpectedEof,
             ))),
         }
+    }
+
+    /// Whether a monitor, or a keeper about to become one, listens on a container's socket.
+    pub(crate) fn is_served(volatile_dir: &Path) -> bool {
+        open_socket(volatile_dir).is_ok()
     }
 
     /// Asks for the streams of the first process.
@@ -178,6 +162,31 @@ impl Session {
             }
         }
     }
+}
+
+/// Connects to `monitor.sock` in a folder. The path is reached through /proc/self/fd, so that it
+/// may exceed the 108 bytes of sun_path (unix(7)).
+fn open_socket(volatile_dir: &Path) -> Result<OwnedFd, SessionError> {
+    let dir = rustix::fs::open(
+        volatile_dir,
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .map_err(|e| SessionError::Connect(e.into()))?;
+    let path = format!(
+        "/proc/self/fd/{}/monitor.sock",
+        rustix::fd::AsRawFd::as_raw_fd(&dir)
+    );
+    let address = SocketAddrUnix::new(path).map_err(|e| SessionError::Connect(e.into()))?;
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|e| SessionError::Connect(e.into()))?;
+    connect(&socket, &address).map_err(|e| SessionError::Connect(e.into()))?;
+    Ok(socket)
 }
 
 impl AsFd for Session {

@@ -22,7 +22,7 @@ const LIMIT_BYTES: u64 = 4 << 20;
 const GROUPS_MAX: usize = 65536;
 
 /// A resolved user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ResolvedUser {
     pub(crate) uid: u32,
     pub(crate) gid: u32,

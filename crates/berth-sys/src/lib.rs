@@ -15,6 +15,7 @@ mod mount;
 mod namespace;
 pub mod net;
 pub mod nsfs;
+mod pidfd;
 mod seccomp;
 pub mod signal;
 
@@ -26,5 +27,6 @@ pub use exec::{ArgVector, execve, execve_at};
 pub use fd::{close_all_but_streams, close_on_exec_from, inherited, place_at, reopen};
 pub use keyring::join_anonymous_session_keyring;
 pub use mount::{MountAttributes, mount_setattr};
-pub use namespace::{NAMESPACE_FLAGS, unshare_namespaces};
+pub use namespace::{NAMESPACE_FLAGS, namespace_flag, unshare_namespaces};
+pub use pidfd::{ExitStatus, exit_status};
 pub use seccomp::{SeccompFlags, load_filter};

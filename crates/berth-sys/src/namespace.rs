@@ -1,5 +1,7 @@
 //! unshare(2) for namespaces.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
+
 use rustix::io::Errno;
 
 use crate::clone::last_errno;
@@ -27,4 +29,17 @@ pub fn unshare_namespaces(flags: u64) -> Result<(), Errno> {
     } else {
         Ok(())
     }
+}
+
+/// The CLONE_NEW* flag of the namespace behind a descriptor (NS_GET_NSTYPE, ioctl_nsfs(2), 4.11).
+///
+/// Fails with ENOTTY when the descriptor is no namespace.
+pub fn namespace_flag(namespace: BorrowedFd<'_>) -> Result<u64, Errno> {
+    // SAFETY: NS_GET_NSTYPE takes no argument and touches no memory; the descriptor is borrowed
+    // and open.
+    let flag = unsafe { libc::ioctl(namespace.as_raw_fd(), libc::NS_GET_NSTYPE) };
+    if flag < 0 {
+        return Err(last_errno());
+    }
+    u64::try_from(flag).map_err(|_| Errno::INVAL)
 }

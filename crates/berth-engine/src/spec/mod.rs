@@ -16,15 +16,13 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+use berth_base::NamespaceKind;
 use berth_base::state::NamespaceSource;
-use berth_base::{ContainerId, NamespaceKind};
-use oci_spec::runtime::{
-    Linux, LinuxBuilder, LinuxNamespace, LinuxNamespaceType, LinuxSeccomp, Root, Spec,
-};
+use oci_spec::runtime::{Linux, LinuxBuilder, LinuxNamespace, LinuxNamespaceType, Root, Spec};
 
 pub(crate) use devices::{DeviceKind, HostDevice};
 pub(crate) use error::SpecError;
-pub(crate) use process::{DEFAULT_PATH, capability_sets, merge_env};
+pub(crate) use process::{capability_sets, merge_env, user as user_of};
 pub(crate) use run::{IdMappings, RunFacts, for_run, needs_run_spec};
 
 use crate::CreateOptions;
@@ -35,9 +33,8 @@ use crate::user::ResolvedUser;
 const OCI_VERSION: &str = "1.2.1";
 
 /// What a spec depends on besides the options.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SpecFacts {
-    pub(crate) id: ContainerId,
     /// The command line, entrypoint first; not empty.
     pub(crate) argv: Vec<String>,
     /// What the container will see as its hostname.
@@ -52,7 +49,6 @@ pub(crate) struct SpecFacts {
     pub(crate) cgroups_path: Option<String>,
     /// How many CPUs are online.
     pub(crate) cpus: u32,
-    pub(crate) seccomp: Option<LinuxSeccomp>,
     /// The host's devices, for `--privileged`.
     pub(crate) devices: Vec<HostDevice>,
     /// Files of this host that must be masked besides the fixed list.
@@ -90,6 +86,8 @@ impl SpecFacts {
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) spec: Spec,
+    /// The capabilities it grants, for profiles that depend on them.
+    pub(crate) granted: Capabilities,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -122,6 +120,7 @@ pub(crate) fn build(options: &CreateOptions, facts: &SpecFacts) -> Result<Built,
         .set_linux(Some(linux(options, facts)?));
     Ok(Built {
         spec,
+        granted: granted.set,
         warnings: granted.warning.into_iter().collect(),
     })
 }
@@ -141,7 +140,6 @@ fn linux(options: &CreateOptions, facts: &SpecFacts) -> Result<Linux, SpecError>
         .map_err(SpecError::Internal)?;
     linux
         .set_cgroups_path(facts.cgroups_path.clone().map(Into::into))
-        .set_seccomp(facts.seccomp.clone())
         .set_sysctl(sysctls(facts));
     if options.privileged && !facts.rootless {
         let devices = facts.devices.iter().map(HostDevice::to_spec).collect();

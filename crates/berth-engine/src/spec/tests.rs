@@ -17,7 +17,6 @@ fn facts() -> SpecFacts {
         .collect();
     namespaces.insert(NamespaceKind::User, NamespaceSource::Host);
     SpecFacts {
-        id: ContainerId::from_bytes([0xab; 32]),
         argv: vec!["sh".into(), "-c".into(), "true".into()],
         hostname: "abababababab".into(),
         user: ResolvedUser {
@@ -35,7 +34,6 @@ fn facts() -> SpecFacts {
         namespaces,
         cgroups_path: Some("/berth/ID".into()),
         cpus: 2,
-        seccomp: None,
         devices: vec![HostDevice {
             path: "/dev/kvm".into(),
             kind: DeviceKind::Character,

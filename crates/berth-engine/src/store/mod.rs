@@ -23,7 +23,6 @@ pub(crate) use file::Durability;
 pub(crate) use lock::{ContainerLock, FileLock};
 pub(crate) use names::NamesLock;
 pub(crate) use random::random_id;
-pub(crate) use resolve::Resolved;
 
 use crate::CreateFile;
 
@@ -150,6 +149,20 @@ impl Store {
         file::write(&dir, name, value, Durability::Process)
     }
 
+    /// Removes one file of a container's volatile folder; one that is gone is fine.
+    pub(crate) fn remove_volatile(
+        &self,
+        lock: &ContainerLock,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let path = self.volatile_dir(lock.id()).join(name);
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(StoreError::io("remove", &path, e)),
+        }
+    }
+
     /// Writes one file of a container folder that nobody sees yet.
     pub(crate) fn write_hidden(
         &self,
@@ -194,6 +207,13 @@ impl Store {
     /// The folder in which a container is built before it gets its place.
     pub(crate) fn hidden_dir(&self, id: &ContainerId) -> PathBuf {
         self.containers().join(format!(".tmp-{}", id.as_str()))
+    }
+
+    /// Locks a hidden folder while a container is built in it.
+    pub(crate) fn lock_hidden(&self, dir: &Path) -> Result<std::fs::File, StoreError> {
+        let file = std::fs::File::open(dir).map_err(|e| StoreError::io("open", dir, e))?;
+        lock::exclusive(&file).map_err(|e| StoreError::io("lock", dir, e))?;
+        Ok(file)
     }
 
     /// Gives a container built in [`Self::hidden_dir`] its place: from here on it exists.

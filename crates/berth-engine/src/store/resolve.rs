@@ -4,24 +4,18 @@ use berth_base::{ContainerId, ContainerName};
 
 use super::{Store, StoreError};
 
-/// How a reference was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    pub(crate) id: ContainerId,
-}
-
 impl Store {
     /// Finds a container. An ambiguous prefix lists its matches.
-    pub(crate) fn resolve(&self, reference: &str) -> Result<Resolved, StoreError> {
+    pub(crate) fn resolve(&self, reference: &str) -> Result<ContainerId, StoreError> {
         if let Ok(id) = reference.parse::<ContainerId>()
             && self.exists(&id)
         {
-            return Ok(Resolved { id });
+            return Ok(id);
         }
         if let Ok(name) = reference.parse::<ContainerName>()
             && let Some(id) = self.holder(&name)?
         {
-            return Ok(Resolved { id });
+            return Ok(id);
         }
         let missing = || StoreError::NoContainer(reference.escape_default().to_string());
         let is_prefix = !reference.is_empty()
@@ -39,7 +33,7 @@ impl Store {
         matches.sort();
         match matches.len() {
             0 => Err(missing()),
-            1 => matches.pop().map(|id| Resolved { id }).ok_or_else(missing),
+            1 => matches.pop().ok_or_else(missing),
             _ => Err(StoreError::Ambiguous {
                 reference: reference.to_owned(),
                 matches: matches.iter().map(|id| self.describe(id)).collect(),
@@ -86,9 +80,9 @@ mod tests {
         store
             .claim_name(&names, &a.parse().unwrap(), &holder)
             .unwrap();
-        assert_eq!(store.resolve("ab").unwrap().id.as_str(), b);
-        assert_eq!(store.resolve(&a).unwrap().id.as_str(), a);
-        assert_eq!(store.resolve("c").unwrap().id.as_str(), b);
+        assert_eq!(store.resolve("ab").unwrap().as_str(), b);
+        assert_eq!(store.resolve(&a).unwrap().as_str(), a);
+        assert_eq!(store.resolve("c").unwrap().as_str(), b);
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
                     .binding
                     .is_some_and(|b| b.unit == unit.number && b.output)
         });
-        if !held_up {
+        // Clients hear STARTED first: output of a process that was quicker waits in its pipe.
+        if !held_up && unit.starter.is_none() {
             for (stream, fd) in unit.outputs() {
                 add(Source::Output(unit.number, stream), fd, PollFlags::IN);
             }

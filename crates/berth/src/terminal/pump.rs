@@ -98,10 +98,14 @@ impl<'a> Pump<'a> {
     pub(super) fn run(&mut self, session: &Session) -> Result<Stop, Failure> {
         loop {
             let ready = self.wait(session)?;
-            if ready.signals && let Some(stop) = self.take_signals() {
+            if ready.signals
+                && let Some(stop) = self.take_signals()
+            {
                 return Ok(stop);
             }
-            if ready.output && let Some(stop) = self.write_output()? {
+            if ready.output
+                && let Some(stop) = self.write_output()?
+            {
                 return Ok(stop);
             }
             if ready.writable {
@@ -110,7 +114,9 @@ impl<'a> Pump<'a> {
             if self.leaving && self.outgoing.is_empty() {
                 return Ok(Stop::Detached);
             }
-            if ready.readable && let Some(stop) = self.receive(session)? {
+            if ready.readable
+                && let Some(stop) = self.receive(session)?
+            {
                 return Ok(stop);
             }
             if ready.input {

@@ -1,0 +1,75 @@
+//! The cgroups of a container, also of one whose run.json was never written.
+
+use berth_base::ErrorClass;
+use berth_base::state::{CgroupPaths, RunFile};
+use berth_runtime::cgroup::{Cgroup, CgroupError, Hierarchies, Usage};
+
+use crate::{Container, ContainerId, Engine, EngineError};
+
+impl Engine {
+    /// What a running container uses.
+    pub fn usage(&self, id: &ContainerId) -> Result<Usage, EngineError> {
+        let container = self.inspect(id)?;
+        let Some(live) = &container.live else {
+            return Err(crate::not_running(&container));
+        };
+        Cgroup::from_paths(&live.cgroups)
+            .usage()
+            .map_err(|e| on_cgroup(&container, e))
+    }
+}
+
+/// The cgroups of a run.
+pub(crate) fn of_run(run: &RunFile) -> Cgroup {
+    Cgroup::from_paths(&run.cgroups)
+}
+
+/// Where a container's cgroups are, by its spec and what this host has mounted.
+pub(crate) fn of_container(container: &Container) -> Cgroup {
+    let paths = match &container.create.cgroups_path {
+        Some(path) => locate(path),
+        None => CgroupPaths::default(),
+    };
+    Cgroup::from_paths(&paths)
+}
+
+fn locate(path: &str) -> CgroupPaths {
+    let read = |file| std::fs::read_to_string(file).unwrap_or_default();
+    let hierarchies =
+        Hierarchies::discover(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    let below = path.trim_start_matches('/');
+    let join = |mount: &std::path::Path| mount.join(below).display().to_string();
+    CgroupPaths {
+        v2: hierarchies.v2.as_ref().map(|h| join(&h.mount)),
+        v1: hierarchies
+            .v1
+            .iter()
+            .flat_map(|h| {
+                h.controllers
+                    .iter()
+                    .map(|name| (name.clone(), join(&h.mount)))
+            })
+            .collect(),
+    }
+}
+
+/// Kills what is left in a container's cgroups and removes them; nothing there is fine.
+pub(crate) fn end_leftovers(container: &Container) -> Result<(), EngineError> {
+    let cgroup = of_container(container);
+    if cgroup.is_nowhere() {
+        return Ok(());
+    }
+    if cgroup.is_populated().map_err(|e| on_cgroup(container, e))? {
+        cgroup.kill().map_err(|e| on_cgroup(container, e))?;
+    }
+    cgroup.remove().map_err(|e| on_cgroup(container, e))
+}
+
+pub(crate) fn on_cgroup(container: &Container, error: CgroupError) -> EngineError {
+    let class = match error.class() {
+        ErrorClass::NotFound => ErrorClass::Internal,
+        class => class,
+    };
+    EngineError::new(class, format!("container {}: {error}", container.name))
+        .on(container.name.as_str())
+}

@@ -1,0 +1,365 @@
+//! `create`: from options to a container on disk.
+//!
+//! Built in a hidden folder and renamed into its place as the last step, so that a crash leaves
+//! nothing half visible.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File};
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use berth_base::state::{NamespaceSource, RootSource, STATE_VERSION, SettingsFile, StatusFile};
+use berth_base::{ContainerId, ContainerName, ErrorClass, NamespaceKind, Status, Timestamp};
+use oci_spec::runtime::Spec;
+
+use crate::capabilities::Capabilities;
+use crate::options::{ImageRequest, MountRequest};
+use crate::spec::{self, SpecFacts};
+use crate::store::{Durability, StoreError, random_id};
+use crate::user::{Accounts, ResolvedUser};
+use crate::{CreateFile, CreateOptions, Created, Engine, EngineError, facts, namespaces, seccomp};
+
+/// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
+const HOSTNAME_MAX: usize = 64;
+
+/// What is executed in the built-in image when no command is given.
+const HOST_COMMAND: &str = "/bin/sh";
+
+impl Engine {
+    /// Makes a container, without starting it.
+    ///
+    /// Durable unless it is one for `--rm`: create.json, spec.json and settings.json survive
+    /// power loss once this returns.
+    pub fn create(&self, options: &CreateOptions) -> Result<Created, EngineError> {
+        let prepared = self.prepare(options)?;
+        let store = self.store();
+        store.ensure()?;
+        let id = prepared.create.id.clone();
+        let hidden = store.hidden_dir(&id);
+        let name = self.build(&prepared, options).inspect_err(|_| {
+            // Nothing of it is visible yet; what cannot be removed now, the next recovery of the
+            // whole root removes.
+            drop(std::fs::remove_dir_all(&hidden));
+        })?;
+        Ok(Created {
+            id,
+            name,
+            warnings: prepared.warnings,
+        })
+    }
+
+    /// Everything that can fail because of the request, before anything is written.
+    fn prepare(&self, options: &CreateOptions) -> Result<Prepared, EngineError> {
+        let rootless = facts::is_rootless();
+        let (root, image) = root_source(&options.image)?;
+        for mount in &options.mounts {
+            check_mount(mount)?;
+        }
+        let sources = namespaces::decide(&options.namespaces, rootless, |reference| {
+            let id = self.resolve(reference)?;
+            let create = self.read_create(&id)?;
+            Ok((id, create))
+        })?;
+        let id =
+            random_id().map_err(|e| StoreError::io("draw an id for", self.store().root(), e))?;
+        let spec_facts = SpecFacts {
+            argv: argv(options)?,
+            hostname: hostname(options, &id, &sources)?,
+            user: resolve_user(options, &root)?,
+            cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
+            ..host_facts(options, rootless, sources)
+        };
+        let mut built = spec::build(options, &spec_facts)?;
+        if let Some(linux) = built.spec.linux_mut() {
+            let capabilities = built.granted;
+            linux.set_seccomp(seccomp::choose(
+                &options.seccomp,
+                options.privileged,
+                capabilities,
+            )?);
+        }
+        if rootless && root == RootSource::Host {
+            built.warnings.push(
+                "without root the host image is read-only; use --tmpfs for what must be written"
+                    .into(),
+            );
+        }
+        let create = CreateFile {
+            version: STATE_VERSION,
+            id,
+            created_at: Timestamp::from(SystemTime::now()),
+            image,
+            argv: spec_facts.argv,
+            hostname: spec_facts.hostname,
+            root,
+            namespaces: spec_facts.namespaces,
+            cgroups_path: spec_facts.cgroups_path,
+            options: options.clone(),
+        };
+        Ok(Prepared {
+            create,
+            spec: built.spec,
+            warnings: built.warnings,
+        })
+    }
+
+    /// Writes the files into the hidden folder, claims the name and makes the container visible.
+    fn build(
+        &self,
+        prepared: &Prepared,
+        options: &CreateOptions,
+    ) -> Result<ContainerName, EngineError> {
+        let store = self.store();
+        let id = &prepared.create.id;
+        let hidden = store.hidden_dir(id);
+        let durability = if options.auto_remove {
+            Durability::Process
+        } else {
+            Durability::Power
+        };
+        make_dir(&hidden)?;
+        // While this is locked, a recovery leaves the folder alone.
+        let _building = store.lock_hidden(&hidden)?;
+        make_dir(&hidden.join("exits"))?;
+        store.write_hidden(&hidden, "spec.json", &prepared.spec, durability)?;
+        store.write_hidden(&hidden, "create.json", &prepared.create, durability)?;
+        let status = StatusFile {
+            version: STATE_VERSION,
+            status: Status::Created,
+            run: 0,
+            changed_at: prepared.create.created_at,
+            error: None,
+        };
+        store.write_hidden(&hidden, "status.json", &status, Durability::Process)?;
+        let names = store.lock_names()?;
+        let name = match &options.name {
+            Some(name) => {
+                store.claim_name(&names, name, id)?;
+                name.clone()
+            }
+            None => store.claim_generated_name(&names, id)?,
+        };
+        let settings = SettingsFile {
+            version: STATE_VERSION,
+            name: name.clone(),
+        };
+        let published = store
+            .write_hidden(&hidden, "settings.json", &settings, durability)
+            .and_then(|()| store.publish(&names, id, durability));
+        if let Err(error) = published {
+            store.release_name(&name, id)?;
+            return Err(error.into());
+        }
+        Ok(name)
+    }
+
+    /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;
+    /// without root it is the caller's own cgroup, which may be delegated to it.
+    fn cgroups_path(&self, options: &CreateOptions, id: &ContainerId, rootless: bool) -> String {
+        let parent = options
+            .cgroup_parent
+            .clone()
+            .or_else(|| self.config().cgroup_parent.clone())
+            .or_else(|| rootless.then(own_v2_cgroup).flatten())
+            .unwrap_or_default();
+        let parent = parent.trim_matches('/');
+        if parent.is_empty() {
+            format!("/berth/{id}")
+        } else {
+            format!("/{parent}/berth/{id}")
+        }
+    }
+}
+
+/// What a spec needs to know of host and caller, as far as these options ask for it.
+fn host_facts(
+    options: &CreateOptions,
+    rootless: bool,
+    namespaces: BTreeMap<NamespaceKind, NamespaceSource>,
+) -> SpecFacts {
+    let has_user_namespace = namespaces.get(&NamespaceKind::User) != Some(&NamespaceSource::Host);
+    let mut facts = SpecFacts {
+        rootless,
+        available: if has_user_namespace {
+            Capabilities::all()
+        } else {
+            Capabilities::bounding_of_caller()
+        },
+        limits: facts::limits(has_user_namespace),
+        namespaces,
+        ..SpecFacts::default()
+    };
+    if options.nano_cpus.is_some() {
+        facts.cpus = facts::online_cpus();
+    }
+    if options.privileged {
+        facts.devices = facts::host_devices();
+    } else {
+        facts.masked = facts::thermal_throttles();
+    }
+    facts
+}
+
+/// A container that is sound but nowhere written.
+struct Prepared {
+    create: CreateFile,
+    spec: Spec,
+    warnings: Vec<String>,
+}
+
+/// The caller's cgroup in the v2 hierarchy (cgroups(7): the line with hierarchy 0).
+fn own_v2_cgroup() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .map(str::to_owned)
+}
+
+/// Entrypoint and command, as Docker joins them.
+fn argv(options: &CreateOptions) -> Result<Vec<String>, EngineError> {
+    let mut argv = options.entrypoint.clone();
+    argv.extend(options.command.iter().cloned());
+    let is_host = matches!(&options.image, ImageRequest::Name { .. });
+    if argv.is_empty() && is_host {
+        argv.push(HOST_COMMAND.into());
+    }
+    match argv.first() {
+        None => Err(EngineError::new(
+            ErrorClass::Invalid,
+            "no command given; write one after the image",
+        )),
+        Some(first) if first.is_empty() => Err(EngineError::new(
+            ErrorClass::Invalid,
+            "the command is an empty text; write the program to execute after the image",
+        )),
+        Some(_) if argv.iter().any(|word| word.contains('\0')) => Err(EngineError::new(
+            ErrorClass::Invalid,
+            "an argument of the command holds a NUL byte; no program can be given one",
+        )),
+        Some(_) => Ok(argv),
+    }
+}
+
+/// What the container's root comes from, and what listings call it.
+fn root_source(image: &ImageRequest) -> Result<(RootSource, String), EngineError> {
+    match image {
+        ImageRequest::Name { name } if name == "host" => Ok((RootSource::Host, name.clone())),
+        ImageRequest::Name { name } => Err(EngineError::new(
+            ErrorClass::NotFound,
+            format!(
+                "unknown image {name:?}; use the built-in image \"host\", or a directory with --rootfs"
+            ),
+        )
+        .on(name.clone())),
+        ImageRequest::Rootfs { path, writable } => {
+            let path = checked_rootfs(path)?;
+            let image = path.display().to_string();
+            let source = RootSource::Directory {
+                path,
+                writable: *writable,
+            };
+            Ok((source, image))
+        }
+    }
+}
+
+fn checked_rootfs(path: &Path) -> Result<PathBuf, EngineError> {
+    let shown = path.display();
+    let error = |class, why: String| {
+        let text = format!(
+            "cannot use {shown} as root filesystem: {why}; give a directory that holds one"
+        );
+        EngineError::new(class, text).on(shown.to_string())
+    };
+    let path = std::fs::canonicalize(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => error(ErrorClass::NotFound, "it does not exist".into()),
+        std::io::ErrorKind::PermissionDenied => error(ErrorClass::Denied, e.to_string()),
+        _ => error(ErrorClass::Invalid, e.to_string()),
+    })?;
+    if !path.is_dir() {
+        return Err(error(ErrorClass::Invalid, "it is not a directory".into()));
+    }
+    if path.to_str().is_none() {
+        return Err(error(ErrorClass::Invalid, "its path is not UTF-8".into()));
+    }
+    Ok(path)
+}
+
+/// A bind mount needs a source that exists: unlike Docker, nothing is made on the host by a typo.
+fn check_mount(mount: &MountRequest) -> Result<(), EngineError> {
+    let MountRequest::Bind { source, target, .. } = mount else {
+        return Ok(());
+    };
+    match std::fs::metadata(source) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(EngineError::new(
+            ErrorClass::NotFound,
+            format!(
+                "the source {0} of the mount on {target} does not exist; create it with \"mkdir -p {0}\"",
+                source.display()
+            ),
+        )
+        .on(source.display().to_string())),
+        Err(e) => Err(EngineError::new(
+            ErrorClass::Denied,
+            format!(
+                "cannot use {} as source of the mount on {target}: {e}; choose another source",
+                source.display()
+            ),
+        )
+        .on(source.display().to_string())),
+    }
+}
+
+/// The short id, `--hostname`, or the host's where the UTS namespace is the host's. That of a
+/// namespace joined by path or container is not known here and stays the short id in HOSTNAME.
+fn hostname(
+    options: &CreateOptions,
+    id: &ContainerId,
+    sources: &BTreeMap<NamespaceKind, NamespaceSource>,
+) -> Result<String, EngineError> {
+    if let Some(hostname) = &options.hostname {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        let sound = (1..=HOSTNAME_MAX).contains(&hostname.len()) && hostname.bytes().all(plain);
+        if !sound {
+            return Err(EngineError::new(
+                ErrorClass::Invalid,
+                format!(
+                    "invalid hostname {hostname:?}; use 1 to {HOSTNAME_MAX} letters, digits, dots, hyphens and underscores"
+                ),
+            ));
+        }
+        return Ok(hostname.clone());
+    }
+    if sources.get(&NamespaceKind::Uts) == Some(&NamespaceSource::Host) {
+        let uname = rustix::system::uname();
+        return Ok(uname.nodename().to_string_lossy().into_owned());
+    }
+    Ok(id.short().to_owned())
+}
+
+/// Looks up `-u` and `--group-add` in the root that the container will have: the host's /etc for
+/// the host image, the directory's otherwise.
+fn resolve_user(options: &CreateOptions, root: &RootSource) -> Result<ResolvedUser, EngineError> {
+    let path = match root {
+        RootSource::Host => Path::new("/"),
+        RootSource::Directory { path, .. } => path,
+    };
+    let dir = File::open(path).map_err(|e| {
+        EngineError::new(
+            ErrorClass::Denied,
+            format!("cannot open the root filesystem {}: {e}", path.display()),
+        )
+    })?;
+    let accounts = Accounts::read(dir.as_fd())?;
+    Ok(accounts.resolve(options.user.as_deref(), &options.group_add)?)
+}
+
+fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| StoreError::io("make", dir, e))
+}

@@ -1,0 +1,210 @@
+//! `exec` and `attach`: clients of a running container's monitor.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use berth_base::{ContainerId, ErrorClass, protocol};
+use berth_runtime::exec_request::ExecRequest;
+use oci_spec::runtime::{Process, Spec};
+
+use crate::capabilities::Capabilities;
+use crate::process::Process as Held;
+use crate::session::SessionError;
+use crate::spec::{SpecError, capability_sets, merge_env, user_of};
+use crate::start::await_started;
+use crate::user::{Accounts, ResolvedUser};
+use crate::{Container, Engine, EngineError, ExecOptions, Session, not_running};
+
+/// How long a keeper may take to step in for its monitor.
+const TAKEOVER_WITHIN: Duration = Duration::from_secs(2);
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
+
+impl Engine {
+    /// Attaches to the streams of a running container; also the way back after its monitor died.
+    pub fn attach(&self, id: &ContainerId, stdin: bool) -> Result<Session, EngineError> {
+        let container = self.inspect(id)?;
+        if !container.status.is_live() {
+            return Err(not_running(&container));
+        }
+        let session = self.connect(&container)?;
+        let stdin = if stdin { protocol::attach::STDIN } else { 0 };
+        session
+            .attach(protocol::attach::OUTPUT | stdin)
+            .map_err(|e| unreachable_monitor(&container, &e))?;
+        Ok(session)
+    }
+
+    /// Starts a further process in a running container and returns once it executes.
+    pub fn exec(&self, id: &ContainerId, options: &ExecOptions) -> Result<Session, EngineError> {
+        let view = self.view(id)?;
+        let container = &view.container;
+        let (Some(live), Some(process)) = (&container.live, &view.process) else {
+            return Err(not_running(container));
+        };
+        if live.run != container.run {
+            return Err(not_running(container));
+        }
+        let spec = self.spec_of_run(container)?;
+        let request = request(&spec, options, process, container)?;
+        let json = serde_json::to_vec(&request).map_err(|e| {
+            let text = format!("cannot encode the exec request: {e}");
+            EngineError::new(ErrorClass::Internal, text)
+        })?;
+        if json.len() >= protocol::MAX_PACKET {
+            let text = format!(
+                "the command and its environment are too long: {} bytes, at most {} fit",
+                json.len(),
+                protocol::MAX_PACKET - 1
+            );
+            return Err(EngineError::new(ErrorClass::Invalid, text).exit_code(125));
+        }
+        let session = self.connect(container)?;
+        session
+            .exec(&json)
+            .map_err(|e| unreachable_monitor(container, &e))?;
+        await_started(&session).map_err(|e| e.on(container.name.as_str()))?;
+        Ok(session)
+    }
+
+    /// Connects to the monitor. While a keeper takes over from a monitor that died, nobody
+    /// accepts for a moment.
+    fn connect(&self, container: &Container) -> Result<Session, EngineError> {
+        let deadline = Instant::now() + TAKEOVER_WITHIN;
+        loop {
+            match Session::connect(&container.volatile_dir) {
+                Ok(session) => return Ok(session),
+                Err(SessionError::Version(version)) => {
+                    let error = SessionError::Version(version);
+                    return Err(unreachable_monitor(container, &error));
+                }
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(unreachable_monitor(container, &error));
+                }
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    /// The spec of the present run.
+    fn spec_of_run(&self, container: &Container) -> Result<Spec, EngineError> {
+        let own = container.volatile_dir.join("spec.json");
+        let path = if own.exists() {
+            own
+        } else {
+            container.persistent_dir.join("spec.json")
+        };
+        Ok(self.store().read_spec(&path)?)
+    }
+}
+
+fn request(
+    spec: &Spec,
+    options: &ExecOptions,
+    process: &Held,
+    container: &Container,
+) -> Result<ExecRequest, EngineError> {
+    if options.command.first().is_none_or(String::is_empty) {
+        let text = "no command given; write one after the container";
+        return Err(EngineError::new(ErrorClass::Invalid, text).exit_code(125));
+    }
+    let of_container = spec.process().clone().unwrap_or_default();
+    let mut exec = of_container.clone();
+    exec.set_terminal(Some(options.terminal))
+        .set_args(Some(options.command.clone()))
+        .set_console_size(None);
+    let home = match &options.user {
+        Some(user) => {
+            let resolved = resolve_user(process, user, container)?;
+            exec.set_user(user_of(&resolved));
+            Some(resolved.home)
+        }
+        None => None,
+    };
+    set_environment(&mut exec, options, home)?;
+    if let Some(workdir) = &options.workdir {
+        if !workdir.starts_with('/') {
+            return Err(SpecError::Workdir(workdir.clone()).into());
+        }
+        exec.set_cwd(workdir.into());
+    }
+    let bounding = if options.privileged {
+        let in_user_namespace = spec
+            .linux()
+            .as_ref()
+            .is_some_and(|linux| linux.uid_mappings().is_some());
+        if in_user_namespace {
+            Capabilities::all()
+        } else {
+            Capabilities::bounding_of_caller()
+        }
+    } else {
+        bounding_of(&of_container)
+    };
+    exec.set_capabilities(Some(capability_sets(bounding, exec.user().uid())?));
+    Ok(ExecRequest {
+        process: exec,
+        detach: options.detach,
+        stdin: options.open_stdin,
+        seccomp: !options.privileged && has_seccomp(spec),
+        size: options.size,
+    })
+}
+
+/// The container's environment, TERM with a terminal, HOME of another user, then `-e`.
+fn set_environment(
+    exec: &mut Process,
+    options: &ExecOptions,
+    home: Option<String>,
+) -> Result<(), SpecError> {
+    let mut env = exec.env().clone().unwrap_or_default();
+    if options.terminal && !env.iter().any(|e| e.starts_with("TERM=")) {
+        env.push("TERM=xterm".into());
+    }
+    if let Some(home) = home {
+        merge_env(&mut env, &[format!("HOME={home}")])?;
+    }
+    merge_env(&mut env, &options.env)?;
+    exec.set_env(Some(env));
+    Ok(())
+}
+
+fn has_seccomp(spec: &Spec) -> bool {
+    let linux = spec.linux().as_ref();
+    linux.is_some_and(|linux| linux.seccomp().is_some())
+}
+
+fn bounding_of(process: &Process) -> Capabilities {
+    let sets = process.capabilities().as_ref();
+    sets.and_then(|sets| sets.bounding().as_ref())
+        .map(|bounding| bounding.iter().copied().collect())
+        .unwrap_or_default()
+}
+
+/// Looks a user up in the files of the running container, below its root as PID 1 has it.
+fn resolve_user(
+    process: &Held,
+    user: &str,
+    container: &Container,
+) -> Result<ResolvedUser, EngineError> {
+    let root = File::open(format!("/proc/{}/root", process.pid())).map_err(|e| {
+        let text = format!("cannot open the root of container {}: {e}", container.name);
+        EngineError::new(ErrorClass::Unavailable, text).on(container.name.as_str())
+    })?;
+    // The PID is held by a pidfd: still alive means that it was our process all along.
+    if process.has_ended() {
+        return Err(not_running(container));
+    }
+    Ok(Accounts::read(root.as_fd())?.resolve(Some(user), &[])?)
+}
+
+fn unreachable_monitor(container: &Container, error: &SessionError) -> EngineError {
+    let text = format!(
+        "cannot reach the monitor of container {0}: {error}; its keeper is gone as well, stop it with \"berth stop {0}\"",
+        container.name
+    );
+    EngineError::new(ErrorClass::Unavailable, text)
+        .on(container.name.as_str())
+        .exit_code(125)
+}

@@ -1,0 +1,70 @@
+//! `recover`: a whole root put in order after a crash or a boot.
+
+use berth_base::{ContainerId, Status};
+
+use crate::{Engine, EngineError, cgroup};
+
+/// What a recovery did.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Containers whose run was over, or never came to be, without anybody having noted it.
+    pub settled: Vec<ContainerId>,
+    /// Containers whose removal was finished.
+    pub removed: Vec<ContainerId>,
+    /// What could not be put in order.
+    pub errors: Vec<EngineError>,
+}
+
+impl Engine {
+    /// Puts every container in order: ended runs get a record, half-made and half-removed ones
+    /// go. Can be run at any time and twice; running containers are left alone.
+    pub fn recover(&self) -> Result<Recovered, EngineError> {
+        let mut recovered = Recovered::default();
+        for id in self.store().ids()? {
+            if let Err(error) = self.recover_one(&id, &mut recovered) {
+                recovered.errors.push(error);
+            }
+        }
+        recovered
+            .errors
+            .extend(self.store().sweep().into_iter().map(EngineError::from));
+        Ok(recovered)
+    }
+
+    fn recover_one(&self, id: &ContainerId, done: &mut Recovered) -> Result<(), EngineError> {
+        let view = self.view(id)?;
+        let unsettled = match view.container.status {
+            Status::Created | Status::Running | Status::Paused => false,
+            Status::Starting | Status::Removing => true,
+            Status::Exited => {
+                view.container.exit.is_none() || view.written.status != Status::Exited
+            }
+        };
+        if !unsettled {
+            return Ok(());
+        }
+        let lock = self.store().lock(id)?;
+        // Whoever held the lock may have changed everything.
+        let view = self.view(id)?;
+        match view.container.status {
+            Status::Removing => {
+                cgroup::end_leftovers(&view.container)?;
+                let failed = self.store().erase(&lock, Some(&view.container.name));
+                done.errors
+                    .extend(failed.into_iter().map(EngineError::from));
+                done.removed.push(id.clone());
+            }
+            Status::Starting => {
+                cgroup::end_leftovers(&view.container)?;
+                self.settle(&lock, &view)?;
+                done.settled.push(id.clone());
+            }
+            Status::Exited => {
+                self.settle(&lock, &view)?;
+                done.settled.push(id.clone());
+            }
+            Status::Created | Status::Running | Status::Paused => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! `remove`: a container and everything it left.
+
+use berth_base::{ContainerId, ErrorClass, Status};
+
+use crate::store::{ContainerLock, StoreError};
+use crate::view::View;
+use crate::{Container, Engine, EngineError, RemoveOptions, cgroup, empty};
+
+impl Engine {
+    /// Removes a container: its cgroups, its folders, its name. Goes on after an error, reports
+    /// all of them, and can be run again. A running container is removed only by force, which
+    /// kills it and waits until it is empty.
+    pub fn remove(&self, id: &ContainerId, options: &RemoveOptions) -> Result<(), EngineError> {
+        loop {
+            let view = match self.view(id) {
+                Ok(view) => view,
+                Err(error) if error.class == ErrorClass::NotFound => return Err(error),
+                // Files that cannot be read must not make a container immortal.
+                Err(_) if options.force => return self.remove_unreadable(id),
+                Err(error) => return Err(error),
+            };
+            // Killing waits, so it is done before the lock is taken.
+            self.end_before_removal(&view, options)?;
+            let lock = self.store().lock(id)?;
+            let view = self.view(id)?;
+            if !view.container.status.is_live() {
+                return self.take_away(&lock, &view);
+            }
+            // Somebody started it in between.
+        }
+    }
+
+    fn end_before_removal(&self, view: &View, options: &RemoveOptions) -> Result<(), EngineError> {
+        let is_live = view.container.status.is_live();
+        if is_live && !options.force {
+            let name = &view.container.name;
+            let text = format!(
+                "cannot remove container {name}: it is {}; stop it first, or use \"berth rm -f {name}\"",
+                view.container.status
+            );
+            return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
+        }
+        if is_live || empty::has_leftovers(view) {
+            empty::kill(view)?;
+            self.conclude(view)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be done once a container has ended (`berth internal exited ID`, executed by the
+    /// monitor): with `--rm`, its removal. One that somebody else removes meanwhile is fine.
+    pub fn exited(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let result = self.inspect(id).and_then(|container| {
+            if container.create.options.auto_remove && !container.status.is_live() {
+                self.remove(id, &RemoveOptions::default())
+            } else {
+                Ok(())
+            }
+        });
+        match result {
+            Err(error) if error.class == ErrorClass::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// With the lock held and nothing alive: intent, cgroups, folders, name.
+    fn take_away(&self, lock: &ContainerLock, view: &View) -> Result<(), EngineError> {
+        let container = &view.container;
+        self.write_status(lock, Status::Removing, container.run, None)?;
+        let mut errors = Vec::new();
+        // Where the monitor has removed them this finds nothing, once by the paths that were
+        // used, once by where they would be now.
+        if let Some(run) = &view.last_run
+            && let Err(error) = cgroup::of_run(run).remove()
+        {
+            errors.push(error.to_string());
+        }
+        if view.last_run.is_none()
+            && container.run > 0
+            && let Err(error) = cgroup::end_leftovers(container)
+        {
+            errors.push(error.to_string());
+        }
+        if !errors.is_empty() {
+            // The folders stay: they say where the cgroups are.
+            return Err(incomplete(container, &errors));
+        }
+        let name = Some(&container.name);
+        let failed = self.store().erase(lock, name);
+        errors.extend(failed.iter().map(StoreError::to_string));
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(incomplete(container, &errors))
+        }
+    }
+
+    /// Removes a container of which not even the name can be read.
+    fn remove_unreadable(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let store = self.store();
+        let lock = store.lock(id)?;
+        if let Ok(Some(run)) = store.read_run(id) {
+            let kept = cgroup::of_run(&run);
+            let ended = kept.kill().and_then(|()| kept.remove());
+            ended.map_err(|e| {
+                let text = format!("cannot remove container {}: {e}", id.short());
+                EngineError::new(e.class(), text).on(id.short())
+            })?;
+        }
+        let name = store.name_of(id);
+        let errors = store.erase(&lock, name.as_ref());
+        match errors.first() {
+            None => Ok(()),
+            Some(first) => {
+                let text = format!("cannot remove all of container {}: {first}", id.short());
+                Err(EngineError::new(ErrorClass::Internal, text).on(id.short()))
+            }
+        }
+    }
+}
+
+fn incomplete(container: &Container, errors: &[String]) -> EngineError {
+    let text = format!(
+        "cannot remove all of container {0}: {1}; try again with \"berth rm -f {0}\"",
+        container.name,
+        errors.join("; ")
+    );
+    EngineError::new(ErrorClass::Internal, text).on(container.name.as_str())
+}

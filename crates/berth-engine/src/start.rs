@@ -1,0 +1,341 @@
+//! `start`: from a container on disk to a running one.
+//!
+//! Intent is recorded before effect: status `starting` with the run's number, then monitor.json,
+//! then the launch. Whatever fails, the container is what it was before, with the reason noted.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use berth_base::protocol::{Failure, MAX_PACKET};
+use berth_base::state::{
+    ExitFile, ExitOutcome, LogConfig, MonitorConfig, NamespaceSource, STATE_VERSION, StatusFile,
+    StdioConfig,
+};
+use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Timestamp};
+use berth_runtime::launch::{LaunchRequest, launch};
+
+use crate::session::Packet;
+use crate::spec::{self, RunFacts};
+use crate::store::ContainerLock;
+use crate::view::View;
+use crate::{
+    Container, Engine, EngineError, Session, StartAttach, Started, cgroup, ids, namespaces, words,
+};
+
+impl Engine {
+    /// Starts a container and returns once its first process executes.
+    ///
+    /// The container's lock is held meanwhile, so that of two starts one fails.
+    pub fn start(
+        &self,
+        id: &berth_base::ContainerId,
+        attach: &StartAttach,
+    ) -> Result<Started, EngineError> {
+        let lock = self.store().lock(id)?;
+        let view = self.view(id)?;
+        let before = self.check_startable(&lock, &view)?;
+        let container = &view.container;
+        let run = view.written.run.saturating_add(1);
+        self.clear_run(&lock)?;
+        self.write_status(&lock, Status::Starting, run, None)?;
+        match self.launch_run(&lock, container, run, attach) {
+            Ok(started) => {
+                self.write_status(&lock, Status::Running, run, None)?;
+                Ok(started)
+            }
+            Err(error) => {
+                self.unwind(&lock, container, run, before, &error);
+                Err(error.on(container.name.as_str()))
+            }
+        }
+    }
+
+    /// Says whether a container may be started, and which status it falls back to.
+    fn check_startable(&self, lock: &ContainerLock, view: &View) -> Result<Status, EngineError> {
+        let name = &view.container.name;
+        let conflict =
+            |text: String| EngineError::new(ErrorClass::Conflict, text).on(name.as_str());
+        match view.container.status {
+            Status::Created => Ok(Status::Created),
+            Status::Exited => {
+                self.settle(lock, view)?;
+                Ok(Status::Exited)
+            }
+            // Whoever wrote that held the lock which is ours now: it died in the middle.
+            Status::Starting => {
+                cgroup::end_leftovers(&view.container)?;
+                Ok(if view.written.run <= 1 {
+                    Status::Created
+                } else {
+                    Status::Exited
+                })
+            }
+            Status::Running | Status::Paused => Err(conflict(format!(
+                "container {name} is {} already; stop it with \"berth stop {name}\" to start it again",
+                view.container.status
+            ))),
+            Status::Removing => Err(conflict(format!(
+                "container {name} is being removed; finish that with \"berth rm -f {name}\""
+            ))),
+        }
+    }
+
+    /// Writes what the run needs, starts the keeper and waits for its first packet.
+    fn launch_run(
+        &self,
+        lock: &ContainerLock,
+        container: &Container,
+        run: u32,
+        attach: &StartAttach,
+    ) -> Result<Started, EngineError> {
+        let mut warnings = Vec::new();
+        let joined = self.find_joined(&container.create.namespaces)?;
+        let spec = self.write_run_spec(lock, container, &joined, &mut warnings)?;
+        let config = self.monitor_config(container, run, attach, spec, joined);
+        let request = LaunchRequest {
+            runtime_binary: &self.config().runtime_binary,
+            config: &config,
+        };
+        let socket = launch(&request).map_err(|e| {
+            let text = format!("cannot start container {}: {e}", container.name);
+            EngineError::new(ErrorClass::Internal, text).exit_code(125)
+        })?;
+        let session = Session::from_launch(socket);
+        let pid = match await_started(&session)? {
+            Some(pid) => pid,
+            // It ended before the monitor could say who it was; the stage wrote it down.
+            None => self.pid_on_record(container, run)?,
+        };
+        Ok(Started {
+            session,
+            pid,
+            warnings,
+        })
+    }
+
+    fn pid_on_record(&self, container: &Container, run: u32) -> Result<HostPid, EngineError> {
+        let file = self.store().read_run(&container.id)?;
+        let file = file.filter(|file| file.run == run);
+        file.map(|file| file.init.pid).ok_or_else(|| {
+            let text = format!(
+                "container {} started but left no record of it",
+                container.name
+            );
+            EngineError::new(ErrorClass::Internal, text).exit_code(125)
+        })
+    }
+
+    /// Finds the processes whose namespaces are joined; each container must be running.
+    fn find_joined(
+        &self,
+        sources: &BTreeMap<NamespaceKind, NamespaceSource>,
+    ) -> Result<BTreeMap<NamespaceKind, ProcessIdentity>, EngineError> {
+        let mut joined = BTreeMap::new();
+        for (kind, source) in sources {
+            let NamespaceSource::Container(id) = source else {
+                continue;
+            };
+            let view = self.view(id).map_err(|e| {
+                let text = format!(
+                    "cannot join the {} namespace of container {}: {e}",
+                    namespaces::word(*kind),
+                    id.short()
+                );
+                EngineError::new(e.class, text).on(id.short())
+            })?;
+            match view.container.live {
+                Some(live) => joined.insert(*kind, live.init),
+                None => return Err(not_joinable(*kind, &view.container)),
+            };
+        }
+        Ok(joined)
+    }
+
+    /// Writes the spec of this run where the immutable one leaves something open, and returns the
+    /// path of the one that holds.
+    fn write_run_spec(
+        &self,
+        lock: &ContainerLock,
+        container: &Container,
+        joined: &BTreeMap<NamespaceKind, ProcessIdentity>,
+        warnings: &mut Vec<String>,
+    ) -> Result<PathBuf, EngineError> {
+        let immutable = container.persistent_dir.join("spec.json");
+        let sources = &container.create.namespaces;
+        if !spec::needs_run_spec(sources) {
+            return Ok(immutable);
+        }
+        let private_ids = sources.get(&NamespaceKind::User) == Some(&NamespaceSource::Private);
+        // Held until the spec that takes the range is on disk.
+        let (_ranges, mappings) = if private_ids {
+            let (lock, mappings) = ids::allocate(self, &container.id, warnings)?;
+            (Some(lock), Some(mappings))
+        } else {
+            (None, None)
+        };
+        let facts = RunFacts {
+            joined: joined
+                .iter()
+                .map(|(kind, identity)| (*kind, namespaces::path_of(identity.pid, *kind)))
+                .collect(),
+            mappings,
+        };
+        let spec = spec::for_run(self.store().read_spec(&immutable)?, &facts)?;
+        self.store().write_volatile(lock, "spec.json", &spec)?;
+        Ok(container.volatile_dir.join("spec.json"))
+    }
+
+    fn monitor_config(
+        &self,
+        container: &Container,
+        run: u32,
+        attach: &StartAttach,
+        spec: PathBuf,
+        joined: BTreeMap<NamespaceKind, ProcessIdentity>,
+    ) -> MonitorConfig {
+        let options = &container.create.options;
+        let mut identities: Vec<ProcessIdentity> = Vec::new();
+        for identity in joined.into_values() {
+            if !identities.contains(&identity) {
+                identities.push(identity);
+            }
+        }
+        MonitorConfig {
+            version: STATE_VERSION,
+            id: container.id.clone(),
+            name: container.name.as_str().to_owned(),
+            run,
+            spec,
+            root: container.create.root.clone(),
+            persistent_dir: container.persistent_dir.clone(),
+            volatile_dir: container.volatile_dir.clone(),
+            cache_dir: self.store().cache_dir(),
+            joined: identities,
+            stdio: StdioConfig {
+                terminal: options.terminal,
+                stdin: options.open_stdin,
+                stdin_once: options.stdin_once,
+                attached: attach.output,
+                size: attach.size,
+            },
+            log: Some(LogConfig {
+                path: self.log_path(&container.id),
+            }),
+            init: options.init,
+            on_exit: if options.auto_remove {
+                self.exited_command(&container.id)
+            } else {
+                Vec::new()
+            },
+            client_handles_exit: attach.client_handles_exit,
+        }
+    }
+
+    /// What a monitor executes when a container with `--rm` has ended.
+    fn exited_command(&self, id: &berth_base::ContainerId) -> Vec<String> {
+        let config = self.config();
+        [
+            config.engine_binary.as_path(),
+            "--root".as_ref(),
+            config.root.as_path(),
+            "--state".as_ref(),
+            config.state.as_path(),
+            "internal".as_ref(),
+            "exited".as_ref(),
+            id.as_str().as_ref(),
+        ]
+        .map(|word| word.to_string_lossy().into_owned())
+        .to_vec()
+    }
+
+    /// Makes a failed start undone. The reason is what the user needs; what goes wrong here is
+    /// found again by the next use-case that touches the container.
+    fn unwind(
+        &self,
+        lock: &ContainerLock,
+        container: &Container,
+        run: u32,
+        before: Status,
+        error: &EngineError,
+    ) {
+        let exit = ExitFile {
+            version: STATE_VERSION,
+            run,
+            outcome: ExitOutcome::Code(error.exit_code.unwrap_or(125)),
+            oom_killed: false,
+            finished_at: Timestamp::from(SystemTime::now()),
+            error: Some(error.message.clone()),
+        };
+        drop(cgroup::end_leftovers(container));
+        drop(self.clear_run(lock));
+        drop(self.store().write_exit_if_absent(&container.id, &exit));
+        drop(self.write_status(lock, before, run, Some(error.message.clone())));
+    }
+
+    pub(crate) fn write_status(
+        &self,
+        lock: &ContainerLock,
+        status: Status,
+        run: u32,
+        error: Option<String>,
+    ) -> Result<(), EngineError> {
+        let file = StatusFile {
+            version: STATE_VERSION,
+            status,
+            run,
+            changed_at: Timestamp::from(SystemTime::now()),
+            error,
+        };
+        Ok(self.store().write_status(lock, &file)?)
+    }
+
+    /// Removes the files of an earlier run; a keeper's old socket would be in the way of the new.
+    fn clear_run(&self, lock: &ContainerLock) -> Result<(), EngineError> {
+        for name in ["run.json", "monitor.sock", "spec.json", "monitor.json"] {
+            self.store().remove_volatile(lock, name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the first packet of a connection: the process runs, or why it does not.
+///
+/// The PID is missing when the process ended at once.
+pub(crate) fn await_started(session: &Session) -> Result<Option<HostPid>, EngineError> {
+    let mut buffer = vec![0; MAX_PACKET];
+    let broken = |text: String| EngineError::new(ErrorClass::Internal, text).exit_code(125);
+    match session.receive(&mut buffer) {
+        Ok(Packet::Started(pid)) => Ok(pid),
+        Ok(Packet::Failed(failure)) => Err(failed(failure)),
+        Ok(Packet::Lost) => Err(broken(
+            "the runtime ended without an answer; its messages are on standard error".into(),
+        )),
+        Ok(other) => Err(broken(format!(
+            "the runtime answered out of turn ({other:?}); this is a defect of berth"
+        ))),
+        Err(e) => Err(broken(e.to_string())),
+    }
+}
+
+fn failed(failure: Failure) -> EngineError {
+    EngineError::new(failure.class, failure.message).exit_code(failure.exit_code)
+}
+
+fn not_joinable(kind: NamespaceKind, container: &Container) -> EngineError {
+    let name = &container.name;
+    let now = Timestamp::from(SystemTime::now());
+    let why = match (&container.exit, container.status) {
+        (_, Status::Created) => "it was never started".to_owned(),
+        (Some(exit), _) => format!(
+            "it stopped {} ago",
+            words::span(now.since(exit.finished_at))
+        ),
+        (None, status) => format!("it is {status}"),
+    };
+    let text = format!(
+        "cannot join the {} namespace of container {name}: {why}; start it with \"berth start {name}\"",
+        namespaces::word(kind)
+    );
+    EngineError::new(ErrorClass::Conflict, text).on(name.as_str())
+}

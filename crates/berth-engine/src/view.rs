@@ -1,0 +1,192 @@
+//! What a container is right now: its files, seen by the light of the kernel.
+//!
+//! Readers never lock. `status.json` says what was meant, `run.json` who was started, the kernel
+//! whether that one lives, `exits/N.json` how it ended.
+
+use berth_base::state::{ExitFile, RunFile, StatusFile};
+use berth_base::{ContainerId, Status};
+
+use crate::process::Process;
+use crate::store::StoreError;
+use crate::{Container, CreateFile, Engine, EngineError};
+
+/// What is known of one run besides the status that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunEvidence {
+    /// `exits/N.json` exists.
+    pub(crate) has_exit: bool,
+    /// `run.json` is there, of this run.
+    pub(crate) was_started: bool,
+    /// Its process lives, by identity.
+    pub(crate) is_alive: bool,
+}
+
+/// Derives the status. `written` is intent; whoever crashed after writing it left it behind.
+pub(crate) const fn derive(written: Status, evidence: RunEvidence) -> Status {
+    match written {
+        Status::Created | Status::Exited | Status::Removing => written,
+        _ if evidence.has_exit => Status::Exited,
+        Status::Starting if evidence.is_alive => Status::Running,
+        Status::Starting if evidence.was_started => Status::Exited,
+        Status::Starting => Status::Starting,
+        Status::Running | Status::Paused if evidence.is_alive => written,
+        // Its process is gone, or was of an earlier boot.
+        Status::Running | Status::Paused => Status::Exited,
+    }
+}
+
+/// A container together with a hold on its first process.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) container: Container,
+    /// What `status.json` says.
+    pub(crate) written: StatusFile,
+    /// `run.json` of the last run, also when that run is over.
+    pub(crate) last_run: Option<RunFile>,
+    /// The first process, when it lives.
+    pub(crate) process: Option<Process>,
+}
+
+impl Engine {
+    /// One container. Takes no lock.
+    pub fn inspect(&self, id: &ContainerId) -> Result<Container, EngineError> {
+        Ok(self.view(id)?.container)
+    }
+
+    /// All containers, newest first. Takes no lock. One that vanishes meanwhile is left out, as is
+    /// one whose files cannot be read: [`Engine::unreadable`] names those.
+    pub fn list(&self) -> Result<Vec<Container>, EngineError> {
+        let mut containers: Vec<Container> = self
+            .store()
+            .ids()?
+            .iter()
+            .filter_map(|id| self.inspect(id).ok())
+            .collect();
+        containers.sort_by(|a, b| {
+            let newest_first = b.create.created_at.cmp(&a.create.created_at);
+            newest_first.then_with(|| a.id.cmp(&b.id))
+        });
+        Ok(containers)
+    }
+
+    /// The containers that exist but cannot be read, each with the reason: a damaged file after a
+    /// loss of power, or one that a newer berth wrote. `remove` with force takes them away.
+    pub fn unreadable(&self) -> Result<Vec<(ContainerId, EngineError)>, EngineError> {
+        let ids = self.store().ids()?;
+        Ok(ids
+            .into_iter()
+            .filter_map(|id| {
+                let error = self.inspect(&id).err()?;
+                self.store().exists(&id).then_some((id, error))
+            })
+            .collect())
+    }
+
+    pub(crate) fn read_create(&self, id: &ContainerId) -> Result<CreateFile, EngineError> {
+        let create = self.store().read_create(id)?;
+        create.ok_or_else(|| StoreError::NoContainer(id.short().to_owned()).into())
+    }
+
+    /// Reads a container's files and asks the kernel about its process.
+    pub(crate) fn view(&self, id: &ContainerId) -> Result<View, EngineError> {
+        let store = self.store();
+        let missing = || StoreError::NoContainer(id.short().to_owned());
+        // In this order: what is read later is newer, so that an end is never overlooked.
+        let written = store.read_status(id)?.ok_or_else(missing)?;
+        let create = self.read_create(id)?;
+        let name = store.read_settings(id)?.ok_or_else(missing)?.name;
+        let last_run = store.read_run(id)?.filter(|run| run.run == written.run);
+        let process = last_run.as_ref().and_then(|run| Process::open(&run.init));
+        let exit = self.exit_of(id, written.run)?;
+        let evidence = RunEvidence {
+            has_exit: exit.is_some(),
+            was_started: last_run.is_some(),
+            is_alive: process.is_some(),
+        };
+        let status = derive(written.status, evidence);
+        let container = Container {
+            id: id.clone(),
+            name,
+            create,
+            status,
+            run: written.run,
+            live: last_run.clone().filter(|_| status.is_live()),
+            exit,
+            error: written.error.clone(),
+            restart_count: 0,
+            persistent_dir: store.persistent_dir(id),
+            volatile_dir: store.volatile_dir(id),
+        };
+        Ok(View {
+            container,
+            written,
+            last_run,
+            process: process.filter(|_| status.is_live()),
+        })
+    }
+
+    fn exit_of(&self, id: &ContainerId, run: u32) -> Result<Option<ExitFile>, StoreError> {
+        if run == 0 {
+            return Ok(None);
+        }
+        self.store().read_exit(id, run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: RunEvidence = RunEvidence {
+        has_exit: false,
+        was_started: false,
+        is_alive: false,
+    };
+    const ALIVE: RunEvidence = RunEvidence {
+        has_exit: false,
+        was_started: true,
+        is_alive: true,
+    };
+    const DEAD: RunEvidence = RunEvidence {
+        has_exit: false,
+        was_started: true,
+        is_alive: false,
+    };
+    const ENDED: RunEvidence = RunEvidence {
+        has_exit: true,
+        was_started: true,
+        is_alive: false,
+    };
+
+    #[test]
+    fn the_kernel_and_the_exit_record_win_over_what_was_written() {
+        for (written, evidence, status) in [
+            (Status::Created, NOTHING, Status::Created),
+            (Status::Starting, NOTHING, Status::Starting),
+            (Status::Starting, ALIVE, Status::Running),
+            (Status::Starting, DEAD, Status::Exited),
+            (Status::Starting, ENDED, Status::Exited),
+            (Status::Running, ALIVE, Status::Running),
+            (Status::Running, DEAD, Status::Exited),
+            (Status::Running, ENDED, Status::Exited),
+            // After a reboot the volatile folder is gone.
+            (Status::Running, NOTHING, Status::Exited),
+            (Status::Paused, ALIVE, Status::Paused),
+            (Status::Paused, NOTHING, Status::Exited),
+            (Status::Exited, NOTHING, Status::Exited),
+            (Status::Removing, ALIVE, Status::Removing),
+        ] {
+            assert_eq!(derive(written, evidence), status, "{written} {evidence:?}");
+        }
+    }
+
+    #[test]
+    fn an_exit_record_is_believed_before_a_living_process() {
+        // The monitor writes it once the first process is gone; a PID seen alive is a race.
+        let both = RunEvidence {
+            has_exit: true,
+            ..ALIVE
+        };
+        assert_eq!(derive(Status::Running, both), Status::Exited);
+    }
+}

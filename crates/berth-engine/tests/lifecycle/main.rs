@@ -1,0 +1,32 @@
+//! The engine against the real kernel and the real runtime.
+//!
+//! Runs without libtest: the engine may be called by a process with one thread only, and each
+//! test gets mount, PID and network namespaces of its own, so that a failing one leaves no process
+//! and no mount behind. Speaks as much of libtest's command line as cargo-nextest needs.
+
+mod exec;
+mod harness;
+mod lifecycle;
+mod orphaned;
+mod shared;
+
+use harness::{Test, World};
+
+/// Every test, in the order of its module.
+const TESTS: &[&[Test]] = &[
+    lifecycle::TESTS,
+    exec::TESTS,
+    shared::TESTS,
+    orphaned::TESTS,
+];
+
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(code) = harness::act_as_engine(&arguments) {
+        return code;
+    }
+    harness::run(&arguments, TESTS)
+}
+
+/// Named by the tests' modules.
+type Outcome = Result<(), Box<dyn std::error::Error>>;
