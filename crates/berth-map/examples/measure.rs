@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use berth_base::HostPid;
 use berth_map::discover::Sources;
+use berth_map::draw::{self, MapOptions};
+use berth_map::json::{Layout, MapDocument, to_text};
 use berth_map::model::World;
 
 const ROUNDS: usize = 11;
@@ -41,6 +43,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "whole host: {whole:?}, {:?} per 1,000 processes",
         whole * 1000 / u32::try_from(processes)?
     );
+    let start = Instant::now();
+    let drawn = draw::map(&world, &MapOptions::default()).len();
+    println!("drawing {drawn} bytes: {:?}", start.elapsed());
+    let start = Instant::now();
+    let json = to_text(&MapDocument::from(&world), Layout::Compact)?.len();
+    println!("{json} bytes of JSON: {:?}", start.elapsed());
     println!("one process: {:?}", median(one));
     Ok(())
 }

@@ -1,4 +1,41 @@
-//! The namespace and PID map.
+//! The namespace and PID map: which process lives in which namespaces, what PID it has at every
+//! level, and which container owns it.
+//!
+//! | Module | Room |
+//! |---|---|
+//! | [`discover`] | reads a host: procfs, the kernel's answers about namespaces, Berth's run files |
+//! | [`model`] | the snapshot ([`World`]): plain, immutable, without I/O |
+//! | [`attribute`] | which container owns which process |
+//! | [`translate`] | host PID to container PID and back, on a snapshot |
+//! | [`lookup`] | one such question, without reading the whole host |
+//! | [`draw`], [`top`], [`json`] | the snapshot as text, as rows, as documents |
+//!
+//! The crate does not know the engine: Berth's own containers are seen through the files that
+//! docs describe, as those of other engines are. It reads; it enters no namespace, signals no
+//! process and writes nothing. A terminal, the environment and exit codes are the caller's.
+//!
+//! ```no_run
+//! use berth_map::{Sources, World, draw, lookup, top};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sources = Sources::host("/run/berth")?;
+//!
+//! // berth pid web:7, berth pid 31995, berth pid 31995 --in outer
+//! let found = lookup::find(&sources, &"web:7".parse()?)?;
+//! println!("{}", found.pid);
+//! println!("{}", found.resolution()?.answer);
+//! println!("{}", lookup::seen_from(&sources, &found, "outer")?);
+//!
+//! // berth top web
+//! let world = World::discover(&sources)?;
+//! let mut rows = top::rows(&world, world.find_container("web")?);
+//! top::read_commands(&mut rows, &world, &sources.proc);
+//!
+//! // berth map
+//! print!("{}", draw::map(&world, &draw::MapOptions::default()));
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod attribute;
 pub mod discover;
@@ -10,4 +47,8 @@ pub mod top;
 pub mod translate;
 mod zombie;
 
+pub use discover::{DiscoverError, ProcRoot, Sources};
+pub use lookup::{Found, LookupError};
+pub use model::{Container, ContainerIndex, Process, World};
+pub use translate::{Answer, PidError, PidSpec, Resolution};
 pub use zombie::Culprit;

@@ -4,6 +4,7 @@
 //! the engine forks from it.
 
 mod cli;
+mod log;
 mod template;
 mod terminal;
 mod view;

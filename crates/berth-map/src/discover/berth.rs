@@ -81,7 +81,10 @@ impl StateRead {
     }
 
     fn warn(&mut self, path: &Path, why: &str) {
-        let text = format!("{}: {why}; its containers are left out", path.display());
+        let text = format!(
+            "{} {why}; what it holds is left out of the map",
+            path.display()
+        );
         self.warnings.push(escape_untrusted(&text).into_owned());
     }
 

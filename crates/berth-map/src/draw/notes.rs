@@ -1,6 +1,8 @@
 //! The words of the drawing: titles of boxes, marks of processes. Everything here is escaped.
 
-use berth_base::{NamespaceKind, escape_untrusted};
+use std::collections::{BTreeMap, HashMap};
+
+use berth_base::{NamespaceId, NamespaceKind, escape_untrusted};
 
 use super::forest::{Forest, Node, Space};
 use super::{Inodes, MapOptions};
@@ -11,6 +13,8 @@ use crate::zombie::Culprit;
 pub(super) struct Notes<'w> {
     world: &'w World,
     inodes: Inodes,
+    /// The containers whose first process lives in a namespace that is not the host's.
+    residents: HashMap<NamespaceId, Vec<ContainerIndex>>,
     /// Processes whose links were refused.
     denied: usize,
     /// Whether each of them is marked; pointless where most are (an unprivileged reader).
@@ -26,6 +30,7 @@ impl<'w> Notes<'w> {
         Self {
             world,
             inodes: options.inodes,
+            residents: find_residents(world),
             denied,
             mark_denied: denied <= processes.len() / 2,
         }
@@ -118,31 +123,25 @@ impl<'w> Notes<'w> {
     }
 
     /// The other containers whose first process is in the same namespaces, with the kinds. What is
-    /// the host's, or belongs to a container around, is left out.
+    /// the host's, or belongs to a container around or inside, is left out.
     fn shared_with_containers(
         &self,
         index: ContainerIndex,
         own: &NamespaceSet,
     ) -> Vec<(Vec<NamespaceKind>, String)> {
         let world = self.world;
-        let around: Vec<_> = world.enclosing(Some(index)).collect();
-        let host = &world.host().namespaces;
-        let mut all = Vec::new();
-        for (other, container) in world.indexed_containers() {
-            let init = container.init.and_then(|pid| world.process(pid));
-            let (Some(init), false) = (init, around.contains(&other)) else {
-                continue;
-            };
-            if world.is_inside(other, index) {
-                continue;
-            }
-            let mut kinds = own.shared_with(&init.namespaces);
-            kinds.retain(|kind| own.of(*kind) != host.of(*kind));
-            if !kinds.is_empty() {
-                all.push((kinds, world.container_label(other)));
+        let mut shared: BTreeMap<ContainerIndex, Vec<NamespaceKind>> = BTreeMap::new();
+        for id in own.iter() {
+            for other in self.residents.get(&id).into_iter().flatten() {
+                if !world.is_inside(index, *other) && !world.is_inside(*other, index) {
+                    shared.entry(*other).or_default().push(id.kind);
+                }
             }
         }
-        all
+        let named = shared.into_iter();
+        named
+            .map(|(other, kinds)| (kinds, world.container_label(other)))
+            .collect()
     }
 
     /// A process: its name and what is worth marking.
@@ -264,6 +263,22 @@ impl<'w> Notes<'w> {
             )
         })
     }
+}
+
+/// See [`Notes::residents`].
+fn find_residents(world: &World) -> HashMap<NamespaceId, Vec<ContainerIndex>> {
+    let host = &world.host().namespaces;
+    let mut residents: HashMap<NamespaceId, Vec<ContainerIndex>> = HashMap::new();
+    for (index, container) in world.indexed_containers() {
+        let init = container.init.and_then(|pid| world.process(pid));
+        let Some(init) = init else { continue };
+        for id in init.namespaces.iter() {
+            if host.of(id.kind) != Some(id) {
+                residents.entry(id).or_default().push(index);
+            }
+        }
+    }
+    residents
 }
 
 /// Kinds in a row.

@@ -9,6 +9,8 @@ mod mounts;
 mod options;
 mod rootfs;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::CString;
 
@@ -55,7 +57,8 @@ pub struct Plan {
     pub cgroup: CgroupPlan,
     /// oom_score_adj of the container.
     pub oom_score_adj: Option<i32>,
-    /// Executed by the stage, on the host, before clone3.
+    /// Executed by the stage once init's id mappings are written: composes the root of a
+    /// container with a user namespace.
     pub host: Vec<Step>,
     /// Executed by init.
     pub init: Vec<Step>,
@@ -121,7 +124,6 @@ impl Plan {
             ));
         }
         lines.push(format!("stage  make the cgroup {}", self.cgroup.path));
-        lines.extend(self.host.iter().map(|step| format!("stage  {step}")));
         let kinds: Vec<_> = crate::namespaces::names_of(self.new_namespaces);
         lines.push(format!(
             "stage  clone into new namespaces: {}",
@@ -133,6 +135,7 @@ impl Plan {
                 mappings.uids, mappings.gids
             ));
         }
+        lines.extend(self.host.iter().map(|step| format!("stage  {step}")));
         lines.extend(self.init.iter().map(|step| format!("init   {step}")));
         let program = self.program.candidates.first().map(|p| p.to_string_lossy());
         lines.push(format!(

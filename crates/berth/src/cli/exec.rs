@@ -12,9 +12,7 @@ use super::parse::keys::{DetachKeys, detach_keys};
 use super::parse::{absolute_path, user};
 use super::run::attached_keys;
 use super::{Context, Outcome};
-use crate::terminal::{
-    Attachment, SignalPolicy, Signals, attach, check_terminal, terminal_size,
-};
+use crate::terminal::{Attachment, SignalPolicy, Signals, attach, check_terminal, terminal_size};
 
 /// Run a further process in a running container.
 #[derive(Args, Debug)]
@@ -57,14 +55,7 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let (reference, command) = match self.container_and_command.split_first() {
-            Some((reference, command)) if !command.is_empty() => (reference, command),
-            _ => {
-                return Err(Failure::usage(
-                    "\"berth exec\" needs a container and a command, as in \"berth exec web ps\"",
-                ));
-            }
-        };
+        let (reference, command) = self.subject()?;
         if !self.detach {
             check_terminal(self.interactive, self.tty)?;
         }
@@ -96,5 +87,15 @@ impl Exec {
             first_process: false,
         };
         Ok(attach(&attachment, session, &mut signals)?.exit_code())
+    }
+
+    /// The container and the command.
+    pub(super) fn subject(&self) -> Result<(&str, &[String]), Failure> {
+        match self.container_and_command.split_first() {
+            Some((reference, command)) if !command.is_empty() => Ok((reference, command)),
+            _ => Err(Failure::usage(
+                "\"berth exec\" needs a container and a command, as in \"berth exec web ps\"",
+            )),
+        }
     }
 }

@@ -15,7 +15,14 @@ const KEYS: [&str; 10] = [
     "ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume",
 ];
 const STATUSES: [&str; 8] = [
-    "created", "starting", "running", "paused", "restarting", "exited", "removing", "dead",
+    "created",
+    "starting",
+    "running",
+    "paused",
+    "restarting",
+    "exited",
+    "removing",
+    "dead",
 ];
 
 /// Parsed filters.

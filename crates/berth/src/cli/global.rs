@@ -199,13 +199,28 @@ mod tests {
         let ours = dir.path().join("ours");
         assert!(claim_folder(&ours, uid).is_ok());
         assert!(claim_folder(&ours, uid).is_ok());
-        assert!(claim_folder(&ours, uid + 1).unwrap_err().message.contains("belongs to uid"));
+        assert!(
+            claim_folder(&ours, uid + 1)
+                .unwrap_err()
+                .message
+                .contains("belongs to uid")
+        );
         let open = std::fs::Permissions::from_mode(0o750);
         std::fs::set_permissions(&ours, open).unwrap();
-        assert!(claim_folder(&ours, uid).unwrap_err().message.contains("others may enter"));
+        assert!(
+            claim_folder(&ours, uid)
+                .unwrap_err()
+                .message
+                .contains("others may enter")
+        );
         let link = dir.path().join("link");
         symlink(&ours, &link).unwrap();
-        assert!(claim_folder(&link, uid).unwrap_err().message.contains("not a directory"));
+        assert!(
+            claim_folder(&link, uid)
+                .unwrap_err()
+                .message
+                .contains("not a directory")
+        );
     }
 
     #[test]

@@ -25,9 +25,9 @@ enum InternalCommand {
 impl Internal {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let InternalCommand::Exited { id } = &self.command;
-        let id: ContainerId = id
-            .parse()
-            .map_err(|_| Failure::usage(format!("{id:?} is no full container id")).on(id.as_str()))?;
+        let id: ContainerId = id.parse().map_err(|_| {
+            Failure::usage(format!("{id:?} is no full container id")).on(id.as_str())
+        })?;
         context.engine.exited(&id)?;
         Ok(0)
     }

@@ -11,14 +11,17 @@ mod inspect;
 mod internal;
 mod kill;
 mod logs;
+mod map;
 pub(crate) mod output;
 pub(crate) mod parse;
+mod pid;
 mod ps;
 mod rm;
 mod run;
 mod start;
 mod stats;
 mod stop;
+mod top;
 mod usage;
 mod version;
 mod wait;
@@ -50,7 +53,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: global::GlobalFlags,
     /// Print the version
-    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    #[arg(short = 'v', long, action = clap::ArgAction::Version, help_heading = "Options")]
     version: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: CliCommand,
@@ -83,6 +86,12 @@ pub(crate) enum CliCommand {
     Inspect(inspect::Inspect),
     /// Show what containers use up
     Stats(stats::Stats),
+    /// List the processes of a container
+    Top(top::Top),
+    /// Translate a PID between the host and containers
+    Pid(pid::Pid),
+    /// Draw all processes, their namespaces and their PIDs at each level
+    Map(map::Map),
     /// Show the version
     Version(version::Version),
     /// Show the engine's surroundings
@@ -163,6 +172,9 @@ impl CliCommand {
             Self::Logs(command) => command.execute(context),
             Self::Inspect(command) => command.execute(context),
             Self::Stats(command) => command.execute(context),
+            Self::Top(command) => command.execute(context),
+            Self::Pid(command) => command.execute(context),
+            Self::Map(command) => command.execute(context),
             Self::Version(command) => command.execute(context),
             Self::Info(command) => command.execute(context),
             Self::Internal(command) => command.execute(context),

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::filter::Filters;
 use super::parse::filter::filter;
+use super::parse::number::how_many;
 use super::{Context, Outcome};
 use crate::view::listing::Format;
 use crate::view::row::{self, Width};
@@ -25,7 +26,8 @@ pub(crate) struct Ps {
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
     format: Option<String>,
     /// The N made last, whether they run or not
-    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = how_many,
+          allow_negative_numbers = true)]
     last: Option<i64>,
     /// The one made last, whether it runs or not
     #[arg(short, long)]
@@ -52,7 +54,11 @@ impl Ps {
         };
         let all = self.all || last.is_some() || filters.want_ended();
         let now = Timestamp::from(SystemTime::now());
-        let width = if self.no_trunc { Width::Full } else { Width::Short };
+        let width = if self.no_trunc {
+            Width::Full
+        } else {
+            Width::Short
+        };
         // The list is newest first.
         let rows: Vec<_> = context
             .engine

@@ -8,9 +8,7 @@ use super::failure::Failure;
 use super::parse::keys::{DetachKeys, detach_keys};
 use super::run::attached_keys;
 use super::{Context, Outcome};
-use crate::terminal::{
-    Attachment, SignalPolicy, Signals, attach, check_terminal, terminal_size,
-};
+use crate::terminal::{Attachment, SignalPolicy, Signals, attach, check_terminal, terminal_size};
 
 /// Start containers.
 #[derive(Args, Debug)]

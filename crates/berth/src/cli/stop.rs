@@ -3,6 +3,7 @@
 use berth_engine::StopOptions;
 use clap::Args;
 
+use super::parse::number::seconds_or_ever;
 use super::parse::signal::signal;
 use super::{Context, Outcome};
 
@@ -12,7 +13,7 @@ use super::{Context, Outcome};
 pub(crate) struct Stop {
     /// Seconds until SIGKILL; -1 waits for ever
     #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS",
-          allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+          value_parser = seconds_or_ever, allow_negative_numbers = true)]
     timeout: Option<i64>,
     /// The first signal
     #[arg(short, long, value_name = "SIGNAL", value_parser = signal)]

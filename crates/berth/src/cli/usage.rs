@@ -32,7 +32,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Early> {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         | ErrorKind::DisplayVersion => Early::Show(help_text(&error.render().to_string())),
-        _ => Early::Fail(Box::new(explain(&command, &error))),
+        _ => Early::Fail(Box::new(explain(&command, &error, arguments))),
     })
 }
 
@@ -73,8 +73,11 @@ fn help_text(text: &str) -> String {
 }
 
 /// Turns clap's error into our one line.
-fn explain(root: &Command, error: &clap::Error) -> Failure {
-    let command = failed_command(root, error);
+fn explain(root: &Command, error: &clap::Error, arguments: &[OsString]) -> Failure {
+    let command = failed_command(root, error).or_else(|| {
+        let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+        words.find_map(|word| root.find_subcommand(word))
+    });
     let name = command.map_or_else(
         || root.get_name().to_owned(),
         |command| format!("{} {}", root.get_name(), command.get_name()),
@@ -99,18 +102,24 @@ fn explain(root: &Command, error: &clap::Error) -> Failure {
         }
         ErrorKind::InvalidValue => {
             let accepted = text_of(error, ContextKind::ValidValue).unwrap_or_default();
-            Failure::usage(format!("invalid value {value:?} for {flag}: give {accepted}")).on(flag)
+            Failure::usage(format!(
+                "invalid value {value:?} for {flag}: give {accepted}"
+            ))
+            .on(flag)
         }
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string);
             let why = why.unwrap_or_else(|| "it does not parse".to_owned());
             Failure::usage(format!("invalid value {value:?} for {flag}: {why}")).on(flag)
         }
-        ErrorKind::NoEquals => {
-            Failure::usage(format!("{flag} takes its value after a =, as in {flag}=true")).on(flag)
-        }
+        ErrorKind::NoEquals => Failure::usage(format!(
+            "{flag} takes its value after a =, as in {flag}=true"
+        ))
+        .on(flag),
         ErrorKind::MissingRequiredArgument => {
-            let missing = argument.replace(['<', '>', '[', ']'], "").replace("...", "");
+            let missing = argument
+                .replace(['<', '>', '[', ']'], "")
+                .replace("...", "");
             Failure::usage(format!("\"{name}\" needs {missing}; {see}")).on(name)
         }
         ErrorKind::ArgumentConflict => {
@@ -148,7 +157,10 @@ fn unknown_argument(
     let is_global = |long: &str| root.get_arguments().any(|arg| arg.get_long() == Some(long));
     let next = match long {
         Some(long) if command.is_some() && is_global(long) => {
-            format!("it stands before the command, as in \"berth {typed} ... {}\"", failed.get_name())
+            format!(
+                "it stands before the command, as in \"berth {typed} ... {}\"",
+                failed.get_name()
+            )
         }
         Some(long) => match nearest_flag(failed, long) {
             Some(near) => format!("did you mean --{near}?"),
@@ -178,7 +190,10 @@ fn failed_command<'a>(root: &'a Command, error: &clap::Error) -> Option<&'a Comm
         let line = text.lines().find(|line| line.starts_with("Usage:"))?;
         Some(line.to_owned())
     })?;
-    let word = usage.split_whitespace().skip_while(|w| *w != root.get_name()).nth(1)?;
+    let word = usage
+        .split_whitespace()
+        .skip_while(|w| *w != root.get_name())
+        .nth(1)?;
     root.find_subcommand(word)
 }
 
@@ -195,7 +210,9 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> Option<String> {
 
 /// `--memory <SIZE>` and `--tty[=<BOOL>]` without the value.
 fn bare_flag(argument: &str) -> String {
-    let end = argument.find([' ', '[', '=', '<']).unwrap_or(argument.len());
+    let end = argument
+        .find([' ', '[', '=', '<'])
+        .unwrap_or(argument.len());
     match argument.get(..end).unwrap_or_default() {
         "" => argument.replace(['<', '>', '[', ']'], ""),
         flag => flag.to_owned(),

@@ -214,7 +214,8 @@ impl Evaluator<'_> {
         if operand.fields.len() != 1 || receiver != *self.root {
             return Err(refuse(name));
         }
-        (self.surroundings.method)(self.surroundings.beside, name, arguments).ok_or_else(|| refuse(name))
+        (self.surroundings.method)(self.surroundings.beside, name, arguments)
+            .ok_or_else(|| refuse(name))
     }
 
     fn variable(&self, name: &str) -> Value {

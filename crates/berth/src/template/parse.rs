@@ -206,10 +206,10 @@ impl Parser<'_> {
             }
             commands.push(command);
         }
-        if let Some(binding) = &binding {
-            if binding.declares {
-                self.variables.extend(binding.names.iter().cloned());
-            }
+        if let Some(binding) = &binding
+            && binding.declares
+        {
+            self.variables.extend(binding.names.iter().cloned());
         }
         Ok(Pipeline {
             offset,

@@ -22,7 +22,10 @@ impl RawMode {
         let refuse = |error: rustix::io::Errno| {
             Failure::new(
                 ErrorClass::Unavailable,
-                format!("cannot set the terminal to raw mode: {}", io::Error::from(error)),
+                format!(
+                    "cannot set the terminal to raw mode: {}",
+                    io::Error::from(error)
+                ),
             )
         };
         let before = tcgetattr(&stdin).map_err(refuse)?;
@@ -37,7 +40,7 @@ impl RawMode {
     /// Enters raw mode again after the process was stopped: the shell has undone it.
     pub(crate) fn resume(&self) {
         // A terminal that is gone ends the session by itself: reading it fails.
-        drop(tcsetattr(io::stdin(), OptionalActions::Drain, &self.raw));
+        tcsetattr(io::stdin(), OptionalActions::Drain, &self.raw).ok();
     }
 
     fn restore_on_panic(&self) {
@@ -58,7 +61,7 @@ impl Drop for RawMode {
 
 fn restore(before: &Termios) {
     // Nothing is left to restore where this fails: the terminal is gone.
-    drop(tcsetattr(io::stdin(), OptionalActions::Drain, before));
+    tcsetattr(io::stdin(), OptionalActions::Drain, before).ok();
 }
 
 /// Refuses `-it` where standard input is no terminal, as Docker does: there would be nobody to

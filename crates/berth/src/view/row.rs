@@ -57,7 +57,9 @@ pub(crate) fn row(container: &Container, width: Width, now: Timestamp) -> Row {
         Width::Full => container.id.as_str(),
     };
     let labels = create.options.labels.iter();
-    let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> = labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let mounts: Vec<String> = mount_sources(container)
         .iter()
         .map(|source| cut(source, MOUNT_WIDTH))

@@ -58,7 +58,12 @@ mod tests {
 
     #[test]
     fn powers_of_1000() {
-        for (bytes, text) in [(0, "0B"), (999, "999B"), (1050, "1.05kB"), (656_000, "656kB")] {
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1050, "1.05kB"),
+            (656_000, "656kB"),
+        ] {
             assert_eq!(decimal(bytes), text);
         }
     }

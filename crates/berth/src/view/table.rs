@@ -7,7 +7,10 @@ const GAP: usize = 3;
 
 /// Lays out lines whose cells are separated by tabs. The last cell of a line is not padded.
 pub(crate) fn align(lines: &[String]) -> String {
-    let rows: Vec<Vec<&str>> = lines.iter().map(|line| line.split('\t').collect()).collect();
+    let rows: Vec<Vec<&str>> = lines
+        .iter()
+        .map(|line| line.split('\t').collect())
+        .collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|column| {
@@ -40,7 +43,10 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let lines = ["ID\tNAMES\tX".to_owned(), "1\ta_very_long_name\ty".to_owned()];
+        let lines = [
+            "ID\tNAMES\tX".to_owned(),
+            "1\ta_very_long_name\ty".to_owned(),
+        ];
         assert_eq!(
             align(&lines),
             "ID        NAMES              X\n1         a_very_long_name   y\n"

@@ -12,6 +12,7 @@ use crate::cli::parse::env::{EnvRequest, env};
 use crate::cli::parse::label::label;
 use crate::cli::parse::mount::{Volume, tmpfs, volume};
 use crate::cli::parse::namespace::{namespace, network};
+use crate::cli::parse::number::{process_limit, seconds};
 use crate::cli::parse::security::{SecurityOption, security_option};
 use crate::cli::parse::signal::signal;
 use crate::cli::parse::size::size;
@@ -80,7 +81,7 @@ pub(super) struct LifeFlags {
     #[arg(long, value_name = "SIGNAL", value_parser = signal)]
     pub(super) stop_signal: Option<i32>,
     /// Seconds from that signal to SIGKILL; 10 when absent
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(super) stop_timeout: Option<u32>,
 }
 
@@ -137,13 +138,13 @@ pub(super) struct NamespaceFlags {
 #[command(next_help_heading = "Limits")]
 pub(super) struct LimitFlags {
     /// Memory, such as 64m or 1.5g
-    #[arg(short, long, value_name = "SIZE", value_parser = size)]
+    #[arg(short, long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
     pub(super) memory: Option<u64>,
     /// CPUs, such as 1.5
-    #[arg(long, value_name = "NUMBER", value_parser = nano_cpus)]
+    #[arg(long, value_name = "NUMBER", value_parser = nano_cpus, allow_negative_numbers = true)]
     pub(super) cpus: Option<u64>,
     /// Processes and threads; -1 for no limit
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = process_limit, allow_negative_numbers = true)]
     pub(super) pids_limit: Option<i64>,
     /// Resource limit of each process, such as nofile=1024:2048
     #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]

@@ -71,7 +71,13 @@ impl ContainerFlags {
             name: self.identity.name.clone(),
             image,
             command,
-            entrypoint: self.process.entrypoint.iter().filter(|e| !e.is_empty()).cloned().collect(),
+            entrypoint: self
+                .process
+                .entrypoint
+                .iter()
+                .filter(|e| !e.is_empty())
+                .cloned()
+                .collect(),
             env: environment(&self.process.env_file, &self.process.env)?,
             workdir: self.process.workdir.clone(),
             user: self.process.user.clone(),
@@ -82,7 +88,12 @@ impl ContainerFlags {
             open_stdin: self.process.interactive,
             stdin_once: self.process.interactive && !detached,
             auto_remove: self.life.rm,
-            labels: self.identity.label.iter().cloned().collect::<BTreeMap<_, _>>(),
+            labels: self
+                .identity
+                .label
+                .iter()
+                .cloned()
+                .collect::<BTreeMap<_, _>>(),
             stop_signal: self.life.stop_signal,
             stop_timeout_s: self.life.stop_timeout,
             mounts: self.mounts()?,

@@ -15,7 +15,13 @@ fn options(line: &str) -> Result<CreateOptions, String> {
     match cli.command {
         CliCommand::Run(run) => run.container.options(run.detach),
         CliCommand::Create(create) => create.container.options(false),
-        _ => panic!("not a run"),
+        CliCommand::Exec(exec) => {
+            return match exec.subject() {
+                Ok(_) => Err("parsed".to_owned()),
+                Err(failure) => Err(failure.message),
+            };
+        }
+        _ => return Err("parsed".to_owned()),
     }
     .map_err(|failure| failure.message)
 }
