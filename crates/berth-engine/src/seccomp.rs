@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use berth_base::ErrorClass;
+use berth_runtime::seccomp::default_profile;
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSyscall,
 };
@@ -27,7 +28,10 @@ pub(crate) fn choose(
         SeccompChoice::Unconfined => Ok(None),
         // As Docker: a profile that was asked for holds for a privileged container too.
         SeccompChoice::Default if privileged => Ok(None),
-        SeccompChoice::Default => Ok(None),
+        SeccompChoice::Default => {
+            let capabilities: Vec<String> = granted.iter().map(|c| format!("CAP_{c}")).collect();
+            Ok(Some(default_profile(&capabilities, &kernel_release())))
+        }
         SeccompChoice::Profile { path } => {
             let text = fs::read_to_string(path).map_err(|e| {
                 let class = match e.kind() {

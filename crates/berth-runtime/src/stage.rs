@@ -160,17 +160,13 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         None,
     )
     .map_err(|e| internal("make a socket pair", &e.into()))?;
-    let supervised_elsewhere = plan
-        .joins
-        .iter()
-        .any(|j| j.kind == berth_base::NamespaceKind::Pid);
     let prepared = Prepared {
         steps: &plan.init,
         program: &plan.program,
         argv: ArgVector::new(plan.program.argv.clone()),
         env: ArgVector::new(plan.program.env.clone()),
         streams: input.streams,
-        report: supervised_elsewhere.then_some(input.report),
+        report: (!plan.own_pid_namespace && plan.program.supervised).then_some(input.report),
     };
     let mut context = Context::new(plan.slots, theirs.as_fd());
     context.tasks = &doors.v1;

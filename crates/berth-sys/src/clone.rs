@@ -72,7 +72,13 @@ impl<'fd> Clone3<'fd> {
         self
     }
 
-    /// Calls clone3(2).
+    /// Whether the older clone(2) can do it as well.
+    const fn is_plain_fork(&self) -> bool {
+        self.namespaces == 0 && !self.sibling && self.cgroup.is_none()
+    }
+
+    /// Calls clone3(2), or clone(2) where a seccomp filter hides the former and a plain fork is
+    /// all that is asked for.
     ///
     /// # Panics
     /// When the caller has more than one thread: the child would inherit locks that nobody
@@ -103,15 +109,45 @@ impl<'fd> Clone3<'fd> {
         // fork(2); the process has one thread (asserted above), so no lock is left held.
         let result =
             unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<RawCloneArgs>()) };
-        if result < 0 {
-            return Err(last_errno());
-        }
+        let result = match result {
+            0.. => result,
+            _ => match last_errno() {
+                // A seccomp filter that cannot look into clone_args answers ENOSYS, so that the
+                // caller takes the older call (as Docker's default profile does, and ours).
+                Errno::NOSYS if self.is_plain_fork() => fork_with_pidfd(&mut pidfd)?,
+                errno => return Err(errno),
+            },
+        };
         let Some(pid) = i32::try_from(result).ok().and_then(Pid::from_raw) else {
             return Ok(Forked::Child);
         };
         // SAFETY: with CLONE_PIDFD the kernel stored a fresh descriptor that nobody else owns.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         Ok(Forked::Parent { pid, pidfd })
+    }
+}
+
+/// clone(2) with nothing but CLONE_PIDFD and SIGCHLD.
+fn fork_with_pidfd(pidfd: &mut RawFd) -> Result<libc::c_long, Errno> {
+    let flags = libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM the child has a copy of this address space and stack (a stack of 0
+    // means the caller's), so returning twice is sound as in fork(2); `pidfd` is where CLONE_PIDFD
+    // stores the descriptor, the third argument on every architecture; the caller has asserted
+    // that it has one thread.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            libc::c_long::from(flags),
+            0,
+            std::ptr::from_mut(pidfd),
+            0,
+            0,
+        )
+    };
+    if result < 0 {
+        Err(last_errno())
+    } else {
+        Ok(result)
     }
 }
 

@@ -29,23 +29,11 @@ const INSIDE: &str = "BERTH_TEST_INSIDE";
 impl World {
     fn new(cgroup_parent: String) -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        let own = std::env::current_exe()?;
-        // target/TRIPLE/debug/deps/lifecycle-HASH
-        let runtime_binary = own
-            .ancestors()
-            .nth(2)
-            .ok_or("no target folder")?
-            .join("berth-runtime");
-        if !runtime_binary.exists() {
-            return Err("build the runtime first: cargo build -p berth-runtime".into());
-        }
-        let config = EngineConfig {
-            root: folder.path().join("root"),
-            state: folder.path().join("state"),
-            runtime_binary,
-            engine_binary: own,
-            cgroup_parent: Some(cgroup_parent),
-        };
+        let config = configuration(
+            folder.path().join("root"),
+            folder.path().join("state"),
+            cgroup_parent,
+        )?;
         Ok(Self {
             engine: Engine::open(config.clone())?,
             config,
@@ -117,6 +105,27 @@ impl World {
     }
 }
 
+fn configuration(
+    root: PathBuf,
+    state: PathBuf,
+    cgroup_parent: String,
+) -> Result<EngineConfig, Box<dyn std::error::Error>> {
+    let own = std::env::current_exe()?;
+    // target/TRIPLE/debug/deps/lifecycle-HASH
+    let target = own.ancestors().nth(2).ok_or("no target folder")?;
+    let runtime_binary = target.join("berth-runtime");
+    if !runtime_binary.exists() {
+        return Err("build the runtime first: cargo build -p berth-runtime".into());
+    }
+    Ok(EngineConfig {
+        root,
+        state,
+        runtime_binary,
+        engine_binary: own,
+        cgroup_parent: Some(cgroup_parent),
+    })
+}
+
 /// Reads a session to its end: standard output, standard error, outcome.
 pub fn read_all(session: &Session) -> (String, String, ExitOutcome) {
     let mut buffer = vec![0; MAX_PACKET];
@@ -186,8 +195,17 @@ pub fn kill(pid: u32) {
         .expect("kill");
 }
 
-/// What a monitor executes once a container has ended: this very program.
+/// What a monitor executes once a container has ended, and the workers of [`crate::many`]: this
+/// very program.
 pub fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
+    if let [worker, root, state, parent] = arguments
+        && worker == "--worker"
+    {
+        let config = configuration(root.into(), state.into(), parent.clone()).expect("config");
+        let engine = Engine::open(config).expect("open");
+        crate::many::work(&engine).expect("work");
+        return Some(ExitCode::SUCCESS);
+    }
     let [root_flag, root, _, state, internal, exited, id] = arguments else {
         return None;
     };

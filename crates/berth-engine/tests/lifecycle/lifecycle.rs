@@ -62,7 +62,7 @@ fn output_and_exit_status_arrive(world: &mut World) -> Outcome {
 
 fn isolation_is_real(world: &mut World) -> Outcome {
     let script = "echo $$ $(hostname); readlink /proc/self/ns/pid /proc/self/ns/net; \
-                  grep -E 'CapEff|CapInh|CapAmb' /proc/self/status; ls -A /home /tmp; id -u; \
+                  grep -E 'CapEff|CapInh|CapAmb|Seccomp:|NoNewPrivs' /proc/self/status; ls -A /home /tmp; id -u; \
                   echo x > /usr/x && echo wrote; read x; exit 0";
     let (id, started) = world.run(script, |o| o.hostname = Some("box".into()));
     let out = read_all(&started.session).0;
@@ -71,6 +71,8 @@ fn isolation_is_real(world: &mut World) -> Outcome {
     assert!(!out.contains(own.to_str().ok_or("link")?), "{out}");
     assert!(out.contains("CapEff:\t00000000a80425fb"), "{out}");
     assert!(out.contains("CapInh:\t0000000000000000"), "{out}");
+    assert!(out.contains("Seccomp:\t2"), "{out}");
+    assert!(out.contains("NoNewPrivs:\t0"), "{out}");
     assert!(out.contains("CapAmb:\t0000000000000000"), "{out}");
     assert!(out.ends_with("0\nwrote\n"), "{out}");
     assert!(!std::path::Path::new("/usr/x").exists());

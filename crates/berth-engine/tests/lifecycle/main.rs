@@ -7,6 +7,8 @@
 mod exec;
 mod harness;
 mod lifecycle;
+mod limits;
+mod many;
 mod orphaned;
 mod shared;
 
@@ -15,6 +17,8 @@ use harness::{Test, World};
 /// Every test, in the order of its module.
 const TESTS: &[&[Test]] = &[
     lifecycle::TESTS,
+    limits::TESTS,
+    many::TESTS,
     exec::TESTS,
     shared::TESTS,
     orphaned::TESTS,

@@ -392,11 +392,9 @@ fn devices(builder: &mut Builder<'_>, places: &Places) -> Result<(), PlanError> 
         };
         let mode = device.file_mode().unwrap_or(0o666) & 0o7777;
         let owner = (mode, device.uid().unwrap_or(0), device.gid().unwrap_or(0));
-        for parent in Path::new(name)
-            .ancestors()
-            .skip(1)
-            .filter(|p| !p.as_os_str().is_empty())
-        {
+        let mut parents: Vec<&Path> = Path::new(name).ancestors().skip(1).collect();
+        parents.retain(|parent| !parent.as_os_str().is_empty());
+        for parent in parents.into_iter().rev() {
             builder.push(Step::MakeDirectory {
                 at: dev,
                 path: c_path(parent)?,

@@ -1,5 +1,7 @@
 //! Attaching, and attaching again when a monitor dies.
 
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use berth_base::state::ExitOutcome;
@@ -7,6 +9,7 @@ use berth_base::{ContainerId, ErrorClass};
 use berth_engine::{Engine, Session};
 
 use super::input::Input;
+use super::output::Output;
 use super::pump::{Pump, Stop};
 use super::raw::RawMode;
 use super::signals::Signals;
@@ -71,10 +74,15 @@ pub(crate) fn attach(
 ) -> Result<End, Failure> {
     // Restored when this function is left, whichever way.
     let raw = attachment.raw.then(RawMode::enter).transpose()?;
-    let input = attachment
-        .stdin
-        .then(|| Input::stdin(attachment.detach_keys.clone()));
-    let mut pump = Pump::new(signals, raw.as_ref(), input);
+    let input = match attachment.stdin {
+        true => Some(Input::new(
+            own(io::stdin())?,
+            attachment.detach_keys.clone(),
+        )),
+        false => None,
+    };
+    let output = Output::new(own(io::stdout())?, own(io::stderr())?);
+    let mut pump = Pump::new(signals, raw.as_ref(), input, output);
     let mut session = session;
     loop {
         match pump.run(&session)? {
@@ -112,6 +120,16 @@ pub(crate) fn attach(
             },
         }
     }
+}
+
+/// A descriptor of our own for a standard stream.
+fn own(stream: impl AsFd) -> Result<OwnedFd, Failure> {
+    rustix::io::fcntl_dupfd_cloexec(stream, 3).map_err(|error| {
+        Failure::new(
+            ErrorClass::Unavailable,
+            format!("cannot use a standard stream: {}", io::Error::from(error)),
+        )
+    })
 }
 
 /// Joins the streams again once the keeper has a new monitor; `None` when the container has ended

@@ -1,6 +1,6 @@
 //! Standard input on its way to the container.
 
-use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -11,6 +11,7 @@ const CHUNK: usize = 16 * 1024;
 
 /// Standard input of this process, read only while nothing of it waits to be sent.
 pub(super) struct Input {
+    source: OwnedFd,
     scanner: DetachScanner,
     buffer: Vec<u8>,
     open: bool,
@@ -28,9 +29,10 @@ pub(super) enum Piece {
 }
 
 impl Input {
-    /// Standard input; `detach_keys` empty where there are none.
-    pub(super) fn stdin(detach_keys: Vec<u8>) -> Self {
+    /// Reads `source`; `detach_keys` empty where there are none.
+    pub(super) fn new(source: OwnedFd, detach_keys: Vec<u8>) -> Self {
         Self {
+            source,
             scanner: DetachScanner::new(detach_keys),
             buffer: vec![0; CHUNK],
             open: true,
@@ -44,7 +46,7 @@ impl Input {
 
     /// Reads once, after poll(2) said that it will not block.
     pub(super) fn read(&mut self) -> Piece {
-        let length = match rustix::io::read(io::stdin(), &mut self.buffer) {
+        let length = match rustix::io::read(&self.source, &mut self.buffer) {
             Ok(length) => length,
             Err(Errno::INTR | Errno::AGAIN) => return Piece::Bytes(Vec::new()),
             // A terminal that hung up gives EIO; whatever the reason, nothing more will come.
@@ -59,5 +61,11 @@ impl Input {
             Scan::Pass(bytes) => Piece::Bytes(bytes),
             Scan::Detach(bytes) => Piece::Detach(bytes),
         }
+    }
+}
+
+impl AsFd for Input {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.as_fd()
     }
 }

@@ -1,7 +1,6 @@
 //! The container's output on its way to our standard output and error.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
@@ -31,23 +30,29 @@ pub(super) enum Written {
 
 /// One packet's worth of output, written piece by piece.
 pub(super) struct Output {
+    out: Sink,
+    error: Sink,
     pending: Vec<u8>,
     written: usize,
     stream: Stream,
-    out_chunk: usize,
-    error_chunk: usize,
     error_closed: bool,
 }
 
+/// A descriptor to write to, and how much of it at once.
+struct Sink {
+    descriptor: OwnedFd,
+    chunk: usize,
+}
+
 impl Output {
-    /// Our standard output and error.
-    pub(super) fn new() -> Self {
+    /// Writes to our standard output and error.
+    pub(super) fn new(out: OwnedFd, error: OwnedFd) -> Self {
         Self {
+            out: Sink::new(out),
+            error: Sink::new(error),
             pending: Vec::new(),
             written: 0,
             stream: Stream::Out,
-            out_chunk: chunk(io::stdout().as_fd()),
-            error_chunk: chunk(io::stderr().as_fd()),
             error_closed: false,
         }
     }
@@ -64,18 +69,22 @@ impl Output {
     }
 
     /// Where pending bytes go, if there are any.
-    pub(super) fn pending(&self) -> Option<Stream> {
-        (self.written < self.pending.len()).then_some(self.stream)
+    pub(super) fn pending(&self) -> Option<BorrowedFd<'_>> {
+        let waits = self.written < self.pending.len();
+        waits.then(|| self.sink().descriptor.as_fd())
+    }
+
+    const fn sink(&self) -> &Sink {
+        match self.stream {
+            Stream::Out => &self.out,
+            Stream::Error => &self.error,
+        }
     }
 
     /// Writes once, after poll(2) said that it will not block.
     pub(super) fn write(&mut self) -> Written {
         let left = self.pending.get(self.written..).unwrap_or(&[]);
-        let result = match self.stream {
-            Stream::Out => write_some(io::stdout().as_fd(), left, self.out_chunk),
-            Stream::Error => write_some(io::stderr().as_fd(), left, self.error_chunk),
-        };
-        match result {
+        match self.sink().write(left) {
             Ok(length) => self.written += length,
             Err(Errno::INTR | Errno::AGAIN) => {}
             // Nobody reads our standard error: the container need not care.
@@ -90,15 +99,20 @@ impl Output {
     }
 }
 
-fn write_some(fd: BorrowedFd<'_>, bytes: &[u8], chunk: usize) -> Result<usize, Errno> {
-    let piece = bytes.get(..bytes.len().min(chunk)).unwrap_or(bytes);
-    rustix::io::write(fd, piece)
-}
+impl Sink {
+    /// Files take all at once, anything else could block on more than a page.
+    fn new(descriptor: OwnedFd) -> Self {
+        let chunk = match fstat(&descriptor) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                usize::MAX
+            }
+            _ => PIPE_CHUNK,
+        };
+        Self { descriptor, chunk }
+    }
 
-/// How much to write at once: files take all, anything else could block on more than a page.
-fn chunk(fd: BorrowedFd<'_>) -> usize {
-    match fstat(fd) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => usize::MAX,
-        _ => PIPE_CHUNK,
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let piece = bytes.get(..bytes.len().min(self.chunk)).unwrap_or(bytes);
+        rustix::io::write(&self.descriptor, piece)
     }
 }

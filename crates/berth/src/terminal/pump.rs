@@ -70,12 +70,13 @@ impl<'a> Pump<'a> {
         signals: &'a mut Signals,
         raw: Option<&'a RawMode>,
         input: Option<Input>,
+        output: Output,
     ) -> Self {
         Self {
             signals,
             raw,
             input,
-            output: Output::new(),
+            output,
             outgoing: VecDeque::new(),
             packet: vec![0; MAX_PACKET],
             leaving: false,
@@ -128,13 +129,9 @@ impl<'a> Pump<'a> {
     /// Waits until something can be done. A source is not polled while its sink is full: that is
     /// the back-pressure.
     fn wait(&self, session: &Session) -> Result<Ready, Failure> {
-        let stdin = io::stdin();
-        let stdout = io::stdout();
-        let stderr = io::stderr();
         let pending = self.output.pending();
-        let reads_input = self.outgoing.is_empty()
-            && !self.leaving
-            && self.input.as_ref().is_some_and(Input::is_open);
+        let input = self.input.as_ref().filter(|input| input.is_open());
+        let input = input.filter(|_| self.outgoing.is_empty() && !self.leaving);
         let mut wanted = PollFlags::empty();
         wanted.set(PollFlags::IN, pending.is_none());
         wanted.set(PollFlags::OUT, !self.outgoing.is_empty());
@@ -147,14 +144,12 @@ impl<'a> Pump<'a> {
             fds.push(PollFd::from_borrowed_fd(session.as_fd(), wanted));
         }
         let output_at = fds.len();
-        match pending {
-            Some(Stream::Out) => fds.push(PollFd::new(&stdout, PollFlags::OUT)),
-            Some(Stream::Error) => fds.push(PollFd::new(&stderr, PollFlags::OUT)),
-            None => {}
+        if let Some(sink) = pending {
+            fds.push(PollFd::from_borrowed_fd(sink, PollFlags::OUT));
         }
         let input_at = fds.len();
-        if reads_input {
-            fds.push(PollFd::new(&stdin, PollFlags::IN));
+        if let Some(input) = input {
+            fds.push(PollFd::new(input, PollFlags::IN));
         }
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -177,7 +172,7 @@ impl<'a> Pump<'a> {
             readable: pending.is_none() && session_events.intersects(PollFlags::IN | failed),
             writable: session_events.intersects(PollFlags::OUT | failed),
             output: pending.is_some() && !events(output_at).is_empty(),
-            input: reads_input && !events(input_at).is_empty(),
+            input: input.is_some() && !events(input_at).is_empty(),
         })
     }
 
@@ -276,3 +271,7 @@ impl<'a> Pump<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "pump_tests.rs"]
+mod tests;
