@@ -12,7 +12,7 @@ use berth_sys::{Clone3, Forked, exit_now, inherited, reopen};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with, socketpair,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
@@ -57,7 +57,7 @@ fn keep() -> Result<(), Broken> {
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let listener = listen_below(&config)?;
     let streams = open_streams(&config)?;
-    let (ours, theirs) = seqpacket()?;
+    let (ours, theirs) = wire::pair()?;
     let me = host_pid()?;
     match Clone3::default().run()? {
         Forked::Child => {
@@ -98,8 +98,8 @@ fn monitor(
     rustix::thread::set_name(c"berth-monitor")?;
     let config = house.config.clone();
     let mut monitor = Monitor::new(house, Some(keeper))?;
-    let (to_stage, to_monitor) = seqpacket()?;
-    let (reports, reporter) = seqpacket()?;
+    let (to_stage, to_monitor) = wire::pair()?;
+    let (reports, reporter) = wire::pair()?;
     match Clone3::default().run()? {
         Forked::Child => {
             drop(to_stage);
@@ -220,7 +220,7 @@ fn open_streams(config: &MonitorConfig) -> Result<Streams, Broken> {
     }
     let (stdin_inside, stdin) = if config.stdio.stdin {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        set_nonblocking(&write)?;
+        wire::set_nonblocking(write.as_fd())?;
         (read, Some(write))
     } else {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -240,23 +240,9 @@ fn open_streams(config: &MonitorConfig) -> Result<Streams, Broken> {
 /// the container gets SIGPIPE.
 fn output_pipe() -> Result<(OwnedFd, OwnedFd), Broken> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    set_nonblocking(&read)?;
+    wire::set_nonblocking(read.as_fd())?;
     let inside = reopen(write.as_fd(), OFlags::RDWR)?;
     Ok((read, inside))
-}
-
-fn set_nonblocking(fd: &OwnedFd) -> Result<(), Errno> {
-    let flags = rustix::fs::fcntl_getfl(fd)?;
-    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)
-}
-
-fn seqpacket() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
 }
 
 fn host_pid() -> Result<HostPid, Broken> {
