@@ -31,13 +31,6 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
                 other => other,
             }
         }
-        Step::MakeWhiteout { at, path } => mknodat(
-            cx.get(*at)?,
-            path.as_c_str(),
-            FileType::CharacterDevice,
-            Mode::empty(),
-            makedev(0, 0),
-        ),
         Step::MakeOpaque {
             at,
             path,
