@@ -4,6 +4,7 @@
 //! from a read-only mount. We hold a duplicate of every descriptor that must outlive the monitor
 //! and wait. If the monitor dies, its children become ours, and we turn into the monitor.
 
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
 use berth_base::HostPid;
@@ -48,7 +49,10 @@ struct Streams {
 fn keep() -> Result<(), Broken> {
     let launcher = inherited(LAUNCH).ok_or("no launch connection")?;
     let config = inherited(CONFIG).ok_or("no configuration")?;
-    let config: MonitorConfig = serde_json::from_reader(std::fs::File::from(config))?;
+    let mut json = Vec::new();
+    std::fs::File::from(config).read_to_end(&mut json)?;
+    let config: MonitorConfig = serde_json::from_slice(&json)?;
+    drop(json);
     if setsid().is_err() {
         // Already the leader of a session of its own.
     }
