@@ -16,8 +16,9 @@ use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Ti
 use berth_runtime::launch::{LaunchRequest, launch};
 
 use crate::session::Packet;
-use crate::spec::{self, RunFacts};
+use crate::spec::{self, IdMappings, RunFacts};
 use crate::store::ContainerLock;
+use crate::subid::{IdKind, map_of};
 use crate::view::View;
 use crate::{
     Container, Engine, EngineError, Session, StartAttach, Started, cgroup, ids, namespaces, words,
@@ -175,12 +176,17 @@ impl Engine {
         } else {
             (None, None)
         };
+        let joined_mappings = joined.get(&NamespaceKind::User).map(|owner| IdMappings {
+            uid: map_of(owner.pid, IdKind::Uid),
+            gid: map_of(owner.pid, IdKind::Gid),
+        });
         let facts = RunFacts {
             joined: joined
                 .iter()
                 .map(|(kind, identity)| (*kind, namespaces::path_of(identity.pid, *kind)))
                 .collect(),
             mappings,
+            joined_mappings,
         };
         let spec = spec::for_run(self.store().read_spec(&immutable)?, &facts)?;
         self.store().write_volatile(lock, "spec.json", &spec)?;

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use berth_base::ErrorClass;
+use berth_base::{ErrorClass, HostPid};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder};
 
@@ -280,15 +280,28 @@ fn is_dead(process: &Path) -> bool {
 
 /// Reads a uid_map; the identity over all ids belongs to the initial namespace and is left out.
 fn parse_map(text: &str) -> Vec<IdRange> {
-    text.lines()
-        .filter_map(|line| {
-            let mut fields = line.split_ascii_whitespace();
-            let _inside: u32 = fields.next()?.parse().ok()?;
-            let start = fields.next()?.parse().ok()?;
-            let count = fields.next()?.parse().ok()?;
-            (count != u32::MAX).then_some(IdRange::new(start, count))
-        })
+    map_lines(text)
+        .filter(|map| map.size != u32::MAX)
+        .map(|map| IdRange::new(map.outside, map.size))
         .collect()
+}
+
+/// The mapping of a process's user namespace.
+pub(crate) fn map_of(pid: HostPid, kind: IdKind) -> Vec<IdMap> {
+    let path = format!("/proc/{pid}/{}", kind.map_file());
+    map_lines(&std::fs::read_to_string(path).unwrap_or_default()).collect()
+}
+
+/// The lines of a uid_map or gid_map (user_namespaces(7)).
+fn map_lines(text: &str) -> impl Iterator<Item = IdMap> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().map(str::parse);
+        Some(IdMap {
+            inside: fields.next()?.ok()?,
+            outside: fields.next()?.ok()?,
+            size: fields.next()?.ok()?,
+        })
+    })
 }
 
 #[cfg(test)]

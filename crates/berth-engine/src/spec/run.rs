@@ -24,6 +24,8 @@ pub(crate) struct RunFacts {
     pub(crate) joined: BTreeMap<NamespaceKind, PathBuf>,
     /// The ids, where the user namespace is private.
     pub(crate) mappings: Option<IdMappings>,
+    /// The ids of a joined user namespace, which the spec must not map again.
+    pub(crate) joined_mappings: Option<IdMappings>,
 }
 
 /// The path that stands in `spec.json` for a namespace of another container. It names no file,
@@ -43,8 +45,9 @@ pub(crate) fn needs_run_spec(namespaces: &BTreeMap<NamespaceKind, NamespaceSourc
 
 /// Completes a spec for one run.
 pub(crate) fn for_run(mut spec: Spec, facts: &RunFacts) -> Result<Spec, SpecError> {
-    if let Some(mappings) = &facts.mappings {
+    if let Some(mappings) = facts.mappings.as_ref().or(facts.joined_mappings.as_ref()) {
         check_mapped(&spec, mappings)?;
+        drop_unmapped_terminal_group(&mut spec, mappings);
     }
     if let Some(linux) = spec.linux_mut() {
         if let Some(namespaces) = linux.namespaces_mut() {
@@ -89,6 +92,21 @@ fn check_mapped(spec: &Spec, mappings: &IdMappings) -> Result<(), SpecError> {
             what,
             mapped: describe(table),
         }),
+    }
+}
+
+/// devpts refuses a `gid=` that is not mapped. Without one, a pseudo terminal belongs to the
+/// group of whoever opens it.
+fn drop_unmapped_terminal_group(spec: &mut Spec, mappings: &IdMappings) {
+    if is_mapped(5, &mappings.gid) {
+        return;
+    }
+    for mount in spec.mounts_mut().iter_mut().flatten() {
+        if mount.typ().as_deref() == Some("devpts")
+            && let Some(options) = mount.options_mut()
+        {
+            options.retain(|option| option != "gid=5");
+        }
     }
 }
 

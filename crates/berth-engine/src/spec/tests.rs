@@ -171,7 +171,7 @@ fn shared_namespaces_are_absent_and_joined_ones_have_a_path() {
     assert_eq!(spec.hostname(), &None);
     let run = RunFacts {
         joined: BTreeMap::from([(NamespaceKind::Net, PathBuf::from("/proc/7/ns/net"))]),
-        mappings: None,
+        ..RunFacts::default()
     };
     let before = serde_json::to_value(spec.linux().as_ref().unwrap().namespaces()).unwrap();
     let spec = for_run(spec, &run).unwrap();
@@ -231,7 +231,16 @@ fn a_user_namespace_gets_ids_and_refuses_unmapped_users() {
     insta::assert_snapshot!(for_run(spec.clone(), &narrow).unwrap_err(), @"the id 1000 of the user is not mapped in the container's user namespace; use an id from 0");
     let mut root = spec;
     root.process_mut().as_mut().unwrap().user_mut().set_uid(0);
-    assert!(for_run(root, &narrow).is_ok());
+    let joined = RunFacts {
+        joined_mappings: narrow.mappings.clone(),
+        ..RunFacts::default()
+    };
+    for facts in [narrow, joined] {
+        let spec = for_run(root.clone(), &facts).unwrap();
+        let text = serde_json::to_string(&spec).unwrap();
+        assert!(!text.contains("gid=5"));
+        assert_eq!(text.contains("uidMappings"), facts.mappings.is_some());
+    }
 }
 
 fn error(options: CreateOptions) -> String {

@@ -4,15 +4,18 @@
 //! test gets mount, PID and network namespaces of its own, so that a failing one leaves no process
 //! and no mount behind. Speaks as much of libtest's command line as cargo-nextest needs.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod exec;
 mod harness;
 mod lifecycle;
 mod limits;
 mod many;
 mod orphaned;
+mod rootless;
 mod shared;
 
-use harness::{Test, World};
+use harness::Test;
 
 /// Every test, in the order of its module.
 const TESTS: &[&[Test]] = &[
@@ -22,6 +25,7 @@ const TESTS: &[&[Test]] = &[
     exec::TESTS,
     shared::TESTS,
     orphaned::TESTS,
+    rootless::TESTS,
 ];
 
 fn main() -> std::process::ExitCode {

@@ -241,7 +241,6 @@ fn survivors_are_listed(world: &mut World) -> Outcome {
     assert!(text.contains(&format!("{init} sleep state ")), "{text}");
     stop(rustix::process::Signal::CONT)?;
     parent.wait()?;
-    world.engine.kill(&id, 9)?;
     world.remove(&id);
     world.assert_nothing_left();
     Ok(())

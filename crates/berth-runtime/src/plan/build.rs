@@ -39,7 +39,7 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         .process()
         .as_ref()
         .ok_or_else(|| invalid("the spec has no process"))?;
-    let (new, joins) = namespaces(linux)?;
+    let (new, joins) = namespaces(linux, facts.privileged)?;
     let mut builder = Builder {
         spec,
         config,
@@ -153,7 +153,7 @@ impl Builder<'_> {
 }
 
 /// Which namespaces to create and which to join.
-fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>), PlanError> {
+fn namespaces(linux: &Linux, privileged: bool) -> Result<(u64, Vec<Join>), PlanError> {
     let mut new = 0;
     let mut seen = 0;
     let mut joins = Vec::new();
@@ -179,9 +179,10 @@ fn namespaces(linux: &Linux) -> Result<(u64, Vec<Join>), PlanError> {
     if new & ns::NEW_MOUNT == 0 {
         return Err(invalid("the container needs a mount namespace of its own"));
     }
-    // A namespace owned outside the joined user namespace must be entered before it; a user
-    // namespace is therefore always joined last.
-    joins.sort_by_key(|join| join.kind == NamespaceKind::User);
+    // A namespace owned outside the joined user namespace must be entered before it: with
+    // privilege a user namespace is joined last. Without, only those can be entered that it owns,
+    // by the rights that joining it first brings.
+    joins.sort_by_key(|join| (join.kind == NamespaceKind::User) == privileged);
     Ok((new, joins))
 }
 
