@@ -83,7 +83,8 @@ impl fmt::Debug for ContainerId {
     }
 }
 
-/// A container's name: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 characters.
+/// A container's name: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 characters, and not `host`,
+/// which means the host wherever a PID is named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContainerName(String);
@@ -109,7 +110,7 @@ impl FromStr for ContainerName {
         let mut bytes = text.bytes();
         let starts_well = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
         let goes_on = bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
-        if starts_well && goes_on && text.len() <= 128 {
+        if starts_well && goes_on && text.len() <= 128 && text != "host" {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidName(text.to_owned()))
@@ -154,7 +155,7 @@ mod tests {
         for good in ["a", "web-1", "A.b_c", "0"] {
             assert!(good.parse::<ContainerName>().is_ok(), "{good}");
         }
-        for bad in ["", "-a", ".", "a/b", "a b", "ä", "a\n"] {
+        for bad in ["", "-a", ".", "a/b", "a b", "ä", "a\n", "host"] {
             assert!(bad.parse::<ContainerName>().is_err(), "{bad}");
         }
     }

@@ -172,10 +172,14 @@ fn a_container_cannot_claim_another_ones_processes() {
     host.record('a', "web", &init, true);
     host.record('b', "side", &side, true);
     assert_eq!(ask(&host.sources(), "501").unwrap().1, "web:2");
-    assert_eq!(
-        host.world().resolve(pid(501)).unwrap().answer.to_string(),
-        "web:2"
-    );
+    for world in [
+        host.world(),
+        World::around(&host.sources(), pid(501)).unwrap().unwrap(),
+    ] {
+        let owner = world.resolve(pid(501)).unwrap().owner.unwrap();
+        assert_eq!(world.container_label(owner), "web");
+        assert!(world.containers().iter().all(|c| c.parent.is_none()));
+    }
 }
 
 #[test]

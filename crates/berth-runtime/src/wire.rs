@@ -10,7 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use berth_base::protocol::Failure;
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
+    SocketType, recv, recvmsg, send, socketpair,
 };
 use rustix::process::Pid;
 
@@ -41,6 +42,18 @@ pub(crate) const RUNNING: u8 = b'R';
 pub(crate) const FAILED: u8 = b'F';
 /// Monitor to keeper: everything is recorded, go away.
 pub(crate) const DONE: u8 = b'd';
+
+/// A pair of connected sockets that keep packets apart.
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let flags = SocketFlags::CLOEXEC;
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+}
+
+/// Sets O_NONBLOCK.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)
+}
 
 /// Sends a packet of one byte.
 pub(crate) fn send_byte(socket: BorrowedFd<'_>, kind: u8) -> Result<(), Errno> {

@@ -51,6 +51,7 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         owner: None,
         slots: 1,
     };
+    let joins_pid_namespace = joins.iter().any(|j| j.kind == NamespaceKind::Pid);
     let mappings = mappings(linux, new)?;
     builder.enter(spec, mappings.is_some())?;
     rootfs::compose(&mut builder)?;
@@ -68,7 +69,8 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         },
         oom_score_adj: process.oom_score_adj(),
         seccomp: linux.seccomp().clone(),
-        program: confine::program(process, config.init)?,
+        // In a PID namespace of somebody else orphans need a reaper of ours in there.
+        program: confine::program(process, config.init || joins_pid_namespace)?,
         slots: builder.slots,
         host: builder.host,
         init: builder.init,
