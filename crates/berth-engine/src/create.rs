@@ -191,6 +191,10 @@ fn host_facts(
         namespaces,
         ..SpecFacts::default()
     };
+    if facts.namespaces.get(&NamespaceKind::Ipc) == Some(&NamespaceSource::Host) {
+        facts.host_has_mqueue = Path::new("/dev/mqueue").is_dir();
+        facts.host_has_shm = Path::new("/dev/shm").is_dir();
+    }
     if options.nano_cpus.is_some() {
         facts.cpus = facts::online_cpus();
     }

@@ -318,6 +318,10 @@ impl Birth<'_> {
         }
         self.record(pid)?;
         listen(monitor, init, &self.plan.init, &self.plan.program)?;
+        if rootless_mapping(self.plan) && self.record(pid).is_err() {
+            // Without privilege its namespaces can be read only now that it has executed its
+            // program. It has ended already: the first record holds.
+        }
         wire::send_byte(monitor, wire::RUNNING)
             .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
     }

@@ -51,6 +51,10 @@ pub(crate) struct SpecFacts {
     pub(crate) cpus: u32,
     /// The host's devices, for `--privileged`.
     pub(crate) devices: Vec<HostDevice>,
+    /// Whether the host has a mqueue file system at /dev/mqueue.
+    pub(crate) host_has_mqueue: bool,
+    /// Whether the host has a /dev/shm.
+    pub(crate) host_has_shm: bool,
     /// Files of this host that must be masked besides the fixed list.
     pub(crate) masked: Vec<String>,
 }

@@ -64,8 +64,12 @@ fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
     ));
     mounts.push(mount("/sys", "sysfs", "sysfs", &sys));
     mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &sys));
-    mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel));
-    if *facts.source(NamespaceKind::Ipc) == NamespaceSource::Host {
+    let host_ipc = *facts.source(NamespaceKind::Ipc) == NamespaceSource::Host;
+    // In a user namespace only the host's own could be shown.
+    if !(host_ipc && facts.has_user_namespace() && !facts.host_has_mqueue) {
+        mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &kernel));
+    }
+    if host_ipc && facts.host_has_shm {
         mounts.push(bind("/dev/shm", "/dev/shm", &["nosuid", "noexec", "nodev"]));
     } else {
         let options = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];

@@ -43,6 +43,8 @@ fn facts() -> SpecFacts {
             uid: 0,
             gid: 0,
         }],
+        host_has_mqueue: false,
+        host_has_shm: true,
         masked: vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".into()],
     }
 }
