@@ -125,7 +125,9 @@ pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let text = std::fs::read_to_string(path).ok()?;
     let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
-    Pid::from_raw(number.trim().parse().ok()?)
+    // -1 once it was reaped, 0 where it lives in no namespace of ours.
+    let number: i32 = number.trim().parse().ok().filter(|pid| *pid > 0)?;
+    Pid::from_raw(number)
 }
 
 /// Puts a failure that init reported into words.
@@ -142,5 +144,21 @@ pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &str) -
                 .and_then(|i| steps.get(i));
             failure::step(step, errno(payload.last_chunk()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    #[test]
+    fn a_reaped_process_has_no_pid() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        assert_eq!(pid_of(&pidfd), Some(pid));
+        child.wait().unwrap();
+        assert_eq!(pid_of(&pidfd), None);
     }
 }
