@@ -4,9 +4,8 @@
 //! nothing half visible.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -35,7 +34,7 @@ impl Engine {
     pub fn create(&self, options: &CreateOptions) -> Result<Created, EngineError> {
         let prepared = self.prepare(options)?;
         let store = self.store();
-        store.ensure()?;
+        self.recover_after_boot()?;
         let id = prepared.create.id.clone();
         let hidden = store.hidden_dir(&id);
         let name = self.build(&prepared, options).inspect_err(|_| {
@@ -119,10 +118,11 @@ impl Engine {
         } else {
             Durability::Power
         };
-        make_dir(&hidden)?;
         // While this is locked, a recovery leaves the folder alone.
-        let _building = store.lock_hidden(&hidden)?;
-        make_dir(&hidden.join("exits"))?;
+        let _building = {
+            let names = store.lock_names()?;
+            store.make_hidden(&names, id)?
+        };
         store.write_hidden(&hidden, "spec.json", &prepared.spec, durability)?;
         store.write_hidden(&hidden, "create.json", &prepared.create, durability)?;
         let status = StatusFile {
@@ -359,11 +359,4 @@ fn resolve_user(options: &CreateOptions, root: &RootSource) -> Result<ResolvedUs
     })?;
     let accounts = Accounts::read(dir.as_fd())?;
     Ok(accounts.resolve(options.user.as_deref(), &options.group_add)?)
-}
-
-fn make_dir(dir: &Path) -> Result<(), StoreError> {
-    DirBuilder::new()
-        .mode(0o700)
-        .create(dir)
-        .map_err(|e| StoreError::io("make", dir, e))
 }

@@ -2,6 +2,8 @@
 
 use berth_base::{ContainerId, Status};
 
+use crate::process::boot_id;
+use crate::store::StoreError;
 use crate::{Engine, EngineError, cgroup};
 
 /// What a recovery did.
@@ -25,10 +27,26 @@ impl Engine {
                 recovered.errors.push(error);
             }
         }
+        let names = self.store().lock_names()?;
+        let failed = self.store().sweep(&names);
         recovered
             .errors
-            .extend(self.store().sweep().into_iter().map(EngineError::from));
+            .extend(failed.into_iter().map(EngineError::from));
         Ok(recovered)
+    }
+
+    /// The recovery that is due once per boot, before the first use-case that writes. Errors in
+    /// it are those of other containers: whoever touches one of them meets them again.
+    pub(crate) fn recover_after_boot(&self) -> Result<(), EngineError> {
+        let store = self.store();
+        let marker = store.state().join("recovered");
+        let boot = boot_id().unwrap_or_default();
+        if std::fs::read_to_string(&marker).is_ok_and(|seen| seen == boot) {
+            return Ok(());
+        }
+        store.ensure()?;
+        drop(self.recover()?);
+        std::fs::write(&marker, boot).map_err(|e| StoreError::io("write", &marker, e).into())
     }
 
     fn recover_one(&self, id: &ContainerId, done: &mut Recovered) -> Result<(), EngineError> {

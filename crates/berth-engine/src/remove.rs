@@ -88,6 +88,14 @@ impl Engine {
         let name = Some(&container.name);
         let failed = self.store().erase(lock, name);
         errors.extend(failed.iter().map(StoreError::to_string));
+        // A keeper whose engine died may have been starting it all along. It finds no folder to
+        // record that in and gives up; what it had recorded before has a cgroup by now.
+        if view.last_run.is_none()
+            && container.run > 0
+            && let Err(error) = cgroup::end_leftovers(container)
+        {
+            errors.push(error.to_string());
+        }
         if errors.is_empty() {
             Ok(())
         } else {

@@ -32,6 +32,7 @@ impl Engine {
         id: &berth_base::ContainerId,
         attach: &StartAttach,
     ) -> Result<Started, EngineError> {
+        self.recover_after_boot()?;
         let lock = self.store().lock(id)?;
         let view = self.view(id)?;
         let before = self.check_startable(&lock, &view)?;

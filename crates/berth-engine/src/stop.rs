@@ -77,8 +77,13 @@ impl Engine {
                 || "no timeout is set".to_owned(),
                 |t| format!("SIGKILL follows in {}", short(t)),
             );
+            let advice = if options.fast {
+                "--init gives it one"
+            } else {
+                "--init gives it one, --stop-fast waits 200ms only"
+            };
             notify(&format!(
-                "PID 1 of {name} may ignore {}: it has no handler for it; {wait} (--init gives it one, --stop-fast waits 200ms)",
+                "PID 1 of {name} may ignore {}: it has no handler for it; {wait} ({advice})",
                 words::signal(signal)
             ));
         }

@@ -209,8 +209,14 @@ impl Store {
         self.containers().join(format!(".tmp-{}", id.as_str()))
     }
 
-    /// Locks a hidden folder while a container is built in it.
-    pub(crate) fn lock_hidden(&self, dir: &Path) -> Result<std::fs::File, StoreError> {
+    /// Makes and locks the hidden folder in which a container is built.
+    pub(crate) fn make_hidden(
+        &self,
+        _names: &NamesLock,
+        id: &ContainerId,
+    ) -> Result<std::fs::File, StoreError> {
+        let dir = &self.hidden_dir(id);
+        make_dirs(&dir.join("exits"))?;
         let file = std::fs::File::open(dir).map_err(|e| StoreError::io("open", dir, e))?;
         lock::exclusive(&file).map_err(|e| StoreError::io("lock", dir, e))?;
         Ok(file)
@@ -234,61 +240,68 @@ impl Store {
 
     /// Takes a container's folders away and releases its name. Can be run twice, also after a
     /// crash between any two of its steps; collects every error.
+    ///
+    /// The persistent folder goes first: from then on the container does not exist, and nobody
+    /// can wait for a lock in the volatile one.
     pub(crate) fn erase(
         &self,
         lock: &ContainerLock,
         name: Option<&ContainerName>,
     ) -> Vec<StoreError> {
         let id = lock.id();
-        let mut errors = Vec::new();
-        let volatile = self
-            .volatile_containers()
-            .join(format!(".removing-{}", id.as_str()));
-        let persistent = self.containers().join(format!(".removing-{}", id.as_str()));
-        for (from, to) in [
-            (self.volatile_dir(id), &volatile),
-            (self.persistent_dir(id), &persistent),
-        ] {
-            if let Err(e) = rename_away(&from, to) {
-                errors.push(e);
-            }
+        let hidden = format!(".removing-{}", id.as_str());
+        let persistent = self.containers().join(&hidden);
+        let volatile = self.volatile_containers().join(&hidden);
+        let mut steps = vec![
+            rename_away(&self.persistent_dir(id), &persistent),
+            rename_away(&self.volatile_dir(id), &volatile),
+        ];
+        if let Some(name) = name {
+            steps.push(self.release_name(name, id));
         }
-        if let Some(name) = name
-            && let Err(e) = self.release_name(name, id)
-        {
-            errors.push(e);
-        }
-        for dir in [volatile, persistent] {
-            if let Err(e) = remove_tree(&dir) {
-                errors.push(e);
-            }
-        }
-        errors
+        steps.push(remove_tree(&persistent));
+        steps.push(remove_tree(&volatile));
+        steps.into_iter().filter_map(Result::err).collect()
     }
 
-    /// Removes what crashed use-cases left half made or half removed. Only for the recovery of a
-    /// whole root: a `.tmp-ID` that is locked belongs to a `create` under way.
-    pub(crate) fn sweep(&self) -> Vec<StoreError> {
+    /// Removes what crashed use-cases left half made or half removed: folders out of sight,
+    /// volatile folders without a container, names without a container. The names lock keeps
+    /// whoever is making a container from being taken for one that crashed.
+    pub(crate) fn sweep(&self, _names: &NamesLock) -> Vec<StoreError> {
         let mut errors = Vec::new();
         for parent in [self.containers(), self.volatile_containers()] {
-            let Ok(entries) = std::fs::read_dir(&parent) else {
-                continue;
+            for (name, path) in entries(&parent) {
+                let stale = match name.parse::<ContainerId>() {
+                    Ok(id) => !self.exists(&id),
+                    Err(_) => {
+                        name.starts_with(".removing-")
+                            || (name.starts_with(".tmp-") && !lock::is_locked(&path))
+                    }
+                };
+                if stale {
+                    errors.extend(remove_tree(&path).err());
+                }
+            }
+        }
+        for (name, path) in entries(&self.root.join("names")) {
+            let free = match name.parse::<ContainerName>() {
+                Ok(name) => matches!(self.holder(&name), Ok(None)),
+                Err(_) => true,
             };
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                let Some(name) = name.to_str() else { continue };
-                let stale = name.starts_with(".removing-")
-                    || (name.starts_with(".tmp-") && !lock::is_locked(&entry.path()));
-                if !stale {
-                    continue;
-                }
-                if let Err(e) = remove_tree(&entry.path()) {
-                    errors.push(e);
-                }
+            if free && let Err(e) = std::fs::remove_file(&path) {
+                errors.push(StoreError::io("remove", &path, e));
             }
         }
         errors
     }
+}
+
+/// The entries of a folder, none when it cannot be listed.
+fn entries(dir: &Path) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .collect()
 }
 
 /// Moves a folder out of sight; one that is gone already is fine. The target may be left over from

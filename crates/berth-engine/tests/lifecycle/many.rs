@@ -16,6 +16,10 @@ pub const TESTS: &[Test] = &[
         the_newest_first,
     ),
     ("many::thirty_in_a_row_leave_nothing", thirty_in_a_row),
+    (
+        "many::killed_engines_leave_nothing_for_good",
+        killed_engines,
+    ),
     ("many::eight_engines_at_once_leave_nothing", eight_at_once),
 ];
 
@@ -109,6 +113,36 @@ fn eight_at_once(world: &mut World) -> Outcome {
     }
     let left = world.engine.list()?;
     assert!(left.is_empty(), "{left:?}");
+    world.assert_nothing_left();
+    Ok(())
+}
+
+fn killed_engines(world: &mut World) -> Outcome {
+    let own = std::env::current_exe()?;
+    for round in 0..40 {
+        let mut child = Command::new(&own)
+            .args(["--worker"])
+            .arg(&world.config.root)
+            .arg(&world.config.state)
+            .arg(world.config.cgroup_parent.as_deref().unwrap_or_default())
+            .spawn()?;
+        std::thread::sleep(std::time::Duration::from_micros(5000 + round * 1300));
+        child.kill()?;
+        child.wait()?;
+    }
+    // Whatever was being started settles within moments; then everything can be removed.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let recovered = world.engine.recover()?;
+    assert!(recovered.errors.is_empty(), "{:?}", recovered.errors);
+    let left = world.engine.list()?;
+    assert!(world.engine.unreadable()?.is_empty());
+    for container in &left {
+        world.remove(&container.id);
+    }
+    assert_eq!(
+        crate::harness::processes_with("sleep\x001000"),
+        Vec::<u32>::new()
+    );
     world.assert_nothing_left();
     Ok(())
 }

@@ -5,7 +5,7 @@ use berth_base::state::ExitOutcome;
 use berth_engine::StopOptions;
 
 use crate::Outcome;
-use crate::harness::{Test, World, eventually, kill, parent_of, read_until};
+use crate::harness::{Test, World, eventually, kill, parent_of, processes_with, read_until};
 
 /// This module's tests.
 pub const TESTS: &[Test] = &[
@@ -21,7 +21,15 @@ pub const TESTS: &[Test] = &[
         "orphaned::without_both_a_host_pid_container_is_ended_whole",
         host_pid_without_both,
     ),
+    (
+        "orphaned::a_thousand_processes_go_without_their_monitor",
+        a_thousand_processes,
+    ),
     ("orphaned::after_a_reboot_nothing_runs", after_a_reboot),
+    (
+        "orphaned::survivors_are_listed_with_their_parent",
+        survivors_are_listed,
+    ),
     (
         "orphaned::half_made_and_half_removed_ones_are_swept",
         half_made,
@@ -115,12 +123,51 @@ fn host_pid_without_both(world: &mut World) -> Outcome {
             .inspect(&id)
             .is_ok_and(|c| c.status == Status::Exited)
     });
-    assert_eq!(crate::harness::processes_with("sleep\x005555").len(), 1);
+    assert_eq!(processes_with("sleep\x005555").len(), 1);
     world
         .engine
         .stop(&id, &StopOptions::default(), &mut |_| {})?;
-    assert_eq!(crate::harness::processes_with("sleep\x005555").len(), 0);
+    assert_eq!(processes_with("sleep\x005555").len(), 0);
     world.remove(&id);
+    world.assert_nothing_left();
+    Ok(())
+}
+
+/// 1,000 double-forked sleepers, every tenth ignoring SIGTERM.
+const THOUSAND: &str = "i=0; while [ $i -lt 100 ]; do i=$((i+1)); \
+    (setsid sh -c 'trap \"\" TERM; exec sleep 7654' & \
+     for j in 1 2 3 4 5 6 7 8 9; do setsid sleep 7654 & done); done; echo ready; exec sleep 7654";
+
+fn a_thousand_processes(world: &mut World) -> Outcome {
+    use berth_engine::NamespaceMode;
+    let (other, started) = world.run("echo ready; exec sleep 1000", |o| {
+        o.name = "other".parse().ok();
+    });
+    read_until(&started.session, "ready");
+    let modes = [
+        NamespaceMode::Private,
+        NamespaceMode::Container("other".into()),
+        NamespaceMode::Host,
+    ];
+    for mode in modes {
+        let (id, started) = world.run(THOUSAND, |o| o.namespaces.pid = mode.clone());
+        read_until(&started.session, "ready");
+        eventually("all run", || processes_with("sleep\x007654").len() == 1001);
+        kill(caretakers(world, &id).0);
+        let fast = StopOptions {
+            fast: true,
+            ..StopOptions::default()
+        };
+        world.engine.stop(&id, &fast, &mut |_| {})?;
+        assert_eq!(
+            processes_with("sleep\x007654"),
+            Vec::<u32>::new(),
+            "{mode:?}"
+        );
+        assert!(world.engine.last_exit(&id)?.is_some());
+        world.remove(&id);
+    }
+    world.remove(&other);
     world.assert_nothing_left();
     Ok(())
 }
@@ -151,6 +198,50 @@ fn after_a_reboot(world: &mut World) -> Outcome {
     world.engine.wait(&id)?;
     std::fs::remove_dir_all(world.config.state.join("containers"))?;
     assert_eq!(world.engine.inspect(&id)?.status, Status::Exited);
+    world.remove(&id);
+    world.assert_nothing_left();
+    Ok(())
+}
+
+fn survivors_are_listed(world: &mut World) -> Outcome {
+    let (id, started) = world.run("echo ready; exec sleep 1000", |o| {
+        o.name = "web".parse().ok();
+    });
+    read_until(&started.session, "ready");
+    let init = world.engine.inspect(&id)?.live.ok_or("not live")?.init.pid;
+    // Its child enters the container but is reaped outside, by a parent that is stopped.
+    let mut parent = std::process::Command::new("nsenter")
+        .args(["--target", &init.to_string(), "--pid", "sleep", "8642"])
+        .spawn()?;
+    let children = || {
+        let mut found = processes_with("sleep\x008642");
+        found.retain(|pid| *pid != parent.id());
+        found
+    };
+    eventually("the child runs", || children().len() == 1);
+    let child = children()[0];
+    let stop = |signal| {
+        let pid = rustix::process::Pid::from_child(&parent);
+        rustix::process::kill_process(pid, signal)
+    };
+    stop(rustix::process::Signal::STOP)?;
+    let error = world.engine.kill(&id, 9).expect_err("it cannot be empty");
+    assert_eq!(error.class, berth_base::ErrorClass::Unavailable);
+    let text = error.to_string();
+    assert!(
+        text.starts_with("container web is not empty 10 s after SIGKILL"),
+        "{text}"
+    );
+    let zombie = format!("{child} sleep state Z (zombie)");
+    assert!(text.contains(&zombie), "{text}");
+    assert!(
+        text.contains(&format!("parent {} nsenter", parent.id())),
+        "{text}"
+    );
+    assert!(text.contains(&format!("{init} sleep state ")), "{text}");
+    stop(rustix::process::Signal::CONT)?;
+    parent.wait()?;
+    world.engine.kill(&id, 9)?;
     world.remove(&id);
     world.assert_nothing_left();
     Ok(())
