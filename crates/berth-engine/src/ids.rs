@@ -1,6 +1,7 @@
 //! The ids of a private user namespace, taken at start.
 
 use std::path::Path;
+use std::time::Duration;
 
 use berth_base::{ContainerId, Status};
 use oci_spec::runtime::LinuxIdMapping;
@@ -13,6 +14,10 @@ use crate::subid::{
     ranges_in_use, ranges_of,
 };
 use crate::{Engine, EngineError};
+
+/// A user often has one range: what the container before this one leaves is waited for a little.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Chooses ids that no running container has. The lock keeps other starts from choosing; it is to
 /// be held until the spec of the run is written, from which they then learn.
@@ -42,25 +47,32 @@ pub(crate) fn allocate(
 /// them, else the caller's id alone.
 fn for_user(engine: &Engine, id: &ContainerId, uid: u32, warnings: &mut Vec<String>) -> IdMappings {
     let gid = rustix::process::getegid().as_raw();
-    let ranges = facts::has_newidmap().then(|| {
-        let number = uid.to_string();
-        let name = facts::login_name(uid);
-        let owners: Vec<&str> = std::iter::once(number.as_str())
-            .chain(name.as_deref())
-            .collect();
-        let range = |kind| {
-            let taken = taken(engine, id, kind);
-            allocate_for_user(&SubIds::read(kind), &owners, &taken)
-        };
-        range(IdKind::Uid).zip(range(IdKind::Gid))
-    });
-    if let Some(None) = ranges {
-        warnings.push(
-            "no free range of yours in /etc/subuid and /etc/subgid: only your own id exists in the container"
-                .into(),
-        );
+    let number = uid.to_string();
+    let name = facts::login_name(uid);
+    let owners: Vec<&str> = std::iter::once(number.as_str())
+        .chain(name.as_deref())
+        .collect();
+    let (sub_uids, sub_gids) = (SubIds::read(IdKind::Uid), SubIds::read(IdKind::Gid));
+    let mut ranges = None;
+    if facts::has_newidmap() && sub_uids.has(&owners) && sub_gids.has(&owners) {
+        let range = |kind, sub_ids| allocate_for_user(sub_ids, &owners, &taken(engine, id, kind));
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                std::thread::sleep(PAUSE);
+            }
+            ranges = range(IdKind::Uid, &sub_uids).zip(range(IdKind::Gid, &sub_gids));
+            if ranges.is_some() {
+                break;
+            }
+        }
+        if ranges.is_none() {
+            warnings.push(
+                "other containers have all your ranges of /etc/subuid and /etc/subgid: only your own id exists in this one"
+                    .into(),
+            );
+        }
     }
-    let (uids, gids) = ranges.flatten().unzip();
+    let (uids, gids) = ranges.unzip();
     IdMappings {
         uid: map_caller(uid, uids),
         gid: map_caller(gid, gids),

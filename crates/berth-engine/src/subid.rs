@@ -110,6 +110,13 @@ impl SubIds {
         Self { entries }
     }
 
+    /// Whether any range is given to one of the owners.
+    pub(crate) fn has(&self, owners: &[&str]) -> bool {
+        self.entries
+            .iter()
+            .any(|(owner, _)| owners.contains(&owner.as_str()))
+    }
+
     fn of(&self, owners: &[&str]) -> Vec<IdRange> {
         self.entries
             .iter()
@@ -252,15 +259,23 @@ pub(crate) fn ranges_in_use(proc: &Path, kind: IdKind) -> Vec<IdRange> {
         }
         let dir = entry.path();
         // One look per namespace; a link that may not be read is looked through every time.
-        if let Ok(link) = std::fs::read_link(dir.join("ns/user"))
-            && !seen.insert(link)
-        {
+        let link = std::fs::read_link(dir.join("ns/user"));
+        if link.as_ref().is_ok_and(|link| seen.contains(link)) || is_dead(&dir) {
             continue;
         }
+        seen.extend(link);
         let map = std::fs::read_to_string(dir.join(kind.map_file())).unwrap_or_default();
         ranges.extend(parse_map(&map));
     }
     ranges
+}
+
+/// Whether a process is a zombie: it makes no files any more. A living one may have the same user
+/// namespace, so the namespace counts as seen only by one of those.
+fn is_dead(process: &Path) -> bool {
+    let stat = std::fs::read(process.join("stat")).unwrap_or_default();
+    let state = stat.iter().rposition(|&b| b == b')').map(|end| end + 2);
+    matches!(state.and_then(|at| stat.get(at)), Some(b'Z' | b'X'))
 }
 
 /// Reads a uid_map; the identity over all ids belongs to the initial namespace and is left out.
@@ -337,12 +352,16 @@ mod tests {
             ("7", "user:[2]", "         0     524288      65536\n"),
             ("8", "user:[2]", "         0     524288      65536\n"),
             ("net", "user:[9]", "0 3 4\n"),
+            ("10", "user:[10]", "0 7000 1\n"),
             ("9", "user:[3]", "0 1000 1\n1 100000 65536\n"),
         ] {
             let process = dir.path().join(name);
             std::fs::create_dir_all(process.join("ns")).unwrap();
             std::os::unix::fs::symlink(ns, process.join("ns/user")).unwrap();
             std::fs::write(process.join("uid_map"), map).unwrap();
+            let state = if name == "10" { 'Z' } else { 'S' };
+            let stat = format!("{name} (a) R) {state} 1 1");
+            std::fs::write(process.join("stat"), stat).unwrap();
         }
         let mut ranges = ranges_in_use(dir.path(), IdKind::Uid);
         ranges.sort_by_key(|r| r.start);

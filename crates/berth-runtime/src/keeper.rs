@@ -4,6 +4,7 @@
 //! from a read-only mount. We hold a duplicate of every descriptor that must outlive the monitor
 //! and wait. If the monitor dies, its children become ours, and we turn into the monitor.
 
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
 use berth_base::HostPid;
@@ -12,7 +13,7 @@ use berth_sys::{Clone3, Forked, exit_now, inherited, reopen};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with, socketpair,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
@@ -48,7 +49,10 @@ struct Streams {
 fn keep() -> Result<(), Broken> {
     let launcher = inherited(LAUNCH).ok_or("no launch connection")?;
     let config = inherited(CONFIG).ok_or("no configuration")?;
-    let config: MonitorConfig = serde_json::from_reader(std::fs::File::from(config))?;
+    let mut json = Vec::new();
+    std::fs::File::from(config).read_to_end(&mut json)?;
+    let config: MonitorConfig = serde_json::from_slice(&json)?;
+    drop(json);
     if setsid().is_err() {
         // Already the leader of a session of its own.
     }
@@ -57,7 +61,7 @@ fn keep() -> Result<(), Broken> {
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let listener = listen_below(&config)?;
     let streams = open_streams(&config)?;
-    let (ours, theirs) = seqpacket()?;
+    let (ours, theirs) = wire::pair()?;
     let me = host_pid()?;
     match Clone3::default().run()? {
         Forked::Child => {
@@ -98,8 +102,8 @@ fn monitor(
     rustix::thread::set_name(c"berth-monitor")?;
     let config = house.config.clone();
     let mut monitor = Monitor::new(house, Some(keeper))?;
-    let (to_stage, to_monitor) = seqpacket()?;
-    let (reports, reporter) = seqpacket()?;
+    let (to_stage, to_monitor) = wire::pair()?;
+    let (reports, reporter) = wire::pair()?;
     match Clone3::default().run()? {
         Forked::Child => {
             drop(to_stage);
@@ -220,7 +224,7 @@ fn open_streams(config: &MonitorConfig) -> Result<Streams, Broken> {
     }
     let (stdin_inside, stdin) = if config.stdio.stdin {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        set_nonblocking(&write)?;
+        wire::set_nonblocking(write.as_fd())?;
         (read, Some(write))
     } else {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -240,23 +244,9 @@ fn open_streams(config: &MonitorConfig) -> Result<Streams, Broken> {
 /// the container gets SIGPIPE.
 fn output_pipe() -> Result<(OwnedFd, OwnedFd), Broken> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    set_nonblocking(&read)?;
+    wire::set_nonblocking(read.as_fd())?;
     let inside = reopen(write.as_fd(), OFlags::RDWR)?;
     Ok((read, inside))
-}
-
-fn set_nonblocking(fd: &OwnedFd) -> Result<(), Errno> {
-    let flags = rustix::fs::fcntl_getfl(fd)?;
-    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)
-}
-
-fn seqpacket() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
 }
 
 fn host_pid() -> Result<HostPid, Broken> {

@@ -12,11 +12,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use berth_base::protocol::Failure;
 use berth_base::state::{MonitorConfig, RunFile};
 use berth_base::{ErrorClass, NamespaceKind};
-use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags, exit_now};
+use berth_sys::{ArgVector, Clone3, Forked, exit_now};
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::net::{SendFlags, send};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
@@ -26,8 +26,8 @@ use crate::cgroup::{Cgroup, JoinDescriptors};
 use crate::exec_request::ExecRequest;
 use crate::init::{self, Prepared};
 use crate::plan::{self, Program, Slot, Step};
-use crate::stage::internal;
-use crate::{failure, seccomp, stage, wire};
+use crate::stage::{Filter, internal};
+use crate::{failure, stage, wire};
 
 /// What the monitor knows when a client asks for a session.
 pub(crate) struct SessionInput<'a> {
@@ -57,8 +57,8 @@ pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
     })?;
     let terminal = request.process.terminal().unwrap_or(false);
     let pairs = (|| {
-        let starter = seqpacket()?;
-        let report = seqpacket()?;
+        let starter = wire::pair()?;
+        let report = wire::pair()?;
         let streams = if terminal {
             None
         } else {
@@ -107,7 +107,7 @@ impl Streams {
         let null = || rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let (stdin, to_stdin) = if request.stdin {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-            nonblocking(&write)?;
+            wire::set_nonblocking(write.as_fd())?;
             (read, Some(write))
         } else {
             (null()?, None)
@@ -117,7 +117,7 @@ impl Streams {
                 return Ok((null()?, None));
             }
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-            nonblocking(&read)?;
+            wire::set_nonblocking(read.as_fd())?;
             Ok::<_, Errno>((write, Some(read)))
         };
         let (stdout, from_stdout) = output()?;
@@ -158,7 +158,7 @@ impl Session<'_> {
         let (slots, steps) = self.steps(entered)?;
         let program = plan::program(&self.request.process, true)
             .map_err(|e| failure::engine(e.class(), e.to_string()))?;
-        let (ours, theirs) = seqpacket().map_err(|e| internal("make a socket pair", &e.into()))?;
+        let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
         let prepared = Prepared {
             steps: &steps,
             argv: ArgVector::new(program.argv.clone()),
@@ -201,12 +201,12 @@ impl Session<'_> {
         let run: RunFile =
             serde_json::from_slice(&text).map_err(|e| internal("parse run.json", &e.into()))?;
         Cgroup::open_existing(&run.cgroups)
-            .and_then(|cgroup| cgroup.join_descriptors())
+            .and_then(|cgroup| cgroup.join_descriptors_beside(run.init.pid))
             .map_err(|e| failure::engine(e.class(), e.to_string()))
     }
 
     /// The container's own seccomp filter, compiled once and cached.
-    fn filter(&self) -> Result<Option<(Vec<[u8; 8]>, SeccompFlags)>, Failure> {
+    fn filter(&self) -> Result<Option<Filter>, Failure> {
         if !self.request.seccomp {
             return Ok(None);
         }
@@ -217,9 +217,7 @@ impl Session<'_> {
         let Some(profile) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) else {
             return Ok(None);
         };
-        let compiled = seccomp::load_or_compile(profile, &config.cache_dir)
-            .map_err(|e| failure::engine(e.class(), e.to_string()))?;
-        Ok(Some((compiled.program, SeccompFlags(compiled.flags))))
+        stage::filter_of(profile, config).map(Some)
     }
 
     /// Enters every namespace of the container that is not ours already.
@@ -335,18 +333,4 @@ const fn flag(kind: NamespaceKind) -> ThreadNameSpaceType {
         NamespaceKind::User => ThreadNameSpaceType::USER,
         NamespaceKind::Uts => ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME,
     }
-}
-
-fn seqpacket() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-}
-
-fn nonblocking(fd: &OwnedFd) -> Result<(), Errno> {
-    let flags = rustix::fs::fcntl_getfl(fd)?;
-    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)
 }

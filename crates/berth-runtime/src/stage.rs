@@ -11,9 +11,9 @@ use berth_base::protocol::Failure;
 use berth_base::state::{CgroupPaths, MonitorConfig, RunFile, STATE_VERSION};
 use berth_base::{ErrorClass, HostPid, Timestamp};
 use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags};
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxSeccomp, Spec};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::net::{SendFlags, send};
 use rustix::process::{DumpableBehavior, Pid, Signal, pidfd_send_signal, set_dumpable_behavior};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -58,7 +58,7 @@ struct Prelude {
     plan: Plan,
     hierarchies: Hierarchies,
     access: Access,
-    filter: Option<(Vec<[u8; 8]>, SeccompFlags)>,
+    filter: Option<Filter>,
 }
 
 fn start(input: StageInput<'_>) -> Result<(), Failure> {
@@ -105,11 +105,7 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
         .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,
-        Some(profile) => {
-            let compiled = seccomp::load_or_compile(profile, &config.cache_dir)
-                .map_err(|e| failure::engine(e.class(), e.to_string()))?;
-            Some((compiled.program, SeccompFlags(compiled.flags)))
-        }
+        Some(profile) => Some(filter_of(profile, config)?),
     };
     let access = if facts.privileged {
         Access::Required
@@ -122,6 +118,16 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
         access,
         filter,
     })
+}
+
+/// A seccomp program and the flags to load it with.
+pub(crate) type Filter = (Vec<[u8; 8]>, SeccompFlags);
+
+/// The compiled form of a profile, from the cache where it is.
+pub(crate) fn filter_of(profile: &LinuxSeccomp, config: &MonitorConfig) -> Result<Filter, Failure> {
+    seccomp::load_or_compile(profile, &config.cache_dir)
+        .map(|compiled| (compiled.program, SeccompFlags(compiled.flags)))
+        .map_err(|e| failure::engine(e.class(), e.to_string()))
 }
 
 /// Where the container's cgroups will be.
@@ -153,13 +159,7 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         forbid_tracing()?;
     }
     enter_namespaces(plan, input.config)?;
-    let (ours, theirs) = socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|e| internal("make a socket pair", &e.into()))?;
+    let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
     let prepared = Prepared {
         steps: &plan.init,
         program: &plan.program,

@@ -10,7 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use berth_base::protocol::Failure;
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recv, recvmsg, send,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
+    SocketType, recv, recvmsg, send, socketpair,
 };
 use rustix::process::Pid;
 
@@ -41,6 +42,18 @@ pub(crate) const RUNNING: u8 = b'R';
 pub(crate) const FAILED: u8 = b'F';
 /// Monitor to keeper: everything is recorded, go away.
 pub(crate) const DONE: u8 = b'd';
+
+/// A pair of connected sockets that keep packets apart.
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let flags = SocketFlags::CLOEXEC;
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+}
+
+/// Sets O_NONBLOCK.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)
+}
 
 /// Sends a packet of one byte.
 pub(crate) fn send_byte(socket: BorrowedFd<'_>, kind: u8) -> Result<(), Errno> {
@@ -112,7 +125,9 @@ pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let text = std::fs::read_to_string(path).ok()?;
     let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
-    Pid::from_raw(number.trim().parse().ok()?)
+    // -1 once it was reaped, 0 where it lives in no namespace of ours.
+    let number: i32 = number.trim().parse().ok().filter(|pid| *pid > 0)?;
+    Pid::from_raw(number)
 }
 
 /// Puts a failure that init reported into words.
@@ -129,5 +144,21 @@ pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &str) -
                 .and_then(|i| steps.get(i));
             failure::step(step, errno(payload.last_chunk()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    #[test]
+    fn a_reaped_process_has_no_pid() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        assert_eq!(pid_of(&pidfd), Some(pid));
+        child.wait().unwrap();
+        assert_eq!(pid_of(&pidfd), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Files, folders, links and nodes below a descriptor that we made.
 
-use std::os::fd::OwnedFd;
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, XattrFlags, chmodat, chownat,
@@ -13,21 +14,7 @@ use crate::plan::{DeviceNumber, Step};
 
 pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
     match step {
-        Step::MakeDirectory { at, path, mode } => {
-            let at = cx.get(*at)?;
-            match mkdirat(at, path.as_c_str(), Mode::from_raw_mode(*mode)) {
-                Ok(()) => {}
-                Err(Errno::EXIST) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-            // mkdir(2) applies the umask and drops the sticky bit on some file systems.
-            chmodat(
-                at,
-                path.as_c_str(),
-                Mode::from_raw_mode(*mode),
-                AtFlags::empty(),
-            )
-        }
+        Step::MakeDirectory { at, path, mode } => directory(cx.get(*at)?, path, *mode),
         Step::MakeFile { at, path, mode } => {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
             openat(
@@ -44,27 +31,11 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
                 other => other,
             }
         }
-        Step::MakeWhiteout { at, path } => mknodat(
-            cx.get(*at)?,
-            path.as_c_str(),
-            FileType::CharacterDevice,
-            Mode::empty(),
-            makedev(0, 0),
-        ),
         Step::MakeOpaque {
             at,
             path,
             unprivileged,
-        } => {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let folder = openat(cx.get(*at)?, path.as_c_str(), flags, Mode::empty())?;
-            let name = if *unprivileged {
-                c"user.overlay.opaque"
-            } else {
-                c"trusted.overlay.opaque"
-            };
-            fsetxattr(&folder, name, b"y", XattrFlags::empty())
-        }
+        } => opaque(cx.get(*at)?, path, *unprivileged),
         Step::MakeDevice {
             at,
             path,
@@ -87,34 +58,47 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
                 AtFlags::SYMLINK_NOFOLLOW,
             )
         }
-        Step::Sysctl { proc, path, value } => {
-            // The procfs is ours and attached nowhere, so nothing can redirect the write
-            // (CVE-2025-52881).
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-            let file: OwnedFd = openat2(
-                cx.get(*proc)?,
-                path.as_c_str(),
-                flags,
-                Mode::empty(),
-                resolve,
-            )?;
-            rustix::io::write(&file, value.to_bytes()).map(drop)
-        }
+        Step::Sysctl { proc, path, value } => sysctl(cx.get(*proc)?, path, value),
         _ => Err(Errno::NOSYS),
     }
 }
 
 /// mknod(2) and the mode it was asked for, whatever the umask.
-fn node(
-    at: &std::os::fd::BorrowedFd<'_>,
-    path: &std::ffi::CStr,
-    device: DeviceNumber,
-    mode: u32,
-) -> Result<(), Errno> {
+fn node(at: &BorrowedFd<'_>, path: &CStr, device: DeviceNumber, mode: u32) -> Result<(), Errno> {
     let number = makedev(device.major, device.minor);
     let kind = FileType::from_raw_mode(device.kind);
     let mode = Mode::from_raw_mode(mode);
     mknodat(at, path, kind, mode, number)?;
     chmodat(at, path, mode, AtFlags::empty())
+}
+
+/// A directory with exactly this mode; one that is there already stays as it is.
+fn directory(at: BorrowedFd<'_>, path: &CStr, mode: u32) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(mode);
+    match mkdirat(at, path, mode) {
+        // mkdir(2) applies the umask and drops the sticky bit on some file systems.
+        Ok(()) => chmodat(at, path, mode, AtFlags::empty()),
+        Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Marks a directory of an upper layer so that nothing of the lower one shows through.
+fn opaque(at: BorrowedFd<'_>, path: &CStr, unprivileged: bool) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = openat(at, path, flags, Mode::empty())?;
+    let name = if unprivileged {
+        c"user.overlay.opaque"
+    } else {
+        c"trusted.overlay.opaque"
+    };
+    fsetxattr(&folder, name, b"y", XattrFlags::empty())
+}
+
+/// The procfs is ours and attached nowhere, so nothing can redirect the write (CVE-2025-52881).
+fn sysctl(proc: BorrowedFd<'_>, path: &CStr, value: &CStr) -> Result<(), Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = openat2(proc, path, flags, Mode::empty(), resolve)?;
+    rustix::io::write(&file, value.to_bytes()).map(drop)
 }

@@ -111,7 +111,6 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
         Step::OpenHost { .. }
         | Step::CloneHost { .. }
-        | Step::CloneWithin { .. }
         | Step::IdMap { .. }
         | Step::NewFilesystem { .. }
         | Step::Overlay { .. }
@@ -123,7 +122,6 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         Step::MakeDirectory { .. }
         | Step::MakeFile { .. }
         | Step::MakeSymlink { .. }
-        | Step::MakeWhiteout { .. }
         | Step::MakeOpaque { .. }
         | Step::MakeDevice { .. }
         | Step::Sysctl { .. } => files::perform(step, cx),
@@ -132,7 +130,6 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             Ok(())
         }
         Step::Attach { .. }
-        | Step::InheritMode { .. }
         | Step::Mask { .. }
         | Step::MakeReadOnly { .. }
         | Step::Pivot

@@ -35,15 +35,6 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             let fd = clone_host(host, *recursive, *device)?;
             cx.put(*slot, fd)
         }
-        Step::CloneWithin {
-            of,
-            path,
-            recursive,
-            slot,
-        } => {
-            let fd = open_tree(cx.get(*of)?, path.as_c_str(), clone_flags(*recursive))?;
-            cx.put(*slot, fd)
-        }
         Step::IdMap { slot } => {
             let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
             mount_setattr(

@@ -4,10 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, StatxFlags, Uid, chmodat, chownat, fstat, open,
-    statx,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, open, statx};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
@@ -28,7 +25,6 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
             let target = open_target(cx.root()?, target, *kind, *links)?;
             attach(cx.get(*slot)?, target.as_fd())
         }
-        Step::InheritMode { slot, target } => inherit_mode(cx, *slot, target),
         Step::Mask {
             path,
             null,
@@ -106,25 +102,6 @@ fn make_read_only(cx: &Context<'_>, path: &CStr) -> Result<(), Errno> {
     };
     mount_setattr(tree.as_fd(), c"", read_only, None)?;
     attach(tree.as_fd(), target.as_fd())
-}
-
-/// Gives a mount's root the mode and owner of the folder it will cover.
-fn inherit_mode(cx: &Context<'_>, slot: Slot, target: &CStr) -> Result<(), Errno> {
-    let covered = match open_in_root(cx.root()?, target, Links::InRoot) {
-        Ok(covered) => covered,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let stat = fstat(&covered)?;
-    let mount = cx.get(slot)?;
-    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-    chownat(mount, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
-    chmodat(
-        mount,
-        c".",
-        Mode::from_raw_mode(stat.st_mode & 0o7777),
-        AtFlags::empty(),
-    )
 }
 
 /// Makes the root mount `/` and lets go of the old one.

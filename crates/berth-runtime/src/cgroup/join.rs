@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use berth_base::HostPid;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -55,5 +56,63 @@ impl Cgroup {
             })
             .collect::<Result<_, _>>()?;
         Ok(JoinDescriptors { v2, v1 })
+    }
+
+    /// Like [`Cgroup::join_descriptors`], but enters v2 where `init` is, if that is below the
+    /// container's own directory.
+    ///
+    /// For sessions in a container that manages its cgroup itself, as one with systemd does: once
+    /// it has enabled a controller for sub-cgroups, its own directory takes no process
+    /// (EBUSY, the "no internal processes" rule of cgroups(7)).
+    pub fn join_descriptors_beside(&self, init: HostPid) -> Result<JoinDescriptors, CgroupError> {
+        let mut join = self.join_descriptors()?;
+        let Some(branch) = &self.v2 else {
+            return Ok(join);
+        };
+        // A process that is gone is in no sub-cgroup.
+        let own = std::fs::read_to_string(format!("/proc/{init}/cgroup")).unwrap_or_default();
+        if let Some(below) = branch
+            .path
+            .file_name()
+            .and_then(|name| path_below(&own, name.to_str()?))
+        {
+            match files::open_directory_at(branch.open()?, below) {
+                Ok(dir) => join.v2 = Some(dir),
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(files::access("open", &branch.path, below)(errno)),
+            }
+        }
+        Ok(join)
+    }
+}
+
+/// What the v2 line of `/proc/PID/cgroup` says below the directory called `name`.
+fn path_below<'a>(own: &'a str, name: &str) -> Option<&'a str> {
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let (at, found) = path.match_indices(name).find(|(at, found)| {
+        path.get(..*at).is_some_and(|before| before.ends_with('/'))
+            && path
+                .get(at + found.len()..)
+                .is_some_and(|after| after.starts_with('/'))
+    })?;
+    let below = path.get(at + found.len() + 1..)?;
+    let is_plain = below
+        .split('/')
+        .all(|part| !matches!(part, "" | "." | ".."));
+    is_plain.then_some(below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_below;
+
+    #[test]
+    fn the_place_below_a_directory_is_found() {
+        let own = "1:cpu:/\n0::/berth/abc/init.scope/x\n";
+        assert_eq!(path_below(own, "abc"), Some("init.scope/x"));
+        assert_eq!(path_below(own, "bc"), None);
+        assert_eq!(path_below("0::/berth/abc\n", "abc"), None);
+        assert_eq!(path_below("0::/berth/abc/../d\n", "abc"), None);
+        assert_eq!(path_below("4:memory:/abc/d\n", "abc"), None);
     }
 }

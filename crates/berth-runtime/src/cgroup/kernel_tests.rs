@@ -278,6 +278,44 @@ fn sub_cgroups_of_the_container_are_seen_and_removed() {
 }
 
 #[test]
+fn a_session_enters_beside_an_init_that_moved_below() {
+    let Some(place) = Place::new("beside") else {
+        return;
+    };
+    let cgroup = place.create("a");
+    let Some(v2) = cgroup.v2.as_ref() else {
+        eprintln!("skipped: no cgroup v2");
+        return cgroup.remove().unwrap();
+    };
+    let sub = v2.file("init.scope");
+    std::fs::create_dir(&sub).unwrap();
+    let inode = |fd: &std::os::fd::OwnedFd| rustix::fs::fstat(fd).unwrap().st_ino;
+    let own = inode(&cgroup.join_descriptors().unwrap().v2.unwrap());
+    let script = format!(
+        "echo 0 > {}/cgroup.procs; echo m; exec sleep 100",
+        sub.display()
+    );
+    let mut child = run_in(&cgroup, &script);
+    let mut moved = [0u8; 2];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut moved)
+        .unwrap();
+    let init = berth_base::HostPid::new(child.id()).unwrap();
+    let beside = inode(&cgroup.join_descriptors_beside(init).unwrap().v2.unwrap());
+    assert_ne!(beside, own);
+    assert_eq!(beside, rustix::fs::stat(&sub).unwrap().st_ino);
+    cgroup.kill().unwrap();
+    end(child);
+    let gone = inode(&cgroup.join_descriptors_beside(init).unwrap().v2.unwrap());
+    assert_eq!(gone, own);
+    assert!(cgroup.wait_empty(soon()).unwrap());
+    cgroup.remove().unwrap();
+}
+
+#[test]
 fn an_empty_leftover_is_made_anew_and_a_used_one_refused() {
     let Some(place) = Place::new("left") else {
         return;
@@ -425,6 +463,7 @@ fn medians() {
         "descriptors",
         "drop",
         "remove",
+        "BPF filter",
     ];
     let mut samples = vec![Vec::new(); names.len()];
     for round in 0..300 {
@@ -446,6 +485,7 @@ fn medians() {
         laps.push(began.elapsed());
         Cgroup::from_paths(&paths).remove().unwrap();
         laps.push(began.elapsed());
+        laps.push(began.elapsed() + time_filter(&place, &resources));
         let mut before = Duration::ZERO;
         for (sample, lap) in samples.iter_mut().zip(laps) {
             sample.push(lap - before);
@@ -456,4 +496,22 @@ fn medians() {
         sample.sort_unstable();
         println!("{name:12} {:4} us", sample[sample.len() / 2].as_micros());
     }
+}
+
+/// What the device filter of v2 takes, on a hybrid host too.
+fn time_filter(place: &Place, resources: &oci_spec::runtime::LinuxResources) -> Duration {
+    let mut hierarchies = place.hierarchies.clone();
+    hierarchies.v1.clear();
+    if hierarchies.v2.is_none() {
+        return Duration::ZERO;
+    }
+    let path = place.path("filter");
+    let cgroup = Cgroup::create(&hierarchies, &path, Access::Required).unwrap();
+    let began = Instant::now();
+    cgroup
+        .apply_devices(resources.devices().as_ref().unwrap())
+        .unwrap();
+    let took = began.elapsed();
+    cgroup.remove().unwrap();
+    took
 }

@@ -221,7 +221,7 @@ mod tests {
         cgroup.apply(&serde_json::from_str(json).unwrap()).unwrap();
         let child = run_in(
             &cgroup,
-            "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 100",
+            "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 100 & wait",
         );
         let deadline = Instant::now() + Duration::from_secs(5);
         while cgroup.processes().unwrap().len() < 2 {

@@ -111,6 +111,9 @@ impl Monitor {
     /// Serves until the container has ended and everybody knows.
     pub(crate) fn run(mut self) -> Ended {
         let mut buffer = Box::new([0u8; protocol::MAX_PACKET]);
+        // Children that ended before their signals came to our descriptor: after an adoption the
+        // monitor before us, for one.
+        self.reap();
         loop {
             for source in sources::wait(&self) {
                 self.attend(source, &mut buffer);

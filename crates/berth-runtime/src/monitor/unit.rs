@@ -116,7 +116,7 @@ impl Unit {
 
     /// Takes the terminal's master: output comes from it, input goes to it.
     pub(super) fn take_terminal(&mut self, master: OwnedFd) -> Result<(), Errno> {
-        set_nonblocking(master.as_fd())?;
+        wire::set_nonblocking(master.as_fd())?;
         self.input = Input::new(Some(rustix::io::fcntl_dupfd_cloexec(&master, 3)?));
         self.held_slave = Some(peer(&master)?);
         self.terminal = Some(master);
@@ -159,10 +159,4 @@ pub(super) enum StarterSaid {
     Running,
     Failed(Option<Failure>),
     Lost,
-}
-
-/// Sets O_NONBLOCK.
-pub(super) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let flags = rustix::fs::fcntl_getfl(fd)?;
-    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)
 }

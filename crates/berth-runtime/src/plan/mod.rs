@@ -4,7 +4,10 @@
 //! execute it. It may not open, read or change anything.
 
 mod build;
+mod cgroupfs;
 mod confine;
+mod devices;
+mod hide;
 mod mounts;
 mod options;
 mod rootfs;

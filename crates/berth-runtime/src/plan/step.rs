@@ -100,13 +100,6 @@ pub enum Step {
         slot: Slot,
         attributes: MountAttributes,
     },
-    /// Clones a directory of an attached mount as a detached mount.
-    CloneWithin {
-        of: Slot,
-        path: CString,
-        recursive: bool,
-        slot: Slot,
-    },
     /// Attaches a detached mount over `/`, in our own mount namespace; host paths still resolve
     /// below it, since a walk starts at the root and does not cross what is stacked there.
     AttachScratch { slot: Slot },
@@ -120,8 +113,6 @@ pub enum Step {
         path: CString,
         target: CString,
     },
-    /// An overlay whiteout (character device 0:0) below a slot.
-    MakeWhiteout { at: Slot, path: CString },
     /// Marks a directory of an overlay's upper layer opaque.
     MakeOpaque {
         at: Slot,
@@ -148,8 +139,6 @@ pub enum Step {
         kind: TargetKind,
         links: Links,
     },
-    /// Copies the mode and owner of what a tmpfs will cover onto its root.
-    InheritMode { slot: Slot, target: CString },
     /// Hides a path of the root: files by the node behind `null`, which
     /// must be `device`; directories by the folder `empty` of `layer`.
     Mask {
@@ -263,17 +252,14 @@ impl fmt::Display for Step {
             }
             Self::Overlay { upper, .. } => write!(f, "make the overlay of {}", t(upper)),
             Self::SetAttributes { .. } => f.write_str("set the attributes of a mount"),
-            Self::CloneWithin { path, .. } => write!(f, "clone the mount of {}", t(path)),
             Self::AttachScratch { .. } => f.write_str("attach a mount over the old root"),
             Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", t(path)),
             Self::MakeFile { path, .. } => write!(f, "make the file {}", t(path)),
             Self::MakeSymlink { path, .. } => write!(f, "make the link {}", t(path)),
-            Self::MakeWhiteout { path, .. } => write!(f, "hide {}", t(path)),
             Self::MakeOpaque { path, .. } => write!(f, "make {} opaque", t(path)),
             Self::MakeDevice { path, .. } => write!(f, "make the device {}", t(path)),
             Self::SetRoot { .. } => f.write_str("open the root"),
             Self::Attach { target, .. } => write!(f, "mount on {}", t(target)),
-            Self::InheritMode { target, .. } => write!(f, "copy the mode of {}", t(target)),
             Self::Mask { path, .. } => write!(f, "mask {}", t(path)),
             Self::MakeReadOnly { path } => write!(f, "make {} read-only", t(path)),
             Self::Sysctl { path, value, .. } => {

@@ -98,6 +98,9 @@ impl<'a> Pump<'a> {
     /// Runs until there is a reason to stop. May be called again with a new connection.
     pub(super) fn run(&mut self, session: &Session) -> Result<Stop, Failure> {
         loop {
+            if self.leaving && self.outgoing.is_empty() {
+                return Ok(Stop::Detached);
+            }
             let ready = self.wait(session)?;
             if ready.signals
                 && let Some(stop) = self.take_signals()
@@ -111,9 +114,6 @@ impl<'a> Pump<'a> {
             }
             if ready.writable {
                 self.send(session);
-            }
-            if self.leaving && self.outgoing.is_empty() {
-                return Ok(Stop::Detached);
             }
             if ready.readable
                 && let Some(stop) = self.receive(session)?

@@ -139,6 +139,17 @@ fn detach_keys_leave_after_what_came_before_them() {
 }
 
 #[test]
+fn detach_keys_alone_leave_at_once() {
+    let mut rig = rig();
+    rig.type_in.write_all(b"\x10\x11").unwrap();
+    let mut signals = signals();
+    let stop = pump(&mut signals, Some(rig.input), rig.output, &[0x10, 0x11])
+        .run(&rig.session)
+        .unwrap();
+    assert!(matches!(stop, Stop::Detached), "{stop:?}");
+}
+
+#[test]
 fn a_lost_monitor_is_noticed_and_its_last_words_are_read() {
     let rig = rig();
     rig.monitor.say(protocol::STDOUT, b"last");

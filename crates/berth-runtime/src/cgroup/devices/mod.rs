@@ -11,7 +11,7 @@ mod v1;
 
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
 use super::branch::Branch;
 use super::error::CgroupError;
@@ -86,17 +86,13 @@ pub fn supplied_device_rules() -> Vec<LinuxDeviceCgroup> {
         (136, None),
     ];
     let rule = |(major, minor): (i64, Option<i64>)| {
-        let builder = LinuxDeviceCgroupBuilder::default()
-            .allow(true)
-            .typ(LinuxDeviceType::C)
-            .major(major)
-            .access("rwm");
-        let builder = match minor {
-            Some(minor) => builder.minor(minor),
-            None => builder,
-        };
-        // The builder fails only for required fields, of which this type has none.
-        builder.build().unwrap_or_default()
+        let mut rule = LinuxDeviceCgroup::default();
+        rule.set_allow(true)
+            .set_typ(Some(LinuxDeviceType::C))
+            .set_major(Some(major))
+            .set_minor(minor)
+            .set_access(Some("rwm".to_owned()));
+        rule
     };
     NUMBERS.into_iter().map(rule).collect()
 }
