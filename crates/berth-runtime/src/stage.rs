@@ -12,6 +12,7 @@ use berth_base::state::{CgroupPaths, MonitorConfig, RunFile, STATE_VERSION};
 use berth_base::{ErrorClass, HostPid, Timestamp};
 use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags};
 use oci_spec::runtime::{LinuxSeccomp, Spec};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use rustix::process::{DumpableBehavior, Pid, Signal, pidfd_send_signal, set_dumpable_behavior};
@@ -307,6 +308,21 @@ impl Birth<'_> {
         let pid = HostPid::new(self.pid.as_raw_nonzero().get().unsigned_abs())
             .ok_or_else(|| failure::engine(ErrorClass::Internal, "init has no PID".into()))?;
         introduce(monitor, pidfd)?;
+        self.equip(pid, init).map_err(|failure| {
+            // Whatever we could not do to a process that has ended, its own words say more.
+            self.last_words(init, pidfd).unwrap_or(failure)
+        })?;
+        listen(monitor, init, &self.plan.init, &self.plan.program)?;
+        if rootless_mapping(self.plan) && self.record(pid).is_err() {
+            // Without privilege its namespaces can be read only now that it has executed its
+            // program. It has ended already: the first record holds.
+        }
+        wire::send_byte(monitor, wire::RUNNING)
+            .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
+    }
+
+    /// Everything that init needs from outside: mappings, root, score, its record.
+    fn equip(&self, pid: HostPid, init: BorrowedFd<'_>) -> Result<(), Failure> {
         if let Some(mappings) = &self.plan.mappings {
             mapping::write(pid, mappings)?;
             wire::send_byte(init, wire::MAPPED)
@@ -316,14 +332,23 @@ impl Birth<'_> {
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
         }
-        self.record(pid)?;
-        listen(monitor, init, &self.plan.init, &self.plan.program)?;
-        if rootless_mapping(self.plan) && self.record(pid).is_err() {
-            // Without privilege its namespaces can be read only now that it has executed its
-            // program. It has ended already: the first record holds.
+        self.record(pid)
+    }
+
+    /// What init said before it ended; `None` while it lives.
+    fn last_words(&self, init: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Option<Failure> {
+        let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+        let ended = poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        while ended {
+            let (packet, length, _) = wire::receive(init).ok()?;
+            let (kind, payload) = packet.get(..length)?.split_first()?;
+            if matches!(*kind, wire::STEP_FAILED | wire::EXEC_FAILED) {
+                let name = self.plan.program.argv.first().map(|p| p.to_string_lossy());
+                let name = name.as_deref().unwrap_or("nothing");
+                return Some(wire::explain(*kind, payload, &self.plan.init, name));
+            }
         }
-        wire::send_byte(monitor, wire::RUNNING)
-            .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
+        None
     }
 
     /// Composes the root with the container's id mapping and gives it to init.

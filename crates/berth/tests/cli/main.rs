@@ -10,6 +10,7 @@ mod lifecycle;
 mod listing;
 mod logs;
 mod pid;
+mod security;
 mod signals;
 mod streams;
 mod support;
