@@ -193,6 +193,7 @@ impl Engine {
                 run: container.run,
                 outcome,
                 oom_killed: false,
+                started_at: container.live.as_ref().map(|live| live.started_at),
                 finished_at: Timestamp::from(SystemTime::now()),
                 error: None,
             };

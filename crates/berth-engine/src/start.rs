@@ -271,6 +271,7 @@ impl Engine {
             run,
             outcome: ExitOutcome::Code(error.exit_code.unwrap_or(125)),
             oom_killed: false,
+            started_at: None,
             finished_at: Timestamp::from(SystemTime::now()),
             error: Some(error.message.clone()),
         };

@@ -71,64 +71,104 @@ fn stream(command: &mut Command, runner: Runner) -> Outcome<(bool, String)> {
             .take()
             .map(|pipe| Box::new(pipe) as Box<dyn Read>),
     };
-    let mut held = Held::default();
+    let mut closing = Closing::default();
     if let Some(report) = report {
         for line in BufReader::new(report).split(b'\n') {
             let line = line.map_err(|error| {
                 Failure::new(format!("cannot read what the test runner says: {error}"))
             })?;
-            print!("{}", held.take(&String::from_utf8_lossy(&line)));
+            print!("{}", closing.take(&String::from_utf8_lossy(&line)));
         }
     }
     let status = child
         .wait()
         .map_err(|error| exec::cannot_start(command, &error))?;
-    Ok((status.success(), held.text))
+    Ok((status.success(), closing.text()))
 }
 
-/// The lines from the newest summary on.
+/// The last words of a run: nextest's summary with what follows it, or the sum of what `cargo
+/// test` says of each binary.
 #[derive(Default)]
-struct Held {
-    text: String,
+struct Closing {
+    held: String,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
 }
 
-impl Held {
-    /// Takes a line in and gives out what is certain not to be the closing part.
+impl Closing {
+    /// Takes a line in and gives out what does not belong to the end.
     fn take(&mut self, line: &str) -> String {
-        let mut out = String::new();
-        if is_summary(line) {
-            out = std::mem::take(&mut self.text);
-        } else if self.text.is_empty() {
-            return format!("{line}\n");
+        let line = format!("{line}\n");
+        if let Some(result) = line.strip_prefix("test result:") {
+            self.passed += count(result, " passed");
+            self.failed += count(result, " failed");
+            self.skipped += count(result, " ignored");
+        } else if !self.held.is_empty() || is_summary(&line) {
+            self.held.push_str(&line);
+            return String::new();
         }
-        self.text.push_str(line);
-        self.text.push('\n');
-        out
+        line
+    }
+
+    fn text(self) -> String {
+        if self.held.is_empty() {
+            let Self {
+                passed,
+                failed,
+                skipped,
+                ..
+            } = self;
+            format!("{passed} passed, {failed} failed, {skipped} skipped\n")
+        } else {
+            self.held
+        }
     }
 }
 
 fn is_summary(line: &str) -> bool {
-    line.starts_with("test result:") || (line.contains("Summary") && line.contains(" tests run:"))
+    line.contains("Summary") && (line.contains(" tests run:") || line.contains(" test run:"))
+}
+
+/// The number before a word, as in "ok. 81 passed; 0 failed".
+fn count(result: &str, word: &str) -> usize {
+    let before = result.split(word).next().unwrap_or_default();
+    before
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn through(lines: &[&str]) -> (String, String) {
+        let mut closing = Closing::default();
+        let out = lines.iter().map(|line| closing.take(line)).collect();
+        (out, closing.text())
+    }
+
     #[test]
-    fn the_newest_summary_is_held_back_with_what_follows_it() {
-        let mut held = Held::default();
-        let mut out = String::new();
-        for line in [
-            "ok",
-            "test result: ok. 1 passed",
-            "",
-            "running",
-            "test result: ok. 2 passed",
-        ] {
-            out.push_str(&held.take(line));
-        }
-        assert_eq!(out, "ok\ntest result: ok. 1 passed\n\nrunning\n");
-        assert_eq!(held.text, "test result: ok. 2 passed\n");
+    fn the_summary_of_nextest_is_held_back_with_what_follows_it() {
+        let (out, closing) = through(&[
+            "PASS a",
+            "  Summary [1s] 2 tests run: 1 passed, 1 failed",
+            "  FAIL b",
+        ]);
+        assert_eq!(out, "PASS a\n");
+        assert_eq!(
+            closing,
+            "  Summary [1s] 2 tests run: 1 passed, 1 failed\n  FAIL b\n"
+        );
+    }
+
+    #[test]
+    fn the_results_of_cargo_test_are_added_up() {
+        let result = "test result: ok. 81 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out";
+        let (out, closing) = through(&[result, "", "test result: FAILED. 3 passed; 1 failed"]);
+        assert_eq!(out.lines().count(), 3);
+        assert_eq!(closing, "84 passed, 1 failed, 2 skipped\n");
     }
 }

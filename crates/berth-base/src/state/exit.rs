@@ -15,6 +15,9 @@ pub struct ExitFile {
     pub outcome: ExitOutcome,
     /// Whether the kernel's OOM killer ended a process of the container during the run.
     pub oom_killed: bool,
+    /// When the run began, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// When the end was noticed.
     pub finished_at: Timestamp,
     /// Why it could not start, when it could not.

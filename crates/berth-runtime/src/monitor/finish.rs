@@ -195,6 +195,7 @@ impl Monitor {
             run: config.run,
             outcome,
             oom_killed: kills.is_some_and(|kills| kills > 0),
+            started_at: run.as_ref().map(|run| run.started_at),
             finished_at: Timestamp::from(SystemTime::now()),
             error: None,
         };

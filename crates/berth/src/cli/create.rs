@@ -28,7 +28,6 @@ impl Create {
         let created = context.engine.create(&options)?;
         context.warn_all(&created.warnings);
         if let Err(failure) = cidfile.write(&created.id) {
-            context.console.fail(&failure);
             return Err(super::run::undo(context, &created.id, failure));
         }
         context.out.line(created.id.as_str())?;

@@ -66,12 +66,6 @@ impl Failure {
         self.object = Some(object.into());
         self
     }
-
-    /// Adds the next step.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
 }
 
 impl From<EngineError> for Failure {
@@ -158,9 +152,10 @@ mod tests {
 
     #[test]
     fn lines_are_kept_and_escapes_are_not() {
-        let failure = Failure::new(ErrorClass::Conflict, "web is not empty:\n31995 \x1b[2Jsh")
-            .on("web")
-            .hint("kill them");
+        let failure = Failure {
+            hint: Some("kill them".to_owned()),
+            ..Failure::new(ErrorClass::Conflict, "web is not empty:\n31995 \x1b[2Jsh").on("web")
+        };
         insta::assert_snapshot!(text(&failure), @r"
         berth: web is not empty:
           31995 \x1b[2Jsh

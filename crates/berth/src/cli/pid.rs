@@ -27,13 +27,19 @@ pub(crate) struct Pid {
     #[arg(long, conflicts_with = "inside")]
     json: bool,
     /// CONTAINER:PID, a host PID, or CONTAINER for its first process
-    #[arg(value_name = "PID", allow_hyphen_values = true)]
+    #[arg(value_name = "PID")]
     process: String,
 }
 
 impl Pid {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let spec = self.spec(context)?;
+        if let PidSpec::Inside { container, .. } = &spec {
+            check_runs(context, container)?;
+        }
+        if let Some(container) = &self.inside {
+            check_runs(context, container)?;
+        }
         let sources = sources(context)?;
         let found = find(&sources, &spec)?;
         let text = match &self.inside {
@@ -87,8 +93,23 @@ fn document(found: &Found) -> Result<String, Failure> {
     Ok(json::pretty(&PidDocument::new(&found.world, &resolution)))
 }
 
+/// Refuses a container of ours that does not run. What is none of ours may be another engine's:
+/// the map knows.
+pub(super) fn check_runs(context: &Context, reference: &str) -> Result<(), Failure> {
+    let id = match context.engine.resolve(reference) {
+        Ok(id) => id,
+        Err(error) if error.class == ErrorClass::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let container = context.engine.inspect(&id)?;
+    match container.status.is_live() {
+        true => Ok(()),
+        false => Err(not_running(container.name.as_str())),
+    }
+}
+
 /// A container has no processes.
-pub(super) fn not_running(name: &str) -> Failure {
+fn not_running(name: &str) -> Failure {
     Failure::new(
         ErrorClass::Conflict,
         format!("container {name} is not running; start it with \"berth start {name}\""),

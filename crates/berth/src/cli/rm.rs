@@ -52,6 +52,10 @@ impl Rm {
         options: &RemoveOptions,
     ) -> Result<(), Failure> {
         let id = context.engine.resolve(reference)?;
-        Ok(context.engine.remove(&id, options)?)
+        match context.engine.remove(&id, options) {
+            // Somebody else was faster, its monitor with --rm for one: gone is gone.
+            Err(error) if error.class == ErrorClass::NotFound => Ok(()),
+            other => other.map_err(Failure::from),
+        }
     }
 }

@@ -147,9 +147,10 @@ impl Stats {
         let memory = after.and_then(|usage| usage.memory_bytes);
         let limit = after.and_then(|usage| usage.memory_limit_bytes);
         let limit = limit.unwrap_or(host_memory).min(host_memory.max(1));
-        let blocks = after.map(|usage| {
-            let read = usage.block_read_bytes.unwrap_or(0);
-            (read, usage.block_write_bytes.unwrap_or(0))
+        let blocks = after.and_then(|usage| {
+            let (read, written) = (usage.block_read_bytes, usage.block_write_bytes);
+            let known = read.is_some() || written.is_some();
+            known.then(|| (read.unwrap_or(0), written.unwrap_or(0)))
         });
         let pids = after.and_then(|usage| usage.pids);
         Row::plain(json!({

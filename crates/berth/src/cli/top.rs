@@ -1,14 +1,12 @@
 //! `berth top`: the processes of a container, with their PIDs side by side.
 
-use berth_base::ErrorClass;
 use berth_map::lookup::LookupError;
 use berth_map::model::World;
 use berth_map::top::{TopRow, read_commands, rows};
 use clap::Args;
 use serde_json::json;
 
-use super::failure::Failure;
-use super::pid::{not_running, sources};
+use super::pid::{check_runs, sources};
 use super::{Context, Outcome};
 use crate::view::listing::{Column, Format, Row};
 
@@ -44,7 +42,7 @@ pub(crate) struct Top {
 impl Top {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let format = Format::parse(self.format.as_deref(), TABLE)?;
-        self.check_runs(context)?;
+        check_runs(context, &self.container)?;
         let sources = sources(context)?;
         let world = World::discover(&sources)?;
         let container = world
@@ -56,21 +54,6 @@ impl Top {
         format.write(&lines, &COLUMNS, |_, _, _| None, &mut context.out)?;
         context.warn_all(world.warnings());
         Ok(0)
-    }
-
-    /// Refuses a container of ours that does not run. What is none of ours may be another
-    /// engine's: the map knows.
-    fn check_runs(&self, context: &Context) -> Result<(), Failure> {
-        let id = match context.engine.resolve(&self.container) {
-            Ok(id) => id,
-            Err(error) if error.class == ErrorClass::NotFound => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let container = context.engine.inspect(&id)?;
-        match container.status.is_live() {
-            true => Ok(()),
-            false => Err(not_running(container.name.as_str())),
-        }
     }
 }
 

@@ -116,6 +116,7 @@ fn explain(root: &Command, error: &clap::Error, arguments: &[OsString]) -> Failu
             "{flag} takes its value after a =, as in {flag}=true"
         ))
         .on(flag),
+        ErrorKind::MissingSubcommand => Failure::usage(format!("a command is missing; {see}")),
         ErrorKind::MissingRequiredArgument => {
             let missing = argument
                 .replace(['<', '>', '[', ']'], "")

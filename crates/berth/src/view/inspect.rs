@@ -95,7 +95,10 @@ fn state(container: &Container) -> State {
         pid: live.map_or(0, |live| live.init.pid.get()),
         exit_code: exit.map_or(0, |exit| exit.outcome.shell_code()),
         error: container.error.clone().or(failed).unwrap_or_default(),
-        started_at: live.map_or_else(|| NEVER.to_owned(), |live| live.started_at.to_string()),
+        started_at: live
+            .map(|live| live.started_at)
+            .or_else(|| exit.and_then(|exit| exit.started_at))
+            .map_or_else(|| NEVER.to_owned(), |time| time.to_string()),
         finished_at: exit.map_or_else(|| NEVER.to_owned(), |exit| exit.finished_at.to_string()),
     }
 }

@@ -17,14 +17,14 @@ use crate::cli::parse::security::{SecurityOption, security_option};
 use crate::cli::parse::signal::signal;
 use crate::cli::parse::size::size;
 use crate::cli::parse::ulimit::ulimit;
-use crate::cli::parse::{absolute_path, host_name, user};
+use crate::cli::parse::{absolute_path, container_name, host_name, user};
 
 /// Who the container is.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Identity")]
 pub(super) struct IdentityFlags {
     /// Name of the container
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = container_name)]
     pub(super) name: Option<ContainerName>,
     /// Host name inside; the short id when absent
     #[arg(short = 'h', long, value_name = "NAME", value_parser = host_name)]

@@ -19,6 +19,8 @@ pub(crate) mod size;
 pub(crate) mod time;
 pub(crate) mod ulimit;
 
+use berth_base::ContainerName;
+
 /// Why a value is not accepted, and which values are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -29,6 +31,15 @@ impl Rejected {
     pub(crate) fn new(line: impl Into<String>) -> Self {
         Self(line.into())
     }
+}
+
+/// Accepts a container name.
+pub(crate) fn container_name(text: &str) -> Result<ContainerName, Rejected> {
+    text.parse().map_err(|_| {
+        Rejected::new(
+            "a name has at most 128 letters, digits, _, . and -, and begins with a letter or digit",
+        )
+    })
 }
 
 /// Accepts an absolute path inside a container.
