@@ -7,7 +7,7 @@ use crate::Outcome;
 use crate::harness::{Test, World, read_all, read_until};
 
 /// This module's tests.
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("exec::a_process_joins_the_container", a_process_joins),
     ("exec::users_rights_and_failures", users_rights_and_failures),
 ];

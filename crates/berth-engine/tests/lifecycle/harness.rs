@@ -14,12 +14,12 @@ use berth_engine::{
 use crate::Outcome;
 
 /// A name and what it does.
-pub type Test = (&'static str, fn(&mut World) -> Outcome);
+pub(crate) type Test = (&'static str, fn(&mut World) -> Outcome);
 
 /// What one test has: an engine with empty folders, and cgroups below a parent of its own.
-pub struct World {
-    pub engine: Engine,
-    pub config: EngineConfig,
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) config: EngineConfig,
     _folder: tempfile::TempDir,
 }
 
@@ -42,7 +42,11 @@ impl World {
     }
 
     /// Creates a container of the host image that runs a shell script.
-    pub fn create(&self, script: &str, change: impl FnOnce(&mut CreateOptions)) -> ContainerId {
+    pub(crate) fn create(
+        &self,
+        script: &str,
+        change: impl FnOnce(&mut CreateOptions),
+    ) -> ContainerId {
         let mut options = CreateOptions {
             command: ["/bin/sh", "-c", script].map(String::from).to_vec(),
             ..CreateOptions::default()
@@ -52,14 +56,14 @@ impl World {
     }
 
     /// Starts a container without attaching.
-    pub fn start(&self, id: &ContainerId) -> Started {
+    pub(crate) fn start(&self, id: &ContainerId) -> Started {
         self.engine
             .start(id, &StartAttach::default())
             .unwrap_or_else(|e| panic!("start: {e}"))
     }
 
     /// Creates and starts a container with its output attached.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         script: &str,
         change: impl FnOnce(&mut CreateOptions),
@@ -77,7 +81,7 @@ impl World {
     }
 
     /// Removes a container by force.
-    pub fn remove(&self, id: &ContainerId) {
+    pub(crate) fn remove(&self, id: &ContainerId) {
         let options = RemoveOptions {
             force: true,
             ..RemoveOptions::default()
@@ -88,7 +92,7 @@ impl World {
     }
 
     /// What is left after everything was removed: nothing but locks and empty folders.
-    pub fn assert_nothing_left(&self) {
+    pub(crate) fn assert_nothing_left(&self) {
         for folder in ["root/containers", "root/names", "state/containers"] {
             let path = self._folder.path().join(folder);
             let left: Vec<_> = std::fs::read_dir(&path)
@@ -127,7 +131,7 @@ fn configuration(
 }
 
 /// Reads a session to its end: standard output, standard error, outcome.
-pub fn read_all(session: &Session) -> (String, String, ExitOutcome) {
+pub(crate) fn read_all(session: &Session) -> (String, String, ExitOutcome) {
     let mut buffer = vec![0; MAX_PACKET];
     let (mut out, mut err) = (Vec::new(), Vec::new());
     loop {
@@ -144,7 +148,7 @@ pub fn read_all(session: &Session) -> (String, String, ExitOutcome) {
 }
 
 /// Reads a session until its standard output holds a text.
-pub fn read_until(session: &Session, text: &str) -> String {
+pub(crate) fn read_until(session: &Session, text: &str) -> String {
     let mut buffer = vec![0; MAX_PACKET];
     let mut out = String::new();
     while !out.contains(text) {
@@ -158,7 +162,7 @@ pub fn read_until(session: &Session, text: &str) -> String {
 }
 
 /// Waits until something holds, at most ten seconds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
@@ -167,7 +171,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// The processes of this PID namespace whose command line holds a text.
-pub fn processes_with(text: &str) -> Vec<u32> {
+pub(crate) fn processes_with(text: &str) -> Vec<u32> {
     std::fs::read_dir("/proc")
         .expect("/proc")
         .flatten()
@@ -180,14 +184,14 @@ pub fn processes_with(text: &str) -> Vec<u32> {
 }
 
 /// The parent of a process.
-pub fn parent_of(pid: u32) -> u32 {
+pub(crate) fn parent_of(pid: u32) -> u32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let line = status.lines().find_map(|l| l.strip_prefix("PPid:"));
     line.and_then(|l| l.trim().parse().ok()).expect("PPid")
 }
 
 /// Sends SIGKILL to a process of this PID namespace.
-pub fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let pid = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw);
@@ -197,7 +201,7 @@ pub fn kill(pid: u32) {
 
 /// What a monitor executes once a container has ended, and the workers of [`crate::many`]: this
 /// very program.
-pub fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
+pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
     if let [worker, root, state, parent] = arguments
         && worker == "--worker"
     {
@@ -224,7 +228,7 @@ pub fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
 }
 
 /// Lists or runs tests.
-pub fn run(arguments: &[String], tests: &[&[Test]]) -> ExitCode {
+pub(crate) fn run(arguments: &[String], tests: &[&[Test]]) -> ExitCode {
     let all = || tests.iter().flat_map(|list| list.iter());
     let has = |flag: &str| arguments.iter().any(|a| a == flag);
     if has("--list") {

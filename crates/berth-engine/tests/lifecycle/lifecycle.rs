@@ -10,7 +10,7 @@ use crate::Outcome;
 use crate::harness::{Test, World, eventually, read_all, read_until};
 
 /// This module's tests.
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     (
         "lifecycle::output_and_exit_status_arrive",
         output_and_exit_status_arrive,

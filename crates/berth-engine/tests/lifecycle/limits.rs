@@ -7,7 +7,7 @@ use crate::Outcome;
 use crate::harness::{Test, World, read_all};
 
 /// This module's tests.
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("limits::too_much_memory_is_an_oom_kill", too_much_memory),
     ("limits::limits_are_seen_inside", limits_are_seen_inside),
     (

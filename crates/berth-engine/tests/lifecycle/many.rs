@@ -9,7 +9,7 @@ use crate::Outcome;
 use crate::harness::{Test, World, read_all};
 
 /// This module's tests.
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("many::a_name_is_given_once", a_name_is_given_once),
     (
         "many::the_newest_comes_first_and_prefixes_resolve",
@@ -148,7 +148,7 @@ fn killed_engines(world: &mut World) -> Outcome {
 }
 
 /// What one of eight does.
-pub fn work(engine: &berth_engine::Engine) -> Outcome {
+pub(crate) fn work(engine: &berth_engine::Engine) -> Outcome {
     for _ in 0..4 {
         let options = CreateOptions {
             command: vec!["/bin/sleep".into(), "1000".into()],

@@ -7,7 +7,7 @@ use crate::Outcome;
 use crate::harness::{Test, World, eventually, processes_with, read_all, read_until};
 
 /// This module's tests; their names say that the harness gives up privilege first.
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("rootless::root_inside_is_the_caller_outside", root_inside),
     (
         "rootless::a_neighbours_namespaces_are_joined_through_its_user_namespace",

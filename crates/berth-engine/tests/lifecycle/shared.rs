@@ -8,7 +8,7 @@ use crate::Outcome;
 use crate::harness::{Test, World, eventually, processes_with, read_all, read_until};
 
 /// This module's tests.
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("shared::a_network_is_joined", a_network_is_joined),
     (
         "shared::a_stopped_container_cannot_be_joined",

@@ -183,6 +183,12 @@ impl Monitor {
         let run = self.run_file();
         let cgroup = run.as_ref().map(|run| Cgroup::from_paths(&run.cgroups));
         let kills = cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok());
+        // Before the record: whoever sees that may start the next run, in cgroups of that name.
+        if let Some(cgroup) = cgroup
+            && cgroup.remove().is_err()
+        {
+            // The engine's own removal tries again and reports what stays.
+        }
         let config = &self.house.config;
         let file = ExitFile {
             version: STATE_VERSION,
@@ -199,11 +205,6 @@ impl Monitor {
         let exists = made.is_ok() || folder.is_dir();
         if !exists || state::create_once(&path, &file).is_err() {
             // Removed under us, or the disk is full: recover writes "unknown" when asked.
-        }
-        if let Some(cgroup) = cgroup
-            && cgroup.remove().is_err()
-        {
-            // The engine's own removal tries again and reports what stays.
         }
     }
 
@@ -266,9 +267,7 @@ impl Monitor {
     /// Dismisses the keeper and says what the engine has to do.
     fn leave(&mut self, started: bool) -> Ended {
         let config = &self.house.config;
-        if std::fs::remove_file(config.volatile_dir.join("monitor.sock")).is_err() {
-            // Removed with its folder already.
-        }
+        // monitor.sock stays, answering nobody: it may be the next run's by now.
         if let Some(keeper) = &self.keeper
             && wire::send_byte(std::os::fd::AsFd::as_fd(keeper), wire::DONE).is_err()
         {
