@@ -220,11 +220,15 @@ impl Session<'_> {
         stage::filter_of(profile, config).map(Some)
     }
 
-    /// Enters every namespace of the container that is not ours already.
+    /// Enters every namespace of the container that is not ours already, but for the cgroup
+    /// namespace: on a v2 hierarchy mounted with nsdelegate, as systemd mounts it, nobody moves a
+    /// process into a cgroup from within a namespace that does not hold its present one (ENOENT).
+    /// The session init joins that one when it sits in the cgroup.
     fn enter(&self) -> Result<Entered, Failure> {
         let pid = self.input.pid.as_raw_nonzero();
         let mut flags = ThreadNameSpaceType::empty();
         let mut user = false;
+        let mut cgroup = None;
         for kind in NamespaceKind::ALL {
             let name = kind.as_str();
             let theirs = fs::metadata(format!("/proc/{pid}/ns/{name}"));
@@ -233,14 +237,22 @@ impl Session<'_> {
             let (Ok(theirs), Ok(ours)) = (theirs, ours) else {
                 continue;
             };
-            if theirs.ino() != ours.ino() {
+            if theirs.ino() == ours.ino() {
+                continue;
+            }
+            if kind == NamespaceKind::Cgroup {
+                let path = format!("/proc/{pid}/ns/{name}");
+                let opened = fs::File::open(&path)
+                    .map_err(|e| internal("open the container's cgroup namespace", &e))?;
+                cgroup = Some(OwnedFd::from(opened));
+            } else {
                 flags |= flag(kind);
                 user |= kind == NamespaceKind::User;
             }
         }
         move_into_thread_name_spaces(self.input.pidfd, flags)
             .map_err(|e| internal("enter the container's namespaces", &e.into()))?;
-        Ok(Entered { user })
+        Ok(Entered { user, cgroup })
     }
 
     /// The steps of the session init.
@@ -267,6 +279,12 @@ impl Session<'_> {
         if uid != 0 && slots.is_empty() {
             steps.push(Step::OwnStreams { uid });
         }
+        if let Some(namespace) = entered.cgroup {
+            steps.push(Step::JoinCgroupNamespace {
+                slot: Slot(slots.len()),
+            });
+            slots.push(namespace);
+        }
         let path = std::ffi::CString::new(process.cwd().as_os_str().as_encoded_bytes())
             .map_err(|_| failure::engine(ErrorClass::Invalid, "NUL in the directory".into()))?;
         steps.push(Step::WorkingDirectory {
@@ -282,6 +300,8 @@ impl Session<'_> {
 /// What entering changed.
 struct Entered {
     user: bool,
+    /// The container's cgroup namespace, still to be joined.
+    cgroup: Option<OwnedFd>,
 }
 
 /// From the clone to execve.

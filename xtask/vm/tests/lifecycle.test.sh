@@ -28,7 +28,10 @@ test_lifecycle_exec() {
     same output hi "$(berth exec e echo hi)"
     status_is 9 berth exec e sh -c 'exit 9'
     status_is 127 berth exec e no-such-program
-    same "PID namespace" "$(berth exec e readlink /proc/1/ns/pid)" "$(berth exec e readlink /proc/self/ns/pid)"
+    for kind in cgroup ipc mnt net pid time user uts; do
+        same "$kind namespace" "$(readlink "/proc/$(berth pid e:1)/ns/$kind")" \
+            "$(berth exec e readlink "/proc/self/ns/$kind")"
+    done
     berth exec e sh -c '(sh -c "sleep 0.2" &)'
     usleep 800000
     ! berth exec e cat /proc/[0-9]*/stat | grep ' Z ' || fail "an orphan of exec is a zombie"

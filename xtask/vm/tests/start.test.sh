@@ -47,6 +47,19 @@ test_start_with_the_hosts_namespaces() {
         "$(berth run --rm --net host host readlink /proc/self/ns/net)"
 }
 
+test_start_joins_another_container() {
+    berth run -d --name other host sleep 1000
+    pid=$(berth pid other:1)
+    for kind in cgroup ipc net pid time uts; do
+        case $kind in
+        cgroup | time) flag=--${kind}ns ;;
+        *) flag=--$kind ;;
+        esac
+        same "$kind namespace" "$(readlink "/proc/$pid/ns/$kind")" \
+            "$(berth run --rm "$flag" container:other host readlink "/proc/self/ns/$kind")"
+    done
+}
+
 test_start_has_dockers_defaults() {
     berth run --rm host cat /proc/self/status > /tmp/status
     same CapEff 00000000a80425fb "$(sed -n 's/^CapEff:\s*//p' /tmp/status)"

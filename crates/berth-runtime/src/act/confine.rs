@@ -11,9 +11,10 @@ use rustix::process::{
     umask,
 };
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
-    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
-    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, LinkNameSpaceType, clear_ambient_capability_set,
+    move_into_link_name_space, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
 };
 
 use super::Context;
@@ -31,6 +32,9 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         Step::BecomeNamespaceRoot => become_namespace_root(),
         Step::EnterCgroups => enter_cgroups(cx),
         Step::UnshareCgroupNamespace => unshare_namespaces(namespaces::NEW_CGROUP),
+        Step::JoinCgroupNamespace { slot } => {
+            move_into_link_name_space(cx.get(*slot)?, Some(LinkNameSpaceType::ControlGroup))
+        }
         Step::NewSession => setsid().map(drop),
         Step::NewKeyring => match berth_sys::join_anonymous_session_keyring() {
             // A kernel without keyrings has none to leak.

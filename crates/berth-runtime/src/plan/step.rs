@@ -65,6 +65,8 @@ pub enum Step {
     EnterCgroups,
     /// Makes the own cgroup the root of a new cgroup namespace.
     UnshareCgroupNamespace,
+    /// Joins the cgroup namespace that was opened into the slot.
+    JoinCgroupNamespace { slot: Slot },
     /// setsid(2).
     NewSession,
     /// A fresh anonymous session keyring.
@@ -230,6 +232,7 @@ impl fmt::Display for Step {
             Self::BecomeNamespaceRoot => f.write_str("become root of the user namespace"),
             Self::EnterCgroups => f.write_str("enter the cgroups"),
             Self::UnshareCgroupNamespace => f.write_str("unshare the cgroup namespace"),
+            Self::JoinCgroupNamespace { .. } => f.write_str("join the cgroup namespace"),
             Self::NewSession => f.write_str("start a session"),
             Self::NewKeyring => f.write_str("join a new session keyring"),
             Self::IsolateMounts => f.write_str("make the mount namespace private"),
