@@ -48,9 +48,7 @@ fn cve_2024_21626_no_descriptor_of_the_host() {
     // ls itself opens the folder, as the lowest free number.
     let open = "exec ls /proc/self/fd";
     assert_eq!(inside(&berth, &[], open), "0\n1\n2\n3");
-    berth.ok(&[
-        "run", "-d", "--name", "a", "host", "sleep", "1000",
-    ]);
+    berth.ok(&["run", "-d", "--name", "a", "host", "sleep", "1000"]);
     assert_eq!(berth.ok(&["exec", "a", "sh", "-c", open]), "0\n1\n2\n3");
     for number in 3..24 {
         let directory = format!("/proc/self/fd/{number}");
