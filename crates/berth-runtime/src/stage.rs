@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_base::protocol::Failure;
 use berth_base::state::{CgroupPaths, MonitorConfig, RunFile, STATE_VERSION};
-use berth_base::{ErrorClass, HostPid, Timestamp};
+use berth_base::{ErrorClass, HostPid, NamespaceKind, Timestamp};
 use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags};
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -153,9 +153,14 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
             .apply(resources)
             .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     }
-    let doors = cgroup
+    let mut doors = cgroup
         .join_descriptors()
         .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    if plan.joins.iter().any(|j| j.kind == NamespaceKind::Cgroup) {
+        doors
+            .enter_v2_by_file()
+            .map_err(|e| internal("open cgroup.procs of the container", &e.into()))?;
+    }
     if !rootless_mapping(plan) {
         forbid_tracing()?;
     }
@@ -395,7 +400,7 @@ impl Birth<'_> {
     /// init's namespaces, less the cgroup namespace, which it unshares by itself a little later.
     fn settled_namespaces(&self, pid: HostPid) -> Vec<berth_base::NamespaceId> {
         let mut all = process::namespaces(pid);
-        all.retain(|id| id.kind != berth_base::NamespaceKind::Cgroup);
+        all.retain(|id| id.kind != NamespaceKind::Cgroup);
         all
     }
 }
@@ -459,8 +464,8 @@ fn set_oom_score(pid: HostPid, score: i32) -> Result<(), Failure> {
     })
 }
 
-const fn link_type(kind: berth_base::NamespaceKind) -> LinkNameSpaceType {
-    use berth_base::NamespaceKind as Kind;
+const fn link_type(kind: NamespaceKind) -> LinkNameSpaceType {
+    use NamespaceKind as Kind;
     match kind {
         Kind::Cgroup => LinkNameSpaceType::ControlGroup,
         Kind::Ipc => LinkNameSpaceType::InterProcessCommunication,

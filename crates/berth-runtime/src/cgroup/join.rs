@@ -31,6 +31,21 @@ impl JoinDescriptors {
             .iter()
             .try_for_each(|tasks| files::write_whole(tasks.as_fd(), b"0"))
     }
+
+    /// Lets [`JoinDescriptors::enter_v1`] enter v2 as well, in place of CLONE_INTO_CGROUP.
+    ///
+    /// For who is about to join another cgroup namespace: on a v2 hierarchy mounted with
+    /// nsdelegate, as systemd mounts it, CLONE_INTO_CGROUP answers ENOENT from a namespace that
+    /// does not hold the present cgroup. A write is judged by the namespace in which the file was
+    /// opened (kernel 5.16, with fixes to 5.10 and later).
+    pub fn enter_v2_by_file(&mut self) -> Result<(), Errno> {
+        if let Some(directory) = self.v2.take() {
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(directory, "cgroup.procs", flags, Mode::empty())?;
+            self.v1.push(file);
+        }
+        Ok(())
+    }
 }
 
 impl Cgroup {
