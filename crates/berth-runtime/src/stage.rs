@@ -344,7 +344,10 @@ impl Birth<'_> {
     fn last_words(&self, init: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Option<Failure> {
         let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
         let ended = poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
-        while ended {
+        if !ended {
+            return None;
+        }
+        loop {
             let (packet, length, _) = wire::receive(init).ok()?;
             let (kind, payload) = packet.get(..length)?.split_first()?;
             if matches!(*kind, wire::STEP_FAILED | wire::EXEC_FAILED) {
@@ -353,7 +356,6 @@ impl Birth<'_> {
                 return Some(wire::explain(*kind, payload, &self.plan.init, name));
             }
         }
-        None
     }
 
     /// Composes the root with the container's id mapping and gives it to init.
