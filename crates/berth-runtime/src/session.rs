@@ -318,6 +318,9 @@ fn accompany(
             wire::send_byte(monitor, wire::RUNNING)
                 .map_err(|e| internal("tell the monitor that the session runs", &e.into()))
         });
+    if begun.is_err() {
+        stage::let_end(pidfd);
+    }
     if begun.is_err() && pidfd_send_signal(pidfd, Signal::KILL) == Err(Errno::PERM) {
         return Err(internal("end the failed session", &Errno::PERM.into()));
     }

@@ -195,6 +195,9 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         pid,
     };
     let result = birth.accompany(input.monitor.as_fd(), ours.as_fd(), pidfd.as_fd());
+    if result.is_err() {
+        let_end(pidfd.as_fd());
+    }
     if result.is_err() && pidfd_send_signal(&pidfd, Signal::KILL).is_ok() && !cgroup.is_nowhere() {
         // The monitor reaps it; the cgroup is removed once it is empty.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
@@ -203,6 +206,19 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         }
     }
     result
+}
+
+/// Waits for a first process that failed to end by itself, as it does once it has reaped its own
+/// child. Killed before, it would leave that child to a PID 1 which may reap nothing.
+pub(crate) fn let_end(pidfd: BorrowedFd<'_>) {
+    const PATIENCE: Timespec = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
+    let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    if poll(&mut polled, Some(&PATIENCE)).is_err() {
+        // Interrupted: the caller's SIGKILL ends it all the same.
+    }
 }
 
 /// Joins what is to be joined and prepares the time namespace of the child.
