@@ -93,6 +93,10 @@ fn start(rounds: usize, markdown: bool) -> Outcome {
     Ok(())
 }
 
+/// What the one before leaves to the kernel's work queues (network namespaces above all) and to
+/// its daemon must not be charged to the next.
+const SETTLE: std::time::Duration = std::time::Duration::from_millis(150);
+
 fn all_rounds(
     lanes: &mut [Lane],
     watches: &mut Watches,
@@ -105,6 +109,7 @@ fn all_rounds(
     for round in 0..rounds + WARM_UP_ROUNDS {
         interrupt.check()?;
         for lane in lanes.iter_mut().filter(|lane| lane.failed.is_none()) {
+            std::thread::sleep(SETTLE);
             match watches.time(&lane.contestant, round)? {
                 Ok(time) if round >= WARM_UP_ROUNDS => lane.times.push(time),
                 Ok(_) => {}

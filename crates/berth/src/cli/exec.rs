@@ -77,7 +77,7 @@ impl Exec {
             return Ok(0);
         }
         let mut signals = Signals::take(SignalPolicy::EndClient, self.tty)?;
-        let session = context.engine.exec(&id, &options)?;
+        let mut session = context.engine.exec(&id, &options)?;
         let attachment = Attachment {
             engine: &context.engine,
             id: &id,
@@ -86,7 +86,7 @@ impl Exec {
             detach_keys: attached_keys(self.detach_keys.as_ref(), self.tty),
             first_process: false,
         };
-        Ok(attach(&attachment, session, &mut signals)?.exit_code())
+        Ok(attach(&attachment, &mut session, &mut signals)?.exit_code())
     }
 
     /// The container and the command.

@@ -99,7 +99,7 @@ impl Run {
             client_handles_exit: flags.auto_remove(),
         };
         let started = context.engine.start(id, &wanted);
-        let started = started.map_err(|error| undo(context, id, error.into()))?;
+        let mut started = started.map_err(|error| undo(context, id, error.into()))?;
         context.warn_all(&started.warnings);
         let attachment = Attachment {
             engine: &context.engine,
@@ -109,7 +109,8 @@ impl Run {
             detach_keys: attached_keys(self.detach_keys.as_ref(), flags.terminal()),
             first_process: true,
         };
-        let end = attach(&attachment, started.session, signals)?;
+        // Held until the container is removed: the monitor removes it when we are gone.
+        let end = attach(&attachment, &mut started.session, signals)?;
         if let End::Exited(_) = end
             && flags.auto_remove()
         {

@@ -67,7 +67,7 @@ impl Start {
             size: terminal_size(),
             client_handles_exit: false,
         };
-        let started = context.engine.start(&id, &wanted)?;
+        let mut started = context.engine.start(&id, &wanted)?;
         context.warn_all(&started.warnings);
         let attachment = Attachment {
             engine: &context.engine,
@@ -77,6 +77,6 @@ impl Start {
             detach_keys: attached_keys(self.detach_keys.as_ref(), options.terminal),
             first_process: true,
         };
-        Ok(attach(&attachment, started.session, &mut signals)?.exit_code())
+        Ok(attach(&attachment, &mut started.session, &mut signals)?.exit_code())
     }
 }

@@ -66,10 +66,11 @@ impl End {
     }
 }
 
-/// Moves streams and signals until there is an end.
+/// Moves streams and signals until there is an end. The connection stays open: a monitor takes
+/// its end for our leave to remove the container.
 pub(crate) fn attach(
     attachment: &Attachment<'_>,
-    session: Session,
+    session: &mut Session,
     signals: &mut Signals,
 ) -> Result<End, Failure> {
     // Restored when this function is left, whichever way.
@@ -83,9 +84,8 @@ pub(crate) fn attach(
     };
     let output = Output::new(own(io::stdout())?, own(io::stderr())?);
     let mut pump = Pump::new(signals, raw.as_ref(), input, output);
-    let mut session = session;
     loop {
-        match pump.run(&session)? {
+        match pump.run(session)? {
             Stop::Exited(outcome) => return Ok(End::Exited(outcome)),
             Stop::Detached => return Ok(End::Detached),
             Stop::OutputClosed => return Ok(End::OutputClosed),
@@ -110,7 +110,7 @@ pub(crate) fn attach(
             }
             Stop::Lost => match reconnect(attachment) {
                 Some(again) => {
-                    session = again;
+                    *session = again;
                     pump.repeat_state();
                 }
                 None => {
