@@ -19,8 +19,9 @@ const SLABS: [&str; 4] = [
     "mnt_cache",
 ];
 
-/// Growth below this says nothing: slabs are counted in pages.
-const NOISE: usize = 40;
+/// Growth up to this says nothing: the kernel frees slabs late and by the page. Below the 114 starts
+/// of CI's share, so that one object left by each start is found there too.
+const NOISE: usize = 100;
 
 /// The host at one moment.
 #[derive(Debug, Default)]
@@ -159,7 +160,7 @@ mod tests {
             counted: vec![("files", files)],
         };
         let before = census(&["mount a", "mount b"], 100);
-        assert!(census(&["mount a"], 140).beyond(&before, 50).is_empty());
+        assert!(census(&["mount a"], 200).beyond(&before, 50).is_empty());
         assert_eq!(
             census(&["mount a", "mount c"], 90).beyond(&before, 50),
             ["mount c"]
