@@ -27,7 +27,7 @@ use crate::exec_request::ExecRequest;
 use crate::init::{self, Prepared};
 use crate::plan::{self, Program, Slot, Step};
 use crate::stage::{Filter, internal};
-use crate::{failure, stage, wire};
+use crate::{birth, failure, stage, wire};
 
 /// What the monitor knows when a client asks for a session.
 pub(crate) struct SessionInput<'a> {
@@ -312,14 +312,14 @@ fn accompany(
     steps: &[Step],
     program: &Program,
 ) -> Result<(), Failure> {
-    let begun = stage::introduce(monitor, pidfd)
-        .and_then(|()| stage::listen(monitor, init, steps, program))
+    let begun = birth::introduce(monitor, pidfd)
+        .and_then(|()| birth::listen(monitor, init, steps, program))
         .and_then(|()| {
             wire::send_byte(monitor, wire::RUNNING)
                 .map_err(|e| internal("tell the monitor that the session runs", &e.into()))
         });
     if begun.is_err() {
-        stage::let_end(pidfd);
+        birth::let_end(pidfd);
     }
     if begun.is_err() && pidfd_send_signal(pidfd, Signal::KILL) == Err(Errno::PERM) {
         return Err(internal("end the failed session", &Errno::PERM.into()));

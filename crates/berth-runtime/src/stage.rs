@@ -5,25 +5,25 @@
 //! start fails; nothing of the container runs before it is on record.
 
 use std::fs;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use berth_base::protocol::Failure;
-use berth_base::state::{CgroupPaths, MonitorConfig, RunFile, STATE_VERSION};
-use berth_base::{ErrorClass, HostPid, NamespaceKind, Timestamp};
+use berth_base::state::{CgroupPaths, MonitorConfig};
+use berth_base::{ErrorClass, HostPid, NamespaceKind};
 use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags};
 use oci_spec::runtime::{LinuxSeccomp, Spec};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
-use rustix::process::{DumpableBehavior, Pid, Signal, pidfd_send_signal, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::act::{self, Context};
+use crate::act::Context;
+use crate::birth::{Birth, let_end};
 use crate::cgroup::{Access, Cgroup, Hierarchies, JoinDescriptors};
 use crate::facts::HostFacts;
 use crate::init::{self, Prepared};
-use crate::plan::{self, Join, Plan, Program, Step};
-use crate::{failure, mapping, namespaces, process, seccomp, state, wire};
+use crate::plan::{self, Join, Plan};
+use crate::{failure, namespaces, process, seccomp, wire};
 
 /// What the monitor gives a stage.
 pub(crate) struct StageInput<'a> {
@@ -208,19 +208,6 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
     result
 }
 
-/// Waits for a first process that failed to end by itself, as it does once it has reaped its own
-/// child. Killed before, it would leave that child to a PID 1 which may reap nothing.
-pub(crate) fn let_end(pidfd: BorrowedFd<'_>) {
-    const PATIENCE: Timespec = Timespec {
-        tv_sec: 1,
-        tv_nsec: 0,
-    };
-    let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
-    if poll(&mut polled, Some(&PATIENCE)).is_err() {
-        // Interrupted: the caller's SIGKILL ends it all the same.
-    }
-}
-
 /// Joins what is to be joined and prepares the time namespace of the child.
 fn enter_namespaces(plan: &Plan, config: &MonitorConfig) -> Result<(), Failure> {
     let mut opened = Vec::with_capacity(plan.joins.len());
@@ -310,158 +297,8 @@ fn clone_init(plan: &Plan, doors: &JoinDescriptors) -> Result<Forked, Failure> {
     })
 }
 
-/// The time from clone3 to execve.
-struct Birth<'a> {
-    plan: &'a Plan,
-    config: &'a MonitorConfig,
-    cgroup: &'a Cgroup,
-    keeper: HostPid,
-    pid: Pid,
-}
-
-impl Birth<'_> {
-    fn accompany(
-        &self,
-        monitor: BorrowedFd<'_>,
-        init: BorrowedFd<'_>,
-        pidfd: BorrowedFd<'_>,
-    ) -> Result<(), Failure> {
-        let pid = HostPid::new(self.pid.as_raw_nonzero().get().unsigned_abs())
-            .ok_or_else(|| failure::engine(ErrorClass::Internal, "init has no PID".into()))?;
-        introduce(monitor, pidfd)?;
-        self.equip(pid, init).map_err(|failure| {
-            // Whatever we could not do to a process that has ended, its own words say more.
-            self.last_words(init, pidfd).unwrap_or(failure)
-        })?;
-        listen(monitor, init, &self.plan.init, &self.plan.program)?;
-        if rootless_mapping(self.plan) && self.record(pid).is_err() {
-            // Without privilege its namespaces can be read only now that it has executed its
-            // program. It has ended already: the first record holds.
-        }
-        wire::send_byte(monitor, wire::RUNNING)
-            .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
-    }
-
-    /// Everything that init needs from outside: mappings, root, score, its record.
-    fn equip(&self, pid: HostPid, init: BorrowedFd<'_>) -> Result<(), Failure> {
-        if let Some(mappings) = &self.plan.mappings {
-            mapping::write(pid, mappings)?;
-            wire::send_byte(init, wire::MAPPED)
-                .map_err(|e| internal("reach the first process", &e.into()))?;
-            self.hand_over_root(pid, init)?;
-        }
-        if let Some(score) = self.plan.oom_score_adj {
-            set_oom_score(pid, score)?;
-        }
-        self.record(pid)
-    }
-
-    /// What init said before it ended; `None` while it lives.
-    fn last_words(&self, init: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Option<Failure> {
-        let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
-        let ended = poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
-        if !ended {
-            return None;
-        }
-        loop {
-            let (packet, length, _) = wire::receive(init).ok()?;
-            let (kind, payload) = packet.get(..length)?.split_first()?;
-            if matches!(*kind, wire::STEP_FAILED | wire::EXEC_FAILED) {
-                let name = self.plan.program.argv.first().map(|p| p.to_string_lossy());
-                let name = name.as_deref().unwrap_or("nothing");
-                return Some(wire::explain(*kind, payload, &self.plan.init, name));
-            }
-        }
-    }
-
-    /// Composes the root with the container's id mapping and gives it to init.
-    ///
-    /// We are in a mount namespace of our own from here on; nothing below needs the host's.
-    fn hand_over_root(&self, pid: HostPid, init: BorrowedFd<'_>) -> Result<(), Failure> {
-        if self.plan.host.is_empty() {
-            return Ok(());
-        }
-        let cannot = |e: Errno| internal("hand over the root", &e.into());
-        let path = format!("/proc/{pid}/ns/user");
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-        let user = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(cannot)?;
-        berth_sys::unshare_namespaces(namespaces::NEW_MOUNT).map_err(cannot)?;
-        let mut context = Context::new(self.plan.slots, init);
-        context.user_namespace = Some(user.as_fd());
-        act::run(&[Step::IsolateMounts], &mut context)
-            .and_then(|()| act::run(&self.plan.host, &mut context))
-            .map_err(|failed| failure::step(self.plan.host.get(failed.index), failed.errno))?;
-        let root = act::clone_root(&context).map_err(cannot)?;
-        act::terminal::send_descriptor(init, wire::ROOT, root.as_fd()).map_err(cannot)
-    }
-
-    /// Writes run.json while init is still setting up.
-    fn record(&self, pid: HostPid) -> Result<(), Failure> {
-        let identity =
-            process::identify(pid).map_err(|e| internal("identify the first process", &e))?;
-        let run = RunFile {
-            version: STATE_VERSION,
-            id: self.config.id.clone(),
-            name: self.config.name.clone(),
-            run: self.config.run,
-            init: identity,
-            keeper: self.keeper,
-            own_pid_namespace: self.plan.own_pid_namespace,
-            namespaces: self.settled_namespaces(pid),
-            cgroups: self.cgroup.paths(),
-            started_at: Timestamp::from(std::time::SystemTime::now()),
-        };
-        state::replace(&self.config.volatile_dir.join("run.json"), &run)
-            .map_err(|e| internal("write run.json", &e))
-    }
-
-    /// init's namespaces, less the cgroup namespace, which it unshares by itself a little later.
-    fn settled_namespaces(&self, pid: HostPid) -> Vec<berth_base::NamespaceId> {
-        let mut all = process::namespaces(pid);
-        all.retain(|id| id.kind != NamespaceKind::Cgroup);
-        all
-    }
-}
-
-/// Hears init out until it executes its program (the connection then closes by itself).
-pub(crate) fn listen(
-    monitor: BorrowedFd<'_>,
-    init: BorrowedFd<'_>,
-    steps: &[Step],
-    program: &Program,
-) -> Result<(), Failure> {
-    loop {
-        let (packet, length, descriptor) =
-            wire::receive(init).map_err(|e| internal("hear from the first process", &e.into()))?;
-        match packet.get(..length).and_then(|p| p.split_first()) {
-            None => return Ok(()),
-            Some((&wire::READY, _)) => wire::send_byte(init, wire::START)
-                .map_err(|e| internal("start the first process", &e.into()))?,
-            Some((&wire::TERMINAL, _)) => {
-                let master = descriptor.ok_or_else(|| {
-                    failure::engine(ErrorClass::Internal, "init sent no terminal".into())
-                })?;
-                act::terminal::send_descriptor(monitor, wire::TERMINAL, master.as_fd())
-                    .map_err(|e| internal("pass the terminal on", &e.into()))?;
-            }
-            Some((kind, payload)) => {
-                let name = program.argv.first().map(|p| p.to_string_lossy());
-                let name = name.as_deref().unwrap_or("nothing");
-                return Err(wire::explain(*kind, payload, steps, name));
-            }
-        }
-    }
-}
-
-/// Shows our child to the monitor and waits until it is known there.
-pub(crate) fn introduce(monitor: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Result<(), Failure> {
-    act::terminal::send_descriptor(monitor, wire::INIT, pidfd)
-        .and_then(|()| wire::await_byte(monitor, wire::KNOWN))
-        .map_err(|e| internal("tell the monitor about the first process", &e.into()))
-}
-
 /// An undumpable process's map files belong to root; init forbids tracing once they are written.
-fn rootless_mapping(plan: &Plan) -> bool {
+pub(crate) fn rootless_mapping(plan: &Plan) -> bool {
     plan.mappings.is_some() && !rustix::process::geteuid().is_root()
 }
 
@@ -469,17 +306,6 @@ fn rootless_mapping(plan: &Plan) -> bool {
 pub(crate) fn forbid_tracing() -> Result<(), Failure> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|e| internal("forbid tracing of the stage", &e.into()))
-}
-
-/// oom_score_adj of init, before it runs anything.
-fn set_oom_score(pid: HostPid, score: i32) -> Result<(), Failure> {
-    let path = format!("/proc/{pid}/oom_score_adj");
-    fs::write(&path, score.to_string()).map_err(|e| {
-        failure::engine(
-            ErrorClass::Denied,
-            format!("cannot set oom_score_adj to {score}: {e}; a lower value than the caller's own needs CAP_SYS_RESOURCE"),
-        )
-    })
 }
 
 const fn link_type(kind: NamespaceKind) -> LinkNameSpaceType {
