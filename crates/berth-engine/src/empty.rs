@@ -201,7 +201,7 @@ impl Engine {
             cgroup::end_leftovers(container)?;
         }
         if !matches!(view.written.status, Status::Exited | Status::Removing) {
-            self.write_status(lock, Status::Exited, container.run, None)?;
+            self.write_status(lock, container, (Status::Exited, container.run), None)?;
         }
         Ok(())
     }

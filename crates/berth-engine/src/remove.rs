@@ -66,7 +66,9 @@ impl Engine {
     /// With the lock held and nothing alive: intent, cgroups, folders, name.
     fn take_away(&self, lock: &ContainerLock, view: &View) -> Result<(), EngineError> {
         let container = &view.container;
-        self.write_status(lock, Status::Removing, container.run, None)?;
+        if !container.create.options.auto_remove {
+            self.write_status(lock, container, (Status::Removing, container.run), None)?;
+        }
         let mut errors = Vec::new();
         // Where the monitor has removed them this finds nothing, once by the paths that were
         // used, once by where they would be now.

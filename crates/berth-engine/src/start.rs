@@ -17,7 +17,7 @@ use berth_runtime::launch::{LaunchRequest, launch};
 
 use crate::session::Packet;
 use crate::spec::{self, IdMappings, RunFacts};
-use crate::store::ContainerLock;
+use crate::store::{ContainerLock, Durability};
 use crate::subid::{IdKind, map_of};
 use crate::view::View;
 use crate::{
@@ -40,10 +40,14 @@ impl Engine {
         let container = &view.container;
         let run = view.written.run.saturating_add(1);
         self.clear_run(&lock)?;
-        self.write_status(&lock, Status::Starting, run, None)?;
+        self.write_status(&lock, container, (Status::Starting, run), None)?;
         match self.launch_run(&lock, container, run, attach) {
             Ok(started) => {
-                self.write_status(&lock, Status::Running, run, None)?;
+                // Its life is the kernel's to tell; the file spares others the question, which for
+                // a container that goes with its process is not worth the making of a file.
+                if !container.create.options.auto_remove {
+                    self.write_status(&lock, container, (Status::Running, run), None)?;
+                }
                 Ok(started)
             }
             Err(error) => {
@@ -278,14 +282,14 @@ impl Engine {
         drop(cgroup::end_leftovers(container));
         drop(self.clear_run(lock));
         drop(self.store().write_exit_if_absent(&container.id, &exit));
-        drop(self.write_status(lock, before, run, Some(error.message.clone())));
+        drop(self.write_status(lock, container, (before, run), Some(error.message.clone())));
     }
 
     pub(crate) fn write_status(
         &self,
         lock: &ContainerLock,
-        status: Status,
-        run: u32,
+        container: &Container,
+        (status, run): (Status, u32),
         error: Option<String>,
     ) -> Result<(), EngineError> {
         let file = StatusFile {
@@ -295,7 +299,11 @@ impl Engine {
             changed_at: Timestamp::from(SystemTime::now()),
             error,
         };
-        Ok(self.store().write_status(lock, &file)?)
+        let durability = match container.create.options.auto_remove {
+            true => Durability::Boot,
+            false => Durability::Process,
+        };
+        Ok(self.store().write_status(lock, &file, durability)?)
     }
 
     /// Removes the files of an earlier run; a keeper's old socket would be in the way of the new.

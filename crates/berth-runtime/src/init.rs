@@ -52,7 +52,7 @@ fn set_up(prepared: &Prepared<'_>, context: &mut Context<'_>) -> Result<(), Step
         index: BEFORE_STEPS,
         errno,
     };
-    signal::reset_all();
+    signal::reset_pipe();
     if let Some(streams) = &prepared.streams {
         place_streams(streams.each_ref().map(AsFd::as_fd)).map_err(early)?;
     }

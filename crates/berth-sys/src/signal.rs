@@ -72,6 +72,13 @@ pub fn reset_all() {
     }
 }
 
+/// Gives SIGPIPE its default action, the one signal that the Rust runtime ignores. Enough for a
+/// fork of a program that was itself started after [`reset_all`].
+pub fn reset_pipe() {
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Waits for one of the signals, which must be blocked, and takes it (sigtimedwait(2)).
 ///
 /// `None` after `timeout_ms`; a negative timeout waits for ever.

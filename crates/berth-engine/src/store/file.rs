@@ -16,7 +16,11 @@ use super::StoreError;
 /// What a written file must survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// The end of every process: the page cache is enough.
+    /// The end of every process, and nothing more: what belongs to a `--rm` container is worth
+    /// nothing after a loss of power, so no file system need hurry with it.
+    Boot,
+    /// The end of every process: the page cache is enough. A file system that writes a file out
+    /// before it replaces another (ext4's auto_da_alloc) may do so.
     Process,
     /// Loss of power: fsync(2) before the rename.
     Power,
@@ -60,7 +64,11 @@ pub(super) fn write(
 ) -> Result<(), StoreError> {
     let path = dir.join(name);
     let temporary = write_temporary(dir, name, value, durability)?;
-    if let Err(e) = std::fs::rename(&temporary, &path) {
+    let placed = match durability {
+        Durability::Boot => exchange(&temporary, &path),
+        Durability::Process | Durability::Power => std::fs::rename(&temporary, &path),
+    };
+    if let Err(e) = placed {
         drop(std::fs::remove_file(&temporary));
         return Err(StoreError::io("write", &path, e));
     }
@@ -68,6 +76,17 @@ pub(super) fn write(
         sync_dir(dir)?;
     }
     Ok(())
+}
+
+/// Puts a new file in the place of an old one by RENAME_EXCHANGE (renameat2(2)): as atomic for
+/// readers as a rename over it, but ext4 does not start writing the new one to disk.
+fn exchange(temporary: &Path, path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, temporary, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => std::fs::remove_file(temporary),
+        // Nothing to replace, or a file system that cannot exchange.
+        Err(_) => std::fs::rename(temporary, path),
+    }
 }
 
 /// Writes `dir/name` by link(2) unless it exists; the first writer wins, silently.
@@ -105,7 +124,7 @@ fn write_temporary(
         .and_then(|mut file| {
             file.write_all(&bytes)?;
             match durability {
-                Durability::Process => Ok(()),
+                Durability::Boot | Durability::Process => Ok(()),
                 Durability::Power => file.sync_all(),
             }
         });
@@ -187,7 +206,10 @@ mod tests {
     fn a_written_file_is_read_back_and_leaves_no_temporary() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "status.json", &status(1), Durability::Power).unwrap();
-        write(dir.path(), "status.json", &status(2), Durability::Process).unwrap();
+        write(dir.path(), "status.json", &status(3), Durability::Process).unwrap();
+        write(dir.path(), "status.json", &status(2), Durability::Boot).unwrap();
+        write(dir.path(), "new.json", &status(2), Durability::Boot).unwrap();
+        std::fs::remove_file(dir.path().join("new.json")).unwrap();
         let read: StatusFile = read(&dir.path().join("status.json")).unwrap().unwrap();
         assert_eq!(read, status(2));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

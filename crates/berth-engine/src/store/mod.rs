@@ -133,9 +133,10 @@ impl Store {
         &self,
         lock: &ContainerLock,
         status: &StatusFile,
+        durability: Durability,
     ) -> Result<(), StoreError> {
         let dir = self.persistent_dir(lock.id());
-        file::write(&dir, "status.json", status, Durability::Process)
+        file::write(&dir, "status.json", status, durability)
     }
 
     /// Writes one file of a container's volatile folder.

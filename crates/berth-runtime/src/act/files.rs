@@ -4,8 +4,8 @@ use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, XattrFlags, chmodat, chownat,
-    fsetxattr, makedev, mkdirat, mknodat, openat, openat2, symlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, XattrFlags, chownat, fsetxattr,
+    makedev, mkdirat, mknodat, openat, openat2, symlinkat,
 };
 use rustix::io::Errno;
 
@@ -63,23 +63,19 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
     }
 }
 
-/// mknod(2) and the mode it was asked for, whatever the umask.
+/// mknod(2), with exactly this mode: our umask is 0 here.
 fn node(at: &BorrowedFd<'_>, path: &CStr, device: DeviceNumber, mode: u32) -> Result<(), Errno> {
     let number = makedev(device.major, device.minor);
     let kind = FileType::from_raw_mode(device.kind);
-    let mode = Mode::from_raw_mode(mode);
-    mknodat(at, path, kind, mode, number)?;
-    chmodat(at, path, mode, AtFlags::empty())
+    mknodat(at, path, kind, Mode::from_raw_mode(mode), number)
 }
 
-/// A directory with exactly this mode; one that is there already stays as it is.
+/// A directory with exactly this mode (our umask is 0 here); one that is there already stays as
+/// it is.
 fn directory(at: BorrowedFd<'_>, path: &CStr, mode: u32) -> Result<(), Errno> {
-    let mode = Mode::from_raw_mode(mode);
-    match mkdirat(at, path, mode) {
-        // mkdir(2) applies the umask and drops the sticky bit on some file systems.
-        Ok(()) => chmodat(at, path, mode, AtFlags::empty()),
+    match mkdirat(at, path, Mode::from_raw_mode(mode)) {
         Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(error),
+        other => other,
     }
 }
 

@@ -100,6 +100,8 @@ pub(crate) fn clone_root(context: &Context<'_>) -> Result<OwnedFd, Errno> {
 
 /// Executes steps in order.
 pub(crate) fn run(steps: &[Step], context: &mut Context<'_>) -> Result<(), StepFailure> {
+    // Modes in a plan are exact; the program's own umask is a step near the end.
+    rustix::process::umask(rustix::fs::Mode::empty());
     for (index, step) in steps.iter().enumerate() {
         perform(step, context).map_err(|errno| StepFailure { index, errno })?;
     }
