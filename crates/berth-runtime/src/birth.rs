@@ -58,7 +58,11 @@ impl Birth<'_> {
             mapping::write(pid, mappings)?;
             wire::send_byte(init, wire::MAPPED)
                 .map_err(|e| internal("reach the first process", &e.into()))?;
-            self.hand_over_root(pid, init)?;
+            if !self.plan.host.is_empty() {
+                let user = fs::File::open(format!("/proc/{pid}/ns/user"))
+                    .map_err(|e| internal("open the user namespace", &e))?;
+                hand_over_root(self.plan, user.as_fd(), init)?;
+            }
         }
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
@@ -82,27 +86,6 @@ impl Birth<'_> {
                 return Some(wire::explain(*kind, payload, &self.plan.init, name));
             }
         }
-    }
-
-    /// Composes the root with the container's id mapping and gives it to init.
-    ///
-    /// We are in a mount namespace of our own from here on; nothing below needs the host's.
-    fn hand_over_root(&self, pid: HostPid, init: BorrowedFd<'_>) -> Result<(), Failure> {
-        if self.plan.host.is_empty() {
-            return Ok(());
-        }
-        let cannot = |e: Errno| internal("hand over the root", &e.into());
-        let path = format!("/proc/{pid}/ns/user");
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-        let user = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).map_err(cannot)?;
-        berth_sys::unshare_namespaces(namespaces::NEW_MOUNT).map_err(cannot)?;
-        let mut context = Context::new(self.plan.slots, init);
-        context.user_namespace = Some(user.as_fd());
-        act::run(&[Step::IsolateMounts], &mut context)
-            .and_then(|()| act::run(&self.plan.host, &mut context))
-            .map_err(|failed| failure::step(self.plan.host.get(failed.index), failed.errno))?;
-        let root = act::clone_root(&context).map_err(cannot)?;
-        act::terminal::send_descriptor(init, wire::ROOT, root.as_fd()).map_err(cannot)
     }
 
     /// Writes run.json while init is still setting up.
@@ -131,6 +114,25 @@ impl Birth<'_> {
         all.retain(|id| id.kind != NamespaceKind::Cgroup);
         all
     }
+}
+
+/// Composes the root with the id mapping of a user namespace and sends it to init.
+///
+/// We are in a mount namespace of our own from here on; nothing later needs the host's.
+pub(crate) fn hand_over_root(
+    plan: &Plan,
+    user_namespace: BorrowedFd<'_>,
+    init: BorrowedFd<'_>,
+) -> Result<(), Failure> {
+    let cannot = |e: Errno| internal("hand over the root", &e.into());
+    berth_sys::unshare_namespaces(namespaces::NEW_MOUNT).map_err(cannot)?;
+    let mut context = Context::new(plan.slots, init);
+    context.user_namespace = Some(user_namespace);
+    act::run(&[Step::IsolateMounts], &mut context)
+        .and_then(|()| act::run(&plan.host, &mut context))
+        .map_err(|failed| failure::step(plan.host.get(failed.index), failed.errno))?;
+    let root = act::clone_root(&context).map_err(cannot)?;
+    act::terminal::send_descriptor(init, wire::ROOT, root.as_fd()).map_err(cannot)
 }
 
 /// Hears init out until it executes its program (the connection then closes by itself).

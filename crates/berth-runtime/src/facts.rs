@@ -25,6 +25,8 @@ pub struct HostFacts {
     pub secrets: Vec<Secret>,
     /// Sources of bind mounts: whether each is a directory; absent when it does not exist.
     pub sources: BTreeMap<PathBuf, bool>,
+    /// The host's uid and gid behind root of a user namespace that the container joins.
+    pub joined_root: Option<(u32, u32)>,
     /// The container's cgroup directories, once made; they become its /sys/fs/cgroup.
     pub cgroups: CgroupPaths,
 }
@@ -91,6 +93,7 @@ impl HostFacts {
             privileged,
             bounding: bounding_set()?,
             overlay_in_memory: privileged,
+            joined_root: joined_root(spec),
             cgroups: if privileged {
                 cgroups
             } else {
@@ -130,6 +133,23 @@ impl SystemEntry {
             Self::Link { .. } => None,
         }
     }
+}
+
+/// Reads the mappings of a user namespace that the spec joins as /proc/PID/ns/user.
+fn joined_root(spec: &Spec) -> Option<(u32, u32)> {
+    let namespaces = spec.linux().as_ref()?.namespaces().as_ref()?;
+    let user = namespaces
+        .iter()
+        .find(|n| n.typ() == oci_spec::runtime::LinuxNamespaceType::User)?;
+    let process = user.path().as_ref()?.parent()?.parent()?;
+    let host_id_of_root = |file: &str| {
+        let map = fs::read_to_string(process.join(file)).ok()?;
+        map.lines().find_map(|line| {
+            let mut fields = line.split_whitespace();
+            (fields.next()? == "0").then(|| fields.next()?.parse().ok())?
+        })
+    };
+    Some((host_id_of_root("uid_map")?, host_id_of_root("gid_map")?))
 }
 
 /// Whether this process is root of the host's user namespace with CAP_SYS_ADMIN.

@@ -5,7 +5,7 @@
 //! start fails; nothing of the container runs before it is on record.
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_base::protocol::Failure;
 use berth_base::state::{CgroupPaths, MonitorConfig};
@@ -18,7 +18,7 @@ use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::act::Context;
-use crate::birth::{Birth, let_end};
+use crate::birth::{Birth, hand_over_root, let_end};
 use crate::cgroup::{Access, Cgroup, Hierarchies, JoinDescriptors};
 use crate::facts::HostFacts;
 use crate::init::{self, Prepared};
@@ -164,8 +164,8 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
     if !rootless_mapping(plan) {
         forbid_tracing()?;
     }
-    enter_namespaces(plan, input.config)?;
     let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
+    enter_namespaces(plan, input.config, ours.as_fd())?;
     let prepared = Prepared {
         steps: &plan.init,
         program: &plan.program,
@@ -209,7 +209,14 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
 }
 
 /// Joins what is to be joined and prepares the time namespace of the child.
-fn enter_namespaces(plan: &Plan, config: &MonitorConfig) -> Result<(), Failure> {
+///
+/// Before a user namespace is joined, our last privileged moment, the root is composed with its
+/// mapping and waits for `init` in its socket.
+fn enter_namespaces(
+    plan: &Plan,
+    config: &MonitorConfig,
+    init: BorrowedFd<'_>,
+) -> Result<(), Failure> {
     let mut opened = Vec::with_capacity(plan.joins.len());
     for join in &plan.joins {
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
@@ -235,6 +242,9 @@ fn enter_namespaces(plan: &Plan, config: &MonitorConfig) -> Result<(), Failure> 
         set_time_offsets(&plan.time_offsets)?;
     }
     for (join, fd) in opened {
+        if join.kind == NamespaceKind::User && !plan.host.is_empty() {
+            hand_over_root(plan, fd.as_fd(), init)?;
+        }
         let kind = link_type(join.kind);
         move_into_link_name_space(fd.as_fd(), Some(kind))
             .map_err(|errno| cannot_join(join, errno))?;

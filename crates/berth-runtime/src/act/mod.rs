@@ -88,14 +88,17 @@ impl<'a> Context<'a> {
     }
 }
 
-/// A detached copy of the whole tree of mounts at the root.
+/// A detached copy of the whole tree of mounts at the root; the tree itself is let go of.
 pub(crate) fn clone_root(context: &Context<'_>) -> Result<OwnedFd, Errno> {
     use rustix::mount::{OpenTreeFlags, open_tree};
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE
         | OpenTreeFlags::AT_EMPTY_PATH;
-    open_tree(context.root()?, c"", flags)
+    let root = open_tree(context.root()?, c"", flags)?;
+    // A process cloned from here must not find what was stacked to compose it.
+    root::unstack()?;
+    Ok(root)
 }
 
 /// Executes steps in order.

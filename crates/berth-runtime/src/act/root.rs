@@ -112,13 +112,20 @@ fn make_read_only(cx: &Context<'_>, path: &CStr) -> Result<(), Errno> {
 fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
     fchdir(root)?;
     pivot_root(c".", c".")?;
-    let ours = mount_id(root, c"", AtFlags::EMPTY_PATH)?;
-    // A walk to "/.." steps onto what is stacked on the root, one to "/" does not; umount2(2)
-    // always takes the topmost.
+    unstack()?;
+    chdir(c"/")
+}
+
+/// Lets go of everything that is stacked on `/`.
+///
+/// A walk to "/.." steps onto what is stacked on the root, one to "/" does not; umount2(2) always
+/// takes the topmost.
+pub(super) fn unstack() -> Result<(), Errno> {
+    let ours = mount_id(CWD, c"/", AtFlags::empty())?;
     while mount_id(CWD, c"/..", AtFlags::empty())? != ours {
         unmount(c"/..", UnmountFlags::DETACH)?;
     }
-    chdir(c"/")
+    Ok(())
 }
 
 /// The mount that a path leads to (statx(2), STATX_MNT_ID, Linux 5.8).

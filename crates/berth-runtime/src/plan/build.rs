@@ -22,6 +22,8 @@ pub(super) struct Builder<'a> {
     pub(super) host: Vec<Step>,
     /// CLONE_NEW* of the namespaces that will be new.
     pub(super) new: u64,
+    /// CLONE_NEW* of the namespaces that are joined.
+    joined: u64,
     /// The tmpfs that holds upper layers and empty folders, attached at the scratch folder.
     pub(super) layer: Slot,
     /// Host ids of the container's root while the stage composes its root.
@@ -47,6 +49,10 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         init: Vec::with_capacity(96),
         host: Vec::new(),
         new,
+        joined: joins
+            .iter()
+            .map(|j| ns::flag_of(j.kind))
+            .fold(0, |all, flag| all | flag),
         layer: Slot(0),
         owner: None,
         slots: 1,
@@ -95,28 +101,40 @@ impl Builder<'_> {
         self.new & flag != 0
     }
 
+    /// Whether this namespace is the host's: neither new nor that of another container.
+    pub(super) const fn is_hosts(&self, flag: u64) -> bool {
+        (self.new | self.joined) & flag == 0
+    }
+
     /// The host's uid and gid behind the container's root.
-    pub(super) fn mapped_root(&self) -> Option<(u32, u32)> {
-        let linux = self.spec.linux().as_ref()?;
-        let of_zero = |list: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>| {
-            let mapping = list.as_ref()?.iter().find(|m| m.container_id() == 0)?;
+    pub(super) fn mapped_root(&self) -> Result<(u32, u32), PlanError> {
+        let linux = self.spec.linux().as_ref();
+        let of_zero = |list: Option<&Option<Vec<oci_spec::runtime::LinuxIdMapping>>>| {
+            let mapping = list?.as_ref()?.iter().find(|m| m.container_id() == 0)?;
             Some(mapping.host_id())
         };
-        Some((
-            of_zero(linux.uid_mappings())?,
-            of_zero(linux.gid_mappings())?,
-        ))
+        let uid = of_zero(linux.map(Linux::uid_mappings));
+        let gid = of_zero(linux.map(Linux::gid_mappings));
+        uid.zip(gid).or(self.facts.joined_root).ok_or_else(|| {
+            PlanError::Unsupported(
+                "cannot tell which host user is root of the user namespace; map id 0, or join it \
+                 as /proc/PID/ns/user"
+                    .into(),
+            )
+        })
     }
 
     /// Whether the container lives in a user namespace that is not the stage's.
     pub(super) const fn has_user_namespace(&self) -> bool {
-        self.is_new(ns::NEW_USER)
+        (self.new | self.joined) & ns::NEW_USER != 0
     }
 
     /// First steps of init: user, cgroups, session, and what belongs to a fresh namespace.
     fn enter(&mut self, spec: &Spec, mapped: bool) -> Result<(), PlanError> {
         if mapped {
             self.push(Step::AwaitMapping);
+            self.push(Step::BecomeNamespaceRoot);
+        } else if self.has_user_namespace() {
             self.push(Step::BecomeNamespaceRoot);
         }
         self.push(Step::EnterCgroups);

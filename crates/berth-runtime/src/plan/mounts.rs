@@ -62,7 +62,7 @@ fn one(builder: &mut Builder<'_>, mount: &Mount, places: &mut Places) -> Result<
     }
     if let Some((source, flag)) = shared_fallback(fstype)
         && builder.has_user_namespace()
-        && !builder.is_new(flag)
+        && builder.is_hosts(flag)
     {
         // The kernel refuses a fresh instance over a namespace that belongs to the host.
         let slot = builder.slot();

@@ -43,7 +43,7 @@ pub(super) fn compose(builder: &mut Builder<'_>) -> Result<(), PlanError> {
         return contents(builder);
     }
     let init = std::mem::take(&mut builder.init);
-    builder.owner = builder.mapped_root();
+    builder.owner = Some(builder.mapped_root()?);
     builder.layer = layer(builder)?;
     contents(builder)?;
     builder.owner = None;

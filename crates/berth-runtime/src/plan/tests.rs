@@ -103,6 +103,7 @@ fn facts() -> HostFacts {
             },
         ],
         sources: [("/srv/data".into(), true)].into(),
+        joined_root: None,
         cgroups: CgroupPaths {
             v2: Some("/sys/fs/cgroup/berth/x".into()),
             ..CgroupPaths::default()

@@ -77,3 +77,44 @@ fn wait_ends_when_the_container_does() {
         berth.ok(&["inspect", "-f", "{{.State.Status}}", "a"]) == "exited"
     });
 }
+
+#[test]
+fn a_joined_user_namespace_is_the_same_and_its_files_are_its_own() {
+    let berth = Berth::new();
+    berth.ok(&[
+        "run", "-d", "--name", "a", "--userns", "private", "host", "sleep", "1000",
+    ]);
+    let script = "readlink /proc/self/ns/user; cat /proc/self/uid_map; touch /etc/new /root/new; \
+                  stat -c %u:%g / /etc /etc/new /root/new /usr/bin/env; wc -c < /etc/shadow";
+    let first = berth.ok(&["exec", "a", "sh", "-c", script]);
+    let joined = berth.ok(&[
+        "run",
+        "--rm",
+        "--userns",
+        "container:a",
+        "host",
+        "sh",
+        "-c",
+        script,
+    ]);
+    assert_eq!(joined, first);
+    assert!(joined.ends_with("0:0\n0:0\n0:0\n0:0\n0:0\n0"), "{joined}");
+    let all = [
+        "--pid",
+        "--net",
+        "--ipc",
+        "--uts",
+        "--cgroupns",
+        "--timens",
+        "--userns",
+    ];
+    let flags = all.iter().flat_map(|flag| [*flag, "container:a"]);
+    let mut arguments = vec!["run", "--rm"];
+    arguments.extend(flags);
+    let links = "for n in pid net ipc uts cgroup time user; do readlink /proc/self/ns/$n; done";
+    arguments.extend(["host", "sh", "-c", links]);
+    assert_eq!(
+        berth.ok(&arguments),
+        berth.ok(&["exec", "a", "sh", "-c", links])
+    );
+}
