@@ -44,15 +44,19 @@ impl Start {
             };
         }
         context.for_each(&self.containers, |context, reference, id| {
-            let started = context.engine.start(id, &StartAttach::default())?;
-            context.warn_all(&started.warnings);
+            // As Docker: what runs already is started.
+            if !context.engine.inspect(id)?.status.is_live() {
+                let started = context.engine.start(id, &StartAttach::default())?;
+                context.warn_all(&started.warnings);
+            }
             context.out.line(reference)
         })
     }
 
     fn attached(&self, context: &mut Context, reference: &str) -> Outcome {
         let id: ContainerId = context.engine.resolve(reference)?;
-        let options = context.engine.inspect(&id)?.create.options;
+        let container = context.engine.inspect(&id)?;
+        let options = container.create.options;
         let stdin = self.interactive && options.open_stdin;
         check_terminal(stdin, options.terminal)?;
         let policy = if self.sig_proxy && !options.terminal {
@@ -61,14 +65,19 @@ impl Start {
             SignalPolicy::EndClient
         };
         let mut signals = Signals::take(policy, options.terminal)?;
-        let wanted = StartAttach {
-            output: true,
-            stdin,
-            size: terminal_size(),
-            client_handles_exit: false,
+        let mut session = if container.status.is_live() {
+            context.engine.attach(&id, stdin)?
+        } else {
+            let wanted = StartAttach {
+                output: true,
+                stdin,
+                size: terminal_size(),
+                client_handles_exit: false,
+            };
+            let started = context.engine.start(&id, &wanted)?;
+            context.warn_all(&started.warnings);
+            started.session
         };
-        let mut started = context.engine.start(&id, &wanted)?;
-        context.warn_all(&started.warnings);
         let attachment = Attachment {
             engine: &context.engine,
             id: &id,
@@ -77,6 +86,6 @@ impl Start {
             detach_keys: attached_keys(self.detach_keys.as_ref(), options.terminal),
             first_process: true,
         };
-        Ok(attach(&attachment, &mut started.session, &mut signals)?.exit_code())
+        Ok(attach(&attachment, &mut session, &mut signals)?.exit_code())
     }
 }

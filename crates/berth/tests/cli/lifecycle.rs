@@ -118,3 +118,20 @@ fn a_joined_user_namespace_is_the_same_and_its_files_are_its_own() {
         berth.ok(&["exec", "a", "sh", "-c", links])
     );
 }
+
+#[test]
+fn what_runs_is_started_already() {
+    let berth = Berth::new();
+    let script = "read line; echo got $line; exit 7";
+    berth.ok(&["run", "-d", "-i", "--name", "a", "host", "sh", "-c", script]);
+    let pid = ["inspect", "-f", "{{.State.Pid}}", "a"];
+    let before = berth.ok(&pid);
+    assert_eq!(berth.ok(&["start", "a"]), "a");
+    assert_eq!(berth.ok(&pid), before);
+    let done = berth.run_with(&["start", "-ai", "a"], b"this\n");
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (7, "got this\n"),
+        "{done:?}"
+    );
+}
