@@ -1,6 +1,7 @@
 //! Flags that stand before the command, and the folders and programs they lead to.
 //!
-//! A flag wins over its `BERTH_*` variable, which wins over the default.
+//! A flag wins over its `BERTH_*` variable, which wins over the configuration file, which wins over
+//! the default.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use berth_engine::EngineConfig;
 use clap::Args;
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 
+use super::config::ConfigFile;
 use super::failure::{ErrorFormat, Failure};
 
 /// The program that starts and watches containers.
@@ -41,14 +43,17 @@ pub(crate) struct GlobalFlags {
 impl GlobalFlags {
     /// Completes the flags from the environment and the defaults of the caller.
     pub(crate) fn engine_config(&self) -> Result<EngineConfig, Failure> {
-        let root = path_setting(self.root.as_ref(), "BERTH_ROOT");
-        let state = path_setting(self.state.as_ref(), "BERTH_STATE");
-        let runtime = path_setting(self.runtime.as_ref(), "BERTH_RUNTIME");
+        let home = xdg("XDG_CONFIG_HOME").or_else(|| Some(xdg("HOME")?.join(".config")));
+        let file = ConfigFile::load(home.as_deref(), is_root())?;
+        let root = path_setting(self.root.as_ref(), "BERTH_ROOT").or(file.root);
+        let state = path_setting(self.state.as_ref(), "BERTH_STATE").or(file.state);
+        let runtime = path_setting(self.runtime.as_ref(), "BERTH_RUNTIME").or(file.runtime);
         let cgroup_parent = self
             .cgroup_parent
             .clone()
             .or_else(|| env::var("BERTH_CGROUP_PARENT").ok())
-            .filter(|parent| !parent.is_empty());
+            .filter(|parent| !parent.is_empty())
+            .or(file.cgroup_parent);
         let engine_binary = env::current_exe().map_err(|error| {
             Failure::new(
                 ErrorClass::Internal,

@@ -1,5 +1,6 @@
 //! The command line: what it looks like, and one file for each command.
 
+mod config;
 mod create;
 mod exec;
 pub(crate) mod failure;

@@ -1,0 +1,123 @@
+//! The configuration file: settings for whoever gives neither flag nor variable.
+//!
+//! `$XDG_CONFIG_HOME/berth/config.toml` (else `~/.config/berth/config.toml`) wins over
+//! `/etc/berth/config.toml`. Neither has to exist.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use berth_base::ErrorClass;
+use serde::Deserialize;
+
+use super::failure::Failure;
+
+/// For everybody on the machine.
+const SYSTEM: &str = "/etc/berth/config.toml";
+
+/// What a configuration file may set; the names are those of the flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct ConfigFile {
+    /// `--root`; in the system's file for root alone, since others cannot write there.
+    pub(crate) root: Option<PathBuf>,
+    /// `--state`; as above.
+    pub(crate) state: Option<PathBuf>,
+    /// `--runtime`.
+    pub(crate) runtime: Option<PathBuf>,
+    /// `--cgroup-parent`.
+    pub(crate) cgroup_parent: Option<String>,
+}
+
+impl ConfigFile {
+    /// Reads the user's file, below `home` (XDG_CONFIG_HOME), and the system's.
+    pub(crate) fn load(home: Option<&Path>, is_root: bool) -> Result<Self, Failure> {
+        let user = match home {
+            Some(home) => read(&home.join("berth/config.toml"))?,
+            None => Self::default(),
+        };
+        let mut system = read(Path::new(SYSTEM))?;
+        if !is_root {
+            system.root = None;
+            system.state = None;
+        }
+        Ok(user.over(system))
+    }
+
+    /// These settings, completed by those of `other`.
+    fn over(self, other: Self) -> Self {
+        Self {
+            root: self.root.or(other.root),
+            state: self.state.or(other.state),
+            runtime: self.runtime.or(other.runtime),
+            cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
+        }
+    }
+}
+
+/// A missing file sets nothing; a wrong one is an error, never ignored.
+fn read(path: &Path) -> Result<ConfigFile, Failure> {
+    let cannot = |class, why: &str| {
+        let text = format!("cannot use {}: {why}", path.display());
+        Failure::new(class, text).on(path.display().to_string())
+    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .map_or(1, |before| before.matches('\n').count() + 1);
+            let why = error.message().replace('\n', " ");
+            cannot(ErrorClass::Invalid, &format!("line {line}: {why}"))
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(ConfigFile::default()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(ConfigFile::default()),
+        Err(error) => Err(cannot(ErrorClass::Denied, &error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> Result<ConfigFile, Failure> {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("berth")).unwrap();
+        std::fs::write(home.path().join("berth/config.toml"), text).unwrap();
+        read(&home.path().join("berth/config.toml"))
+    }
+
+    #[test]
+    fn the_users_file_wins() {
+        let user = user("root = \"/a\"\ncgroup-parent = \"x\"\n").unwrap();
+        let system = ConfigFile {
+            root: Some("/b".into()),
+            state: Some("/c".into()),
+            ..ConfigFile::default()
+        };
+        let both = user.over(system);
+        assert_eq!(both.root, Some("/a".into()));
+        assert_eq!(both.state, Some("/c".into()));
+        assert_eq!(both.cgroup_parent.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let unknown = user("root = \"/a\"\nrot = \"/b\"\n").unwrap_err().message;
+        assert!(
+            unknown.contains("line 2") && unknown.contains("rot"),
+            "{unknown}"
+        );
+        let wrong = user("root = 3\n").unwrap_err().message;
+        assert!(wrong.contains("line 1"), "{wrong}");
+        assert!(!wrong.contains('\n'));
+    }
+
+    #[test]
+    fn no_file_is_fine() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(
+            read(&home.path().join("none")).unwrap(),
+            ConfigFile::default()
+        );
+    }
+}
