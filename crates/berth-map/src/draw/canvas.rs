@@ -197,7 +197,7 @@ fn column_name(level: usize) -> String {
 }
 
 /// A text, cut to a number of terminal cells.
-fn cut(text: &str, room: usize, mark: &str) -> String {
+pub(super) fn cut(text: &str, room: usize, mark: &str) -> String {
     if text.width() <= room {
         return text.to_owned();
     }

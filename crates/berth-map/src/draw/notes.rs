@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use berth_base::{NamespaceId, NamespaceKind, escape_untrusted};
 
+use super::canvas::cut;
 use super::forest::{Forest, Node, Space};
 use super::{Inodes, MapOptions};
 use crate::model::{Container, ContainerIndex, Engine, Links, NamespaceSet, Process, World};
@@ -146,7 +147,7 @@ impl<'w> Notes<'w> {
 
     /// A process: its name and what is worth marking.
     pub(super) fn process(&self, forest: &Forest, node: Node, process: &Process) -> String {
-        let mut parts = vec![escape_untrusted(&process.comm).into_owned()];
+        let mut parts = vec![shown_name(&process.comm)];
         if process.links == Links::Denied && self.mark_denied {
             parts.push("?".to_owned());
         }
@@ -177,7 +178,7 @@ impl<'w> Notes<'w> {
         let words = zombies.first().map(|p| self.zombie(p, Some(zombies.len())));
         format!(
             "{}{more}  {}",
-            escape_untrusted(&shown),
+            shown_name(&shown),
             words.unwrap_or_default()
         )
     }
@@ -202,7 +203,7 @@ impl<'w> Notes<'w> {
                 head && forest.space(parent) == forest.outer(space)
             }
         };
-        let comm = escape_untrusted(&parent.comm);
+        let comm = shown_name(&parent.comm);
         (!drawn_above).then(|| format!("<= from {comm} {}", parent.pid))
     }
 
@@ -303,6 +304,15 @@ pub(super) fn thousands(number: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+/// The most cells that a process's name gets: what is said of the process must not be pushed out
+/// of the line by a name that is all escapes.
+const NAME_ROOM: usize = 32;
+
+/// A process's name for the picture.
+fn shown_name(name: &str) -> String {
+    cut(&escape_untrusted(name), NAME_ROOM, "..")
 }
 
 #[cfg(test)]
