@@ -33,6 +33,8 @@ pub(super) struct Unit {
     pub(super) terminal: Option<OwnedFd>,
     /// A slave of our own, so that a container that closes all of its does not hang us up.
     held_slave: Option<OwnedFd>,
+    /// The size a client asked for before there was a terminal: rows, columns.
+    early_size: Option<(u16, u16)>,
     pub(super) started: bool,
     pub(super) failure: Option<Failure>,
     pub(super) outcome: Option<ExitOutcome>,
@@ -50,6 +52,7 @@ impl Unit {
             stderr: None,
             terminal: None,
             held_slave: None,
+            early_size: None,
             started: false,
             failure: None,
             outcome: None,
@@ -100,7 +103,10 @@ impl Unit {
     }
 
     /// Sets the size of the terminal.
-    pub(super) fn resize(&self, rows: u16, columns: u16) {
+    pub(super) fn resize(&mut self, rows: u16, columns: u16) {
+        if self.terminal.is_none() {
+            self.early_size = Some((rows, columns));
+        }
         let size = Winsize {
             ws_row: rows,
             ws_col: columns,
@@ -120,6 +126,9 @@ impl Unit {
         self.input = Input::new(Some(rustix::io::fcntl_dupfd_cloexec(&master, 3)?));
         self.held_slave = Some(peer(&master)?);
         self.terminal = Some(master);
+        if let Some((rows, columns)) = self.early_size.take() {
+            self.resize(rows, columns);
+        }
         Ok(())
     }
 
@@ -159,4 +168,22 @@ pub(super) enum StarterSaid {
     Running,
     Failed(Option<Failure>),
     Lost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pty::{OpenptFlags, openpt, unlockpt};
+    use rustix::termios::tcgetwinsize;
+
+    #[test]
+    fn a_size_that_comes_before_the_terminal_is_kept() {
+        let mut unit = Unit::new(CONTAINER);
+        unit.resize(31, 97);
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        unlockpt(&master).unwrap();
+        unit.take_terminal(master).unwrap();
+        let size = tcgetwinsize(unit.terminal.as_ref().unwrap()).unwrap();
+        assert_eq!((size.ws_row, size.ws_col), (31, 97));
+    }
 }

@@ -259,13 +259,18 @@ impl Terminal {
         command.args(inner.get_args());
         command.env("TERM", "dumb");
         command.stdin(open()).stdout(open()).stderr(open());
-        let terminal = Self {
+        let size = Winsize {
+            ws_row: 30,
+            ws_col: 90,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&master, size).unwrap();
+        Self {
             child: command.spawn().unwrap(),
             master,
             seen: String::new(),
-        };
-        terminal.resize(30, 90);
-        terminal
+        }
     }
 
     /// Changes the size; the kernel tells the foreground processes.
