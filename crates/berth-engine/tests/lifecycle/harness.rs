@@ -95,12 +95,17 @@ impl World {
     pub(crate) fn assert_nothing_left(&self) {
         for folder in ["root/containers", "root/names", "state/containers"] {
             let path = self._folder.path().join(folder);
-            let left: Vec<_> = std::fs::read_dir(&path)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|e| e.file_name())
-                .collect();
+            let names = || -> Vec<_> {
+                let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+                entries.map(|e| e.file_name()).collect()
+            };
+            // With --rm the monitor's engine removes as well: whoever comes second hears that the
+            // container is gone while the first still deletes the renamed folder.
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(3);
+            while !names().is_empty() && std::time::Instant::now() < end {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            let left = names();
             assert!(left.is_empty(), "{folder} holds {left:?}");
         }
         let parent = self.config.cgroup_parent.as_deref().unwrap_or_default();

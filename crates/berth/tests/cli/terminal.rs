@@ -22,6 +22,7 @@ fn a_shell_with_job_control() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     terminal.press("\x1a");
     terminal.expect("Stopped");
+    terminal.expect("$ ");
     terminal.press("fg\r");
     terminal.expect("fg\r\nsleep 1000\r\n");
     std::thread::sleep(std::time::Duration::from_millis(300));
