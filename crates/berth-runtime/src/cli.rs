@@ -1,15 +1,14 @@
 //! The command line of `berth-runtime` as far as it exists: `plan` and `--version`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use berth_base::ContainerId;
-use berth_base::state::{CgroupPaths, MonitorConfig, RootSource, STATE_VERSION, StdioConfig};
+use berth_base::state::{CgroupPaths, RootSource};
 use oci_spec::runtime::Spec;
 
 use crate::facts::HostFacts;
-use crate::plan;
+use crate::plan::{self, Keyring, RootChange, RootPlace, Setup, StartSignal, Supervision};
 
 const USAGE: &str = "usage: berth-runtime plan BUNDLE | berth-runtime --version";
 
@@ -44,46 +43,25 @@ fn print_plan(bundle: &Path) -> Result<String, String> {
         .map_err(|e| format!("cannot parse {}: {e}", path.display()))?;
     let root = spec.root().as_ref().ok_or("the spec has no root")?;
     let writable = !root.readonly().unwrap_or(false);
-    let config = bundle_config(path, bundle.join(root.path()), writable, &spec);
-    let mountinfo = fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|e| format!("cannot read /proc/self/mountinfo: {e}"))?;
-    let facts = HostFacts::gather(&spec, &config, &mountinfo, CgroupPaths::default())
-        .map_err(|e| format!("cannot look at this host: {e}"))?;
-    plan::build(&spec, &config, &facts)
-        .map(|plan| plan.render())
-        .map_err(|e| e.to_string())
-}
-
-fn bundle_config(spec_path: PathBuf, root: PathBuf, writable: bool, spec: &Spec) -> MonitorConfig {
-    let terminal = spec
-        .process()
-        .as_ref()
-        .and_then(|p| p.terminal())
-        .unwrap_or(false);
-    MonitorConfig {
-        version: STATE_VERSION,
-        id: ContainerId::from_bytes([0; 32]),
-        name: "bundle".into(),
-        run: 1,
-        spec: spec_path,
+    let terminal = spec.process().as_ref().and_then(|p| p.terminal());
+    let setup = Setup {
         root: RootSource::Directory {
-            path: root,
+            path: bundle.join(root.path()),
             writable,
         },
-        persistent_dir: PathBuf::new(),
-        volatile_dir: PathBuf::from("/run/berth"),
-        cache_dir: PathBuf::new(),
-        joined: Vec::new(),
-        stdio: StdioConfig {
-            terminal,
-            stdin: false,
-            stdin_once: false,
-            attached: false,
-            size: (0, 0),
-        },
-        log: None,
-        init: false,
-        on_exit: Vec::new(),
-        client_handles_exit: false,
-    }
+        place: RootPlace::OwnPath,
+        cgroup: "/".into(),
+        terminal: terminal.unwrap_or(false).then_some((0, 0)),
+        supervision: Supervision::Never,
+        root_change: RootChange::Pivot,
+        keyring: Keyring::New,
+        start: StartSignal::Socket,
+    };
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo")
+        .map_err(|e| format!("cannot read /proc/self/mountinfo: {e}"))?;
+    let facts = HostFacts::gather(&spec, &setup.root, &mountinfo, CgroupPaths::default())
+        .map_err(|e| format!("cannot look at this host: {e}"))?;
+    plan::build(&spec, &setup, &facts)
+        .map(|plan| plan.render())
+        .map_err(|e| e.to_string())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use berth_base::state::{CgroupPaths, MonitorConfig, RootSource};
+use berth_base::state::{CgroupPaths, RootSource};
 use oci_spec::runtime::Spec;
 
 /// The host as a plan sees it. Plain data, so that a plan can be tested without a host.
@@ -81,10 +81,10 @@ const SECRETS: [&str; 5] = [
 ];
 
 impl HostFacts {
-    /// Looks at this host, as far as `spec` and `config` need it.
+    /// Looks at this host, as far as `spec` and `root` need it.
     pub fn gather(
         spec: &Spec,
-        config: &MonitorConfig,
+        root: &RootSource,
         mountinfo: &str,
         cgroups: CgroupPaths,
     ) -> io::Result<Self> {
@@ -101,7 +101,7 @@ impl HostFacts {
             },
             ..Self::default()
         };
-        match &config.root {
+        match root {
             RootSource::Host => {
                 facts.system = system_entries();
                 facts.secrets = secrets();

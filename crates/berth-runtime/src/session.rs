@@ -292,7 +292,7 @@ impl Session<'_> {
             create: false,
         });
         steps.push(Step::AwaitStart);
-        steps.extend(plan::confine(process, self.request.seccomp).map_err(planned)?);
+        steps.extend(plan::confine(process, self.request.seccomp).steps());
         Ok((slots, steps))
     }
 }

@@ -22,7 +22,7 @@ use crate::birth::{Birth, hand_over_root, let_end};
 use crate::cgroup::{Access, Cgroup, Hierarchies, JoinDescriptors};
 use crate::facts::HostFacts;
 use crate::init::{self, Prepared};
-use crate::plan::{self, Join, Plan};
+use crate::plan::{self, Join, Plan, Setup};
 use crate::{failure, namespaces, process, seccomp, wire};
 
 /// What the monitor gives a stage.
@@ -94,15 +94,15 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
     };
     let mountinfo = read("/proc/self/mountinfo")?;
     let hierarchies = Hierarchies::discover(&mountinfo, &read("/proc/self/cgroup")?);
-    let cgroup_path = plan::cgroup_path(&spec, config);
+    let setup = Setup::of_engine(&spec, config);
     let facts = HostFacts::gather(
         &spec,
-        config,
+        &setup.root,
         &mountinfo,
-        paths_of(&hierarchies, &cgroup_path),
+        paths_of(&hierarchies, &setup.cgroup),
     )
     .map_err(|e| internal(format!("cannot look at this host: {e}")))?;
-    let plan = plan::build(&spec, config, &facts)
+    let plan = plan::build(&spec, &setup, &facts)
         .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,

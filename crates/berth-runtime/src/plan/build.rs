@@ -4,10 +4,10 @@ use std::ffi::CString;
 use std::path::Path;
 
 use berth_base::NamespaceKind;
-use berth_base::state::{MonitorConfig, RootSource};
+use berth_base::state::RootSource;
 use oci_spec::runtime::{Linux, Spec};
 
-use super::{CgroupPlan, Join, Mappings, Plan, PlanError, Slot, Step};
+use super::{CgroupPlan, Join, Keyring, Mappings, Plan, PlanError, Setup, Slot, Step, Supervision};
 use super::{confine, mounts, rootfs};
 use crate::facts::HostFacts;
 use crate::namespaces as ns;
@@ -15,7 +15,7 @@ use crate::namespaces as ns;
 /// A plan under construction.
 pub(super) struct Builder<'a> {
     pub(super) spec: &'a Spec,
-    pub(super) config: &'a MonitorConfig,
+    pub(super) setup: &'a Setup,
     pub(super) facts: &'a HostFacts,
     /// Steps of init; the stage's own list is separate.
     pub(super) init: Vec<Step>,
@@ -31,8 +31,8 @@ pub(super) struct Builder<'a> {
     slots: usize,
 }
 
-/// Plans a container from its spec, its monitor's configuration and the facts of this host.
-pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<Plan, PlanError> {
+/// Plans a container from its spec, its caller's wishes and the facts of this host.
+pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, PlanError> {
     let linux = spec
         .linux()
         .as_ref()
@@ -44,7 +44,7 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
     let (new, joins) = namespaces(linux, facts.privileged)?;
     let mut builder = Builder {
         spec,
-        config,
+        setup,
         facts,
         init: Vec::with_capacity(96),
         host: Vec::new(),
@@ -58,6 +58,11 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         slots: 1,
     };
     let joins_pid_namespace = joins.iter().any(|j| j.kind == NamespaceKind::Pid);
+    let supervised = match setup.supervision {
+        Supervision::Always => true,
+        Supervision::WhereJoined => joins_pid_namespace,
+        Supervision::Never => false,
+    };
     let mappings = mappings(linux, new)?;
     builder.enter(spec, mappings.is_some())?;
     rootfs::compose(&mut builder)?;
@@ -70,13 +75,12 @@ pub fn build(spec: &Spec, config: &MonitorConfig, facts: &HostFacts) -> Result<P
         time_offsets: time_offsets(linux, new)?,
         mappings,
         cgroup: CgroupPlan {
-            path: cgroup_path(spec, config),
+            path: setup.cgroup.clone(),
             resources: linux.resources().clone(),
         },
         oom_score_adj: process.oom_score_adj(),
         seccomp: linux.seccomp().clone(),
-        // In a PID namespace of somebody else orphans need a reaper of ours in there.
-        program: confine::program(process, config.init || joins_pid_namespace)?,
+        program: confine::program(process, supervised)?,
         slots: builder.slots,
         host: builder.host,
         init: builder.init,
@@ -142,7 +146,9 @@ impl Builder<'_> {
             self.push(Step::UnshareCgroupNamespace);
         }
         self.push(Step::NewSession);
-        self.push(Step::NewKeyring);
+        if self.setup.keyring == Keyring::New {
+            self.push(Step::NewKeyring);
+        }
         self.push(Step::IsolateMounts);
         if self.is_new(ns::NEW_NET) {
             self.push(Step::LoopbackUp);
@@ -249,20 +255,6 @@ fn time_offsets(linux: &Linux, new: u64) -> Result<Vec<String>, PlanError> {
         .collect();
     lines.sort();
     Ok(lines)
-}
-
-/// The cgroup of the container, absolute below the hierarchies' roots.
-pub fn cgroup_path(spec: &Spec, config: &MonitorConfig) -> String {
-    match spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.cgroups_path().as_ref())
-    {
-        Some(path) if !path.as_os_str().is_empty() => {
-            format!("/{}", path.to_string_lossy().trim_start_matches('/'))
-        }
-        _ => format!("/berth/{}", config.id),
-    }
 }
 
 /// Turns text into a C string, refusing NUL bytes.

@@ -136,13 +136,12 @@ fn device_node(
 
 /// The pseudo terminal of `-t`.
 pub(super) fn terminal(builder: &mut Builder<'_>, places: &Places) -> Result<(), PlanError> {
-    if !builder.config.stdio.terminal {
+    let Some((rows, columns)) = builder.setup.terminal else {
         return Ok(());
-    }
+    };
     let devpts = places
         .devpts
         .ok_or_else(|| invalid("a terminal needs a devpts mount"))?;
-    let (rows, columns) = builder.config.stdio.size;
     builder.push(Step::OpenTerminal {
         devpts,
         rows,

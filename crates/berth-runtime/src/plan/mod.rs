@@ -6,11 +6,13 @@
 mod build;
 mod cgroupfs;
 mod confine;
+mod describe;
 mod devices;
 mod hide;
 mod mounts;
 mod options;
 mod rootfs;
+mod setup;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,9 @@ use std::ffi::CString;
 use berth_base::NamespaceKind;
 use oci_spec::runtime::LinuxResources;
 
-pub use build::{build, cgroup_path};
+pub use build::build;
 pub(crate) use confine::{confine, program, resource_limits};
+pub use setup::{Keyring, RootChange, RootPlace, Setup, StartSignal, Supervision};
 pub use step::{DeviceNumber, Links, Slot, Step, TargetKind};
 
 /// A spec asks for something that cannot be planned.

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use berth_sys::MountAttributes as Attr;
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{Hooks, Mount};
 
 use super::build::{Builder, c_path, c_string, invalid};
 use super::options::{self, MountOptions};
@@ -30,6 +30,16 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     devices::terminal(builder, &places)?;
     hide::sysctls(builder)?;
     hide::hide(builder)?;
+    if builder.has_hooks(Hooks::prestart)
+        || builder.has_hooks(Hooks::create_runtime)
+        || builder.has_hooks(Hooks::create_container)
+        || builder.has_hooks(Hooks::start_container)
+    {
+        builder.push(Step::AwaitHooks);
+    }
+    if builder.has_hooks(Hooks::create_container) {
+        builder.push(Step::CreateContainerHooks);
+    }
     builder.push(Step::Pivot);
     if rootfs::is_read_only(builder) {
         builder.push(Step::ReadOnlyRoot);

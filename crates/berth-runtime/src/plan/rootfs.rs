@@ -56,7 +56,7 @@ pub(super) fn compose(builder: &mut Builder<'_>) -> Result<(), PlanError> {
 }
 
 fn contents(builder: &mut Builder<'_>) -> Result<(), PlanError> {
-    match builder.config.root.clone() {
+    match builder.setup.root.clone() {
         RootSource::Host => host_image(builder),
         RootSource::Directory { path, .. } => directory(builder, &path),
     }
@@ -99,7 +99,7 @@ fn directory(builder: &mut Builder<'_>, path: &Path) -> Result<(), PlanError> {
             path.display()
         )));
     }
-    let root = if writes_through(&builder.config.root) || !builder.facts.overlay_in_memory {
+    let root = if writes_through(&builder.setup.root) || !builder.facts.overlay_in_memory {
         let slot = builder.slot();
         let host = c_path(path)?;
         builder.push(Step::CloneHost {

@@ -1,7 +1,6 @@
 //! The steps of a plan: what stage and init do, one system-call-sized action each.
 
 use std::ffi::CString;
-use std::fmt;
 
 use berth_sys::MountAttributes;
 
@@ -206,89 +205,14 @@ pub enum Step {
     WorkingDirectory { path: CString, create: bool },
     /// Waits until the stage has recorded us.
     AwaitStart,
-}
-
-impl Step {
-    /// The step and its object, for messages: "mount proc on /proc".
-    pub fn describe(&self) -> String {
-        self.to_string()
-    }
-}
-
-/// Shows a C string as text.
-fn t(text: &CString) -> std::borrow::Cow<'_, str> {
-    text.to_string_lossy()
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OpenHost { host, .. } => write!(f, "open {}", t(host)),
-            Self::CloneHost { host, .. } => write!(f, "clone the mount at {}", t(host)),
-            Self::ActAs { uid, gid } => write!(f, "make files as uid {uid}, gid {gid}"),
-            Self::ReceiveRoot { .. } => f.write_str("receive the root from the stage"),
-            Self::IdMap { .. } => f.write_str("map the ids of a mount"),
-            Self::AwaitMapping => f.write_str("wait for the id mappings"),
-            Self::BecomeNamespaceRoot => f.write_str("become root of the user namespace"),
-            Self::EnterCgroups => f.write_str("enter the cgroups"),
-            Self::UnshareCgroupNamespace => f.write_str("unshare the cgroup namespace"),
-            Self::JoinCgroupNamespace { .. } => f.write_str("join the cgroup namespace"),
-            Self::NewSession => f.write_str("start a session"),
-            Self::NewKeyring => f.write_str("join a new session keyring"),
-            Self::IsolateMounts => f.write_str("make the mount namespace private"),
-            Self::LoopbackUp => f.write_str("bring up the loopback interface"),
-            Self::Hostname(name) => write!(f, "set the hostname to {}", t(name)),
-            Self::Domainname(name) => write!(f, "set the domain name to {}", t(name)),
-            Self::NewFilesystem {
-                fstype, options, ..
-            } => {
-                write!(f, "make a {} file system", t(fstype))?;
-                let mut separator = " with ";
-                for (key, value) in options {
-                    write!(f, "{separator}{}", t(key))?;
-                    if let Some(value) = value {
-                        write!(f, "={}", t(value))?;
-                    }
-                    separator = ",";
-                }
-                Ok(())
-            }
-            Self::Overlay { upper, .. } => write!(f, "make the overlay of {}", t(upper)),
-            Self::SetAttributes { .. } => f.write_str("set the attributes of a mount"),
-            Self::AttachScratch { .. } => f.write_str("attach a mount over the old root"),
-            Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", t(path)),
-            Self::MakeFile { path, .. } => write!(f, "make the file {}", t(path)),
-            Self::MakeSymlink { path, .. } => write!(f, "make the link {}", t(path)),
-            Self::MakeOpaque { path, .. } => write!(f, "make {} opaque", t(path)),
-            Self::MakeDevice { path, .. } => write!(f, "make the device {}", t(path)),
-            Self::SetRoot { .. } => f.write_str("open the root"),
-            Self::Attach { target, .. } => write!(f, "mount on {}", t(target)),
-            Self::Mask { path, .. } => write!(f, "mask {}", t(path)),
-            Self::MakeReadOnly { path } => write!(f, "make {} read-only", t(path)),
-            Self::Sysctl { path, value, .. } => {
-                write!(f, "write {} to sysctl {}", t(value), t(path))
-            }
-            Self::OpenTerminal { .. } => f.write_str("open the terminal"),
-            Self::BindConsole { .. } => f.write_str("bind the terminal to /dev/console"),
-            Self::Pivot => f.write_str("pivot into the root"),
-            Self::ReadOnlyRoot => f.write_str("make the root read-only"),
-            Self::RootPropagation { .. } => f.write_str("set the propagation of the root"),
-            Self::ResourceLimit {
-                name, soft, hard, ..
-            } => {
-                write!(f, "set the limit {} to {soft}:{hard}", t(name))
-            }
-            Self::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
-            Self::OwnStreams { uid } => write!(f, "give the streams to uid {uid}"),
-            Self::DropBounding { .. } => f.write_str("drop capabilities from the bounding set"),
-            Self::SetIds { uid, gid, .. } => write!(f, "become uid {uid}, gid {gid}"),
-            Self::SetCapabilities { .. } => f.write_str("set the capabilities"),
-            Self::NoNewPrivileges => f.write_str("set no_new_privs"),
-            Self::Seccomp => f.write_str("load the seccomp filter"),
-            Self::WorkingDirectory { path, .. } => {
-                write!(f, "enter the working directory {}", t(path))
-            }
-            Self::AwaitStart => f.write_str("wait for the start"),
-        }
-    }
+    /// Waits while the caller runs the hooks that belong on the host side.
+    AwaitHooks,
+    /// Runs the createContainer hooks: the host's programs, in the container's namespaces.
+    CreateContainerHooks,
+    /// Fails now if the program cannot be found, instead of at the start.
+    FindProgram,
+    /// Says that everything is set up and waits for a connection to the start socket.
+    AwaitStartCommand,
+    /// Runs the startContainer hooks: the container's programs, with its privileges.
+    StartContainerHooks,
 }

@@ -1,13 +1,10 @@
 //! Plans as snapshots: the order is the security, so a change of it must be seen.
 
-use std::path::PathBuf;
-
-use berth_base::ContainerId;
-use berth_base::state::{CgroupPaths, MonitorConfig, RootSource, STATE_VERSION, StdioConfig};
+use berth_base::state::{CgroupPaths, RootSource};
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
-use super::{PlanError, build};
+use super::{Keyring, PlanError, RootChange, RootPlace, Setup, StartSignal, Supervision, build};
 use crate::facts::{HostFacts, Secret, Submount, SystemEntry};
 
 fn spec() -> Value {
@@ -49,29 +46,16 @@ fn spec() -> Value {
     })
 }
 
-fn config() -> MonitorConfig {
-    MonitorConfig {
-        version: STATE_VERSION,
-        id: ContainerId::from_bytes([0xab; 32]),
-        name: "box".into(),
-        run: 1,
-        spec: PathBuf::from("/spec.json"),
+fn setup() -> Setup {
+    Setup {
         root: RootSource::Host,
-        persistent_dir: PathBuf::from("/p"),
-        volatile_dir: PathBuf::from("/v"),
-        cache_dir: PathBuf::from("/c"),
-        joined: Vec::new(),
-        stdio: StdioConfig {
-            terminal: false,
-            stdin: false,
-            stdin_once: false,
-            attached: true,
-            size: (0, 0),
-        },
-        log: None,
-        init: false,
-        on_exit: Vec::new(),
-        client_handles_exit: false,
+        place: RootPlace::Stacked,
+        cgroup: "/berth/box".into(),
+        terminal: None,
+        supervision: Supervision::WhereJoined,
+        root_change: RootChange::Pivot,
+        keyring: Keyring::New,
+        start: StartSignal::Stage,
     }
 }
 
@@ -111,9 +95,9 @@ fn facts() -> HostFacts {
     }
 }
 
-fn render(spec: Value, config: &MonitorConfig, facts: &HostFacts) -> String {
+fn render(spec: Value, setup: &Setup, facts: &HostFacts) -> String {
     let spec: Spec = serde_json::from_value(spec).unwrap();
-    match build(&spec, config, facts) {
+    match build(&spec, setup, facts) {
         Ok(plan) => plan.render(),
         Err(error) => format!("{error}\n"),
     }
@@ -133,12 +117,12 @@ fn with_user_namespace(mut spec: Value) -> Value {
 
 #[test]
 fn root_without_a_user_namespace() {
-    insta::assert_snapshot!(render(spec(), &config(), &facts()));
+    insta::assert_snapshot!(render(spec(), &setup(), &facts()));
 }
 
 #[test]
 fn root_with_a_user_namespace() {
-    insta::assert_snapshot!(render(with_user_namespace(spec()), &config(), &facts()));
+    insta::assert_snapshot!(render(with_user_namespace(spec()), &setup(), &facts()));
 }
 
 #[test]
@@ -150,21 +134,20 @@ fn without_privilege() {
         cgroups: CgroupPaths::default(),
         ..facts()
     };
-    insta::assert_snapshot!(render(with_user_namespace(spec()), &config(), &facts));
+    insta::assert_snapshot!(render(with_user_namespace(spec()), &setup(), &facts));
 }
 
 #[test]
 fn a_terminal_and_a_directory_of_the_users() {
-    let mut config = config();
-    config.root = RootSource::Directory {
+    let mut setup = setup();
+    setup.root = RootSource::Directory {
         path: "/srv/root".into(),
         writable: true,
     };
-    config.stdio.terminal = true;
-    config.stdio.size = (24, 80);
+    setup.terminal = Some((24, 80));
     insta::assert_snapshot!(render(
         spec(),
-        &config,
+        &setup,
         &HostFacts {
             submounts: vec![],
             ..facts()
@@ -221,7 +204,7 @@ fn bad_specs_are_refused_before_anything_is_made() {
     for (change, message) in refusals {
         let mut changed = spec();
         change(&mut changed);
-        let refused = render(changed, &config(), &facts());
+        let refused = render(changed, &setup(), &facts());
         assert!(
             refused.contains(message),
             "{refused:?} does not say {message:?}"
@@ -231,12 +214,12 @@ fn bad_specs_are_refused_before_anything_is_made() {
 
 #[test]
 fn a_mount_below_an_overlaid_rootfs_is_not_hidden_silently() {
-    let mut config = config();
-    config.root = RootSource::Directory {
+    let mut setup = setup();
+    setup.root = RootSource::Directory {
         path: "/etc".into(),
         writable: false,
     };
     let parsed: Spec = serde_json::from_value(spec()).unwrap();
-    let refused = build(&parsed, &config, &facts());
+    let refused = build(&parsed, &setup, &facts());
     assert!(matches!(refused, Err(PlanError::Unsupported(_))));
 }

@@ -1,0 +1,104 @@
+//! Steps in words, for messages and for `berth-runtime plan`.
+
+use std::ffi::CString;
+use std::fmt;
+
+use super::Step;
+
+impl Step {
+    /// The step and its object, for messages: "mount proc on /proc".
+    pub fn describe(&self) -> String {
+        self.to_string()
+    }
+
+    /// The words for a step whose fields say nothing to a reader.
+    const fn phrase(&self) -> &'static str {
+        match self {
+            Self::ReceiveRoot { .. } => "receive the root from the stage",
+            Self::IdMap { .. } => "map the ids of a mount",
+            Self::AwaitMapping => "wait for the id mappings",
+            Self::BecomeNamespaceRoot => "become root of the user namespace",
+            Self::EnterCgroups => "enter the cgroups",
+            Self::UnshareCgroupNamespace => "unshare the cgroup namespace",
+            Self::JoinCgroupNamespace { .. } => "join the cgroup namespace",
+            Self::NewSession => "start a session",
+            Self::NewKeyring => "join a new session keyring",
+            Self::IsolateMounts => "make the mount namespace private",
+            Self::LoopbackUp => "bring up the loopback interface",
+            Self::SetAttributes { .. } => "set the attributes of a mount",
+            Self::AttachScratch { .. } => "attach a mount over the old root",
+            Self::SetRoot { .. } => "open the root",
+            Self::OpenTerminal { .. } => "open the terminal",
+            Self::BindConsole { .. } => "bind the terminal to /dev/console",
+            Self::Pivot => "pivot into the root",
+            Self::ReadOnlyRoot => "make the root read-only",
+            Self::RootPropagation { .. } => "set the propagation of the root",
+            Self::DropBounding { .. } => "drop capabilities from the bounding set",
+            Self::SetCapabilities { .. } => "set the capabilities",
+            Self::NoNewPrivileges => "set no_new_privs",
+            Self::Seccomp => "load the seccomp filter",
+            Self::AwaitStart => "wait for the start",
+            Self::AwaitHooks => "wait for the hooks on the host side",
+            Self::CreateContainerHooks => "run the createContainer hooks",
+            Self::FindProgram => "find the program",
+            Self::AwaitStartCommand => "wait for the start command",
+            Self::StartContainerHooks => "run the startContainer hooks",
+            _ => "set up the container",
+        }
+    }
+}
+
+/// Shows a C string as text.
+fn t(text: &CString) -> std::borrow::Cow<'_, str> {
+    text.to_string_lossy()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenHost { host, .. } => write!(f, "open {}", t(host)),
+            Self::CloneHost { host, .. } => write!(f, "clone the mount at {}", t(host)),
+            Self::ActAs { uid, gid } => write!(f, "make files as uid {uid}, gid {gid}"),
+            Self::Hostname(name) => write!(f, "set the hostname to {}", t(name)),
+            Self::Domainname(name) => write!(f, "set the domain name to {}", t(name)),
+            Self::NewFilesystem {
+                fstype, options, ..
+            } => {
+                write!(f, "make a {} file system", t(fstype))?;
+                let mut separator = " with ";
+                for (key, value) in options {
+                    write!(f, "{separator}{}", t(key))?;
+                    if let Some(value) = value {
+                        write!(f, "={}", t(value))?;
+                    }
+                    separator = ",";
+                }
+                Ok(())
+            }
+            Self::Overlay { upper, .. } => write!(f, "make the overlay of {}", t(upper)),
+            Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", t(path)),
+            Self::MakeFile { path, .. } => write!(f, "make the file {}", t(path)),
+            Self::MakeSymlink { path, .. } => write!(f, "make the link {}", t(path)),
+            Self::MakeOpaque { path, .. } => write!(f, "make {} opaque", t(path)),
+            Self::MakeDevice { path, .. } => write!(f, "make the device {}", t(path)),
+            Self::Attach { target, .. } => write!(f, "mount on {}", t(target)),
+            Self::Mask { path, .. } => write!(f, "mask {}", t(path)),
+            Self::MakeReadOnly { path } => write!(f, "make {} read-only", t(path)),
+            Self::Sysctl { path, value, .. } => {
+                write!(f, "write {} to sysctl {}", t(value), t(path))
+            }
+            Self::ResourceLimit {
+                name, soft, hard, ..
+            } => {
+                write!(f, "set the limit {} to {soft}:{hard}", t(name))
+            }
+            Self::Umask(mask) => write!(f, "set the umask to {mask:03o}"),
+            Self::OwnStreams { uid } => write!(f, "give the streams to uid {uid}"),
+            Self::SetIds { uid, gid, .. } => write!(f, "become uid {uid}, gid {gid}"),
+            Self::WorkingDirectory { path, .. } => {
+                write!(f, "enter the working directory {}", t(path))
+            }
+            plain => f.write_str(plain.phrase()),
+        }
+    }
+}
