@@ -19,6 +19,9 @@ const FLOORS: &[(&str, u8)] = &[
     ("berth-base", 0),
 ];
 
+/// The crate that tests alone may use. It imports no crate of ours, so that every floor can.
+const TEST_KIT: &str = "berth-testkit";
+
 /// The crate whose processes live as long as their container, and must stay small.
 const RUNTIME: &str = "berth-runtime";
 
@@ -97,7 +100,7 @@ fn members(metadata: &Value) -> Vec<&Value> {
 fn arrows(package: &Value, members: &[&Value], manifest: &Manifest<'_>) -> Vec<Violation> {
     let from = name(package);
     let own_floor = floor(from);
-    if own_floor.is_none() && from != "xtask" {
+    if own_floor.is_none() && from != "xtask" && from != TEST_KIT {
         return manifest
             .at(
                 "name",
@@ -107,6 +110,7 @@ fn arrows(package: &Value, members: &[&Value], manifest: &Manifest<'_>) -> Vec<V
             .collect();
     }
     list(&package["dependencies"])
+        .filter(|to| name(to) != TEST_KIT || to["kind"] != "dev")
         .map(name)
         .filter(|to| members.iter().any(|member| name(member) == *to))
         .filter(|to| own_floor.zip(floor(to)).is_none_or(|(from, to)| to >= from))
@@ -115,6 +119,9 @@ fn arrows(package: &Value, members: &[&Value], manifest: &Manifest<'_>) -> Vec<V
                 Some((own, other)) => format!(
                     "{from} (floor {own}) imports {to} (floor {other}); arrows go down only"
                 ),
+                None if to == TEST_KIT => {
+                    format!("{from} imports {to} for more than its tests; make it a dev-dependency")
+                }
                 None => format!("{from} imports {to}; xtask and the crates stay apart"),
             };
             manifest.at(to, message)
@@ -275,6 +282,39 @@ mod tests {
                  (floor 2); arrows go down only",
                 "crates/berth-map/Cargo.toml:7: libc is for berth-sys alone; use rustix",
                 "crates/berth-map/Cargo.toml:7: versions live in the workspace's Cargo.toml",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_test_kit_is_for_tests_alone() {
+        let manifest =
+            |name: &str, dependency: &str| source(&format!("crates/{name}/Cargo.toml"), dependency);
+        let sources = [
+            manifest("berth-map", "berth-testkit.workspace = true\n"),
+            manifest("berth-testkit", "berth-base.workspace = true\n"),
+        ];
+        let packages = |kind: Value| {
+            let mut map = package("berth-map", &["berth-testkit"]);
+            map["dependencies"][0]["kind"] = kind;
+            [
+                map,
+                package("berth-testkit", &["berth-base"]),
+                package("berth-base", &[]),
+            ]
+        };
+        let inward = "crates/berth-testkit/Cargo.toml:1: berth-testkit imports berth-base; xtask \
+                      and the crates stay apart";
+        assert_eq!(
+            found(&packages(json!("dev")), &Value::Null, &sources),
+            [inward]
+        );
+        assert_eq!(
+            found(&packages(Value::Null), &Value::Null, &sources),
+            [
+                "crates/berth-map/Cargo.toml:1: berth-map imports berth-testkit for more than \
+                 its tests; make it a dev-dependency",
+                inward
             ]
         );
     }
