@@ -16,6 +16,8 @@ pub(super) struct Branch {
     pub(super) controllers: Vec<String>,
     /// The absolute path.
     pub(super) path: PathBuf,
+    /// Whether it was there before us: a failed creation leaves it alone.
+    pub(super) adopted: bool,
     dir: OnceLock<OwnedFd>,
 }
 
@@ -25,6 +27,7 @@ impl Branch {
         Self {
             controllers,
             path,
+            adopted: false,
             dir: OnceLock::from(dir),
         }
     }
@@ -34,6 +37,7 @@ impl Branch {
         Self {
             controllers,
             path,
+            adopted: false,
             dir: OnceLock::new(),
         }
     }

@@ -1,7 +1,8 @@
 //! Making the directories of a container in every hierarchy.
 //!
 //! Directories above the container's own (`berth`, or the caller's parent) are shared: they are
-//! made where missing and never removed, since another container may be entering them.
+//! made where missing and never removed, since another container may be entering them. What an
+//! existing directory of the container's own name means is the caller's to say: [`Existing`].
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,10 @@ use rustix::io::Errno;
 use super::branch::Branch;
 use super::error::{CgroupError, RemoveFailure};
 use super::files;
+use super::freeze::is_frozen;
 use super::hierarchies::{Hierarchies, Hierarchy};
+use super::place::CgroupPath;
+use super::processes::pids_below;
 use super::{Access, Cgroup, cpuset, delegate};
 
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
@@ -20,24 +24,55 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 /// The name of the directory below which an empty leftover is surely ours.
 const OUR_PARENT: &str = "berth";
 
+/// What a directory that has the container's name already may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// An empty one directly below one called `berth` is a leftover of a crash, and is made anew.
+    /// Any other is an error. The engine's rule: nobody else makes its containers' cgroups.
+    OurLeftover,
+    /// It is used as it is if no process is in it or below and it is not frozen. The rule of the
+    /// OCI command line, whose callers (dockerd, podman, kubelet) may make it beforehand.
+    Empty,
+}
+
+/// How directories are to be made.
+#[derive(Clone, Copy)]
+struct Rule {
+    access: Access,
+    existing: Existing,
+}
+
 impl Cgroup {
-    /// Makes the cgroup `path` (like `/berth/ID`, below each mount's root) in every hierarchy.
-    ///
-    /// On v2 the controllers cpu, io, memory and pids are enabled on the way down, never
-    /// disabled; the others when [`Cgroup::apply`] needs them. An empty directory of that name
-    /// directly below one called `berth` is a leftover of a crash and is made anew; any other is
-    /// an error. On failure everything that was made is removed, except shared parents.
+    /// Makes the cgroup `path` (like `/berth/ID`, below each mount's root) in every hierarchy, by
+    /// the engine's rule for existing ones: see [`Cgroup::create_at`].
     pub fn create(
         hierarchies: &Hierarchies,
         path: &str,
         access: Access,
     ) -> Result<Self, CgroupError> {
-        let parents = check_path(path)?;
+        check_path(path)?;
+        let place = CgroupPath::Absolute(path.to_owned());
+        Self::create_at(hierarchies, &place, access, Existing::OurLeftover)
+    }
+
+    /// Makes a container's cgroup in every hierarchy.
+    ///
+    /// On v2 the controllers cpu, io, memory and pids are enabled on the way down, never
+    /// disabled; the others when [`Cgroup::apply`] needs them. On failure everything that was
+    /// made is removed, except shared parents. With [`Access::WhereAllowed`], ask
+    /// [`Cgroup::warning`] what was left out.
+    pub fn create_at(
+        hierarchies: &Hierarchies,
+        place: &CgroupPath,
+        access: Access,
+        existing: Existing,
+    ) -> Result<Self, CgroupError> {
         let mut made = Self {
             v2: None,
             v1: Vec::with_capacity(hierarchies.v1.len()),
+            left_out: Vec::new(),
         };
-        match made.fill(hierarchies, path, parents, access) {
+        match made.fill(hierarchies, place, Rule { access, existing }) {
             Ok(()) => Ok(made),
             Err(cause) => Err(made.undo(cause)),
         }
@@ -46,26 +81,33 @@ impl Cgroup {
     fn fill(
         &mut self,
         hierarchies: &Hierarchies,
-        path: &str,
-        parents: &str,
-        access: Access,
+        place: &CgroupPath,
+        rule: Rule,
     ) -> Result<(), CgroupError> {
         for hierarchy in &hierarchies.v1 {
-            self.v1.extend(make_in(hierarchy, path, parents, access)?);
-            if let Some(cpuset) = self.v1.last().filter(|branch| branch.has("cpuset")) {
-                cpuset::inherit(cpuset, path)?;
+            let path = place.below(hierarchy);
+            let Some(branch) = make_in(hierarchy, &path, rule)? else {
+                self.left_out.push(hierarchy.label());
+                continue;
+            };
+            let is_cpuset = branch.has("cpuset");
+            self.v1.push(branch);
+            if let Some(cpuset) = self.v1.last().filter(|_| is_cpuset) {
+                cpuset::inherit(cpuset, &path)?;
             }
         }
         if let Some(hierarchy) = &hierarchies.v2 {
-            self.v2 = make_in(hierarchy, path, parents, access)?;
-            if let Some(branch) = &self.v2 {
-                delegate::enable_basics(branch, hierarchies)?;
+            self.v2 = make_in(hierarchy, &place.below(hierarchy), rule)?;
+            match &self.v2 {
+                Some(branch) => delegate::enable_basics(branch, hierarchies)?,
+                None => self.left_out.push(hierarchy.label()),
             }
         }
-        if self.v2.is_none() && self.v1.is_empty() && access == Access::Required {
-            return Err(CgroupError::NoHierarchy {
-                path: path.to_owned(),
-            });
+        if self.is_nowhere() && rule.access == Access::Required {
+            let path = match place {
+                CgroupPath::Absolute(path) | CgroupPath::NearOwn(path) => path.clone(),
+            };
+            return Err(CgroupError::NoHierarchy { path });
         }
         Ok(())
     }
@@ -74,6 +116,7 @@ impl Cgroup {
     fn undo(self, cause: CgroupError) -> CgroupError {
         let failures: Vec<RemoveFailure> = self
             .branches()
+            .filter(|branch| !branch.adopted)
             .filter_map(|branch| match rustix::fs::rmdir(&branch.path) {
                 Ok(()) | Err(Errno::NOENT) => None,
                 Err(source) => Some(RemoveFailure {
@@ -116,14 +159,9 @@ pub(super) fn check_path(path: &str) -> Result<&str, CgroupError> {
 }
 
 /// Makes the directory in one hierarchy; `None` where the caller may not and that is accepted.
-fn make_in(
-    hierarchy: &Hierarchy,
-    path: &str,
-    parents: &str,
-    access: Access,
-) -> Result<Option<Branch>, CgroupError> {
+fn make_in(hierarchy: &Hierarchy, path: &str, rule: Rule) -> Result<Option<Branch>, CgroupError> {
     if hierarchy.read_only {
-        return match access {
+        return match rule.access {
             Access::WhereAllowed => Ok(None),
             Access::Required => Err(CgroupError::ReadOnly {
                 path: path.to_owned(),
@@ -132,28 +170,21 @@ fn make_in(
             }),
         };
     }
-    let directory = hierarchy.directory(path);
-    let is_cpuset = hierarchy.has("cpuset");
-    match make(
-        &hierarchy.mount,
-        path.trim_start_matches('/'),
-        parents,
-        is_cpuset,
-    ) {
-        Ok(dir) => Ok(Some(Branch::opened(
-            hierarchy.controllers.clone(),
-            directory,
-            dir,
-        ))),
+    match make(hierarchy, path, rule.existing) {
+        Ok(branch) => Ok(Some(branch)),
         Err(CgroupError::Make {
             source: Errno::ACCESS | Errno::PERM | Errno::ROFS,
             ..
-        }) if access == Access::WhereAllowed => Ok(None),
+        }) if rule.access == Access::WhereAllowed => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn make(mount: &Path, below: &str, parents: &str, is_cpuset: bool) -> Result<OwnedFd, CgroupError> {
+fn make(hierarchy: &Hierarchy, path: &str, existing: Existing) -> Result<Branch, CgroupError> {
+    let mount = &hierarchy.mount;
+    let parents = check_path(path)?;
+    let below = path.trim_start_matches('/');
+    let branch = |dir| Branch::opened(hierarchy.controllers.clone(), mount.join(below), dir);
     let root = files::open_directory(mount).map_err(files::access("open", mount, ""))?;
     let root = root.as_fd();
     let failed = |source| CgroupError::Make {
@@ -162,28 +193,61 @@ fn make(mount: &Path, below: &str, parents: &str, is_cpuset: bool) -> Result<Own
     };
     let mut result = rustix::fs::mkdirat(root, below, DIRECTORY_MODE);
     if result == Err(Errno::NOENT) {
-        make_parents(root, mount, parents, is_cpuset)?;
+        make_parents(root, mount, parents, hierarchy.has("cpuset"))?;
         result = rustix::fs::mkdirat(root, below, DIRECTORY_MODE);
     }
     if result == Err(Errno::EXIST) {
-        clear_leftover(root, mount, below, parents)?;
-        result = rustix::fs::mkdirat(root, below, DIRECTORY_MODE);
+        match existing {
+            Existing::OurLeftover => {
+                clear_leftover(root, mount, below, parents)?;
+                result = rustix::fs::mkdirat(root, below, DIRECTORY_MODE);
+            }
+            Existing::Empty => {
+                let dir = files::open_directory_at(root, below).map_err(failed)?;
+                return adopt(branch(dir));
+            }
+        }
     }
     result.map_err(failed)?;
-    files::open_directory_at(root, below).map_err(|source| {
-        let cause = files::access("open", mount, below)(source);
-        match rustix::fs::unlinkat(root, below, AtFlags::REMOVEDIR) {
-            Ok(()) => cause,
-            Err(source) => CgroupError::Undo {
-                cause: Box::new(cause),
-                failures: vec![RemoveFailure {
-                    path: mount.join(below),
-                    source,
-                    processes: Vec::new(),
-                }],
-            },
-        }
-    })
+    files::open_directory_at(root, below)
+        .map(branch)
+        .map_err(|source| {
+            let cause = files::access("open", mount, below)(source);
+            match rustix::fs::unlinkat(root, below, AtFlags::REMOVEDIR) {
+                Ok(()) => cause,
+                Err(source) => CgroupError::Undo {
+                    cause: Box::new(cause),
+                    failures: vec![RemoveFailure {
+                        path: mount.join(below),
+                        source,
+                        processes: Vec::new(),
+                    }],
+                },
+            }
+        })
+}
+
+/// Takes a directory that somebody else made, if nothing runs in it and it is not frozen: what
+/// then enters would be killed with strangers, or never run.
+fn adopt(mut branch: Branch) -> Result<Branch, CgroupError> {
+    let pids = pids_below(&branch).map_err(files::access("read", &branch.path, "cgroup.procs"))?;
+    if !pids.is_empty() {
+        let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+        return Err(CgroupError::Occupied {
+            state: format!("holds PID {}", pids.join(", ")),
+            remedy: "end what runs in it, or choose another cgroupsPath",
+            path: branch.path,
+        });
+    }
+    if is_frozen(&branch)? {
+        return Err(CgroupError::Occupied {
+            state: "is frozen".to_owned(),
+            remedy: "thaw it, or choose another cgroupsPath",
+            path: branch.path,
+        });
+    }
+    branch.adopted = true;
+    Ok(branch)
 }
 
 /// Makes a shared directory, where it is missing, and opens it.

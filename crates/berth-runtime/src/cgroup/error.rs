@@ -153,6 +153,16 @@ pub enum CgroupError {
         /// Each directory that is left, and why.
         failures: Vec<RemoveFailure>,
     },
+    /// systemd did not do what the systemd driver asked.
+    #[error("cannot {what} the systemd unit {unit}: {why}")]
+    Systemd {
+        /// `start`, `stop`, `change` or `find`.
+        what: &'static str,
+        /// The unit.
+        unit: String,
+        /// What systemd said, or why it could not be asked, and what to do.
+        why: String,
+    },
     /// The container has no cgroup that could do this.
     #[error("cannot {verb}: the container has no cgroup on this host")]
     NoCgroup {
@@ -197,7 +207,9 @@ impl CgroupError {
             }
             Self::ReadOnly { .. } => ErrorClass::Denied,
             Self::Occupied { .. } => ErrorClass::Conflict,
-            Self::NotFrozen { .. } | Self::Remove { .. } => ErrorClass::Unavailable,
+            Self::NotFrozen { .. } | Self::Remove { .. } | Self::Systemd { .. } => {
+                ErrorClass::Unavailable
+            }
             Self::Undo { cause, .. } => cause.class(),
             Self::DeviceFilter { .. } => ErrorClass::Unsupported,
             Self::Malformed { .. } => ErrorClass::Internal,

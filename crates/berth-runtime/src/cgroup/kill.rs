@@ -1,4 +1,4 @@
-//! Ending, freezing and thawing everything in a container's cgroups.
+//! Ending everything in a container's cgroups.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -16,10 +16,8 @@ use super::{Cgroup, files};
 const KILL_FREEZE: Duration = Duration::from_millis(100);
 /// How long a v1 kill goes on against processes that keep appearing.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
-/// How long a freeze may take.
-const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
-/// The pause between two looks at a freezing cgroup.
-const FREEZE_PAUSE: Duration = Duration::from_millis(1);
+/// The pause between two rounds of a v1 kill.
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl Cgroup {
     /// Sends SIGKILL to every process in the container's cgroup and below. A cgroup that is gone
@@ -66,44 +64,7 @@ impl Cgroup {
             if count == 0 || Instant::now() >= deadline {
                 return Ok(());
             }
-            std::thread::sleep(FREEZE_PAUSE);
-        }
-    }
-
-    /// Stops every process of the container; waits until all have, two seconds at most.
-    ///
-    /// Uses v2's cgroup.freeze where there is a v2 directory, on hybrid hosts too, since what it
-    /// holds can still be killed; else v1's freezer.
-    pub fn freeze(&self) -> Result<(), CgroupError> {
-        self.freeze_until(Instant::now() + FREEZE_PATIENCE)
-    }
-
-    /// Lets the processes go on.
-    pub fn thaw(&self) -> Result<(), CgroupError> {
-        match (&self.v2, self.v1_branch("freezer")) {
-            (Some(branch), _) => write_unless_gone(branch, "cgroup.freeze", "0"),
-            (None, Some(branch)) => write_unless_gone(branch, "freezer.state", "THAWED"),
-            (None, None) => Ok(()),
-        }
-    }
-
-    fn freeze_until(&self, deadline: Instant) -> Result<(), CgroupError> {
-        let began = Instant::now();
-        loop {
-            let (branch, state) = match (&self.v2, self.v1_branch("freezer")) {
-                (Some(branch), _) => (branch, freeze_v2(branch)?),
-                (None, Some(branch)) => (branch, freeze_v1(branch)?),
-                (None, None) => return Err(CgroupError::NoCgroup { verb: "freeze" }),
-            };
-            let Some(state) = state else { return Ok(()) };
-            if Instant::now() >= deadline {
-                return Err(CgroupError::NotFrozen {
-                    path: branch.path.clone(),
-                    state,
-                    waited_ms: began.elapsed().as_millis(),
-                });
-            }
-            std::thread::sleep(FREEZE_PAUSE);
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -125,45 +86,6 @@ impl Cgroup {
             Ok(()) | Err(Errno::NOENT | Errno::NODEV) => Ok(()),
             Err(errno) => Err(files::access("write", &branch.path, "freezer.state")(errno)),
         }
-    }
-}
-
-/// One step of freezing on v2: `None` once frozen or gone, else what cgroup.events says.
-fn freeze_v2(branch: &Branch) -> Result<Option<String>, CgroupError> {
-    write_unless_gone(branch, "cgroup.freeze", "1")?;
-    let Some(events) = branch.read_if_present("cgroup.events")? else {
-        return Ok(None);
-    };
-    let frozen = files::flat_value(&events, "frozen") == Some(1);
-    Ok(if frozen {
-        None
-    } else {
-        Some("not frozen".to_owned())
-    })
-}
-
-/// One step of freezing on v1. A cgroup in which processes fork may stay FREEZING until the word
-/// is written again.
-fn freeze_v1(branch: &Branch) -> Result<Option<String>, CgroupError> {
-    write_unless_gone(branch, "freezer.state", "FROZEN")?;
-    let Some(state) = branch.read_if_present("freezer.state")? else {
-        return Ok(None);
-    };
-    let state = state.trim();
-    Ok(if state == "FROZEN" {
-        None
-    } else {
-        Some(state.to_owned())
-    })
-}
-
-fn write_unless_gone(branch: &Branch, file: &str, value: &str) -> Result<(), CgroupError> {
-    match branch
-        .dir()
-        .and_then(|dir| files::write_at(dir, file, value))
-    {
-        Ok(()) | Err(Errno::NOENT | Errno::NODEV) => Ok(()),
-        Err(errno) => Err(files::access("write", &branch.path, file)(errno)),
     }
 }
 

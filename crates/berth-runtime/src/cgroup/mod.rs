@@ -14,14 +14,17 @@ mod delegate;
 mod devices;
 mod error;
 mod files;
+mod freeze;
 mod hierarchies;
 mod join;
 mod keepers;
 mod kill;
 mod limits;
 mod owner;
+mod place;
 mod processes;
 mod remove;
+mod systemd;
 mod usage;
 mod walk;
 
@@ -35,12 +38,15 @@ use berth_base::state::CgroupPaths;
 
 use branch::Branch;
 pub use controller::Controller;
+pub use create::Existing;
 pub use devices::supplied_device_rules;
 pub use error::{CgroupError, RemoveFailure};
 pub use hierarchies::{Hierarchies, Hierarchy};
 pub use join::JoinDescriptors;
 pub use keepers::{KEEPERS, keeper_group};
 pub use limits::LEAST_MEMORY;
+pub use place::{CgroupPath, Placement};
+pub use systemd::{Bus, Scope, SystemdPlace};
 pub use usage::Usage;
 
 /// Whether a cgroup must exist in every hierarchy.
@@ -61,6 +67,8 @@ pub enum Access {
 pub struct Cgroup {
     v2: Option<Branch>,
     v1: Vec<Branch>,
+    /// The hierarchies in which the caller could make nothing.
+    left_out: Vec<String>,
 }
 
 impl Cgroup {
@@ -84,7 +92,11 @@ impl Cgroup {
             .into_iter()
             .map(|(path, controllers)| Branch::named(controllers, PathBuf::from(path)))
             .collect();
-        Self { v2, v1 }
+        Self {
+            v2,
+            v1,
+            left_out: Vec::new(),
+        }
     }
 
     /// Like [`Cgroup::from_paths`], and opens every directory, so that a missing one is an error
@@ -115,6 +127,22 @@ impl Cgroup {
     /// Whether there is no directory at all, as for a caller without privilege.
     pub fn is_nowhere(&self) -> bool {
         self.v2.is_none() && self.v1.is_empty()
+    }
+
+    /// What a caller without privilege did not get, in words for a log; `None` when all is there.
+    pub fn warning(&self) -> Option<String> {
+        if self.left_out.is_empty() {
+            return None;
+        }
+        let effect = if self.is_nowhere() {
+            "the container has no cgroup of its own: no limits, no statistics, no pause"
+        } else {
+            "limits of their controllers cannot be set"
+        };
+        Some(format!(
+            "cannot make a cgroup in {}: not delegated to this user; {effect} (delegate a v2 cgroup, for example with systemd-run --user --scope -p Delegate=yes)",
+            self.left_out.join(" and ")
+        ))
     }
 
     fn branches(&self) -> impl Iterator<Item = &Branch> {
