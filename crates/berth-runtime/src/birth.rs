@@ -173,7 +173,7 @@ pub(crate) fn introduce(monitor: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Resul
 }
 
 /// oom_score_adj of init, before it runs anything.
-fn set_oom_score(pid: HostPid, score: i32) -> Result<(), Failure> {
+pub(crate) fn set_oom_score(pid: HostPid, score: i32) -> Result<(), Failure> {
     let path = format!("/proc/{pid}/oom_score_adj");
     fs::write(&path, score.to_string()).map_err(|e| {
         failure::engine(

@@ -28,18 +28,19 @@ pub(crate) struct Prepared<'a> {
     pub(crate) env: ArgVector,
     /// Its standard streams; unset ones come from the terminal.
     pub(crate) streams: Option<[OwnedFd; 3]>,
+    /// The first descriptor that does not survive execve: 3, more with `--preserve-fds`.
+    pub(crate) first_closed: u32,
     /// Where a session init reports the end of its main process; none at PID 1.
     pub(crate) report: Option<OwnedFd>,
 }
 
 /// Runs init. Never returns.
 pub(crate) fn run(prepared: &Prepared<'_>, context: &mut Context<'_>) -> ! {
-    let stage = context.stage;
     match set_up(prepared, context) {
         Ok(()) => execute(prepared, context),
         Err(StepFailure { index, errno }) => {
             let index = u32::try_from(index).unwrap_or(u32::MAX).to_le_bytes();
-            report(stage, wire::STEP_FAILED, &index, errno);
+            report(context.speaker(), wire::STEP_FAILED, &index, errno);
             exit_now(1)
         }
     }
@@ -63,7 +64,7 @@ fn set_up(prepared: &Prepared<'_>, context: &mut Context<'_>) -> Result<(), Step
     }
     signal::unblock_all().map_err(|_| early(Errno::INVAL))?;
     // Nothing above the streams survives execve (CVE-2024-21626).
-    close_on_exec_from(3).map_err(early)
+    close_on_exec_from(prepared.first_closed).map_err(early)
 }
 
 fn place_streams(streams: [BorrowedFd<'_>; 3]) -> Result<(), Errno> {
@@ -76,7 +77,7 @@ fn place_streams(streams: [BorrowedFd<'_>; 3]) -> Result<(), Errno> {
 /// Becomes the program, or its supervisor.
 fn execute(prepared: &Prepared<'_>, context: &Context<'_>) -> ! {
     if !prepared.program.supervised {
-        become_program(prepared, context.stage)
+        become_program(prepared, context.speaker())
     }
     // The child must find SIGCHLD and the rest as a program expects them, so the reaper blocks
     // signals only after the clone; what arrives before is kept by the blocked mask below.
@@ -91,14 +92,14 @@ fn execute(prepared: &Prepared<'_>, context: &Context<'_>) -> ! {
             if signal::unblock_all().is_err() {
                 exit_now(1)
             }
-            become_program(prepared, context.stage)
+            become_program(prepared, context.speaker())
         }
         Ok(Forked::Parent { pid, .. }) => {
             let report = prepared.report.as_ref().map(AsFd::as_fd);
             reaper::supervise(pid, report)
         }
         Err(errno) => {
-            report(context.stage, wire::EXEC_FAILED, &[], errno);
+            report(context.speaker(), wire::EXEC_FAILED, &[], errno);
             exit_now(1)
         }
     }

@@ -165,6 +165,7 @@ impl Session<'_> {
             env: ArgVector::new(program.env.clone()),
             program: &program,
             streams,
+            first_closed: 3,
             report: Some(self.report),
         };
         let mut context = Context::new(slots.len(), theirs.as_fd());
@@ -217,7 +218,7 @@ impl Session<'_> {
         let Some(profile) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) else {
             return Ok(None);
         };
-        stage::filter_of(profile, config).map(Some)
+        stage::filter_of(profile, &config.cache_dir).map(Some)
     }
 
     /// Enters every namespace of the container that is not ours already, but for the cgroup

@@ -6,10 +6,11 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use berth_base::protocol::Failure;
 use berth_base::state::{CgroupPaths, MonitorConfig};
-use berth_base::{ErrorClass, HostPid, NamespaceKind};
+use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity};
 use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags};
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 use rustix::io::Errno;
@@ -106,7 +107,7 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
         .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,
-        Some(profile) => Some(filter_of(profile, config)?),
+        Some(profile) => Some(filter_of(profile, &config.cache_dir)?),
     };
     let access = if facts.privileged {
         Access::Required
@@ -125,14 +126,14 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
 pub(crate) type Filter = (Vec<[u8; 8]>, SeccompFlags);
 
 /// The compiled form of a profile, from the cache where it is.
-pub(crate) fn filter_of(profile: &LinuxSeccomp, config: &MonitorConfig) -> Result<Filter, Failure> {
-    seccomp::load_or_compile(profile, &config.cache_dir)
+pub(crate) fn filter_of(profile: &LinuxSeccomp, cache: &Path) -> Result<Filter, Failure> {
+    seccomp::load_or_compile(profile, cache)
         .map(|compiled| (compiled.program, SeccompFlags(compiled.flags)))
         .map_err(|e| failure::engine(e.class(), e.to_string()))
 }
 
 /// Where the container's cgroups will be.
-fn paths_of(hierarchies: &Hierarchies, path: &str) -> CgroupPaths {
+pub(crate) fn paths_of(hierarchies: &Hierarchies, path: &str) -> CgroupPaths {
     let below = |mount: &std::path::Path| format!("{}{path}", mount.display());
     let v1 = hierarchies.v1.iter().flat_map(|h| {
         h.controllers
@@ -165,13 +166,14 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         forbid_tracing()?;
     }
     let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
-    enter_namespaces(plan, input.config, ours.as_fd())?;
+    enter_namespaces(plan, &input.config.joined, ours.as_fd())?;
     let prepared = Prepared {
         steps: &plan.init,
         program: &plan.program,
         argv: ArgVector::new(plan.program.argv.clone()),
         env: ArgVector::new(plan.program.env.clone()),
         streams: input.streams,
+        first_closed: 3,
         report: (!plan.own_pid_namespace && plan.program.supervised).then_some(input.report),
     };
     let mut context = Context::new(plan.slots, theirs.as_fd());
@@ -180,7 +182,7 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         .filter
         .as_ref()
         .map(|(program, flags)| (program.as_slice(), *flags));
-    let (pid, pidfd) = match clone_init(plan, &doors)? {
+    let (pid, pidfd) = match clone_init(plan, &doors, Parent::Callers)? {
         Forked::Child => init::run(&prepared, &mut context),
         Forked::Parent { pid, pidfd } => (pid, pidfd),
     };
@@ -212,9 +214,9 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
 ///
 /// Before a user namespace is joined, our last privileged moment, the root is composed with its
 /// mapping and waits for `init` in its socket.
-fn enter_namespaces(
+pub(crate) fn enter_namespaces(
     plan: &Plan,
-    config: &MonitorConfig,
+    joined: &[ProcessIdentity],
     init: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
     let mut opened = Vec::with_capacity(plan.joins.len());
@@ -225,11 +227,7 @@ fn enter_namespaces(
         opened.push((join, fd));
     }
     // The paths name processes by PID; only now is it certain whose namespaces were opened.
-    if let Some(gone) = config
-        .joined
-        .iter()
-        .find(|identity| !process::is_same(identity))
-    {
+    if let Some(gone) = joined.iter().find(|identity| !process::is_same(identity)) {
         return Err(failure::engine(
             ErrorClass::Conflict,
             format!(
@@ -280,13 +278,30 @@ fn set_time_offsets(lines: &[String]) -> Result<(), Failure> {
         .map_err(|e| internal("set the clock offsets", &e))
 }
 
-fn clone_init(plan: &Plan, doors: &JoinDescriptors) -> Result<Forked, Failure> {
+/// Whose child init becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parent {
+    /// Ours.
+    Us,
+    /// Our own parent's (CLONE_PARENT).
+    Callers,
+}
+
+/// Clones the first process into its namespaces and its v2 cgroup.
+pub(crate) fn clone_init(
+    plan: &Plan,
+    doors: &JoinDescriptors,
+    parent: Parent,
+) -> Result<Forked, Failure> {
     let mut flags = plan.new_namespaces;
     if !plan.time_offsets.is_empty() {
         // The child enters the time namespace that was unshared for it.
         flags &= !namespaces::NEW_TIME;
     }
-    let mut clone = Clone3::default().namespaces(flags).sibling();
+    let mut clone = Clone3::default().namespaces(flags);
+    if parent == Parent::Callers {
+        clone = clone.sibling();
+    }
     if let Some(directory) = &doors.v2 {
         clone = clone.into_cgroup(directory.as_fd());
     }

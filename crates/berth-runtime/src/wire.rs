@@ -26,6 +26,12 @@ pub(crate) const START: u8 = b'g';
 pub(crate) const READY: u8 = b'r';
 /// Init to stage, stage to monitor: carries the master of the terminal.
 pub(crate) const TERMINAL: u8 = b't';
+/// Init to stage: the host's hooks may run now.
+pub(crate) const HOOKS: u8 = b'h';
+/// Stage to init: they have; i32 PID of init on the host.
+pub(crate) const HOOKED: u8 = b'H';
+/// Init to stage or start command: point, index, how, i32 value, the end of the hook's output.
+pub(crate) const HOOK_FAILED: u8 = b'x';
 /// Init to stage: u32 step index, i32 errno.
 pub(crate) const STEP_FAILED: u8 = b'f';
 /// Init to stage: i32 errno of execve.

@@ -19,16 +19,11 @@ use rustix::thread::{
 
 use super::Context;
 use super::path::{open_in_root, open_target};
+use crate::namespaces;
 use crate::plan::{Links, Step, TargetKind};
-use crate::{namespaces, wire};
 
 pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
     match step {
-        Step::AwaitMapping => wire::await_byte(cx.stage, wire::MAPPED),
-        Step::AwaitStart => {
-            wire::send_byte(cx.stage, wire::READY)?;
-            wire::await_byte(cx.stage, wire::START)
-        }
         Step::BecomeNamespaceRoot => become_namespace_root(),
         Step::EnterCgroups => enter_cgroups(cx),
         Step::UnshareCgroupNamespace => unshare_namespaces(namespaces::NEW_CGROUP),

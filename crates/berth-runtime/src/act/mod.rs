@@ -7,9 +7,11 @@
 
 mod confine;
 mod files;
+pub(crate) mod hooks;
 mod mount;
 mod path;
 mod root;
+pub(crate) mod start;
 pub(crate) mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -33,6 +35,12 @@ pub(crate) struct Context<'a> {
     pub(crate) filter: Option<(&'a [[u8; 8]], SeccompFlags)>,
     /// The user namespace whose mapping [`Step::IdMap`] applies.
     pub(crate) user_namespace: Option<BorrowedFd<'a>>,
+    /// Hooks and start of a container of the OCI command line.
+    pub(crate) lifecycle: Option<&'a start::Lifecycle<'a>>,
+    /// Our PID on the host, once we were told.
+    host_pid: i32,
+    /// The connection of the start command.
+    peer: Option<OwnedFd>,
 }
 
 /// A failed step.
@@ -57,6 +65,9 @@ impl<'a> Context<'a> {
             tasks: &[],
             filter: None,
             user_namespace: None,
+            lifecycle: None,
+            host_pid: 0,
+            peer: None,
         }
     }
 
@@ -65,6 +76,11 @@ impl<'a> Context<'a> {
         for (slot, descriptor) in self.slots.iter_mut().zip(descriptors) {
             *slot = Some(descriptor);
         }
+    }
+
+    /// Who hears of a failure: the start command once there is one, else the stage.
+    pub(crate) fn speaker(&self) -> BorrowedFd<'_> {
+        self.peer.as_ref().map_or(self.stage, AsFd::as_fd)
     }
 
     /// The descriptor in a slot.
@@ -141,6 +157,13 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::ReadOnlyRoot
         | Step::RootPropagation { .. } => root::perform(step, cx),
         Step::OpenTerminal { .. } | Step::BindConsole { .. } => terminal::perform(step, cx),
+        Step::AwaitMapping
+        | Step::AwaitStart
+        | Step::AwaitHooks
+        | Step::CreateContainerHooks
+        | Step::FindProgram
+        | Step::AwaitStartCommand
+        | Step::StartContainerHooks => start::perform(step, cx),
         _ => confine::perform(step, cx),
     }
 }

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 static ALLOCATOR: berth_sys::GuardedAllocator = berth_sys::GuardedAllocator;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args();
-    match arguments.next().as_deref() {
+    let mut arguments = std::env::args_os().peekable();
+    match arguments.peek().and_then(|name| name.to_str()) {
         Some("berth-keeper") => {
             ExitCode::from(u8::try_from(berth_runtime::keeper::main()).unwrap_or(1))
         }
-        _ => berth_runtime::cli::run(arguments),
+        _ => berth_runtime::oci::cli::run(arguments),
     }
 }

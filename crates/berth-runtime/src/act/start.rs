@@ -1,0 +1,113 @@
+//! Waiting for those outside: the stage, the hooks on the host side, the start command.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, fstat, open};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
+
+use super::{Context, hooks};
+use crate::plan::Step;
+use crate::wire;
+
+/// What the OCI command line prepares for init before the clone.
+#[derive(Default)]
+pub(crate) struct Lifecycle<'a> {
+    /// Where to look for the program.
+    pub(crate) candidates: &'a [CString],
+    /// The listening socket for the start command; without one the stage gives the signal.
+    pub(crate) listener: Option<BorrowedFd<'a>>,
+    /// createContainer.
+    pub(crate) create_container: &'a [hooks::PreparedHook],
+    /// startContainer.
+    pub(crate) start_container: &'a [hooks::PreparedHook],
+    /// The state for createContainer hooks, up to the value of `pid`.
+    pub(crate) creating: &'a [u8],
+    /// The state for startContainer hooks, up to the value of `pid`.
+    pub(crate) created: &'a [u8],
+    /// The step that gives the program its capabilities; startContainer hooks get the same.
+    pub(crate) capabilities: Option<&'a Step>,
+}
+
+pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
+    match step {
+        Step::AwaitMapping => wire::await_byte(cx.stage, wire::MAPPED),
+        Step::AwaitStart => {
+            wire::send_byte(cx.stage, wire::READY)?;
+            wire::await_byte(cx.stage, wire::START)
+        }
+        Step::AwaitHooks => {
+            wire::send_byte(cx.stage, wire::HOOKS)?;
+            cx.host_pid = await_pid(cx.stage)?;
+            Ok(())
+        }
+        Step::CreateContainerHooks => {
+            let life = cx.lifecycle.ok_or(Errno::BADF)?;
+            hooks::run(cx, hooks::Point::CreateContainer, life)
+        }
+        Step::StartContainerHooks => {
+            let life = cx.lifecycle.ok_or(Errno::BADF)?;
+            hooks::run(cx, hooks::Point::StartContainer, life)
+        }
+        Step::FindProgram => find(cx.lifecycle.ok_or(Errno::BADF)?.candidates),
+        Step::AwaitStartCommand => await_start_command(cx),
+        _ => Err(Errno::NOSYS),
+    }
+}
+
+/// Waits for [`wire::HOOKED`], which carries our PID on the host.
+fn await_pid(stage: BorrowedFd<'_>) -> Result<i32, Errno> {
+    let (packet, length, _) = wire::receive(stage)?;
+    match packet.get(..length).and_then(|p| p.split_first()) {
+        Some((&wire::HOOKED, pid)) => pid
+            .first_chunk()
+            .map(|bytes| i32::from_le_bytes(*bytes))
+            .ok_or(Errno::PROTO),
+        None => Err(Errno::CONNRESET),
+        Some(_) => Err(Errno::PROTO),
+    }
+}
+
+/// What execvp(3) would find: the errno of the failure it would end in.
+///
+/// Runs with the program's own ids, without effective capabilities of root unless it is root.
+fn find(candidates: &[CString]) -> Result<(), Errno> {
+    let mut answer = Errno::NOENT;
+    for candidate in candidates {
+        match executable(candidate) {
+            Ok(()) => return Ok(()),
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(errno) => answer = errno,
+        }
+    }
+    Err(answer)
+}
+
+fn executable(path: &CStr) -> Result<(), Errno> {
+    let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+        return Err(Errno::ACCESS);
+    }
+    accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
+}
+
+/// Says that everything is set up, then waits until somebody connects and says start. A
+/// connection that closes without a word has only asked whether we still wait.
+fn await_start_command(cx: &mut Context<'_>) -> Result<(), Errno> {
+    wire::send_byte(cx.stage, wire::READY)?;
+    let Some(listener) = cx.lifecycle.and_then(|life| life.listener) else {
+        return wire::await_byte(cx.stage, wire::START);
+    };
+    loop {
+        let peer: OwnedFd = match accept_with(listener, SocketFlags::CLOEXEC) {
+            Ok(peer) => peer,
+            Err(Errno::INTR | Errno::CONNABORTED | Errno::AGAIN) => continue,
+            Err(error) => return Err(error),
+        };
+        if wire::await_byte(peer.as_fd(), wire::START).is_ok() {
+            cx.peer = Some(peer);
+            return Ok(());
+        }
+    }
+}

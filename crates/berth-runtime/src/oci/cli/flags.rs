@@ -1,0 +1,204 @@
+//! What can be typed, by runc's names.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Open Container Initiative runtime.
+#[derive(Debug, Parser)]
+#[command(
+    name = "berth-runtime",
+    version = version(),
+    about = "The OCI runtime of Berth: runs containers from bundles, with runc's command line",
+    disable_help_subcommand = false,
+    args_override_self = true
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// Flags before the command.
+#[derive(Args, Debug)]
+pub(super) struct Global {
+    /// Where the state of containers is kept (on a tmpfs)
+    #[arg(long, value_name = "DIR")]
+    pub(super) root: Option<PathBuf>,
+    /// Append log messages to this file [default: standard error]
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
+    /// The form of log messages
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+    /// Log more
+    #[arg(long)]
+    pub(super) debug: bool,
+    /// Have systemd make the cgroups; cgroupsPath is then slice:prefix:name
+    #[arg(long)]
+    pub(super) systemd_cgroup: bool,
+    /// Whether cgroup permission errors are ignored: true, false or auto
+    #[arg(long, value_name = "BOOL", default_value = "auto")]
+    pub(super) rootless: String,
+    /// Accepted for callers that name a criu binary; not used
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(super) criu: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a container: everything but its program's start
+    Create(CreateFlags),
+    /// Create and start a container
+    Run(RunFlags),
+    /// Execute the program of a created container
+    Start {
+        /// The container
+        id: String,
+    },
+    /// Send a signal to a container's first process
+    Kill(KillFlags),
+    /// Remove what a container holds
+    Delete(DeleteFlags),
+    /// Stop all processes of a container, to be resumed
+    Pause {
+        /// The container
+        id: String,
+    },
+    /// Let the processes of a paused container go on
+    Resume {
+        /// The container
+        id: String,
+    },
+    /// Print the state of a container as JSON
+    State {
+        /// The container
+        id: String,
+    },
+    /// List containers
+    List(ListFlags),
+    /// Print the ordered steps by which a bundle would be set up here
+    Plan {
+        /// The bundle
+        #[arg(default_value = ".")]
+        bundle: PathBuf,
+    },
+    /// Not supported
+    #[command(hide = true)]
+    Checkpoint {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
+    /// Not supported
+    #[command(hide = true)]
+    Restore {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
+}
+
+/// What `create` and `run` have in common.
+#[derive(Args, Debug)]
+pub(super) struct BundleFlags {
+    /// The bundle [default: the current directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) bundle: Option<PathBuf>,
+    /// A unix socket that receives the master of the container's terminal
+    #[arg(long, value_name = "SOCKET")]
+    pub(super) console_socket: Option<PathBuf>,
+    /// A unix socket that receives a pidfd of the first process
+    #[arg(long, value_name = "SOCKET")]
+    pub(super) pidfd_socket: Option<PathBuf>,
+    /// Write the PID of the first process to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
+    /// Move the root over / instead of pivot_root, for hosts that run from a ramdisk
+    #[arg(long)]
+    pub(super) no_pivot: bool,
+    /// Leave the container the session keyring of the caller
+    #[arg(long)]
+    pub(super) no_new_keyring: bool,
+    /// Leave the container this many descriptors after standard error (and after $LISTEN_FDS)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) preserve_fds: u32,
+    /// The container's id, unique below --root
+    pub(super) id: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CreateFlags {
+    #[command(flatten)]
+    pub(super) bundle: BundleFlags,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RunFlags {
+    /// Return as soon as the program runs
+    #[arg(short, long)]
+    pub(super) detach: bool,
+    /// Leave orphaned processes of the container to somebody else
+    #[arg(long)]
+    pub(super) no_subreaper: bool,
+    /// Keep the container after it has ended
+    #[arg(long)]
+    pub(super) keep: bool,
+    #[command(flatten)]
+    pub(super) bundle: BundleFlags,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct KillFlags {
+    /// Send it to every process of the container
+    #[arg(short, long)]
+    pub(super) all: bool,
+    /// The container
+    pub(super) id: String,
+    /// The signal, by name or number
+    #[arg(default_value = "SIGTERM")]
+    pub(super) signal: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DeleteFlags {
+    /// End the container if it still runs (SIGKILL)
+    #[arg(short, long)]
+    pub(super) force: bool,
+    /// The containers
+    #[arg(required = true)]
+    pub(super) ids: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ListFlags {
+    /// table or json
+    #[arg(short, long, default_value = "table")]
+    pub(super) format: Format,
+    /// Only ids
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+}
+
+/// runc's layout: callers parse the lines.
+fn version() -> &'static str {
+    concat!(
+        "version ",
+        env!("CARGO_PKG_VERSION"),
+        "\ncommit: ",
+        env!("CARGO_PKG_VERSION"),
+        "\nspec: 1.3.0\nlibseccomp: 2.5.4"
+    )
+}

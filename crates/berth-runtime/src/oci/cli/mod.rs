@@ -1,0 +1,71 @@
+//! The command line of `berth-runtime`: runc's, and `plan`.
+//!
+//! The only part of the runtime that knows flags, prints, and chooses exit codes.
+
+mod create;
+mod flags;
+mod inspect;
+mod lifecycle;
+mod log;
+mod signal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use berth_base::ErrorClass;
+use clap::Parser;
+
+use super::{Outcome, fail};
+use flags::{Arguments, Command, Global};
+use log::Log;
+
+/// Runs one command. `arguments` begin with the program's name.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let log = Log::new(&arguments.global);
+    let result = match arguments.command {
+        None => Err(fail(
+            ErrorClass::Invalid,
+            "no command given; see berth-runtime --help",
+        )),
+        Some(command) => perform(&arguments.global, &log, command),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            log.error(&failure.message);
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}
+
+/// Help and version are answers, the rest is bad usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.print().is_err() {
+        // Nobody reads.
+    }
+    ExitCode::from(u8::from(error.use_stderr()))
+}
+
+fn perform(global: &Global, log: &Log, command: Command) -> Outcome<u8> {
+    let done = |()| 0;
+    match command {
+        Command::Create(flags) => create::create(global, log, &flags).map(done),
+        Command::Run(flags) => create::run(global, log, &flags),
+        Command::Start { id } => lifecycle::start(global, log, &id).map(done),
+        Command::Kill(flags) => lifecycle::kill(global, &flags).map(done),
+        Command::Delete(flags) => lifecycle::delete(global, log, &flags).map(done),
+        Command::Pause { id } => lifecycle::pause(global, &id).map(done),
+        Command::Resume { id } => lifecycle::resume(global, &id).map(done),
+        Command::State { id } => inspect::state(global, &id).map(done),
+        Command::List(flags) => inspect::list(global, &flags).map(done),
+        Command::Plan { bundle } => inspect::plan(global, &bundle).map(done),
+        Command::Checkpoint { .. } | Command::Restore { .. } => Err(fail(
+            ErrorClass::Unsupported,
+            "checkpoint and restore are not supported by this version of berth-runtime",
+        )),
+    }
+}

@@ -1,0 +1,521 @@
+//! From a plan to an init that waits for its start.
+//!
+//! Who we are: `berth-runtime create` or `run`, single-threaded, with the caller's privilege. init
+//! is our child; it outlives us after `create`, and the caller's subreaper gets it. Where
+//! namespaces are joined, offsets set or the root handed over, a stage does that in a process of
+//! its own and makes init our child all the same (CLONE_PARENT).
+//!
+//! Whatever we made is unmade when a creation fails. SIGKILL of us ends init, which waits on our
+//! socket until it is set up; the folder and the cgroup then are `delete --force`'s to remove.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use berth_base::protocol::Failure;
+use berth_base::state::CgroupPaths;
+use berth_base::{ErrorClass, HostPid, Timestamp};
+use berth_sys::{ArgVector, Forked, exit_now};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use super::container::short_address;
+use super::hooks::{self, Point};
+use super::prepare::{Prepared, Wishes};
+use super::state::{HookState, STATE_FILE_VERSION, StateFile, Status, annotations};
+use super::store::{Folder, Lock, Store};
+use super::{Outcome, cannot, fail};
+use crate::act::Context;
+use crate::act::start::Lifecycle;
+use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement};
+use crate::init::{self, Prepared as PreparedInit};
+use crate::plan::Step;
+use crate::stage::{self, Parent};
+use crate::{birth, mapping, process, wire};
+
+/// Who gives the signal to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Starter {
+    /// A later `start`, through the start socket.
+    Command,
+    /// We do, through init's own socket (`run`).
+    Us,
+}
+
+/// A container whose init has set everything up and waits.
+pub(crate) struct Newborn {
+    pub(crate) folder: Folder,
+    pub(crate) state: StateFile,
+    pub(crate) prepared: Prepared,
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: OwnedFd,
+    /// Our end of init's socket.
+    pub(crate) socket: OwnedFd,
+    /// The master of its terminal.
+    pub(crate) terminal: Option<OwnedFd>,
+    pub(crate) lock: Lock,
+}
+
+/// Creates a container up to the point at which only its start is missing.
+pub(crate) fn create(
+    store: &Store,
+    wishes: &Wishes,
+    prepared: Prepared,
+    starter: Starter,
+    preserved: u32,
+) -> Outcome<Newborn> {
+    let (folder, lock) = store.claim(&wishes.id)?;
+    let state = StateFile {
+        version: STATE_FILE_VERSION,
+        id: wishes.id.as_str().to_owned(),
+        bundle: wishes.bundle.clone(),
+        rootfs: prepared.rootfs.clone(),
+        created: Timestamp::from(SystemTime::now()),
+        owner: rustix::process::getuid().as_raw(),
+        init: None,
+        own_pid_namespace: prepared.plan.own_pid_namespace,
+        cgroups: CgroupPaths::default(),
+        intended: prepared.placement.paths(&prepared.hierarchies),
+        annotations: annotations(&prepared.spec),
+    };
+    let mut creation = Creation {
+        folder: &folder,
+        prepared: &prepared,
+        state,
+        cgroup: None,
+        init: None,
+    };
+    match creation.perform(starter, preserved) {
+        Ok((socket, terminal)) => {
+            let state = creation.state;
+            let (pid, pidfd) = creation
+                .init
+                .ok_or_else(|| fail(ErrorClass::Internal, "init is missing"))?;
+            Ok(Newborn {
+                folder,
+                state,
+                prepared,
+                pid,
+                pidfd,
+                socket,
+                terminal,
+                lock,
+            })
+        }
+        Err(failure) => Err(creation.undo(failure)),
+    }
+}
+
+/// A creation under way: what there is to unmake.
+struct Creation<'a> {
+    folder: &'a Folder,
+    prepared: &'a Prepared,
+    state: StateFile,
+    cgroup: Option<Cgroup>,
+    init: Option<(Pid, OwnedFd)>,
+}
+
+impl Creation<'_> {
+    fn perform(&mut self, starter: Starter, preserved: u32) -> Outcome<(OwnedFd, Option<OwnedFd>)> {
+        self.save_config()?;
+        // Intent before effect: whoever finds us dead knows where to look.
+        self.folder.write(&self.state)?;
+        let doors = self.make_cgroup()?;
+        let listener = match starter {
+            Starter::Command => Some(start_socket(self.folder.path())?),
+            Starter::Us => None,
+        };
+        let (ours, theirs) = wire::pair().map_err(|e| cannot("make a socket pair", e))?;
+        self.clone_init(&doors, listener, (ours.as_fd(), theirs), preserved)?;
+        let terminal = self.accompany(ours.as_fd())?;
+        Ok((ours, terminal))
+    }
+
+    /// Later commands go by the configuration as it is now (runtime-spec, runtime.md, "Create").
+    fn save_config(&self) -> Outcome {
+        let path = self.folder.config();
+        let text = serde_json::to_vec(&self.prepared.spec)
+            .map_err(|e| cannot("encode the configuration", e))?;
+        fs::write(&path, text).map_err(|e| cannot(&format!("write {}", path.display()), e))
+    }
+
+    /// The cgroup with its limits in place, before anybody enters.
+    fn make_cgroup(&mut self) -> Outcome<JoinDescriptors> {
+        let prepared = self.prepared;
+        let Placement::Cgroupfs(place) = &prepared.placement else {
+            return Err(fail(
+                ErrorClass::Unsupported,
+                "--systemd-cgroup: systemd is not running here",
+            ));
+        };
+        let failed = |e: crate::cgroup::CgroupError| fail(e.class(), e.to_string());
+        let cgroup = Cgroup::create_at(
+            &prepared.hierarchies,
+            place,
+            prepared.access,
+            Existing::Empty,
+        )
+        .map_err(failed)?;
+        let cgroup = self.cgroup.insert(cgroup);
+        self.state.cgroups = cgroup.paths();
+        cgroup.apply(&prepared.resources).map_err(failed)?;
+        let mut doors = cgroup.join_descriptors().map_err(failed)?;
+        let joins_cgroup_namespace = prepared
+            .plan
+            .joins
+            .iter()
+            .any(|join| join.kind == berth_base::NamespaceKind::Cgroup);
+        if joins_cgroup_namespace {
+            doors
+                .enter_v2_by_file()
+                .map_err(|e| cannot("open cgroup.procs of the container", e))?;
+        }
+        Ok(doors)
+    }
+
+    fn clone_init(
+        &mut self,
+        doors: &JoinDescriptors,
+        listener: Option<OwnedFd>,
+        (ours, theirs): (BorrowedFd<'_>, OwnedFd),
+        preserved: u32,
+    ) -> Outcome {
+        let plan = &self.prepared.plan;
+        if !stage::rootless_mapping(plan) {
+            stage::forbid_tracing()?;
+        }
+        let parts = InitParts::new(self)?;
+        let lifecycle = parts.lifecycle(plan, listener.as_ref().map(AsFd::as_fd));
+        let prepared = PreparedInit {
+            steps: &plan.init,
+            program: &plan.program,
+            argv: ArgVector::new(plan.program.argv.clone()),
+            env: ArgVector::new(plan.program.env.clone()),
+            streams: None,
+            first_closed: 3 + preserved,
+            report: None,
+        };
+        let mut context = Context::new(plan.slots, theirs.as_fd());
+        context.tasks = &doors.v1;
+        context.lifecycle = Some(&lifecycle);
+        context.filter = self
+            .prepared
+            .filter
+            .as_ref()
+            .map(|(program, flags)| (program.as_slice(), *flags));
+        let needs_stage =
+            !plan.joins.is_empty() || !plan.time_offsets.is_empty() || !plan.host.is_empty();
+        if needs_stage {
+            return self.clone_by_stage(doors, ours, &prepared, &mut context);
+        }
+        match stage::clone_init(plan, doors, Parent::Us)? {
+            Forked::Child => init::run(&prepared, &mut context),
+            Forked::Parent { pid, pidfd } => {
+                self.init = Some((pid, pidfd));
+                self.map_ids(pid, ours)
+            }
+        }
+    }
+
+    /// Writes the id mappings of a new user namespace.
+    fn map_ids(&self, pid: Pid, init: BorrowedFd<'_>) -> Outcome {
+        let Some(mappings) = &self.prepared.plan.mappings else {
+            return Ok(());
+        };
+        mapping::write(host_pid(pid)?, mappings)?;
+        wire::send_byte(init, wire::MAPPED).map_err(|e| cannot("reach the first process", e))
+    }
+
+    /// Has a stage enter the namespaces and clone init as our child.
+    fn clone_by_stage(
+        &mut self,
+        doors: &JoinDescriptors,
+        ours: BorrowedFd<'_>,
+        prepared: &PreparedInit<'_>,
+        context: &mut Context<'_>,
+    ) -> Outcome {
+        let (upper, lower) = wire::pair().map_err(|e| cannot("make a socket pair", e))?;
+        let stage = match berth_sys::Clone3::default()
+            .run()
+            .map_err(|e| cannot("clone the stage", e))?
+        {
+            Forked::Child => {
+                drop(upper);
+                let result = self.stage(doors, (ours, lower.as_fd()), prepared, context);
+                exit_now(i32::from(tell(lower.as_fd(), result).is_err()))
+            }
+            Forked::Parent { pidfd, .. } => pidfd,
+        };
+        drop(lower);
+        let heard = self.hear_stage(upper.as_fd());
+        waitid(WaitId::PidFd(stage.as_fd()), WaitIdOptions::EXITED)
+            .map_err(|e| cannot("wait for the stage", e))?;
+        heard
+    }
+
+    /// The stage, in its own process. init never returns from here.
+    fn stage(
+        &self,
+        doors: &JoinDescriptors,
+        (ours, lower): (BorrowedFd<'_>, BorrowedFd<'_>),
+        prepared: &PreparedInit<'_>,
+        context: &mut Context<'_>,
+    ) -> Outcome {
+        let plan = &self.prepared.plan;
+        stage::enter_namespaces(plan, &[], ours)?;
+        let (pid, pidfd) = match stage::clone_init(plan, doors, Parent::Callers)? {
+            Forked::Child => init::run(prepared, context),
+            Forked::Parent { pid, pidfd } => (pid, pidfd),
+        };
+        birth::introduce(lower, pidfd.as_fd())?;
+        if plan.mappings.is_some() {
+            self.map_ids(pid, ours)?;
+            if !plan.host.is_empty() {
+                let user = fs::File::open(format!("/proc/{}/ns/user", pid.as_raw_nonzero()))
+                    .map_err(|e| cannot("open the user namespace", e))?;
+                birth::hand_over_root(plan, user.as_fd(), ours)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hears the stage out, until it ends.
+    fn hear_stage(&mut self, stage: BorrowedFd<'_>) -> Outcome {
+        loop {
+            let (packet, length, descriptor) =
+                wire::receive(stage).map_err(|e| cannot("hear from the stage", e))?;
+            match (
+                packet.get(..length).and_then(|p| p.split_first()),
+                descriptor,
+            ) {
+                (None, _) if self.init.is_some() => return Ok(()),
+                (None, _) => return Err(fail(ErrorClass::Internal, "the stage ended too early")),
+                (Some((&wire::INIT, _)), Some(pidfd)) => {
+                    let pid = wire::pid_of(&pidfd)
+                        .ok_or_else(|| fail(ErrorClass::Internal, "init ended at once"))?;
+                    self.init = Some((pid, pidfd));
+                    wire::send_byte(stage, wire::KNOWN)
+                        .map_err(|e| cannot("answer the stage", e))?;
+                }
+                (Some((_, json)), _) => {
+                    let failure: Failure = serde_json::from_slice(json)
+                        .map_err(|e| cannot("understand the stage", e))?;
+                    return Err(self.last_words().unwrap_or(failure));
+                }
+            }
+        }
+    }
+
+    /// What init said before it ended would be on its own socket; the stage's failure stands
+    /// unless [`Creation::accompany`] hears more.
+    const fn last_words(&self) -> Option<Failure> {
+        None
+    }
+
+    /// From the clone until init waits for its start.
+    fn accompany(&mut self, init: BorrowedFd<'_>) -> Outcome<Option<OwnedFd>> {
+        let (pid, _) = self
+            .init
+            .as_ref()
+            .ok_or_else(|| fail(ErrorClass::Internal, "init is missing"))?;
+        let pid = host_pid(*pid)?;
+        let equipped = self.equip(pid);
+        let mut terminal = None;
+        loop {
+            let (packet, length, descriptor) =
+                wire::receive(init).map_err(|e| cannot("hear from the first process", e))?;
+            match packet.get(..length).and_then(|p| p.split_first()) {
+                Some((&wire::READY, _)) => break,
+                Some((&wire::TERMINAL, _)) => terminal = descriptor,
+                Some((&wire::HOOKS, _)) => self.run_hooks(pid, init)?,
+                Some((kind, payload)) => {
+                    return Err(explain(
+                        &self.prepared.spec,
+                        &self.prepared.plan,
+                        *kind,
+                        payload,
+                    ));
+                }
+                None => {
+                    equipped?;
+                    return Err(fail(
+                        ErrorClass::Internal,
+                        "the first process ended while it was set up",
+                    ));
+                }
+            }
+        }
+        equipped?;
+        Ok(terminal)
+    }
+
+    /// What init gets from outside while it sets itself up, and its record.
+    fn equip(&mut self, pid: HostPid) -> Outcome {
+        if let Some(score) = self.prepared.plan.oom_score_adj {
+            birth::set_oom_score(pid, score)?;
+        }
+        let identity =
+            process::identify(pid).map_err(|e| cannot("identify the first process", e))?;
+        self.state.init = Some(identity);
+        self.folder.write(&self.state)
+    }
+
+    fn run_hooks(&self, pid: HostPid, init: BorrowedFd<'_>) -> Outcome {
+        for point in [Point::Prestart, Point::CreateRuntime] {
+            hooks::run(&self.prepared.spec, point, &self.state, Status::Creating)?;
+        }
+        let mut packet = [wire::HOOKED, 0, 0, 0, 0];
+        if let Some(room) = packet.last_chunk_mut() {
+            *room = pid.get().to_le_bytes();
+        }
+        rustix::net::send(init, &packet, rustix::net::SendFlags::NOSIGNAL)
+            .map(drop)
+            .map_err(|e| cannot("reach the first process", e))
+    }
+
+    /// Unmakes everything; what cannot be unmade is added to the failure.
+    fn undo(self, mut failure: Failure) -> Failure {
+        let mut leftovers = Vec::new();
+        if let Some((_, pidfd)) = &self.init {
+            let killed = pidfd_send_signal(pidfd, Signal::KILL);
+            let reaped = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            if let (Err(error), Err(_)) = (killed, reaped) {
+                leftovers.push(format!("cannot end the first process: {error}"));
+            }
+            let state = &self.state;
+            let failed =
+                hooks::run_all(&self.prepared.spec, Point::Poststop, state, Status::Stopped);
+            leftovers.extend(failed.into_iter().map(|failure| failure.message));
+        }
+        if let Some(cgroup) = &self.cgroup {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let removed = cgroup.wait_empty(deadline).and_then(|_| cgroup.remove());
+            leftovers.extend(removed.err().map(|e| e.to_string()));
+        }
+        leftovers.extend(self.folder.remove().err().map(|f| f.message));
+        if !leftovers.is_empty() {
+            failure.message = format!("{}; besides, {}", failure.message, leftovers.join("; "));
+        }
+        failure
+    }
+}
+
+/// What init needs prepared before the clone.
+struct InitParts {
+    create_container: Vec<crate::act::hooks::PreparedHook>,
+    start_container: Vec<crate::act::hooks::PreparedHook>,
+    creating: Vec<u8>,
+    created: Vec<u8>,
+}
+
+impl InitParts {
+    fn new(creation: &Creation<'_>) -> Outcome<Self> {
+        let prefix = |status| {
+            HookState::new(&creation.state, status)
+                .prefix()
+                .map_err(|e| cannot("encode the state", e))
+        };
+        let listed = creation.prepared.spec.hooks().clone().unwrap_or_default();
+        Ok(Self {
+            create_container: hooks::for_init(listed.create_container())?,
+            start_container: hooks::for_init(listed.start_container())?,
+            creating: prefix(Status::Creating)?,
+            created: prefix(Status::Created)?,
+        })
+    }
+
+    fn lifecycle<'a>(
+        &'a self,
+        plan: &'a crate::plan::Plan,
+        listener: Option<BorrowedFd<'a>>,
+    ) -> Lifecycle<'a> {
+        let is_capabilities = |step: &&Step| matches!(step, Step::SetCapabilities { .. });
+        Lifecycle {
+            candidates: &plan.program.candidates,
+            listener,
+            create_container: &self.create_container,
+            start_container: &self.start_container,
+            creating: &self.creating,
+            created: &self.created,
+            capabilities: plan.init.iter().find(is_capabilities),
+        }
+    }
+}
+
+/// Puts what init said into words.
+pub(crate) fn explain(
+    spec: &oci_spec::runtime::Spec,
+    plan: &crate::plan::Plan,
+    kind: u8,
+    payload: &[u8],
+) -> Failure {
+    if kind == wire::HOOK_FAILED
+        && let Some(failure) = hook_failure(spec, payload)
+    {
+        return failure;
+    }
+    let name = plan.program.argv.first().map(|p| p.to_string_lossy());
+    let name = name.as_deref().unwrap_or("nothing");
+    let mut failure = wire::explain(kind, payload, &plan.init, name);
+    failure.exit_code = 1;
+    failure
+}
+
+pub(crate) fn hook_failure(spec: &oci_spec::runtime::Spec, payload: &[u8]) -> Option<Failure> {
+    let (head, said) = payload.split_at_checked(7)?;
+    let [point, index, how, value @ ..] = head else {
+        return None;
+    };
+    let value = i32::from_le_bytes(value.try_into().ok()?);
+    let hooks = spec.hooks().as_ref()?;
+    let (field, list) = match point {
+        0 => ("createContainer", hooks.create_container()),
+        _ => ("startContainer", hooks.start_container()),
+    };
+    let index = usize::from(*index);
+    let hook = list.as_ref()?.get(index)?;
+    let why = match how {
+        b'c' if value == 127 => "it could not be executed (exit code 127)".to_owned(),
+        b'c' => format!("it ended with exit code {value}"),
+        b's' => format!("signal {value} ended it"),
+        b't' => format!("it took longer than {} s", hook.timeout().unwrap_or(0)),
+        _ => crate::failure::describe(rustix::io::Errno::from_raw_os_error(value)),
+    };
+    Some(hooks::failed(
+        field,
+        index,
+        hook,
+        &hooks::with_text(&why, said),
+    ))
+}
+
+/// Sends a stage's failure to its creator.
+fn tell(creator: BorrowedFd<'_>, result: Outcome) -> Result<(), ()> {
+    let Err(failure) = result else { return Ok(()) };
+    let mut packet = vec![wire::FAILED];
+    packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
+    rustix::net::send(creator, &packet, rustix::net::SendFlags::NOSIGNAL).map_err(drop)?;
+    Err(())
+}
+
+/// The socket on which init waits for its start.
+fn start_socket(folder: &Path) -> Outcome<OwnedFd> {
+    let made = || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = open(folder, flags, Mode::empty())?;
+        let kind = SocketType::SEQPACKET;
+        let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+        bind(&socket, &short_address(&folder)?)?;
+        listen(&socket, 8)?;
+        Ok::<_, rustix::io::Errno>(socket)
+    };
+    made().map_err(|e| cannot("make the start socket", e))
+}
+
+/// A PID that clone3 gave.
+pub(crate) fn host_pid(pid: Pid) -> Outcome<HostPid> {
+    HostPid::new(pid.as_raw_nonzero().get().unsigned_abs())
+        .ok_or_else(|| fail(ErrorClass::Internal, "the first process has no PID"))
+}

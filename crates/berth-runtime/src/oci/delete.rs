@@ -1,0 +1,75 @@
+//! `delete`: removes what `create` made. Goes on past failures, and can be run twice.
+
+use std::time::Instant;
+
+use berth_base::ErrorClass;
+
+use super::container::Container;
+use super::hooks::{self, Point};
+use super::state::Status;
+use super::{Outcome, fail, kill};
+use crate::cgroup::Cgroup;
+
+/// Whether a living container may be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Force {
+    /// Only a stopped one, or one that never started.
+    No,
+    /// Any.
+    Yes,
+}
+
+/// Deletes a container; warnings come back.
+pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>> {
+    let status = container.status();
+    let may = matches!(status, Status::Stopped | Status::Created) || force == Force::Yes;
+    if !may {
+        return Err(fail(
+            ErrorClass::Conflict,
+            format!(
+                "cannot delete container {} that is not stopped: {}; use --force to end it",
+                container.id,
+                status.as_str()
+            ),
+        ));
+    }
+    let deadline = Instant::now() + kill::PATIENCE;
+    let init = container.init();
+    let cgroup = container.cgroup();
+    if let Some(init) = &init
+        && !kill::end(container, init, deadline)?
+    {
+        return Err(fail(
+            ErrorClass::Unavailable,
+            format!(
+                "container {}: its first process, PID {}, did not end within {} s; it may hang in the kernel",
+                container.id,
+                init.pid.as_raw_nonzero(),
+                kill::PATIENCE.as_secs()
+            ),
+        ));
+    }
+    let failed = |e: crate::cgroup::CgroupError| fail(e.class(), e.to_string());
+    if cgroup.is_nowhere() {
+        // A creator that died may have made them; nobody can be inside.
+        Cgroup::from_paths(&container.state.intended)
+            .remove()
+            .map_err(failed)?;
+    } else {
+        if !cgroup.wait_empty(Instant::now()).map_err(failed)? {
+            cgroup.kill().map_err(failed)?;
+            cgroup.wait_empty(deadline).map_err(failed)?;
+        }
+        cgroup.remove().map_err(failed)?;
+    }
+    let warnings = match container.spec() {
+        Ok(spec) => {
+            let state = &container.state;
+            let failures = hooks::run_all(&spec, Point::Poststop, state, Status::Stopped);
+            failures.into_iter().map(|f| f.message).collect()
+        }
+        Err(failure) => vec![failure.message],
+    };
+    container.folder.remove()?;
+    Ok(warnings)
+}
