@@ -126,9 +126,14 @@ pub(crate) type Filter = (Vec<[u8; 8]>, SeccompFlags);
 
 /// The compiled form of a profile, from the cache where it is.
 pub(crate) fn filter_of(profile: &LinuxSeccomp, config: &MonitorConfig) -> Result<Filter, Failure> {
-    seccomp::load_or_compile(profile, &config.cache_dir)
-        .map(|compiled| (compiled.program, SeccompFlags(compiled.flags)))
-        .map_err(|e| failure::engine(e.class(), e.to_string()))
+    let compiled = seccomp::load_or_compile(profile, &config.cache_dir)
+        .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    if compiled.wants_listener() {
+        // Without somebody who hands the listener over, the first notified call waits for ever.
+        let message = "the seccomp profile asks for SCMP_ACT_NOTIFY, which no agent could answer";
+        return Err(failure::engine(ErrorClass::Unsupported, message.into()));
+    }
+    Ok((compiled.program, SeccompFlags(compiled.flags)))
 }
 
 /// Where the container's cgroups will be.
