@@ -86,10 +86,12 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
     let invalid = |message| failure::engine(ErrorClass::Invalid, message);
     let internal = |message| failure::engine(ErrorClass::Internal, message);
     let path = config.spec.display();
+    // by path: a state folder
     let text = fs::read(&config.spec).map_err(|e| internal(format!("cannot read {path}: {e}")))?;
     let spec: Spec =
         serde_json::from_slice(&text).map_err(|e| invalid(format!("cannot parse {path}: {e}")))?;
     let read = |file: &str| {
+        // by path: procfs of the host
         fs::read_to_string(file).map_err(|e| internal(format!("cannot read {file}: {e}")))
     };
     let mountinfo = read("/proc/self/mountinfo")?;
@@ -225,6 +227,7 @@ fn enter_namespaces(
     let mut opened = Vec::with_capacity(plan.joins.len());
     for join in &plan.joins {
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        // by path: a namespace that the caller names; setns(2) checks its kind
         let fd = rustix::fs::open(join.path.as_c_str(), flags, rustix::fs::Mode::empty())
             .map_err(|errno| cannot_join(join, errno))?;
         opened.push((join, fd));
@@ -281,6 +284,7 @@ fn cannot_join(join: &Join, errno: Errno) -> Failure {
 fn set_time_offsets(lines: &[String]) -> Result<(), Failure> {
     berth_sys::unshare_namespaces(namespaces::NEW_TIME)
         .map_err(|e| internal("make a time namespace", &e.into()))?;
+    // by path: procfs of the host; no mount namespace has been entered
     fs::write("/proc/self/timens_offsets", lines.join("\n") + "\n")
         .map_err(|e| internal("set the clock offsets", &e))
 }

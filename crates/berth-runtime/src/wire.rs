@@ -123,6 +123,7 @@ pub(crate) fn receive_now(socket: &OwnedFd) -> Result<([u8; 16], usize), Errno> 
 /// The PID behind a pidfd, as this PID namespace counts it (fdinfo's `Pid:`).
 pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    // by path: procfs of the host
     let text = std::fs::read_to_string(path).ok()?;
     let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
     // -1 once it was reaped, 0 where it lives in no namespace of ours.

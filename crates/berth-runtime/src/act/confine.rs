@@ -198,6 +198,7 @@ fn set_all_capabilities(effective: u64, permitted: u64, ambient: u64) -> Result<
 /// (CVE-2024-21626). Runs after the pivot: `/` is the container's root.
 fn working_directory(path: &CStr, create: bool) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // by path: our own root
     let root = openat(rustix::fs::CWD, c"/", flags, Mode::empty())?;
     let root = root.as_fd();
     let directory = if create {
@@ -211,6 +212,7 @@ fn working_directory(path: &CStr, create: bool) -> Result<(), Errno> {
     match berth_sys::current_directory(&mut buffer) {
         Ok(inside) if inside.first() == Some(&b'/') => Ok(()),
         Ok(_) => {
+            // by path: our own root
             chdir(c"/")?;
             Err(Errno::XDEV)
         }
