@@ -40,6 +40,7 @@ impl Engine {
         let name = self.build(&prepared, options).inspect_err(|_| {
             // Nothing of it is visible yet; what cannot be removed now, the next recovery of the
             // whole root removes.
+            // by path: a state folder
             drop(std::fs::remove_dir_all(&hidden));
         })?;
         Ok(Created {
@@ -192,7 +193,9 @@ fn host_facts(
         ..SpecFacts::default()
     };
     if facts.namespaces.get(&NamespaceKind::Ipc) == Some(&NamespaceSource::Host) {
+        // by path: the host's /dev
         facts.host_has_mqueue = Path::new("/dev/mqueue").is_dir();
+        // by path: the host's /dev
         facts.host_has_shm = Path::new("/dev/shm").is_dir();
     }
     if options.nano_cpus.is_some() {
@@ -215,6 +218,7 @@ struct Prepared {
 
 /// The caller's cgroup in the v2 hierarchy (cgroups(7): the line with hierarchy 0).
 fn own_v2_cgroup() -> Option<String> {
+    // by path: procfs
     let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     text.lines()
         .find_map(|line| line.strip_prefix("0::"))
@@ -277,11 +281,13 @@ fn checked_rootfs(path: &Path) -> Result<PathBuf, EngineError> {
         );
         EngineError::new(class, text).on(shown.to_string())
     };
+    // by path: the root itself, which the caller names; what lies inside is not looked at
     let path = std::fs::canonicalize(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => error(ErrorClass::NotFound, "it does not exist".into()),
         std::io::ErrorKind::PermissionDenied => error(ErrorClass::Denied, e.to_string()),
         _ => error(ErrorClass::Invalid, e.to_string()),
     })?;
+    // by path: the root itself
     if !path.is_dir() {
         return Err(error(ErrorClass::Invalid, "it is not a directory".into()));
     }
@@ -296,6 +302,7 @@ fn check_mount(mount: &MountRequest) -> Result<(), EngineError> {
     let MountRequest::Bind { source, target, .. } = mount else {
         return Ok(());
     };
+    // by path: the source of a bind mount, which the caller names
     match std::fs::metadata(source) {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(EngineError::new(
@@ -351,6 +358,7 @@ fn resolve_user(options: &CreateOptions, root: &RootSource) -> Result<ResolvedUs
         RootSource::Host => Path::new("/"),
         RootSource::Directory { path, .. } => path,
     };
+    // by path: the root itself; the files in it are opened below the descriptor
     let dir = File::open(path).map_err(|e| {
         EngineError::new(
             ErrorClass::Denied,

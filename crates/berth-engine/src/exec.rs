@@ -90,6 +90,7 @@ impl Engine {
     /// The spec of the present run.
     fn spec_of_run(&self, container: &Container) -> Result<Spec, EngineError> {
         let own = container.volatile_dir.join("spec.json");
+        // by path: a state folder
         let path = if own.exists() {
             own
         } else {
@@ -188,6 +189,7 @@ fn resolve_user(
     user: &str,
     container: &Container,
 ) -> Result<ResolvedUser, EngineError> {
+    // by path: a root by its magic link, of a process that is held; its files are opened below it
     let root = File::open(format!("/proc/{}/root", process.pid())).map_err(|e| {
         let text = format!("cannot open the root of container {}: {e}", container.name);
         EngineError::new(ErrorClass::Unavailable, text).on(container.name.as_str())

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use berth_base::ErrorClass;
@@ -242,7 +242,8 @@ fn read_below(root: BorrowedFd<'_>, file: &'static str) -> Result<String, UserEr
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Ok(String::new()),
         Err(e) => return Err(unreadable(e.into())),
     };
-    if !opened.metadata().map_err(unreadable)?.is_file() {
+    let stat = rustix::fs::fstat(&opened).map_err(|e| unreadable(e.into()))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Ok(String::new());
     }
     let mut bytes = Vec::new();

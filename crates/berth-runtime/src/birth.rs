@@ -59,6 +59,7 @@ impl Birth<'_> {
             wire::send_byte(init, wire::MAPPED)
                 .map_err(|e| internal("reach the first process", &e.into()))?;
             if !self.plan.host.is_empty() {
+                // by path: procfs
                 let user = fs::File::open(format!("/proc/{pid}/ns/user"))
                     .map_err(|e| internal("open the user namespace", &e))?;
                 hand_over_root(self.plan, user.as_fd(), init)?;
@@ -175,6 +176,7 @@ pub(crate) fn introduce(monitor: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Resul
 /// oom_score_adj of init, before it runs anything.
 pub(crate) fn set_oom_score(pid: HostPid, score: i32) -> Result<(), Failure> {
     let path = format!("/proc/{pid}/oom_score_adj");
+    // by path: procfs
     fs::write(&path, score.to_string()).map_err(|e| {
         failure::engine(
             ErrorClass::Denied,

@@ -186,6 +186,7 @@ fn finish(ended: &Ended) -> i32 {
         return 1;
     }
     // Returns only when it failed; `recover` then finds the container as it is.
+    // by path: what the engine asked for in monitor.json
     drop(std::process::Command::new(program).args(arguments).exec());
     1
 }

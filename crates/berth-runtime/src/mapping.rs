@@ -52,6 +52,7 @@ fn call_helper(helper: &str, pid: HostPid, list: &[(u32, u32, u32)]) -> Result<(
     let numbers = list
         .iter()
         .flat_map(|(inside, outside, size)| [inside, outside, size]);
+    // by path: newuidmap and newgidmap of the host
     let output = Command::new(helper)
         .arg(pid.to_string())
         .args(numbers.map(u32::to_string))

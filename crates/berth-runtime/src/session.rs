@@ -104,6 +104,7 @@ struct Streams {
 
 impl Streams {
     fn open(request: &ExecRequest) -> Result<Self, Errno> {
+        // by path: the host's; no namespace has been entered
         let null = || rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let (stdin, to_stdin) = if request.stdin {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -198,6 +199,7 @@ impl Session<'_> {
     /// The container's cgroups, from its run.json.
     fn doors(&self) -> Result<JoinDescriptors, Failure> {
         let path = self.input.config.volatile_dir.join("run.json");
+        // by path: a state folder
         let text = fs::read(&path).map_err(|e| internal("read run.json", &e))?;
         let run: RunFile =
             serde_json::from_slice(&text).map_err(|e| internal("parse run.json", &e.into()))?;
@@ -212,13 +214,14 @@ impl Session<'_> {
             return Ok(None);
         }
         let config = self.input.config;
+        // by path: a state folder
         let text = fs::read(&config.spec).map_err(|e| internal("read the spec", &e))?;
         let spec: Spec =
             serde_json::from_slice(&text).map_err(|e| internal("parse the spec", &e.into()))?;
         let Some(profile) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) else {
             return Ok(None);
         };
-        stage::filter_of(profile, &config.cache_dir).map(Some)
+        stage::filter_without_agent(profile, &config.cache_dir).map(Some)
     }
 
     /// Enters every namespace of the container that is not ours already, but for the cgroup
@@ -232,7 +235,9 @@ impl Session<'_> {
         let mut cgroup = None;
         for kind in NamespaceKind::ALL {
             let name = kind.as_str();
+            // by path: procfs of the host; no namespace has been entered
             let theirs = fs::metadata(format!("/proc/{pid}/ns/{name}"));
+            // by path: as above
             let ours = fs::metadata(format!("/proc/self/ns/{name}"));
             use std::os::unix::fs::MetadataExt;
             let (Ok(theirs), Ok(ours)) = (theirs, ours) else {
@@ -243,6 +248,7 @@ impl Session<'_> {
             }
             if kind == NamespaceKind::Cgroup {
                 let path = format!("/proc/{pid}/ns/{name}");
+                // by path: as above
                 let opened = fs::File::open(&path)
                     .map_err(|e| internal("open the container's cgroup namespace", &e))?;
                 cgroup = Some(OwnedFd::from(opened));
@@ -334,6 +340,7 @@ fn open_devpts() -> Result<OwnedFd, Failure> {
     const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // by path: our own root, which is the container's
     let opened = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .and_then(|root| openat2(&root, c"dev/pts", flags, Mode::empty(), resolve));
     let folder = opened.map_err(|e| internal("open /dev/pts of the container", &e.into()))?;

@@ -87,10 +87,12 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
     let invalid = |message| failure::engine(ErrorClass::Invalid, message);
     let internal = |message| failure::engine(ErrorClass::Internal, message);
     let path = config.spec.display();
+    // by path: a state folder
     let text = fs::read(&config.spec).map_err(|e| internal(format!("cannot read {path}: {e}")))?;
     let spec: Spec =
         serde_json::from_slice(&text).map_err(|e| invalid(format!("cannot parse {path}: {e}")))?;
     let read = |file: &str| {
+        // by path: procfs of the host
         fs::read_to_string(file).map_err(|e| internal(format!("cannot read {file}: {e}")))
     };
     let mountinfo = read("/proc/self/mountinfo")?;
@@ -107,7 +109,7 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
         .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,
-        Some(profile) => Some(filter_of(profile, &config.cache_dir)?),
+        Some(profile) => Some(filter_without_agent(profile, &config.cache_dir)?),
     };
     let access = if facts.privileged {
         Access::Required
@@ -130,6 +132,20 @@ pub(crate) fn filter_of(profile: &LinuxSeccomp, cache: &Path) -> Result<Filter, 
     seccomp::load_or_compile(profile, cache)
         .map(|compiled| (compiled.program, SeccompFlags(compiled.flags)))
         .map_err(|e| failure::engine(e.class(), e.to_string()))
+}
+
+/// Like [`filter_of`], for a container that nobody answers seccomp notifications of: the first
+/// notified call would wait for ever.
+pub(crate) fn filter_without_agent(
+    profile: &LinuxSeccomp,
+    cache: &Path,
+) -> Result<Filter, Failure> {
+    let (program, flags) = filter_of(profile, cache)?;
+    if flags.0 & SeccompFlags::NEW_LISTENER != 0 {
+        let message = "the seccomp profile asks for SCMP_ACT_NOTIFY, which no agent could answer";
+        return Err(failure::engine(ErrorClass::Unsupported, message.into()));
+    }
+    Ok((program, flags))
 }
 
 /// Where the container's cgroups will be.
@@ -222,6 +238,7 @@ pub(crate) fn enter_namespaces(
     let mut opened = Vec::with_capacity(plan.joins.len());
     for join in &plan.joins {
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        // by path: a namespace that the caller names; setns(2) checks its kind
         let fd = rustix::fs::open(join.path.as_c_str(), flags, rustix::fs::Mode::empty())
             .map_err(|errno| cannot_join(join, errno))?;
         opened.push((join, fd));
@@ -274,6 +291,7 @@ fn cannot_join(join: &Join, errno: Errno) -> Failure {
 fn set_time_offsets(lines: &[String]) -> Result<(), Failure> {
     berth_sys::unshare_namespaces(namespaces::NEW_TIME)
         .map_err(|e| internal("make a time namespace", &e.into()))?;
+    // by path: procfs of the host; no mount namespace has been entered
     fs::write("/proc/self/timens_offsets", lines.join("\n") + "\n")
         .map_err(|e| internal("set the clock offsets", &e))
 }

@@ -32,6 +32,10 @@ pub(crate) const HOOKS: u8 = b'h';
 pub(crate) const HOOKED: u8 = b'H';
 /// Init to stage or start command: point, index, how, i32 value, the end of the hook's output.
 pub(crate) const HOOK_FAILED: u8 = b'x';
+/// Init to the other side: i32, the number that its seccomp listener will have.
+pub(crate) const LISTENER: u8 = b'l';
+/// The other side to init: the listener is taken.
+pub(crate) const TAKEN: u8 = b'L';
 /// Init to stage: u32 step index, i32 errno.
 pub(crate) const STEP_FAILED: u8 = b'f';
 /// Init to stage: i32 errno of execve.
@@ -129,6 +133,7 @@ pub(crate) fn receive_now(socket: &OwnedFd) -> Result<([u8; 16], usize), Errno> 
 /// The PID behind a pidfd, as this PID namespace counts it (fdinfo's `Pid:`).
 pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    // by path: procfs of the host
     let text = std::fs::read_to_string(path).ok()?;
     let number = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
     // -1 once it was reaped, 0 where it lives in no namespace of ours.

@@ -1,5 +1,7 @@
 //! seccomp(2): loading a compiled filter.
 
+use std::os::fd::{FromRawFd, OwnedFd};
+
 use rustix::io::Errno;
 
 use crate::clone::last_errno;
@@ -13,13 +15,18 @@ impl SeccompFlags {
     pub const LOG: u64 = 2;
     /// SECCOMP_FILTER_FLAG_SPEC_ALLOW.
     pub const SPEC_ALLOW: u64 = 4;
+    /// SECCOMP_FILTER_FLAG_NEW_LISTENER (5.0).
+    pub const NEW_LISTENER: u64 = 8;
 }
 
 /// Installs a BPF program as a seccomp filter of this process.
 ///
 /// Needs CAP_SYS_ADMIN in the user namespace, or no_new_privs. Each instruction is a
 /// `struct sock_filter` in native byte order.
-pub fn load_filter(program: &[[u8; 8]], flags: SeccompFlags) -> Result<(), Errno> {
+///
+/// With [`SeccompFlags::NEW_LISTENER`] the answer is the listener, at the lowest free number and
+/// close-on-exec.
+pub fn load_filter(program: &[[u8; 8]], flags: SeccompFlags) -> Result<Option<OwnedFd>, Errno> {
     const SECCOMP_SET_MODE_FILTER: libc::c_uint = 1;
     let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
     let header = libc::sock_fprog {
@@ -37,8 +44,12 @@ pub fn load_filter(program: &[[u8; 8]], flags: SeccompFlags) -> Result<(), Errno
         )
     };
     if result < 0 {
-        Err(last_errno())
-    } else {
-        Ok(())
+        return Err(last_errno());
     }
+    if flags.0 & SeccompFlags::NEW_LISTENER == 0 {
+        return Ok(None);
+    }
+    let number = i32::try_from(result).map_err(|_| Errno::BADF)?;
+    // SAFETY: with NEW_LISTENER the kernel answers with a fresh descriptor that nobody else owns.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(number) }))
 }

@@ -2,6 +2,8 @@
 
 mod crates;
 mod docs;
+mod paths;
+mod rust;
 mod sources;
 
 use std::fs;
@@ -65,6 +67,7 @@ pub(crate) fn check() -> Outcome {
     let sources = read_sources(root)?;
     let mut violations = sources::check(&sources, root);
     violations.extend(docs::check(&sources, root));
+    violations.extend(paths::check(&sources));
     violations.extend(crates::check(&workspace::metadata()?, &sources));
     violations.sort();
     for Violation {

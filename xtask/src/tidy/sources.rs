@@ -128,7 +128,7 @@ fn has_word(line: &str, word: &str) -> bool {
 
 /// Rust source with the contents of comments, strings and character literals taken out; line
 /// breaks stay, so that line numbers hold.
-fn blank_words(text: &str) -> String {
+pub(super) fn blank_words(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

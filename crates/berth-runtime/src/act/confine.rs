@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
-use berth_sys::{load_filter, net, unshare_namespaces};
+use berth_sys::{net, unshare_namespaces};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, openat};
 use rustix::io::Errno;
 use rustix::process::{
@@ -58,10 +58,7 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
             ambient,
         } => set_all_capabilities(*effective, *permitted, *ambient),
         Step::NoNewPrivileges => set_no_new_privs(true),
-        Step::Seccomp => {
-            let (program, flags) = cx.filter.ok_or(Errno::BADF)?;
-            load_filter(program, flags)
-        }
+        Step::Seccomp => super::start::load_filter(cx),
         Step::WorkingDirectory { path, create } => working_directory(path, *create),
         _ => Err(Errno::NOSYS),
     }
@@ -193,6 +190,7 @@ fn set_all_capabilities(effective: u64, permitted: u64, ambient: u64) -> Result<
 /// (CVE-2024-21626). Runs after the pivot: `/` is the container's root.
 fn working_directory(path: &CStr, create: bool) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // by path: our own root
     let root = openat(rustix::fs::CWD, c"/", flags, Mode::empty())?;
     let root = root.as_fd();
     let directory = if create {
@@ -206,6 +204,7 @@ fn working_directory(path: &CStr, create: bool) -> Result<(), Errno> {
     match berth_sys::current_directory(&mut buffer) {
         Ok(inside) if inside.first() == Some(&b'/') => Ok(()),
         Ok(_) => {
+            // by path: our own root
             chdir(c"/")?;
             Err(Errno::XDEV)
         }

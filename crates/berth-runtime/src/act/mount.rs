@@ -19,6 +19,7 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
         Step::IsolateMounts => isolate(),
         Step::OpenHost { host, slot } => {
+            // by path: `host` names a path of the host's (plan::Step)
             let fd = open(
                 host.as_c_str(),
                 OFlags::PATH | OFlags::CLOEXEC,
@@ -79,6 +80,7 @@ fn attach_scratch(mount: std::os::fd::BorrowedFd<'_>) -> Result<(), Errno> {
     move_mount(
         mount,
         c"",
+        // by path: our own root
         CWD,
         c"/",
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
@@ -92,6 +94,7 @@ fn isolate() -> Result<(), Errno> {
         recursive: true,
         ..MountAttributes::default()
     };
+    // by path: our own root
     let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     mount_setattr(root.as_fd(), c"", private, None)
 }
@@ -111,6 +114,7 @@ fn clone_host(
     recursive: bool,
     device: Option<DeviceNumber>,
 ) -> Result<OwnedFd, Errno> {
+    // by path: `host` names a path of the host's (plan::Step)
     let fd = open_tree(CWD, host, clone_flags(recursive))?;
     if let Some(expected) = device {
         verify_device(&fd, expected)?;

@@ -111,8 +111,10 @@ fn make_read_only(cx: &Context<'_>, path: &CStr) -> Result<(), Errno> {
 /// until the topmost mount at `.` is our root.
 fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
     fchdir(root)?;
+    // by path: "." is the root's descriptor
     pivot_root(c".", c".")?;
     unstack()?;
+    // by path: our own root
     chdir(c"/")
 }
 
@@ -121,8 +123,11 @@ fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
 /// A walk to "/.." steps onto what is stacked on the root, one to "/" does not; umount2(2) always
 /// takes the topmost.
 pub(super) fn unstack() -> Result<(), Errno> {
+    // by path: our own root, and what is stacked on it
     let ours = mount_id(CWD, c"/", AtFlags::empty())?;
+    // by path: as above
     while mount_id(CWD, c"/..", AtFlags::empty())? != ours {
+        // by path: as above
         unmount(c"/..", UnmountFlags::DETACH)?;
     }
     Ok(())
@@ -135,6 +140,7 @@ fn mount_id(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<u64, Errn
 
 /// Changes the root mount itself, after the pivot.
 fn set_root(attributes: MountAttributes) -> Result<(), Errno> {
+    // by path: our own root, after the pivot
     let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     mount_setattr(root.as_fd(), c"", attributes, None)
 }

@@ -1,11 +1,12 @@
 //! Waiting for those outside: the stage, the hooks on the host side, the start command.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use berth_sys::SeccompFlags;
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, fstat, open};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SendFlags, SocketFlags, accept_with, send};
 
 use super::{Context, hooks};
 use crate::plan::Step;
@@ -110,4 +111,28 @@ fn await_start_command(cx: &mut Context<'_>) -> Result<(), Errno> {
             return Ok(());
         }
     }
+}
+
+/// Loads the seccomp filter. A listener is for the other side, which passes it on to its agent.
+///
+/// It cannot be sent from here: the filter may hold back sendmsg(2) itself until the agent, who
+/// has no listener yet, has answered. So its number is announced beforehand, the other side takes
+/// it out of our table (pidfd_getfd(2)) as soon as it is there, and we wait for that by a call
+/// that the agent can answer by then.
+pub(super) fn load_filter(cx: &Context<'_>) -> Result<(), Errno> {
+    let (program, flags) = cx.filter.ok_or(Errno::BADF)?;
+    if flags.0 & SeccompFlags::NEW_LISTENER == 0 {
+        return berth_sys::load_filter(program, flags).map(drop);
+    }
+    let other = cx.speaker();
+    let number = rustix::io::fcntl_dupfd_cloexec(other, 0)?.as_raw_fd();
+    let mut packet = [wire::LISTENER, 0, 0, 0, 0];
+    if let Some(room) = packet.last_chunk_mut() {
+        *room = number.to_le_bytes();
+    }
+    send(other, &packet, SendFlags::NOSIGNAL)?;
+    let listener = berth_sys::load_filter(program, flags)?;
+    wire::await_byte(other, wire::TAKEN)?;
+    drop(listener);
+    Ok(())
 }

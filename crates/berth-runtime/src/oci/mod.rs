@@ -17,6 +17,7 @@ mod home;
 mod hooks;
 mod id;
 mod kill;
+mod listener;
 mod prepare;
 mod pump;
 mod run;

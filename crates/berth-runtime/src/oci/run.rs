@@ -71,7 +71,7 @@ impl Foreground {
         } = newborn;
         let spec = prepared.spec;
         drop(lock);
-        start::signal(&spec, socket.as_fd())?;
+        start::signal(&spec, &state, pidfd.as_fd(), socket.as_fd())?;
         drop(socket);
         start::after_start(&spec, &state)?;
         let mut pump = match terminal {

@@ -8,6 +8,7 @@ use oci_spec::runtime::Spec;
 
 use super::container::Container;
 use super::hooks::{self, Point};
+use super::listener::Notified;
 use super::state::{StateFile, Status};
 use super::{Outcome, cannot, fail};
 use crate::failure;
@@ -40,21 +41,43 @@ pub(crate) fn start(container: &Container) -> Outcome {
     let socket = container
         .connect()
         .map_err(|e| cannot("reach the first process", e))?;
-    signal(&spec, socket.as_fd())?;
+    let init = container.init().ok_or_else(|| {
+        fail(
+            ErrorClass::Conflict,
+            "cannot start a container that has stopped",
+        )
+    })?;
+    signal(&spec, &container.state, init.pidfd.as_fd(), socket.as_fd())?;
     let socket = container.folder.start_socket();
     fs::remove_file(&socket).map_err(|e| cannot(&format!("remove {}", socket.display()), e))?;
     after_start(&spec, &container.state)
 }
 
 /// Says start and hears init out until it executes the program.
-pub(crate) fn signal(spec: &Spec, init: BorrowedFd<'_>) -> Outcome {
+pub(crate) fn signal(
+    spec: &Spec,
+    state: &StateFile,
+    pidfd: BorrowedFd<'_>,
+    init: BorrowedFd<'_>,
+) -> Outcome {
     wire::send_byte(init, wire::START).map_err(|e| cannot("start the first process", e))?;
-    let (packet, length, _) =
-        wire::receive(init).map_err(|e| cannot("hear from the first process", e))?;
-    match packet.get(..length).and_then(|p| p.split_first()) {
-        // The socket closes by itself when the program is executed.
-        None => Ok(()),
-        Some((kind, payload)) => Err(explain(spec, *kind, payload)),
+    loop {
+        let (packet, length, _) =
+            wire::receive(init).map_err(|e| cannot("hear from the first process", e))?;
+        match packet.get(..length).and_then(|p| p.split_first()) {
+            // The socket closes by itself when the program is executed.
+            None => return Ok(()),
+            Some((&wire::LISTENER, payload)) => Notified {
+                spec,
+                state,
+                status: Status::Created,
+                pid: state.init.as_ref().map_or(0, |init| init.pid.get()),
+                pidfd,
+                socket: init,
+            }
+            .pass_on(payload)?,
+            Some((kind, payload)) => return Err(explain(spec, *kind, payload)),
+        }
     }
 }
 

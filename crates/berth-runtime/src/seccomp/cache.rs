@@ -15,11 +15,12 @@ use libseccomp::ScmpVersion;
 use oci_spec::runtime::LinuxSeccomp;
 use sha2::{Digest as _, Sha256};
 
-use super::compile::{CompiledFilter, MAX_INSTRUCTIONS, compile, flags_of};
+use super::compile::{CompiledFilter, MAX_INSTRUCTIONS, compile};
 use super::error::SeccompError;
+use super::words::flags_of;
 
 /// Changes whenever the same profile would compile to another program.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const DIGEST_LEN: usize = 32;
 
 type Key = [u8; DIGEST_LEN];

@@ -1,29 +1,25 @@
 //! Compiling an OCI profile with libseccomp.
 //!
-//! What runc decided where the specification is silent is kept: names that libseccomp does not
-//! know are skipped, rules with the default action are skipped, conditions that name one argument
-//! twice are alternatives, an errno left out is EPERM, and flags left out are SPEC_ALLOW.
+//! What runc decided where the specification is silent is kept: rules with the default action are
+//! skipped, conditions that name one argument twice are alternatives, an errno left out is EPERM,
+//! flags left out are SPEC_ALLOW, and a name that libseccomp does not know is skipped. Not where
+//! that would leave a call allowed that the profile wants stopped: this is an error.
 
 use std::io::{Read as _, Seek as _};
-use std::str::FromStr as _;
 
-use libseccomp::{
-    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
-};
-use oci_spec::runtime::{
-    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag,
-    LinuxSeccompOperator, LinuxSyscall,
-};
+use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall, ScmpVersion};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSyscall};
 
 use super::error::SeccompError;
 use super::prelude;
+use super::words::{self, FLAG_NEW_LISTENER};
 
 /// The longest program the kernel takes (BPF_MAXINSNS).
 pub const MAX_INSTRUCTIONS: usize = 4096;
 
-/// Flags of SECCOMP_SET_MODE_FILTER (seccomp(2)).
-const FILTER_FLAG_LOG: u64 = 1 << 1;
-const FILTER_FLAG_SPEC_ALLOW: u64 = 1 << 2;
+/// With more rules than this a binary tree is worth its instructions. With none, libseccomp
+/// before 2.5.5 builds a wrong one.
+const RULES_WORTH_A_TREE: usize = 32;
 
 /// A program for seccomp(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +27,18 @@ pub struct CompiledFilter {
     /// The instructions, each a `struct sock_filter` in native byte order; at most
     /// [`MAX_INSTRUCTIONS`].
     pub program: Vec<[u8; 8]>,
-    /// Flags for seccomp(2): SECCOMP_FILTER_FLAG_LOG (4.14) and SPEC_ALLOW (4.17).
+    /// Flags for seccomp(2): SECCOMP_FILTER_FLAG_LOG (4.14), SPEC_ALLOW (4.17), NEW_LISTENER
+    /// (5.0), WAIT_KILLABLE_RECV (5.19).
     pub flags: u64,
+}
+
+impl CompiledFilter {
+    /// Whether seccomp(2) answers with the descriptor of a listener, which belongs to the agent
+    /// at the profile's `listenerPath`: until that one has it, every call that the profile gives
+    /// to SCMP_ACT_NOTIFY waits.
+    pub const fn wants_listener(&self) -> bool {
+        self.flags & FLAG_NEW_LISTENER != 0
+    }
 }
 
 /// Compiles a profile.
@@ -40,20 +46,23 @@ pub struct CompiledFilter {
 /// A system call newer than any that libseccomp knows answers ENOSYS where the default action
 /// would be an errno or a kill, so that programs which probe for it fall back.
 pub fn compile(profile: &LinuxSeccomp) -> Result<CompiledFilter, SeccompError> {
-    let flags = flags_of(profile)?;
-    let default = action(
+    let flags = words::flags_of(profile)?;
+    let default = words::action(
         profile.default_action(),
         profile.default_errno_ret(),
-        "the default",
+        (
+            "linux.seccomp.defaultAction",
+            "linux.seccomp.defaultErrnoRet",
+        ),
     )?;
     let mut context = context(profile, default)?;
-    for rule in profile.syscalls().iter().flatten() {
-        add(&mut context, rule, default)?;
+    for (index, rule) in profile.syscalls().iter().flatten().enumerate() {
+        add(&mut context, &words::rule_path(index), rule, default)?;
     }
     let compiled = export(&context)?;
     let mut program = match default {
         ScmpAction::Errno(_) | ScmpAction::KillProcess | ScmpAction::KillThread => {
-            prelude::unknown_calls(&architectures(profile)?)
+            prelude::unknown_calls(&words::architectures(profile)?)
         }
         _ => Vec::new(),
     };
@@ -66,135 +75,66 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<CompiledFilter, SeccompError> {
     Ok(CompiledFilter { program, flags })
 }
 
-/// The flags for seccomp(2).
-pub(super) fn flags_of(profile: &LinuxSeccomp) -> Result<u64, SeccompError> {
-    let Some(flags) = profile.flags() else {
-        return Ok(FILTER_FLAG_SPEC_ALLOW);
-    };
-    let mut bits = 0;
-    for flag in flags {
-        bits |= match flag {
-            LinuxSeccompFilterFlag::SeccompFilterFlagLog => FILTER_FLAG_LOG,
-            LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FILTER_FLAG_SPEC_ALLOW,
-            // The filter is loaded by a process with one thread.
-            LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 0,
-            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
-                return Err(SeccompError::Unsupported {
-                    what: "the flag SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs a listener"
-                        .to_owned(),
-                    remedy: "remove the flag",
-                });
-            }
-        };
-    }
-    Ok(bits)
-}
-
-fn architectures(profile: &LinuxSeccomp) -> Result<Vec<ScmpArch>, SeccompError> {
-    let mut list = vec![ScmpArch::native()];
-    for arch in profile.architectures().iter().flatten() {
-        let arch = ScmpArch::from_str(&arch.to_string())
-            .map_err(|source| library(format!("architecture {arch}"), source))?;
-        if arch != ScmpArch::Native && !list.contains(&arch) {
-            list.push(arch);
-        }
-    }
-    Ok(list)
-}
-
 fn context(profile: &LinuxSeccomp, default: ScmpAction) -> Result<ScmpFilterContext, SeccompError> {
     let mut context = ScmpFilterContext::new(default)
-        .map_err(|source| library("the default action".to_owned(), source))?;
-    for arch in architectures(profile)? {
+        .map_err(|source| library("linux.seccomp.defaultAction".to_owned(), source))?;
+    for arch in words::architectures(profile)? {
         context
             .add_arch(arch)
             .map_err(|source| SeccompError::Unsupported {
-                what: format!("libseccomp does not have the architecture {arch:?} ({source})"),
+                what: format!(
+                    "linux.seccomp.architectures: libseccomp does not have {arch:?} beside the \
+                     native one ({source})"
+                ),
                 remedy: "remove it from the architectures",
             })?;
     }
-    // A binary tree instead of a chain (2.5): the kernel walks the program for every call number
-    // when it is loaded, to remember which are always allowed (5.11).
-    context
-        .set_ctl_optimize(2)
-        .map_err(|source| library("optimisation".to_owned(), source))?;
-    Ok(context)
-}
-
-fn action(
-    action: LinuxSeccompAction,
-    errno: Option<u32>,
-    place: &str,
-) -> Result<ScmpAction, SeccompError> {
-    let takes_errno = matches!(
-        action,
-        LinuxSeccompAction::ScmpActErrno | LinuxSeccompAction::ScmpActTrace
-    );
-    if let Some(errno) = errno.filter(|_| !takes_errno) {
-        return Err(SeccompError::Invalid {
-            what: format!("{place}: {action} takes no errno, but {errno} is given"),
-        });
+    let names = profile.syscalls().iter().flatten().map(|r| r.names().len());
+    if names.sum::<usize>() > RULES_WORTH_A_TREE {
+        // Instead of a chain (2.5): the kernel walks the program for every call number when it is
+        // loaded, to remember which are always allowed (5.11).
+        context
+            .set_ctl_optimize(2)
+            .map_err(|source| library("optimisation".to_owned(), source))?;
     }
-    let value = u16::try_from(errno.unwrap_or(1)).map_err(|_| SeccompError::Invalid {
-        what: format!(
-            "{place}: errno {} is more than 65535",
-            errno.unwrap_or_default()
-        ),
-    })?;
-    Ok(match action {
-        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => {
-            ScmpAction::KillThread
-        }
-        LinuxSeccompAction::ScmpActKillProcess => ScmpAction::KillProcess,
-        LinuxSeccompAction::ScmpActTrap => ScmpAction::Trap,
-        LinuxSeccompAction::ScmpActErrno => ScmpAction::Errno(i32::from(value)),
-        LinuxSeccompAction::ScmpActTrace => ScmpAction::Trace(value),
-        LinuxSeccompAction::ScmpActLog => ScmpAction::Log,
-        LinuxSeccompAction::ScmpActAllow => ScmpAction::Allow,
-        LinuxSeccompAction::ScmpActNotify => {
-            return Err(SeccompError::Unsupported {
-                what: format!("{place} asks for SCMP_ACT_NOTIFY, a listener outside"),
-                remedy: "use SCMP_ACT_ERRNO or SCMP_ACT_ALLOW",
-            });
-        }
-    })
+    Ok(context)
 }
 
 fn add(
     context: &mut ScmpFilterContext,
+    path: &str,
     rule: &LinuxSyscall,
     default: ScmpAction,
 ) -> Result<(), SeccompError> {
-    let place = || format!("the rule for {}", rule.names().join(", "));
     if rule.names().is_empty() {
         return Err(SeccompError::Invalid {
-            what: "a rule names no system call".to_owned(),
+            what: format!("{path}.names is empty"),
         });
     }
-    let action = action(rule.action(), rule.errno_ret(), &place())?;
-    if action == default {
-        return Ok(());
-    }
-    let conditions = rule
-        .args()
+    let fields = (format!("{path}.action"), format!("{path}.errnoRet"));
+    let action = words::action(rule.action(), rule.errno_ret(), (&fields.0, &fields.1))?;
+    let args = rule.args().as_deref().unwrap_or_default();
+    let conditions = args
         .iter()
-        .flatten()
-        .map(|arg| condition(arg, &place))
+        .enumerate()
+        .map(|arg| words::condition(arg, path))
         .collect::<Result<Vec<_>, _>>()?;
-    let indices: Vec<usize> = rule
-        .args()
-        .iter()
-        .flatten()
-        .map(LinuxSeccompArg::index)
-        .collect();
-    for name in rule.names() {
+    let has_twins = has_twins(args);
+    for (at, name) in rule.names().iter().enumerate() {
+        check_name(name, &format!("{path}.names[{at}]"))?;
+        if action == default {
+            continue;
+        }
         // Unknown: too new for this libseccomp, or of an architecture it does not have.
         let Ok(call) = ScmpSyscall::from_name(name) else {
+            if permits(default) && !permits(action) {
+                return Err(stays_allowed(name, &format!("{path}.names[{at}]")));
+            }
             continue;
         };
         let added = if conditions.is_empty() {
             context.add_rule(action, call).map(drop)
-        } else if has_twins(&indices) {
+        } else if has_twins {
             conditions.iter().try_for_each(|condition| {
                 context
                     .add_rule_conditional(action, call, std::slice::from_ref(condition))
@@ -205,42 +145,42 @@ fn add(
                 .add_rule_conditional(action, call, &conditions)
                 .map(drop)
         };
-        added.map_err(|source| library(format!("system call {name}"), source))?;
+        added.map_err(|source| library(format!("{path}.names[{at}] ({name})"), source))?;
     }
     Ok(())
 }
 
-fn has_twins(indices: &[usize]) -> bool {
-    indices
-        .iter()
-        .enumerate()
-        .any(|(at, index)| indices.iter().skip(at + 1).any(|i| i == index))
+/// Refuses what can name no system call of any kernel.
+fn check_name(name: &str, field: &str) -> Result<(), SeccompError> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if !name.is_empty() && name.bytes().all(fits) {
+        return Ok(());
+    }
+    Err(SeccompError::Invalid {
+        what: format!("{field}: {name:?} is not the name of a system call"),
+    })
 }
 
-fn condition(
-    arg: &LinuxSeccompArg,
-    place: &dyn Fn() -> String,
-) -> Result<ScmpArgCompare, SeccompError> {
-    let index = u32::try_from(arg.index())
-        .ok()
-        .filter(|index| *index < 6)
-        .ok_or_else(|| SeccompError::Invalid {
-            what: format!("{}: a system call has no argument {}", place(), arg.index()),
-        })?;
-    let (operator, value) = match arg.op() {
-        LinuxSeccompOperator::ScmpCmpNe => (ScmpCompareOp::NotEqual, arg.value()),
-        LinuxSeccompOperator::ScmpCmpLt => (ScmpCompareOp::Less, arg.value()),
-        LinuxSeccompOperator::ScmpCmpLe => (ScmpCompareOp::LessOrEqual, arg.value()),
-        LinuxSeccompOperator::ScmpCmpEq => (ScmpCompareOp::Equal, arg.value()),
-        LinuxSeccompOperator::ScmpCmpGe => (ScmpCompareOp::GreaterEqual, arg.value()),
-        LinuxSeccompOperator::ScmpCmpGt => (ScmpCompareOp::Greater, arg.value()),
-        // The first value is the mask, the second what is left after it.
-        LinuxSeccompOperator::ScmpCmpMaskedEq => (
-            ScmpCompareOp::MaskedEqual(arg.value()),
-            arg.value_two().unwrap_or(0),
-        ),
-    };
-    Ok(ScmpArgCompare::new(index, operator, value))
+/// Whether the call is made.
+const fn permits(action: ScmpAction) -> bool {
+    matches!(action, ScmpAction::Allow | ScmpAction::Log)
+}
+
+fn stays_allowed(name: &str, field: &str) -> SeccompError {
+    let version = ScmpVersion::current().map_or_else(
+        |_| "libseccomp".to_owned(),
+        |v| format!("libseccomp {}.{}.{}", v.major, v.minor, v.micro),
+    );
+    SeccompError::Unsupported {
+        what: format!("{field}: {version} does not know {name}, which would stay allowed"),
+        remedy: "remove the name, or list what is allowed instead",
+    }
+}
+
+fn has_twins(args: &[LinuxSeccompArg]) -> bool {
+    args.iter()
+        .enumerate()
+        .any(|(at, arg)| args.iter().skip(at + 1).any(|a| a.index() == arg.index()))
 }
 
 /// Fetches the program; libseccomp 2.5 writes it to a descriptor only.

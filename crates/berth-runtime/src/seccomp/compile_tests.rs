@@ -1,5 +1,5 @@
 use super::*;
-use crate::seccomp::machine::{Call, Verdict, X86, X86_64, run};
+use crate::seccomp::machine::{Call, Verdict, X86, X86_64, run, value_of};
 
 fn profile(json: &str) -> LinuxSeccomp {
     serde_json::from_str(json).unwrap()
@@ -123,16 +123,88 @@ fn flags_left_out_are_spec_allow() {
     assert_eq!(flags(both).unwrap(), 2);
 }
 
+/// A name that libseccomp does not know is passed over where the default is at least as strict.
+#[test]
+fn unknown_names_are_skipped_where_nothing_is_lost() {
+    for json in [
+        r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["no_such_call"], "action": "SCMP_ACT_ALLOW"}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [{"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"names": ["no_such_call"], "action": "SCMP_ACT_ALLOW"}]}"#,
+    ] {
+        compile(&profile(json)).unwrap();
+    }
+}
+
+#[test]
+fn every_action_has_its_return_value() {
+    for (action, errno, value) in [
+        ("KILL", "", 0),
+        ("KILL_THREAD", "", 0),
+        ("KILL_PROCESS", "", 0x8000_0000),
+        ("TRAP", "", 0x0003_0000),
+        ("ERRNO", "", 0x0005_0001),
+        ("ERRNO", r#", "errnoRet": 0"#, 0x0005_0000),
+        ("ERRNO", r#", "errnoRet": 4094"#, 0x0005_0ffe),
+        ("TRACE", "", 0x7ff0_0001),
+        ("TRACE", r#", "errnoRet": 65535"#, 0x7ff0_ffff),
+        ("NOTIFY", "", 0x7fc0_0000),
+        ("LOG", "", 0x7ffc_0000),
+        ("ALLOW", "", 0x7fff_0000),
+    ] {
+        for default in ["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"] {
+            let program = compiled(&format!(
+                r#"{{"defaultAction": "{default}", "listenerPath": "/agent", "syscalls":
+                    [{{"names": ["read"], "action": "SCMP_ACT_{action}"{errno}}}]}}"#
+            ));
+            assert_eq!(
+                value_of(&program, Call::new(READ)),
+                value,
+                "{action}{errno}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_listener_is_wanted_where_a_rule_notifies() {
+    let filter = |rest: &str| {
+        compile(&profile(&format!(
+            r#"{{"defaultAction": "SCMP_ACT_ALLOW", {rest}}}"#
+        )))
+        .unwrap()
+    };
+    let notify = r#""listenerPath": "/agent", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]"#;
+    let plain = filter(notify);
+    assert!(plain.wants_listener());
+    assert_eq!(plain.flags, 8 | 4);
+    let flags = r#""flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_LOG"]"#;
+    assert_eq!(filter(&format!("{notify}, {flags}")).flags, 32 | 8 | 2);
+    // A listener path alone is ignored (runtime-spec, config-linux, "Seccomp").
+    let unused = filter(r#""listenerPath": "/agent", "listenerMetadata": "m""#);
+    assert!(!unused.wants_listener());
+}
+
 #[test]
 fn what_cannot_be_done_is_said() {
     let mut text = String::new();
     for json in [
         r#"{"defaultAction": "SCMP_ACT_NOTIFY"}"#,
         r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]}"#,
-        r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/agent", "syscalls": [
+            {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}, {"names": ["read", "write"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "m"}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/agent", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY", "errnoRet": 1}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]}"#,
+        r#"{"defaultAction": "SCMP_ACT_KILL_PROCESS", "defaultErrnoRet": 1}"#,
+        r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read", "open at"], "action": "SCMP_ACT_ALLOW"}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": [""], "action": "SCMP_ACT_ALLOW"}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_KILL"},
+            {"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}]}"#,
         r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_KILL"}]}"#,
         r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_KILL", "errnoRet": 5}]}"#,
-        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 70000}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 4095}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_TRACE", "defaultErrnoRet": 70000}"#,
         r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ERRNO",
             "args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]}]}"#,
         r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_M68K"]}"#,
@@ -144,6 +216,10 @@ fn what_cannot_be_done_is_said() {
     for unknown in [
         r#"{"defaultAction": "SCMP_ACT_NO_SUCH"}"#,
         r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_NO_SUCH"]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_NO_SUCH"]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NO_SUCH"}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_KILL",
+            "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_NO_SUCH"}]}]}"#,
     ] {
         assert!(serde_json::from_str::<LinuxSeccomp>(unknown).is_err());
     }

@@ -58,8 +58,13 @@ pub(super) enum Verdict {
     Other(u32),
 }
 
-/// Runs a program; panics where the kernel would have refused it.
+/// Runs a program; what it says about the call.
 pub(super) fn run(program: &[[u8; 8]], call: Call) -> Verdict {
+    verdict(value_of(program, call))
+}
+
+/// Runs a program; its SECCOMP_RET_* value. Panics where the kernel would have refused it.
+pub(super) fn value_of(program: &[[u8; 8]], call: Call) -> u32 {
     let (mut a, mut x, mut at) = (0u32, 0u32, 0usize);
     let mut memory = [0u32; 16];
     loop {
@@ -83,8 +88,8 @@ pub(super) fn run(program: &[[u8; 8]], call: Call) -> Verdict {
             0x25 => jump(a > k),
             0x35 => jump(a >= k),
             0x45 => jump(a & k != 0),
-            0x06 => return verdict(k),
-            0x16 => return verdict(a),
+            0x06 => return k,
+            0x16 => return a,
             code => panic!("unexpected instruction {code:#x} at {}", at - 1),
         }
     }

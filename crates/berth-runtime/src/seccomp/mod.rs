@@ -9,7 +9,10 @@ mod compile;
 mod error;
 mod prelude;
 mod profile;
+mod words;
 
+#[cfg(test)]
+mod differential_tests;
 #[cfg(test)]
 mod machine;
 
