@@ -7,6 +7,7 @@ use berth_sys::SeccompFlags;
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, fstat, open};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags, accept_with, send};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::{Context, hooks};
 use crate::plan::Step;
@@ -113,6 +114,19 @@ fn await_start_command(cx: &mut Context<'_>) -> Result<(), Errno> {
     }
 }
 
+/// Makes CAP_SYS_ADMIN effective where it is still permitted: without no_new_privs a filter needs
+/// it, and becoming another user has cleared the effective set. What the program keeps is set
+/// after the filter.
+fn raise_admin() -> Result<(), Errno> {
+    let mut sets = capabilities(None)?;
+    let admin = CapabilitySet::SYS_ADMIN & sets.permitted;
+    if sets.effective.contains(admin) {
+        return Ok(());
+    }
+    sets.effective |= admin;
+    set_capabilities(None, sets)
+}
+
 /// Loads the seccomp filter. A listener is for the other side, which passes it on to its agent.
 ///
 /// It cannot be sent from here: the filter may hold back sendmsg(2) itself until the agent, who
@@ -121,6 +135,7 @@ fn await_start_command(cx: &mut Context<'_>) -> Result<(), Errno> {
 /// that the agent can answer by then.
 pub(super) fn load_filter(cx: &Context<'_>) -> Result<(), Errno> {
     let (program, flags) = cx.filter.ok_or(Errno::BADF)?;
+    raise_admin()?;
     if flags.0 & SeccompFlags::NEW_LISTENER == 0 {
         return berth_sys::load_filter(program, flags).map(drop);
     }
