@@ -21,6 +21,7 @@ pub mod oci;
 pub mod plan;
 mod process;
 mod reaper;
+pub mod resctrl;
 pub mod seccomp;
 mod session;
 mod stage;
