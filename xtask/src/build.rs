@@ -36,12 +36,14 @@ pub(crate) fn release() -> Outcome<Vec<PathBuf>> {
         .collect()
 }
 
-/// Builds both binaries as the tests use them: with the dev profile.
+/// Builds both binaries as the tests use them, with the dev profile; returns their paths.
 ///
 /// # Errors
 /// The build fails.
-pub(crate) fn debug() -> Outcome {
-    cargo_build(&[])
+pub(crate) fn debug() -> Outcome<Vec<PathBuf>> {
+    cargo_build(&[])?;
+    let from = workspace::target_dir()?.join(TRIPLE).join("debug");
+    Ok(BINARIES.iter().map(|name| from.join(name)).collect())
 }
 
 fn cargo_build(more: &[&str]) -> Outcome {

@@ -27,8 +27,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "vm",
-        usage: "[NAME]",
-        about: "boot Debian's cloud kernel in QEMU and run the guest tests there",
+        usage: "[PROFILE] [TEXT] [--dev]",
+        about: "boot Debian's cloud kernel in QEMU, below a shell and systemd, and run tests there",
         run: vm::command,
     },
     Command {

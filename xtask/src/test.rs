@@ -1,7 +1,7 @@
 //! `test`: what CI runs, in the order in which mistakes are cheapest to find.
 
 mod runner;
-mod skips;
+pub(crate) mod skips;
 
 use crate::args::Args;
 use crate::exec;
@@ -32,7 +32,8 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     licences()?;
     let skip_file = skips::start()?;
     if !quick {
-        skips::add(&skip_file, &vm::run("")?)?;
+        let binaries = build::release()?;
+        skips::add(&skip_file, &vm::run(&vm::Selection::share(), &binaries)?)?;
         soak::run(SOAK_SHARE)?;
     }
     build::debug()?;

@@ -1,41 +1,39 @@
 #!/bin/sh
-# Runs every function test_* of the files *.test.sh, each in a shell of its own with a time limit,
-# and reports as vm/report.rs reads it. With berth.only=TEXT on the kernel's command line only tests
-# whose names contain TEXT.
-LIMIT_S=40
-only=$(sed -n 's/.*berth\.only=\([^ ]*\).*/\1/p' /proc/cmdline)
-count=0
-echo "# Linux $(uname -r), cgroup controllers: $(cat /sys/fs/cgroup/cgroup.subtree_control)"
+# Goes through /tests/rows, one line for a suite in a profile: PROFILE SECONDS SUITE NAMES... (see
+# profiles.rs), and runs each row as its profile's user. row.sh does the rest.
 
-# What must be the same before and after a test. The cgroup of keepers is made once and stays.
-host_state() {
-    wc -l < /proc/self/mountinfo
-    find /sys/fs/cgroup/berth -mindepth 1 -type d ! -path '*/berth/keepers' 2>/dev/null
+# The files of the disk belong to whoever made it.
+chown 0:0 / /usr/bin/newuidmap /usr/bin/newgidmap
+chmod 4755 /usr/bin/newuidmap /usr/bin/newgidmap
+chown -R 1000:1000 /home/user
+echo "# Linux $(uname -r), PID 1 is $(cat /proc/1/comm), cgroup controllers: $(cat /sys/fs/cgroup/cgroup.subtree_control)"
+
+enter_plain() {
+    "$@"
 }
 
-for file in /tests/*.test.sh; do
-    for name in $(sed -n 's/^\(test_[a-z0-9_]*\)().*/\1/p' "$file"); do
-        case $name in *"$only"*) ;; *) continue ;; esac
-        count=$((count + 1))
-        rm -f /tmp/skip
-        before=$(host_state)
-        timeout -s KILL "$LIMIT_S" sh -eu -c ". /tests/lib.sh; . $file; $name" > /tmp/output 2>&1
-        status=$?
-        sh -c '. /tests/lib.sh; remove_all' >> /tmp/output 2>&1
-        after=$(host_state)
-        if [ -e /tmp/skip ]; then
-            echo "ok $count $name # skip $(cat /tmp/skip)"
-        elif [ "$status" != 0 ]; then
-            sed 's/^/#   /' /tmp/output
-            echo "#   exit status $status"
-            echo "not ok $count $name"
-        elif [ "$before" != "$after" ]; then
-            sed 's/^/#   /' /tmp/output
-            printf '%s\n-- after:\n%s\n' "$before" "$after" | sed 's/^/#   left behind: /'
-            echo "not ok $count $name"
-        else
-            echo "ok $count $name"
-        fi
-    done
-done
-echo "1..$count"
+# As the user, in the cgroup that init.sh delegated.
+enter_rootless() {
+    (
+        echo 0 > /sys/fs/cgroup/delegated/session/cgroup.procs
+        export XDG_RUNTIME_DIR=/run/user/1000
+        exec su -s /bin/sh user "$@"
+    )
+}
+
+enter_systemd() {
+    "$@"
+}
+
+# As the user, in a service of the user's own manager, as a shell in a terminal is.
+enter_systemd_rootless() {
+    (
+        export XDG_RUNTIME_DIR=/run/user/1000
+        exec su -s /bin/sh user /tests/user-service.sh "$@"
+    )
+}
+
+while read -r profile seconds suite names; do
+    # shellcheck disable=SC2086 # names are words
+    "enter_$profile" /tests/row.sh "$profile" "$seconds" "$suite" $names < /dev/null
+done < /tests/rows

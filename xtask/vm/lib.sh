@@ -8,7 +8,7 @@ fail() {
 
 # skip REASON: ends the test without a verdict.
 skip() {
-    echo "$*" > /tmp/skip
+    echo "SKIP: $*" >> "$BERTH_TEST_SKIPS"
     exit 0
 }
 

@@ -15,35 +15,38 @@ use super::report::Report;
 use crate::exec;
 use crate::failure::Outcome;
 
-/// From power on to power off.
-const DEADLINE: Duration = Duration::from_secs(180);
-
 /// What to boot.
-pub(super) struct Guest {
+pub(super) struct Machine<'a> {
     /// The bzImage.
     pub(super) kernel: PathBuf,
     /// The first root.
     pub(super) initramfs: PathBuf,
     /// The second root.
     pub(super) disk: PathBuf,
+    /// The program that the first root goes on to.
+    pub(super) init: &'static str,
     /// Run only tests whose names contain this.
-    pub(super) only: String,
+    pub(super) only: &'a str,
+    /// Where the kernel's log goes.
+    pub(super) console: PathBuf,
+    /// From power on to power off; then the machine is ended.
+    pub(super) deadline: Duration,
 }
 
-impl Guest {
+impl Machine<'_> {
     /// Boots, and reads what the tests say until the machine powers off or time is up.
     ///
     /// # Errors
     /// QEMU cannot be started.
-    pub(super) fn run(&self, folder: &Path) -> Outcome<Report> {
-        let mut qemu = self.command(&folder.join("console.log"));
+    pub(super) fn run(&self) -> Outcome<Report> {
+        let mut qemu = self.command();
         let mut child = qemu
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| exec::cannot_start(&qemu, &error))?;
         let lines = lines_of(child.stdout.take());
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + self.deadline;
         let mut report = Report::default();
         loop {
             match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -53,7 +56,7 @@ impl Guest {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    report.out_of_time(DEADLINE);
+                    report.out_of_time(self.deadline);
                     child
                         .kill()
                         .map_err(|error| exec::cannot_start(&qemu, &error))?;
@@ -67,7 +70,7 @@ impl Guest {
         Ok(report)
     }
 
-    fn command(&self, console: &Path) -> Command {
+    fn command(&self) -> Command {
         let joined = |prefix: &str, path: &Path, suffix: &str| {
             let mut word = OsString::from(prefix);
             word.push(path);
@@ -100,13 +103,14 @@ impl Guest {
         qemu.arg("-drive")
             .arg(joined("if=virtio,format=raw,file=", &self.disk, ""));
         qemu.arg("-serial")
-            .arg(joined("file:", console, ""))
+            .arg(joined("file:", &self.console, ""))
             .args(["-serial", "stdio"]);
         // panic=-1 and -no-reboot: a panic ends the machine at once.
         let line = format!(
             "console=ttyS0 panic=-1 quiet loglevel=4 random.trust_cpu=on tsc=unstable \
-             berth.only={}",
-            self.only
+             systemd.unit=guest-tests.target systemd.show_status=0 systemd.log_level=warning \
+             berth.init={} berth.only={}",
+            self.init, self.only
         );
         qemu.arg("-append").arg(line);
         qemu

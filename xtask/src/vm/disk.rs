@@ -1,4 +1,4 @@
-//! The guest's disk: an ext4 image with a shell, our binaries and the guest tests.
+//! The guest's disk: an ext4 image with Debian's packages, a shell, our binaries and the tests.
 //!
 //! A disk, since pivot_root(2) fails on an initramfs, and containers need it.
 
@@ -6,18 +6,19 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use super::binaries::{self, TestBinary};
 use super::initramfs::BUSYBOX;
+use super::profiles::Errand;
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 use crate::workspace;
 
 /// Large enough for binaries, state and logs; the image is sparse.
-const SIZE_MIB: &str = "256M";
+const SIZE_MIB: &str = "768M";
 
-const FOLDERS: [&str; 17] = [
+const FOLDERS: [&str; 13] = [
     "dev",
-    "etc",
-    "home",
+    "home/user",
     "mnt",
     "opt",
     "proc",
@@ -26,104 +27,136 @@ const FOLDERS: [&str; 17] = [
     "srv",
     "sys",
     "tmp",
-    "usr/bin",
     "usr/sbin",
-    "usr/lib",
-    "usr/lib64",
-    "var/lib",
-    "tests",
+    "var/lib/systemd/linger",
+    "tests/bin",
 ];
 
-/// As on a Debian with a merged /usr.
-const LINKS: [(&str, &str); 4] = [
-    ("bin", "usr/bin"),
-    ("sbin", "usr/sbin"),
-    ("lib", "usr/lib"),
-    ("lib64", "usr/lib64"),
+/// Units of systemd that the guest has no use for and that cost time under emulation.
+const MASKED: [&str; 18] = [
+    "cryptsetup.target",
+    "integritysetup.target",
+    "veritysetup.target",
+    "dev-hugepages.mount",
+    "kmod-static-nodes.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "systemd-firstboot.service",
+    "systemd-journal-flush.service",
+    "systemd-machine-id-commit.service",
+    "systemd-modules-load.service",
+    "systemd-random-seed.service",
+    "systemd-repart.service",
+    "systemd-sysusers.service",
+    "systemd-update-utmp.service",
 ];
 
-const FILES: [(&str, &str); 7] = [
-    (
-        "etc/passwd",
-        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
-    ),
-    ("etc/group", "root:x:0:\nstaff:x:50:user\nuser:x:1000:\n"),
-    ("etc/shadow", "root:*:19000:0:99999:7:::\n"),
-    ("etc/subuid", "user:100000:65536\n"),
-    ("etc/subgid", "user:100000:65536\n"),
-    ("etc/hostname", "guest\n"),
-    ("etc/hosts", "127.0.0.1 localhost guest\n"),
-];
+/// The root from which guests' disks are made.
+pub(super) struct Root {
+    path: PathBuf,
+}
 
-/// Writes the disk image into the folder and returns its path.
-///
-/// # Errors
-/// A file cannot be copied, or mke2fs fails.
-pub(super) fn make(folder: &Path, binaries: &[PathBuf]) -> Outcome<PathBuf> {
-    let root = folder.join("root");
-    if root.exists() {
-        fs::remove_dir_all(&root).map_err(|error| Failure::file("remove", &root, &error))?;
-    }
-    lay_out(&root)?;
-    for binary in binaries {
-        copy(binary, &root.join("usr/bin"))?;
-    }
-    copy(Path::new(BUSYBOX), &root.join("usr/bin"))?;
-    applets(&root)?;
-    let scripts = workspace::root().join("xtask/vm");
-    for script in files_in(&scripts)?
-        .iter()
-        .chain(&files_in(&scripts.join("tests"))?)
-    {
-        copy(script, &root.join("tests"))?;
-    }
-    let image = folder.join("disk.ext4");
-    match fs::remove_file(&image) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Failure::file("remove", &image, &error));
+impl Root {
+    /// Lays the root out below `folder`: the packages in `debian`, our binaries and the tests.
+    ///
+    /// # Errors
+    /// A file cannot be copied.
+    pub(super) fn lay_out(
+        folder: &Path,
+        debian: &Path,
+        binaries: &[PathBuf],
+        tests: &[TestBinary],
+    ) -> Outcome<Self> {
+        let path = folder.join("root");
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|error| Failure::file("remove", &path, &error))?;
         }
-        _ => {}
+        let sources = workspace::root().join("xtask/vm");
+        copy_tree(debian, &path)?;
+        copy_tree(&sources.join("root"), &path)?;
+        for folder in FOLDERS {
+            create_folder(&path.join(folder))?;
+        }
+        for unit in MASKED {
+            link(
+                Path::new("/dev/null"),
+                &path.join("etc/systemd/system").join(unit),
+            )?;
+        }
+        // A user whose manager runs without a login.
+        write(&path.join("var/lib/systemd/linger/user"), "")?;
+        let expected = binaries::expected_in()?;
+        for binary in binaries {
+            copy(binary, &path.join("usr/bin"))?;
+            link_below(&path, &expected, binary)?;
+        }
+        copy(Path::new(BUSYBOX), &path.join("usr/bin"))?;
+        applets(&path)?;
+        for script in files_in(&sources)?
+            .iter()
+            .chain(&files_in(&sources.join("tests"))?)
+        {
+            copy(script, &path.join("tests"))?;
+        }
+        for test in tests {
+            let to = path.join("tests/bin").join(&test.name);
+            fs::copy(&test.path, &to).map_err(|error| Failure::file("copy", &test.path, &error))?;
+        }
+        Ok(Self { path })
     }
-    let mut mke2fs = exec::at_root("/sbin/mke2fs");
-    mke2fs.args([
-        "-q",
-        "-t",
-        "ext4",
-        "-O",
-        "^has_journal",
-        "-E",
-        "root_owner=0:0",
-        "-d",
-    ]);
-    exec::read(mke2fs.arg(&root).arg(&image).arg(SIZE_MIB))?;
-    Ok(image)
+
+    /// Writes the disk of a guest that is to run these rows.
+    ///
+    /// # Errors
+    /// The list cannot be written, or mke2fs fails.
+    pub(super) fn disk(&self, image: &Path, errands: &[Errand]) -> Outcome {
+        let lines: String = errands.iter().map(Errand::line).collect();
+        write(&self.path.join("tests/rows"), &lines)?;
+        match fs::remove_file(image) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::file("remove", image, &error));
+            }
+            _ => {}
+        }
+        let mut mke2fs = exec::at_root("/sbin/mke2fs");
+        mke2fs.args(["-q", "-t", "ext4", "-O", "^has_journal"]);
+        mke2fs.args(["-E", "root_owner=0:0", "-d"]);
+        exec::read(mke2fs.arg(&self.path).arg(image).arg(SIZE_MIB)).map(drop)
+    }
 }
 
-fn lay_out(root: &Path) -> Outcome {
-    for folder in FOLDERS {
-        let path = root.join(folder);
-        fs::create_dir_all(&path).map_err(|error| Failure::file("create", &path, &error))?;
-    }
-    for (name, target) in LINKS {
-        let path = root.join(name);
-        symlink(target, &path).map_err(|error| Failure::file("create", &path, &error))?;
-    }
-    for (name, text) in FILES {
-        let path = root.join(name);
-        fs::write(&path, text).map_err(|error| Failure::file("write", &path, &error))?;
-    }
-    Ok(())
+/// Makes `from` and all that is in it part of `to`, with owners and modes.
+fn copy_tree(from: &Path, to: &Path) -> Outcome {
+    create_folder(to)?;
+    let mut cp = exec::at_root("cp");
+    cp.args(["--archive", "--no-target-directory"]);
+    exec::read(cp.arg(from).arg(to)).map(drop)
 }
 
-/// A link to busybox for every program that it can be.
+/// Links a binary of the guest to the folder in which test programs look for it.
+fn link_below(root: &Path, expected: &Path, binary: &Path) -> Outcome {
+    let Some(name) = binary.file_name() else {
+        return Ok(());
+    };
+    let folder = root.join(expected.strip_prefix("/").unwrap_or(expected));
+    create_folder(&folder)?;
+    link(&Path::new("/usr/bin").join(name), &folder.join(name))
+}
+
+/// A link to busybox for every program that it can be and that no package has.
 fn applets(root: &Path) -> Outcome {
     let list = exec::read(exec::at_root(BUSYBOX).arg("--list"))?;
     for name in list
         .lines()
         .filter(|name| !name.is_empty() && *name != "busybox")
     {
-        let path = root.join("usr/bin").join(name);
-        symlink("busybox", &path).map_err(|error| Failure::file("create", &path, &error))?;
+        let taken = |folder: &str| root.join(folder).join(name).exists();
+        if !taken("usr/bin") && !taken("usr/sbin") {
+            link(Path::new("busybox"), &root.join("usr/bin").join(name))?;
+        }
     }
     Ok(())
 }
@@ -151,4 +184,16 @@ fn copy(from: &Path, folder: &Path) -> Outcome {
     fs::copy(from, &to).map_err(|error| Failure::file("copy", from, &error))?;
     fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
         .map_err(|error| Failure::file("change the mode of", &to, &error))
+}
+
+fn create_folder(path: &Path) -> Outcome {
+    fs::create_dir_all(path).map_err(|error| Failure::file("create", path, &error))
+}
+
+fn link(target: &Path, path: &Path) -> Outcome {
+    symlink(target, path).map_err(|error| Failure::file("create", path, &error))
+}
+
+fn write(path: &Path, text: &str) -> Outcome {
+    fs::write(path, text).map_err(|error| Failure::file("write", path, &error))
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::debian;
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 use crate::setup;
@@ -32,17 +33,10 @@ pub(super) fn obtain(folder: &Path) -> Outcome<Kernel> {
     }
     let package = newest_package()?;
     let download = folder.join("download");
-    for made in [&download, &unpacked] {
-        fs::create_dir_all(made).map_err(|error| Failure::file("create", made, &error))?;
+    fs::create_dir_all(&unpacked).map_err(|error| Failure::file("create", &unpacked, &error))?;
+    for archive in debian::fetch(&[&package], &download)? {
+        exec::run(Command::new("dpkg").arg("-x").arg(&archive).arg(&unpacked))?;
     }
-    // The download sandbox needs a folder that user _apt can write.
-    exec::run(
-        Command::new("apt-get")
-            .args(["download", "-q", "-o", "APT::Sandbox::User=root", &package])
-            .current_dir(&download),
-    )?;
-    let archive = archive_of(&package, &download)?;
-    exec::run(Command::new("dpkg").arg("-x").arg(&archive).arg(&unpacked))?;
     fs::remove_dir_all(&download).map_err(|error| Failure::file("remove", &download, &error))?;
     find(&unpacked).ok_or_else(|| {
         Failure::new(format!(
@@ -87,13 +81,6 @@ fn dependency_of_meta() -> Option<String> {
         .filter_map(|line| line.trim().strip_prefix("Depends: "))
         .find(|package| package.starts_with("linux-image-"))
         .map(str::to_owned)
-}
-
-fn archive_of(package: &str, download: &Path) -> Outcome<PathBuf> {
-    names_in(download)
-        .find(|name| name.starts_with(package) && name.ends_with(".deb"))
-        .map(|name| download.join(name))
-        .ok_or_else(|| Failure::new(format!("apt-get downloaded no archive of {package}")))
 }
 
 /// The names in a folder, none when it cannot be read.

@@ -1,7 +1,8 @@
-//! What the guest tests said: a subset of the Test Anything Protocol.
+//! What a guest's tests said: a subset of the Test Anything Protocol.
 //!
-//! `ok N name`, `not ok N name`, `ok N name # skip reason`, `# remark`, and the plan `1..N` as the
-//! last line, so that a guest that dies on the way is no success.
+//! `ok N profile name`, `not ok N profile name`, `ok N profile name # skip reason|reason`,
+//! `# remark`, and the plan `1..N` after each row of the table, so that a guest that dies on the
+//! way is no success.
 
 use std::fs;
 use std::path::Path;
@@ -17,8 +18,9 @@ const CONSOLE_LINES: usize = 60;
 pub(super) struct Report {
     passed: usize,
     failed: Vec<String>,
-    skipped: Vec<String>,
-    planned: Option<usize>,
+    skipped: usize,
+    reasons: Vec<String>,
+    plans: Vec<usize>,
     late: Option<Duration>,
 }
 
@@ -26,15 +28,23 @@ impl Report {
     /// Takes in one line.
     pub(super) fn take(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("not ok ") {
-            self.failed.push(name.to_owned());
+            self.failed.push(without_number(name).to_owned());
         } else if let Some(name) = line.strip_prefix("ok ") {
-            match name.split_once("# skip ") {
-                Some((_, reason)) => self.skipped.push(reason.trim().to_owned()),
+            match name.split_once(" # skip ") {
+                Some((name, reasons)) => self.skip(without_number(name), reasons),
                 None => self.passed += 1,
             }
         } else if let Some(count) = line.strip_prefix("1..") {
-            self.planned = count.trim().parse().ok();
+            self.plans.extend(count.trim().parse::<usize>());
         }
+    }
+
+    fn skip(&mut self, name: &str, reasons: &str) {
+        let profile = name.split(' ').next().unwrap_or_default();
+        let reasons = reasons.split('|').map(str::trim);
+        self.reasons
+            .extend(reasons.map(|reason| format!("vm {profile}: {reason}")));
+        self.skipped += 1;
     }
 
     /// Notes that the guest was ended by us.
@@ -42,21 +52,28 @@ impl Report {
         self.late = Some(deadline);
     }
 
+    /// How many tests ended.
+    pub(super) fn count(&self) -> usize {
+        self.passed + self.failed.len() + self.skipped
+    }
+
     /// Prints the sum, and on failure the end of the kernel's log.
     ///
     /// # Errors
-    /// A test failed or the guest did not come to its end.
-    pub(super) fn conclude(&self, took: Duration, console: &Path) -> Outcome {
+    /// A test failed or the guest did not come to the end of its rows.
+    pub(super) fn conclude(&self, run: &Run<'_>) -> Outcome {
         println!(
-            "vm: {} passed, {} failed, {} skipped in {:.1} s",
+            "vm {}: {} passed, {} failed, {} skipped in {:.1} s",
+            run.guest,
             self.passed,
             self.failed.len(),
-            self.skipped.len(),
-            took.as_secs_f64()
+            self.skipped,
+            run.took.as_secs_f64()
         );
-        let Some(problem) = self.problem() else {
+        let Some(problem) = self.problem(run.rows) else {
             return Ok(());
         };
+        let console = run.console;
         let log = fs::read(console).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
@@ -65,61 +82,84 @@ impl Report {
             println!("{line}");
         }
         println!("---");
-        Err(Failure::new(problem))
+        Err(Failure::new(format!("guest {}: {problem}", run.guest)))
     }
 
-    /// The reasons of skipped tests.
-    pub(super) fn skipped(&self) -> &[String] {
-        &self.skipped
+    /// The reasons of skipped tests, each with the profile: `vm PROFILE: reason`.
+    pub(super) fn into_reasons(self) -> Vec<String> {
+        self.reasons
     }
 
-    fn problem(&self) -> Option<String> {
-        let seen = self.passed + self.failed.len() + self.skipped.len();
+    fn problem(&self, rows: usize) -> Option<String> {
+        let seen = self.count();
         if let Some(deadline) = self.late {
             let seconds = deadline.as_secs();
             return Some(format!(
-                "the guest was not done after {seconds} s; {seen} tests had ended"
+                "not done after {seconds} s; {seen} tests had ended"
             ));
         }
         if !self.failed.is_empty() {
-            return Some(format!("in the guest failed: {}", self.failed.join(", ")));
+            return Some(format!("failed: {}", self.failed.join(", ")));
         }
-        match self.planned {
-            None => Some(format!(
-                "the guest ended without its plan, after {seen} tests"
-            )),
-            Some(0) => Some("the guest ran no test; is the name right?".to_owned()),
-            Some(count) if count != seen => Some(format!(
-                "the guest planned {count} tests and reported {seen}"
-            )),
-            Some(_) => None,
+        let (ended, planned) = (self.plans.len(), self.plans.iter().sum::<usize>());
+        if ended != rows {
+            return Some(format!(
+                "ended after {ended} of {rows} rows of the table, {seen} tests"
+            ));
         }
+        (planned != seen).then(|| format!("{planned} tests planned, {seen} reported"))
     }
+}
+
+/// A guest's run, for the words about it.
+pub(super) struct Run<'a> {
+    /// The guest's name.
+    pub(super) guest: &'static str,
+    /// How many rows of the table it had.
+    pub(super) rows: usize,
+    /// From power on to power off.
+    pub(super) took: Duration,
+    /// The kernel's log.
+    pub(super) console: &'a Path,
+}
+
+/// `N profile name` as `profile name`.
+fn without_number(result: &str) -> &str {
+    result
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .trim()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn problem(lines: &[&str]) -> Option<String> {
+    fn report(lines: &[&str]) -> Report {
         let mut report = Report::default();
         lines.iter().for_each(|line| report.take(line));
-        report.problem()
+        report
     }
 
     #[test]
-    fn success_needs_every_planned_result() {
+    fn success_needs_every_row_and_every_planned_result() {
+        let problem = |lines: &[&str], rows| report(lines).problem(rows);
+        let whole = ["ok 1 plain a", "# x", "ok 2 plain b # skip none", "1..2"];
+        assert_eq!(problem(&whole, 1), None);
+        assert!(problem(&whole, 2).unwrap().contains("1 of 2 rows"));
+        let failed = problem(&["ok 1 p a", "not ok 2 p b", "1..2"], 1).unwrap();
+        assert_eq!(failed, "failed: p b");
+        assert!(problem(&["ok 1 p a"], 1).unwrap().contains("0 of 1 rows"));
+        let lost = problem(&["ok 1 p a", "1..2"], 1).unwrap();
+        assert_eq!(lost, "2 tests planned, 1 reported");
+    }
+
+    #[test]
+    fn the_reasons_of_skips_name_the_profile() {
+        let report = report(&["ok 1 rootless a # skip needs root|no ipvlan", "1..1"]);
+        assert_eq!(report.count(), 1);
         assert_eq!(
-            problem(&["ok 1 a", "# x", "ok 2 b # skip no bridge", "1..2"]),
-            None
+            report.into_reasons(),
+            ["vm rootless: needs root", "vm rootless: no ipvlan"]
         );
-        assert!(
-            problem(&["ok 1 a", "not ok 2 b", "1..2"])
-                .unwrap()
-                .contains("2 b")
-        );
-        assert!(problem(&["ok 1 a"]).unwrap().contains("without its plan"));
-        assert!(problem(&["ok 1 a", "1..2"]).unwrap().contains("planned 2"));
-        assert!(problem(&["1..0"]).unwrap().contains("ran no test"));
     }
 }

@@ -97,7 +97,17 @@ fn enable_above(path: &Path, wanted: &[&str]) -> Result<(), Refusal> {
 }
 
 /// Writes the controllers at once, and one at a time where the kernel refuses them together.
+///
+/// The kernel takes `cpu` and `pids`, which can act on single threads, also in a directory that
+/// holds processes. That makes every directory below an invalid domain, which nothing can enter
+/// (EOPNOTSUPP; cgroup-v2.rst, "Threads"), so such a directory is refused whole here.
 fn switch_on(dir: BorrowedFd<'_>, path: &Path, names: &[&str]) -> Result<(), Refusal> {
+    if holds_processes(dir) {
+        return Err(Refusal::Kernel {
+            path: path.display().to_string(),
+            source: Errno::BUSY,
+        });
+    }
     let all = names
         .iter()
         .map(|name| format!("+{name}"))
@@ -119,6 +129,13 @@ fn switch_on(dir: BorrowedFd<'_>, path: &Path, names: &[&str]) -> Result<(), Ref
         }
     }
     result
+}
+
+/// Whether there are processes where that matters: the hierarchy's root, which alone has no
+/// `cgroup.type`, may have them.
+fn holds_processes(dir: BorrowedFd<'_>) -> bool {
+    files::read_at(dir, "cgroup.type").is_ok()
+        && files::read_at(dir, "cgroup.procs").is_ok_and(|list| !list.is_empty())
 }
 
 fn lacking<'n>(wanted: &[&'n str], text: &str) -> Vec<&'n str> {
