@@ -2,7 +2,7 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, demo, setup, soak, test, tidy, vm};
+use crate::{bench, build, demo, setup, soak, spec, test, tidy, vm};
 
 /// One command of xtask.
 struct Command {
@@ -54,6 +54,12 @@ const COMMANDS: &[Command] = &[
         usage: "[build|test|vm|bench|peers|demo]",
         about: "install what the other commands need from the system",
         run: setup::command,
+    },
+    Command {
+        name: "spec",
+        usage: "[--json]",
+        about: "which duties of the runtime specification have a test",
+        run: spec::command,
     },
     Command {
         name: "tidy",

@@ -15,6 +15,7 @@ mod interrupt;
 mod scratch;
 mod setup;
 mod soak;
+mod spec;
 mod test;
 mod tidy;
 mod vm;
