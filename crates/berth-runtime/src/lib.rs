@@ -8,6 +8,7 @@ mod act;
 mod birth;
 pub mod capability;
 pub mod cgroup;
+mod enter;
 pub mod exec_request;
 pub mod facts;
 mod failure;

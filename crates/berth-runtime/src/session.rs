@@ -9,25 +9,24 @@
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use berth_base::ErrorClass;
 use berth_base::protocol::Failure;
 use berth_base::state::{MonitorConfig, RunFile};
-use berth_base::{ErrorClass, NamespaceKind};
 use berth_sys::{ArgVector, Clone3, Forked, exit_now};
 use oci_spec::runtime::Spec;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::act::Context;
 use crate::cgroup::{Cgroup, JoinDescriptors};
 use crate::exec_request::ExecRequest;
 use crate::init::{self, Prepared};
-use crate::plan::{self, Program, Slot, Step};
+use crate::plan::{self, Program, Step};
 use crate::stage::{Filter, internal};
-use crate::{birth, failure, stage, wire};
+use crate::{birth, enter, failure, stage, wire};
 
 /// What the monitor knows when a client asks for a session.
 pub(crate) struct SessionInput<'a> {
@@ -155,8 +154,10 @@ impl Session<'_> {
         stage::forbid_tracing()?;
         let doors = self.doors()?;
         let filter = self.filter()?;
-        let entered = self.enter()?;
-        let (slots, steps) = self.steps(entered)?;
+        let entered = enter::enter(self.input.pid, self.input.pidfd)?;
+        let process = &self.request.process;
+        let (slots, steps) =
+            enter::steps(entered, process, self.request.seccomp, self.request.size)?;
         let program = plan::program(&self.request.process, true)
             .map_err(|e| failure::engine(e.class(), e.to_string()))?;
         let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
@@ -223,92 +224,6 @@ impl Session<'_> {
         };
         stage::filter_without_agent(profile, &config.cache_dir).map(Some)
     }
-
-    /// Enters every namespace of the container that is not ours already, but for the cgroup
-    /// namespace: on a v2 hierarchy mounted with nsdelegate, as systemd mounts it, nobody moves a
-    /// process into a cgroup from within a namespace that does not hold its present one (ENOENT).
-    /// The session init joins that one when it sits in the cgroup.
-    fn enter(&self) -> Result<Entered, Failure> {
-        let pid = self.input.pid.as_raw_nonzero();
-        let mut flags = ThreadNameSpaceType::empty();
-        let mut user = false;
-        let mut cgroup = None;
-        for kind in NamespaceKind::ALL {
-            let name = kind.as_str();
-            // by path: procfs of the host; no namespace has been entered
-            let theirs = fs::metadata(format!("/proc/{pid}/ns/{name}"));
-            // by path: as above
-            let ours = fs::metadata(format!("/proc/self/ns/{name}"));
-            use std::os::unix::fs::MetadataExt;
-            let (Ok(theirs), Ok(ours)) = (theirs, ours) else {
-                continue;
-            };
-            if theirs.ino() == ours.ino() {
-                continue;
-            }
-            if kind == NamespaceKind::Cgroup {
-                let path = format!("/proc/{pid}/ns/{name}");
-                // by path: as above
-                let opened = fs::File::open(&path)
-                    .map_err(|e| internal("open the container's cgroup namespace", &e))?;
-                cgroup = Some(OwnedFd::from(opened));
-            } else {
-                flags |= flag(kind);
-                user |= kind == NamespaceKind::User;
-            }
-        }
-        move_into_thread_name_spaces(self.input.pidfd, flags)
-            .map_err(|e| internal("enter the container's namespaces", &e.into()))?;
-        Ok(Entered { user, cgroup })
-    }
-
-    /// The steps of the session init.
-    fn steps(&self, entered: Entered) -> Result<(Vec<OwnedFd>, Vec<Step>), Failure> {
-        let process = &self.request.process;
-        let planned = |e: plan::PlanError| failure::engine(e.class(), e.to_string());
-        let mut slots = Vec::new();
-        let mut steps = vec![Step::EnterCgroups, Step::NewSession, Step::NewKeyring];
-        if entered.user {
-            steps.push(Step::BecomeNamespaceRoot);
-        }
-        if process.terminal().unwrap_or(false) {
-            slots.push(open_devpts()?);
-            let (rows, columns) = self.request.size;
-            steps.push(Step::OpenTerminal {
-                devpts: Slot(0),
-                rows,
-                columns,
-            });
-        }
-        steps.extend(plan::resource_limits(process).map_err(planned)?);
-        steps.push(Step::Umask(process.user().umask().unwrap_or(0o022) & 0o777));
-        let uid = process.user().uid();
-        if uid != 0 && slots.is_empty() {
-            steps.push(Step::OwnStreams { uid });
-        }
-        if let Some(namespace) = entered.cgroup {
-            steps.push(Step::JoinCgroupNamespace {
-                slot: Slot(slots.len()),
-            });
-            slots.push(namespace);
-        }
-        let path = std::ffi::CString::new(process.cwd().as_os_str().as_encoded_bytes())
-            .map_err(|_| failure::engine(ErrorClass::Invalid, "NUL in the directory".into()))?;
-        steps.push(Step::WorkingDirectory {
-            path,
-            create: false,
-        });
-        steps.push(Step::AwaitStart);
-        steps.extend(plan::confine(process, self.request.seccomp).steps());
-        Ok((slots, steps))
-    }
-}
-
-/// What entering changed.
-struct Entered {
-    user: bool,
-    /// The container's cgroup namespace, still to be joined.
-    cgroup: Option<OwnedFd>,
 }
 
 /// From the clone to execve.
@@ -332,36 +247,4 @@ fn accompany(
         return Err(internal("end the failed session", &Errno::PERM.into()));
     }
     begun
-}
-
-/// The container's devpts, checked to be one: we are inside its mount namespace, its root is
-/// ours, and whatever lies at /dev/pts is the container's to arrange.
-fn open_devpts() -> Result<OwnedFd, Failure> {
-    const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // by path: our own root, which is the container's
-    let opened = rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|root| openat2(&root, c"dev/pts", flags, Mode::empty(), resolve));
-    let folder = opened.map_err(|e| internal("open /dev/pts of the container", &e.into()))?;
-    match rustix::fs::fstatfs(&folder) {
-        Ok(stat) if stat.f_type == DEVPTS_SUPER_MAGIC => Ok(folder),
-        _ => Err(failure::engine(
-            ErrorClass::Conflict,
-            "cannot give a terminal: /dev/pts of the container is no devpts; run without -t".into(),
-        )),
-    }
-}
-
-const fn flag(kind: NamespaceKind) -> ThreadNameSpaceType {
-    match kind {
-        NamespaceKind::Cgroup => ThreadNameSpaceType::CONTROL_GROUP,
-        NamespaceKind::Ipc => ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION,
-        NamespaceKind::Mnt => ThreadNameSpaceType::MOUNT,
-        NamespaceKind::Net => ThreadNameSpaceType::NETWORK,
-        NamespaceKind::Pid => ThreadNameSpaceType::PROCESS_ID,
-        NamespaceKind::Time => ThreadNameSpaceType::TIME,
-        NamespaceKind::User => ThreadNameSpaceType::USER,
-        NamespaceKind::Uts => ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME,
-    }
 }

@@ -46,11 +46,13 @@ pub(crate) const ROOT: u8 = b'o';
 pub(crate) const INIT: u8 = b'i';
 /// Monitor to stage: init is known, go on.
 pub(crate) const KNOWN: u8 = b'k';
+/// Stage to its parent: the steps of the process in words, one a line.
+pub(crate) const STEPS: u8 = b's';
 /// Stage to monitor: the program runs.
 pub(crate) const RUNNING: u8 = b'R';
 /// Stage to monitor: a JSON failure.
 pub(crate) const FAILED: u8 = b'F';
-/// Monitor to keeper: everything is recorded, go away.
+/// Monitor to keeper: everything is recorded, go away. Stage to its creator: all went well.
 pub(crate) const DONE: u8 = b'd';
 
 /// A pair of connected sockets that keep packets apart.

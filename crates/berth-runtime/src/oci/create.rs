@@ -290,7 +290,7 @@ impl Creation<'_> {
                 packet.get(..length).and_then(|p| p.split_first()),
                 descriptor,
             ) {
-                (None, _) if self.init.is_some() => return Ok(()),
+                (Some((&wire::DONE, _)), _) if self.init.is_some() => return Ok(()),
                 (None, _) => return Err(fail(ErrorClass::Internal, "the stage ended too early")),
                 (Some((&wire::INIT, _)), Some(pidfd)) => {
                     let pid = wire::pid_of(&pidfd)
@@ -302,16 +302,10 @@ impl Creation<'_> {
                 (Some((_, json)), _) => {
                     let failure: Failure = serde_json::from_slice(json)
                         .map_err(|e| cannot("understand the stage", e))?;
-                    return Err(self.last_words().unwrap_or(failure));
+                    return Err(failure);
                 }
             }
         }
-    }
-
-    /// What init said before it ended would be on its own socket; the stage's failure stands
-    /// unless [`Creation::accompany`] hears more.
-    const fn last_words(&self) -> Option<Failure> {
-        None
     }
 
     /// From the clone until init waits for its start.
@@ -458,9 +452,33 @@ pub(crate) fn explain(
     }
     let name = plan.program.argv.first().map(|p| p.to_string_lossy());
     let name = name.as_deref().unwrap_or("nothing");
+    let step = payload
+        .first_chunk()
+        .and_then(|bytes| usize::try_from(u32::from_le_bytes(*bytes)).ok())
+        .and_then(|index| plan.init.get(index));
+    if let (wire::STEP_FAILED, Some(Step::FindProgram)) = (kind, step) {
+        return not_executable(name, payload);
+    }
+    if kind == wire::EXEC_FAILED {
+        return not_executable(name, payload);
+    }
     let mut failure = wire::explain(kind, payload, &plan.init, name);
     failure.exit_code = 1;
     failure
+}
+
+/// The program cannot be executed: in words in which docker and kubelet recognise their exit codes
+/// 127 and 126.
+pub(crate) fn not_executable(name: &str, payload: &[u8]) -> Failure {
+    let errno = payload.last_chunk().map_or(22, |b| i32::from_le_bytes(*b));
+    let errno = rustix::io::Errno::from_raw_os_error(errno);
+    let why = match errno {
+        rustix::io::Errno::NOENT if !name.contains('/') => {
+            "executable file not found in $PATH".to_owned()
+        }
+        other => crate::failure::describe(other),
+    };
+    fail(ErrorClass::NotFound, format!("exec: {name:?}: {why}"))
 }
 
 pub(crate) fn hook_failure(spec: &oci_spec::runtime::Spec, payload: &[u8]) -> Option<Failure> {
@@ -491,9 +509,12 @@ pub(crate) fn hook_failure(spec: &oci_spec::runtime::Spec, payload: &[u8]) -> Op
     ))
 }
 
-/// Sends a stage's failure to its creator.
-fn tell(creator: BorrowedFd<'_>, result: Outcome) -> Result<(), ()> {
-    let Err(failure) = result else { return Ok(()) };
+/// Tells a stage's creator how it went. Its end alone would not do: the process that it cloned
+/// has inherited the socket.
+pub(crate) fn tell(creator: BorrowedFd<'_>, result: Outcome) -> Result<(), ()> {
+    let Err(failure) = result else {
+        return wire::send_byte(creator, wire::DONE).map_err(drop);
+    };
     let mut packet = vec![wire::FAILED];
     packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
     rustix::net::send(creator, &packet, rustix::net::SendFlags::NOSIGNAL).map_err(drop)?;

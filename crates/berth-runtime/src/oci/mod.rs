@@ -13,6 +13,7 @@ mod console;
 mod container;
 mod create;
 mod delete;
+mod exec;
 mod home;
 mod hooks;
 mod id;

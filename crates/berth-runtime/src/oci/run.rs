@@ -74,15 +74,25 @@ impl Foreground {
         start::signal(&spec, &state, pidfd.as_fd(), socket.as_fd())?;
         drop(socket);
         start::after_start(&spec, &state)?;
+        drop(folder);
+        self.attend(pid, &pidfd, terminal)
+    }
+
+    /// Stays with a process that runs until it has ended; returns its exit code.
+    pub(crate) fn attend(
+        self,
+        pid: Pid,
+        pidfd: &OwnedFd,
+        terminal: Option<OwnedFd>,
+    ) -> Outcome<u8> {
         let mut pump = match terminal {
             None => None,
             Some(master) => Some(Pump::open(master)?),
         };
-        let code = self.watch(pid, &pidfd, pump.as_mut())?;
+        let code = self.watch(pid, pidfd, pump.as_mut())?;
         if let Some(pump) = pump {
             pump.finish();
         }
-        drop(folder);
         Ok(code)
     }
 

@@ -96,11 +96,7 @@ fn explain(spec: &Spec, kind: u8, payload: &[u8]) -> berth_base::protocol::Failu
     match kind {
         wire::HOOK_FAILED => super::create::hook_failure(spec, payload)
             .unwrap_or_else(|| fail(ErrorClass::Internal, "a startContainer hook failed")),
-        wire::EXEC_FAILED => {
-            let mut failure = wire::explain(kind, payload, &[], name);
-            failure.exit_code = 1;
-            failure
-        }
+        wire::EXEC_FAILED => super::create::not_executable(name, payload),
         _ => fail(
             ErrorClass::Internal,
             format!(

@@ -190,7 +190,7 @@ fn check_console(flags: &BundleFlags, terminal: bool, detached: bool) -> Outcome
 
 /// The descriptors that a service manager passed to us and that the container is to have
 /// (sd_listen_fds(3)), and the variables that say so inside.
-fn listen_fds() -> (u32, Vec<String>) {
+pub(super) fn listen_fds() -> (u32, Vec<String>) {
     let variable = |name: &str| std::env::var(name).ok();
     let ours = variable("LISTEN_PID").is_some_and(|pid| pid == std::process::id().to_string());
     let count = variable("LISTEN_FDS").and_then(|count| count.parse().ok());
@@ -204,7 +204,7 @@ fn listen_fds() -> (u32, Vec<String>) {
 }
 
 /// All of them must be open, or what we open ourselves would take their numbers.
-fn check_preserved(count: u32) -> Outcome {
+pub(super) fn check_preserved(count: u32) -> Outcome {
     for number in 3..3 + count {
         if !Path::new("/proc/self/fd").join(number.to_string()).exists() {
             return Err(fail(

@@ -64,6 +64,8 @@ pub(super) enum Command {
         /// The container
         id: String,
     },
+    /// Execute another process in a container
+    Exec(Box<ExecFlags>),
     /// Send a signal to a container's first process
     Kill(KillFlags),
     /// Remove what a container holds
@@ -152,6 +154,66 @@ pub(super) struct RunFlags {
     pub(super) keep: bool,
     #[command(flatten)]
     pub(super) bundle: BundleFlags,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExecFlags {
+    /// A unix socket that receives the master of the process's terminal
+    #[arg(long, value_name = "SOCKET")]
+    pub(super) console_socket: Option<PathBuf>,
+    /// A unix socket that receives a pidfd of the process
+    #[arg(long, value_name = "SOCKET")]
+    pub(super) pidfd_socket: Option<PathBuf>,
+    /// The working directory in the container
+    #[arg(long, value_name = "DIR")]
+    pub(super) cwd: Option<PathBuf>,
+    /// Set an environment variable
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub(super) env: Vec<String>,
+    /// Give the process a terminal
+    #[arg(short, long)]
+    pub(super) tty: bool,
+    /// Its user, in numbers
+    #[arg(short, long, value_name = "UID[:GID]")]
+    pub(super) user: Option<String>,
+    /// More groups, in numbers
+    #[arg(short = 'g', long, value_name = "GID")]
+    pub(super) additional_gids: Vec<u32>,
+    /// Take the process from this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) process: Option<PathBuf>,
+    /// Return as soon as the program runs
+    #[arg(short, long)]
+    pub(super) detach: bool,
+    /// Write the PID of the process to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
+    /// Its SELinux label
+    #[arg(long, value_name = "LABEL")]
+    pub(super) process_label: Option<String>,
+    /// Its AppArmor profile
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) apparmor: Option<String>,
+    /// It and its children can gain no privileges
+    #[arg(long)]
+    pub(super) no_new_privs: bool,
+    /// Add a capability
+    #[arg(short, long, value_name = "NAME")]
+    pub(super) cap: Vec<String>,
+    /// Leave the process this many descriptors after standard error (and after $LISTEN_FDS)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) preserve_fds: u32,
+    /// Run it in an existing sub-cgroup
+    #[arg(long, value_name = "[CONTROLLER:]PATH")]
+    pub(super) cgroup: Vec<String>,
+    /// Also in a paused container
+    #[arg(long)]
+    pub(super) ignore_paused: bool,
+    /// The container
+    pub(super) id: String,
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) args: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -3,6 +3,7 @@
 //! The only part of the runtime that knows flags, prints, and chooses exit codes.
 
 mod create;
+mod exec;
 mod flags;
 mod inspect;
 mod lifecycle;
@@ -56,6 +57,7 @@ fn perform(global: &Global, log: &Log, command: Command) -> Outcome<u8> {
         Command::Create(flags) => create::create(global, log, &flags).map(done),
         Command::Run(flags) => create::run(global, log, &flags),
         Command::Start { id } => lifecycle::start(global, log, &id).map(done),
+        Command::Exec(flags) => exec::exec(global, log, &flags),
         Command::Kill(flags) => lifecycle::kill(global, &flags).map(done),
         Command::Delete(flags) => lifecycle::delete(global, log, &flags).map(done),
         Command::Pause { id } => lifecycle::pause(global, &id).map(done),
