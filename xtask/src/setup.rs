@@ -56,6 +56,12 @@ const PACKAGES: &[Package] = &[
     package("procps", Test, "ps, for tests that look at the host"),
     package("util-linux", Test, "unshare and nsenter, for comparison"),
     package("iproute2", Test, "ip, for tests that look at interfaces"),
+    package(
+        "systemd",
+        Test,
+        "a user's own, for the systemd cgroup driver",
+    ),
+    package("dbus-daemon", Test, "its bus"),
     package("uidmap", Test, "newuidmap and newgidmap, for rootless"),
     package("qemu-system-x86", Vm, "the machine that is emulated"),
     package("busybox-static", Vm, "the shell inside it"),

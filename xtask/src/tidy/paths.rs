@@ -41,6 +41,7 @@ const HOST_SIDE: &[(&str, &str)] = &[
     ("crates/berth-runtime/src/mapping.rs", "procfs"),
     ("crates/berth-runtime/src/monitor", "state folders"),
     ("crates/berth-runtime/src/process.rs", "procfs"),
+    ("crates/berth-runtime/src/resctrl", "resctrl, a file system of the kernel alone"),
     ("crates/berth-runtime/src/seccomp/cache.rs", "the cache folder"),
     ("crates/berth-runtime/src/state.rs", "state folders"),
 ];

@@ -153,6 +153,12 @@ pub enum CgroupError {
         /// Each directory that is left, and why.
         failures: Vec<RemoveFailure>,
     },
+    /// There is no systemd to be asked.
+    #[error("cannot use the systemd cgroup driver: {why}")]
+    NoSystemd {
+        /// Why it cannot be reached, and what to do.
+        why: String,
+    },
     /// systemd did not do what the systemd driver asked.
     #[error("cannot {what} the systemd unit {unit}: {why}")]
     Systemd {
@@ -202,9 +208,10 @@ impl CgroupError {
             Self::InvalidPath { .. } | Self::OutOfRange { .. } | Self::Invalid { .. } => {
                 ErrorClass::Invalid
             }
-            Self::NoHierarchy { .. } | Self::Unsupported { .. } | Self::NoCgroup { .. } => {
-                ErrorClass::Unsupported
-            }
+            Self::NoHierarchy { .. }
+            | Self::Unsupported { .. }
+            | Self::NoCgroup { .. }
+            | Self::NoSystemd { .. } => ErrorClass::Unsupported,
             Self::ReadOnly { .. } => ErrorClass::Denied,
             Self::Occupied { .. } => ErrorClass::Conflict,
             Self::NotFrozen { .. } | Self::Remove { .. } | Self::Systemd { .. } => {

@@ -98,10 +98,16 @@ impl Hierarchy {
     ///
     /// This is the form that [`super::Cgroup::create`] takes.
     pub fn own_path(&self) -> Option<String> {
+        self.path_of(&self.own)
+    }
+
+    /// A cgroup, given from the hierarchy's root, as a path below the mount; `None` where the
+    /// mount does not show it.
+    pub(super) fn path_of(&self, cgroup: &str) -> Option<String> {
         let below = if self.root == "/" {
-            self.own.as_str()
+            cgroup
         } else {
-            self.own.strip_prefix(self.root.as_str())?
+            cgroup.strip_prefix(self.root.as_str())?
         };
         if below.is_empty() {
             Some("/".to_owned())

@@ -7,6 +7,7 @@
 
 mod filter;
 mod rule;
+mod unit;
 mod v1;
 
 use std::path::Path;
@@ -17,6 +18,16 @@ use super::branch::Branch;
 use super::error::CgroupError;
 use super::{Cgroup, controller::Controller};
 use rule::Rule;
+pub(super) use unit::UnitDevices;
+
+/// What systemd is to be told of device rules.
+pub(super) fn unit_devices(rules: &[LinuxDeviceCgroup]) -> Result<UnitDevices, CgroupError> {
+    let rules = rules
+        .iter()
+        .map(Rule::parse)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(unit::of(&rules))
+}
 
 impl Cgroup {
     /// Applies device rules. An empty list changes nothing.

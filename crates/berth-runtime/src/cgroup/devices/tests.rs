@@ -320,3 +320,34 @@ fn supplied_devices_are_nine_rules() {
     assert!(meant(&rules, Kind::Char, 136, 9, READ | WRITE));
     assert!(!meant(&rules, Kind::Char, 10, 200, READ));
 }
+
+#[test]
+fn systemd_is_told_no_less_than_the_rules_allow() {
+    let unit = |json: &str| unit::of(&parse(json));
+    let strict = unit(
+        r#"[{"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "access": "m"},
+            {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw"},
+            {"allow": true, "type": "b", "minor": 7, "access": "r"},
+            {"allow": true, "type": "c", "major": 136, "access": "rwm"}]"#,
+    );
+    assert_eq!(strict.policy, "strict");
+    let shown: Vec<String> = strict
+        .allow
+        .iter()
+        .map(|(device, access)| format!("{device} {access}"))
+        .collect();
+    assert_eq!(
+        shown,
+        ["char-* m", "/dev/char/1:3 rw", "block-* r", "char-136 rwm"]
+    );
+    for all in [
+        r#"[{"allow": true, "access": "rwm"}]"#,
+        // A hole, which systemd cannot have.
+        r#"[{"allow": true, "type": "c", "access": "r"},
+            {"allow": false, "type": "c", "major": 1, "minor": 3, "access": "r"}]"#,
+    ] {
+        let unit = unit(all);
+        assert_eq!((unit.policy, unit.allow.len()), ("auto", 0));
+    }
+}

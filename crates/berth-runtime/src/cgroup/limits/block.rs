@@ -75,7 +75,7 @@ pub(super) fn plan(block: &LinuxBlockIo, plan: &mut Plan<'_>) -> Result<(), Cgro
 }
 
 /// OCI's 10 to 1000 on the 1 to 10000 of io.weight.
-fn scaled(weight: u16) -> u32 {
+pub(in crate::cgroup) fn scaled(weight: u16) -> u32 {
     1 + (u32::from(weight).saturating_sub(10)) * 9_999 / 990
 }
 

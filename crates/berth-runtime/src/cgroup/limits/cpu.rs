@@ -57,7 +57,7 @@ fn plan_shares(shares: u64, plan: &mut Plan<'_>) -> Result<(), CgroupError> {
 /// The curve that runc 1.3.2 and crun 1.23 agreed on: a quadratic in log2(shares) through both
 /// ends and both defaults. The older straight line made the default of a container 39, less than
 /// half of what a service gets.
-fn weight_of_shares(shares: u64) -> u16 {
+pub(in crate::cgroup) fn weight_of_shares(shares: u64) -> u16 {
     let shares = u32::try_from(shares).unwrap_or(u32::MAX).clamp(2, 262_144);
     let log = f64::from(shares).log2();
     let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;

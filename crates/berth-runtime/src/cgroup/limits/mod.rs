@@ -23,11 +23,13 @@ use super::controller::Controller;
 use super::error::CgroupError;
 use super::{Cgroup, delegate, files};
 
+pub(super) use block::scaled;
+pub(super) use cpu::weight_of_shares;
 pub use memory::LEAST_MEMORY;
 
 /// Where a controller is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub(super) enum Version {
     V1,
     V2,
 }

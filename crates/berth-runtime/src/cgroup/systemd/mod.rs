@@ -1,25 +1,27 @@
 //! The systemd driver: systemd makes a container's cgroup as a transient scope, on our request
-//! over D-Bus, and writes what its unit properties can express; the rest we write ourselves.
+//! over D-Bus, and keeps what its unit properties can express; the rest we write ourselves.
 //!
-//! `name`, `annotation` and `property` are pure. A scope exists only while a process is in it, so
-//! systemd asks for one at its start: the container's init, which waits meanwhile.
+//! `name`, `annotation`, `limits` and `property` are pure, `bus` is the wire, `manager` the calls.
+//! A scope exists only while a process is in it, so systemd asks for one at its start: the
+//! container's init, which waits meanwhile. systemd ends the scope with its last process.
 
 mod annotation;
-#[allow(dead_code)]
+mod bus;
+mod limits;
+mod manager;
 mod name;
-#[allow(dead_code)]
 mod property;
+mod scope;
 
 use std::collections::HashMap;
 
 use berth_base::HostPid;
 use oci_spec::runtime::LinuxResources;
 
+use super::devices;
 use super::error::CgroupError;
-use super::hierarchies::Hierarchies;
-use super::{Access, Cgroup};
 pub use name::{Bus, Scope};
-use property::Property;
+use property::{Property, Value};
 
 /// A scope that is to be started, and the properties its annotations ask for.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,35 +44,94 @@ impl SystemdPlace {
         })
     }
 
-    /// Has systemd make the scope with `pid` in it and the limits set, writes the limits that
-    /// systemd cannot express, and puts `pid` into the v1 hierarchies that systemd left out.
-    ///
-    /// `pid` is the waiting init; nothing of the container may run before this returns. On
-    /// failure the scope is stopped again.
-    pub fn start_scope(
+    /// Everything that the unit is started with. What annotations say comes last and wins.
+    fn start_properties(
         &self,
-        _hierarchies: &Hierarchies,
-        _access: Access,
-        _pid: HostPid,
-        _resources: &LinuxResources,
-    ) -> Result<Cgroup, CgroupError> {
-        Err(CgroupError::Systemd {
-            what: "start",
-            unit: self.scope.unit.clone(),
-            why: "this build does not speak to systemd yet".to_owned(),
-        })
+        pid: HostPid,
+        resources: &LinuxResources,
+        locate: limits::Locate<'_>,
+    ) -> Result<Vec<Property>, CgroupError> {
+        let yes = |name| Property::new(name, Value::Bool(true));
+        let block = match locate(super::Controller::BlockIo) {
+            Some(super::limits::Version::V1) => "BlockIOAccounting",
+            _ => "IOAccounting",
+        };
+        let mut all = vec![
+            Property::new(
+                "Description",
+                Value::Text(format!("container {}", self.scope.unit)),
+            ),
+            Property::new("Slice", Value::Text(self.scope.slice.clone())),
+            Property::new("PIDs", Value::Pids(vec![pid.get()])),
+            Property::new("DefaultDependencies", Value::Bool(false)),
+            // The container may make sub-cgroups, and so may we.
+            yes("Delegate"),
+            yes("CPUAccounting"),
+            yes("MemoryAccounting"),
+            yes("TasksAccounting"),
+            yes(block),
+        ];
+        if let Some(rules) = resources
+            .devices()
+            .as_ref()
+            .filter(|rules| !rules.is_empty())
+        {
+            let unit = devices::unit_devices(rules)?;
+            all.push(Property::new(
+                "DevicePolicy",
+                Value::Text(unit.policy.to_owned()),
+            ));
+            all.push(Property::new("DeviceAllow", Value::Pairs(unit.allow)));
+        }
+        all.extend(limits::properties(resources, locate)?);
+        for property in &self.properties {
+            all.retain(|earlier| earlier.name != property.name);
+            all.push(property.clone());
+        }
+        Ok(all)
     }
 }
 
-impl Scope {
-    /// Has systemd forget the unit and end what is left in it; one that is gone is no error.
-    pub fn stop(&self) -> Result<(), CgroupError> {
-        Ok(())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgroup::limits::Version;
 
-    /// Sets the properties for changed limits, so that systemd does not undo what is then written
-    /// with [`Cgroup::apply`].
-    pub fn update(&self, _resources: &LinuxResources) -> Result<(), CgroupError> {
-        Ok(())
+    #[test]
+    fn a_scope_is_started_with_all_it_needs() {
+        let annotations = HashMap::from([(
+            "org.systemd.property.Description".to_owned(),
+            "'mine'".to_owned(),
+        )]);
+        let place =
+            SystemdPlace::parse("a.slice:p:n", "id", Bus::System, Some(&annotations)).unwrap();
+        let resources = serde_json::from_str(
+            r#"{"devices": [{"allow": false, "access": "rwm"},
+                            {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}],
+                "pids": {"limit": 5}}"#,
+        )
+        .unwrap();
+        let pid = HostPid::new(42).unwrap();
+        let locate = |_| Some(Version::V2);
+        let shown: String = place
+            .start_properties(pid, &resources, &locate)
+            .unwrap()
+            .iter()
+            .map(|property| format!("{} {:?}\n", property.name, property.value))
+            .collect();
+        insta::assert_snapshot!(shown, @r#"
+        Slice Text("a.slice")
+        PIDs Pids([42])
+        DefaultDependencies Bool(false)
+        Delegate Bool(true)
+        CPUAccounting Bool(true)
+        MemoryAccounting Bool(true)
+        TasksAccounting Bool(true)
+        IOAccounting Bool(true)
+        DevicePolicy Text("strict")
+        DeviceAllow Pairs([("/dev/char/1:3", "rwm")])
+        TasksMax U64(5)
+        Description Text("mine")
+        "#);
     }
 }

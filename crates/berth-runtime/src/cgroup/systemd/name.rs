@@ -23,7 +23,7 @@ pub enum Bus {
 /// A transient unit: its name, the slice it is in, and whose systemd runs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
-    /// Like `berth-ID.scope`, or a slice where the spec names one.
+    /// Like `berth-ID.scope`.
     pub unit: String,
     /// Like `system.slice`; `-.slice` is the root.
     pub slice: String,
@@ -65,14 +65,15 @@ impl Scope {
                 "the slice is a name like system.slice or a-b.slice, without slashes",
             ));
         }
-        let unit = match (name.ends_with(".slice"), prefix) {
-            (true, _) => name.to_owned(),
-            (false, "") => format!("{}.scope", escape(name)),
-            (false, prefix) => format!("{}-{}.scope", escape(prefix), escape(name)),
-        };
-        if unit.ends_with(".slice") && (!is_slice(&unit) || unit == "-.slice") {
-            return Err(invalid("the name is no name of a slice"));
+        if name.ends_with(".slice") {
+            return Err(invalid(
+                "the name is a slice, which holds other units and no process of a container",
+            ));
         }
+        let unit = match prefix {
+            "" => format!("{}.scope", escape(name)),
+            prefix => format!("{}-{}.scope", escape(prefix), escape(name)),
+        };
         if unit.len() > LONGEST_NAME {
             return Err(invalid("systemd takes unit names of at most 255 bytes"));
         }
@@ -81,11 +82,6 @@ impl Scope {
             slice: slice.to_owned(),
             bus,
         })
-    }
-
-    /// Whether the unit is a slice: one cannot be delegated and takes no process at its start.
-    pub(super) fn is_slice(&self) -> bool {
-        self.unit.ends_with(".slice")
     }
 
     /// Where systemd puts the unit in one hierarchy, beginning with a slash.
@@ -187,7 +183,6 @@ mod tests {
         assert_eq!(parse(""), named("system.slice", "berth-id\\x2b1.scope"));
         assert_eq!(parse(":libpod:x"), named("system.slice", "libpod-x.scope"));
         assert_eq!(parse("-::x"), named("-.slice", "x.scope"));
-        assert_eq!(parse("a.slice:p:a-b.slice"), named("a.slice", "a-b.slice"));
         let rootless = Scope::parse("", "x", Bus::User).unwrap();
         assert_eq!(rootless.slice, "user.slice");
     }
@@ -205,8 +200,7 @@ mod tests {
             "-a.slice:p:n",
             "../x.slice:p:n",
             ".slice:p:n",
-            ":p:a--b.slice",
-            ":p:-.slice",
+            ":p:a-b.slice",
         ] {
             let refused = Scope::parse(bad, "id", Bus::System).unwrap_err();
             assert!(refused.to_string().contains(bad), "{refused}");

@@ -1,5 +1,9 @@
 //! Unit properties and their values, as systemd types them.
 
+use rustbus::wire::errors::MarshalError;
+use rustbus::wire::marshal::MarshalContext;
+use rustbus::{Marshal, Signature, signature};
+
 /// One property of a unit.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Property {
@@ -37,6 +41,38 @@ impl Property {
         Self {
             name: name.to_owned(),
             value,
+        }
+    }
+}
+
+/// A property is sent as the variant that is its value; its name goes before it.
+impl Signature for Property {
+    fn signature() -> signature::Type {
+        signature::Type::Container(signature::Container::Variant)
+    }
+
+    fn alignment() -> usize {
+        1
+    }
+
+    fn has_sig(sig: &str) -> bool {
+        sig.starts_with('v')
+    }
+}
+
+impl Marshal for Property {
+    fn marshal(&self, ctx: &mut MarshalContext<'_, '_>) -> Result<(), MarshalError> {
+        match &self.value {
+            Value::Bool(value) => value.marshal_as_variant(ctx),
+            Value::I32(value) => value.marshal_as_variant(ctx),
+            Value::U32(value) => value.marshal_as_variant(ctx),
+            Value::I64(value) => value.marshal_as_variant(ctx),
+            Value::U64(value) => value.marshal_as_variant(ctx),
+            Value::Text(value) => value.marshal_as_variant(ctx),
+            Value::Texts(value) => value.marshal_as_variant(ctx),
+            Value::Bytes(value) => value.marshal_as_variant(ctx),
+            Value::Pids(value) => value.marshal_as_variant(ctx),
+            Value::Pairs(value) => value.marshal_as_variant(ctx),
         }
     }
 }
