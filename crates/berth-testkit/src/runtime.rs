@@ -33,6 +33,8 @@ const FOREIGN_VARIABLES: [&str; 5] = [
 /// The runtime under test. Dropping it removes its containers and their cgroups.
 pub struct Runtime {
     program: PathBuf,
+    /// Flags before the command's name.
+    globals: Vec<String>,
     dir: TempDir,
     cgroups: CgroupParent,
     user: Option<u32>,
@@ -70,12 +72,20 @@ impl Runtime {
             program: std::env::var_os(RUNTIME_VARIABLE)
                 .unwrap_or_else(|| program.to_owned())
                 .into(),
+            globals: Vec::new(),
             dir,
             cgroups: CgroupParent::new(),
             user,
             count: AtomicU32::new(0),
             bundles: Mutex::default(),
         }
+    }
+
+    /// The same with flags that come before each command's name, as `--systemd-cgroup` does.
+    #[must_use]
+    pub fn with_globals(mut self, flags: &[&str]) -> Self {
+        self.globals = flags.iter().map(|&flag| flag.to_owned()).collect();
+        self
     }
 
     /// Whether the program is not berth's, but one that the test is proved against.
@@ -133,7 +143,11 @@ impl Runtime {
     #[must_use]
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(self.root()).args(args);
+        command
+            .arg("--root")
+            .arg(self.root())
+            .args(&self.globals)
+            .args(args);
         self.prepare(&mut command);
         command
     }
@@ -148,6 +162,7 @@ impl Runtime {
             .arg(&self.program)
             .arg("--root")
             .arg(self.root())
+            .args(&self.globals)
             .args(args);
         self.prepare(&mut command);
         command
