@@ -183,26 +183,34 @@ impl MountTable {
             .max_by_key(|mount| (!mount.read_only, mount.root == "/"))
     }
 
-    /// Whether another mount hides this one's mount point: one that sits on it or on one of its
-    /// ancestors at a prefix of its mount point.
+    /// Whether another mount hides this one: one on top of it, or one that a path to it meets
+    /// first, on the mount that carries it or on one further up.
     fn is_covered(&self, mount: &Mount) -> bool {
-        let mut chain = vec![mount.id];
-        let mut next = mount.parent;
-        while let Some((parent, _)) = self.all.get(&next) {
-            if chain.contains(&next) {
+        let mut passed = vec![mount.id];
+        if self.is_left(mount.id, &mount.point, &passed) {
+            return true;
+        }
+        let (mut carrier, mut point) = (mount.parent, &mount.point);
+        while let Some((above, own_point)) = self.all.get(&carrier) {
+            if passed.contains(&carrier) {
                 break;
             }
-            chain.push(next);
-            next = *parent;
+            if self.is_left(carrier, point, &passed) {
+                return true;
+            }
+            passed.push(carrier);
+            (carrier, point) = (*above, own_point);
         }
-        self.all.iter().any(|(id, (parent, point))| {
-            !chain.contains(id) && chain.contains(parent) && covers(point, &mount.point)
+        false
+    }
+
+    /// Whether a path through the mount `carrier` to `point` leaves it for a mount that is not
+    /// among those `passed`.
+    fn is_left(&self, carrier: u32, point: &Path, passed: &[u32]) -> bool {
+        self.all.iter().any(|(id, (parent, other))| {
+            *parent == carrier && !passed.contains(id) && point.starts_with(other)
         })
     }
-}
-
-fn covers(upper: &Path, lower: &Path) -> bool {
-    lower.starts_with(upper)
 }
 
 /// Mount id, parent id and mount point of a mountinfo line.

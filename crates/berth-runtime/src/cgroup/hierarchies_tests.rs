@@ -116,6 +116,20 @@ fn a_mount_stacked_on_another_covers_it() {
 }
 
 #[test]
+fn a_tree_that_was_mounted_over_another_is_taken_whole() {
+    // A second tmpfs over /sys/fs/cgroup, with the hierarchies of the first bound into it.
+    let mountinfo = "\
+47 46 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+48 47 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup ro,memory
+66 47 0:42 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+67 66 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+";
+    let found = Hierarchies::discover(mountinfo, "4:memory:/\n");
+    assert_eq!(found.v1.len(), 1);
+    assert!(!found.v1[0].read_only, "the one below is hidden");
+}
+
+#[test]
 fn mount_points_are_unescaped() {
     let mountinfo = "30 22 0:26 / /my\\040cg\\134x rw - cgroup2 cgroup2 rw\n";
     let v2 = Hierarchies::discover(mountinfo, "0::/\n").v2.unwrap();
