@@ -25,6 +25,7 @@ mod reaper;
 pub mod resctrl;
 pub mod seccomp;
 mod session;
+pub mod spec;
 mod stage;
 mod state;
 mod wire;
