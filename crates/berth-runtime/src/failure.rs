@@ -44,6 +44,9 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
         (Some(Step::IdMap { .. }), Errno::INVAL) => {
             "; the file system takes no id mapping, use --userns host"
         }
+        (Some(Step::Attach { .. }), Errno::BUSY) => {
+            "; nothing is mounted over procfs, which guards the container"
+        }
         (Some(Step::Attach { .. }), Errno::LOOP) => "; the target is a symbolic link",
         _ => "",
     };

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat_raw};
 use rustix::io::Errno;
 
 use crate::plan::{Links, TargetKind};
@@ -57,6 +57,11 @@ impl StackPath {
         self.push(digits.get(first..).unwrap_or_default())
     }
 
+    /// Its first bytes.
+    fn prefix(&self, length: usize) -> &[u8] {
+        self.bytes.get(..length).unwrap_or_default()
+    }
+
     /// The path as a C string.
     pub(super) fn as_c_str(&self) -> Result<&CStr, Errno> {
         let bytes = self.bytes.get(..=self.length).ok_or(Errno::NAMETOOLONG)?;
@@ -90,7 +95,11 @@ pub(super) fn open_in_root(
     }
 }
 
-/// Opens a mount target below a root, making it and its parents when they do not exist.
+/// As many links as the kernel follows in one walk (path_resolution(7)).
+const LINKS_MAX: u32 = 40;
+
+/// Opens a mount target below a root, making it and its parents when they do not exist: also those
+/// that a symbolic link names, such as an image's /etc/resolv.conf into an empty /run.
 pub(super) fn open_target(
     root: BorrowedFd<'_>,
     path: &CStr,
@@ -101,35 +110,83 @@ pub(super) fn open_target(
         Err(Errno::NOENT) => {}
         other => return other,
     }
-    let bytes = relative(path).to_bytes();
+    let mut wanted = StackPath::new();
+    wanted.push(path.to_bytes())?;
+    for _ in 0..LINKS_MAX {
+        if let Some(target) = make_path(root, &mut wanted, kind, links)? {
+            return Ok(target);
+        }
+    }
+    Err(Errno::LOOP)
+}
+
+/// Walks a path, making what is missing. `None` at a link that leads nowhere yet: the path is then
+/// the one to walk instead.
+fn make_path(
+    root: BorrowedFd<'_>,
+    path: &mut StackPath,
+    kind: TargetKind,
+    links: Links,
+) -> Result<Option<OwnedFd>, Errno> {
     let mut parent = open_in_root(root, c"/", links)?;
     let mut walked = StackPath::new();
-    let mut components = bytes
-        .split(|b| *b == b'/')
-        .filter(|c| !c.is_empty())
-        .peekable();
-    while let Some(component) = components.next() {
-        let is_last = components.peek().is_none();
+    let mut rest = path.as_c_str()?.to_bytes();
+    loop {
+        let start = rest.iter().take_while(|b| **b == b'/').count();
+        rest = rest.get(start..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(Some(parent));
+        }
+        let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
+        let (component, after) = rest.split_at_checked(end).ok_or(Errno::INVAL)?;
+        let is_last = after.iter().all(|b| *b == b'/');
+        rest = after;
+        let folder = walked.length;
         walked.push(b"/")?.push(component)?;
         parent = match open_in_root(root, walked.as_c_str()?, links) {
             Ok(next) => next,
-            Err(Errno::NOENT) => make(parent, component, is_last, kind)?,
+            Err(Errno::NOENT) => {
+                let mut name = StackPath::new();
+                name.push(component)?;
+                let name = name.as_c_str()?;
+                if links == Links::InRoot
+                    && let Some(next) = follow(&parent, name, walked.prefix(folder), after)?
+                {
+                    *path = next;
+                    return Ok(None);
+                }
+                make(parent, name, is_last, kind)?
+            }
             Err(error) => return Err(error),
         };
     }
-    Ok(parent)
+}
+
+/// The path that a symbolic link of an open directory leads to, with the rest of the walk behind
+/// it; `None` when there is no link of that name.
+fn follow(
+    parent: &OwnedFd,
+    name: &CStr,
+    folder: &[u8],
+    after: &[u8],
+) -> Result<Option<StackPath>, Errno> {
+    let mut buffer = [0u8; 4096];
+    let length = match readlinkat_raw(parent, name, &mut buffer) {
+        Ok(length) => length,
+        Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let target = buffer.get(..length).ok_or(Errno::NAMETOOLONG)?;
+    let mut next = StackPath::new();
+    if !target.starts_with(b"/") {
+        next.push(folder)?.push(b"/")?;
+    }
+    next.push(target)?.push(after)?;
+    Ok(Some(next))
 }
 
 /// Makes one missing component below an open directory and opens it without following links.
-fn make(
-    parent: OwnedFd,
-    component: &[u8],
-    is_last: bool,
-    kind: TargetKind,
-) -> Result<OwnedFd, Errno> {
-    let mut name = StackPath::new();
-    name.push(component)?;
-    let name = name.as_c_str()?;
+fn make(parent: OwnedFd, name: &CStr, is_last: bool, kind: TargetKind) -> Result<OwnedFd, Errno> {
     if is_last && kind == TargetKind::File {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(
@@ -158,3 +215,7 @@ fn relative(path: &CStr) -> &CStr {
         _ => c".",
     }
 }
+
+#[cfg(test)]
+#[path = "path_tests.rs"]
+mod tests;

@@ -4,7 +4,9 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, open, statx};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags, fstat, fstatfs, open, statx,
+};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
@@ -12,7 +14,7 @@ use rustix::process::{chdir, fchdir, pivot_root};
 use super::Context;
 use super::mount::verify_device;
 use super::path::{open_in_root, open_target};
-use crate::plan::{DeviceNumber, Links, Slot, Step};
+use crate::plan::{DeviceNumber, Links, Slot, Step, may_cover_procfs};
 
 pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
     match step {
@@ -22,8 +24,10 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
             kind,
             links,
         } => {
-            let target = open_target(cx.root()?, target, *kind, *links)?;
-            attach(cx.get(*slot)?, target.as_fd())
+            let opened = open_target(cx.root()?, target, *kind, *links)?;
+            let mount = cx.get(*slot)?;
+            guard_procfs(mount, opened.as_fd(), target)?;
+            attach(mount, opened.as_fd())
         }
         Step::Mask {
             path,
@@ -44,6 +48,19 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         }),
         _ => Err(Errno::NOSYS),
     }
+}
+
+/// EBUSY where a mount would cover procfs, by whatever links its target was reached, or where
+/// something else than procfs would be `/proc` (CVE-2019-16884): what is written there, such as a
+/// label, and what is masked there would then land elsewhere.
+fn guard_procfs(mount: BorrowedFd<'_>, target: BorrowedFd<'_>, path: &CStr) -> Result<(), Errno> {
+    let is_procfs = |fd| fstatfs(fd).map(|stat| stat.f_type == PROC_SUPER_MAGIC);
+    let allowed = if path == c"/proc" {
+        is_procfs(mount)?
+    } else {
+        may_cover_procfs(path.to_bytes()) || !is_procfs(target)?
+    };
+    if allowed { Ok(()) } else { Err(Errno::BUSY) }
 }
 
 /// Moves a detached mount onto an open target.

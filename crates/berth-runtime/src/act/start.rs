@@ -87,10 +87,12 @@ fn find(candidates: &[CString]) -> Result<(), Errno> {
 }
 
 fn executable(path: &CStr) -> Result<(), Errno> {
+    // by path: our own root, after the pivot; execve(2) will walk the same way
     let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
         return Err(Errno::ACCESS);
     }
+    // by path: as above
     accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
 }
 

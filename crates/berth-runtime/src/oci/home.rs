@@ -18,6 +18,7 @@ pub(crate) fn of(rootfs: &Path, uid: u32) -> String {
 
 fn passwd(rootfs: &Path) -> Option<String> {
     let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // by path: the root itself; the file in it is opened below it
     let root = open(rootfs, folder, Mode::empty()).ok()?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;

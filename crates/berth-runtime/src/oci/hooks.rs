@@ -100,6 +100,7 @@ fn one(hook: &Hook, state: &StateFile, status: Status) -> Result<(), String> {
     let stdin = memory_file("hook-state", &stdin).map_err(said)?;
     let output = memory_file("hook-output", b"").map_err(said)?;
     let args = hook.args().clone().unwrap_or_default();
+    // by path: a hook of the spec, which the caller wrote, on the host
     let mut command = Command::new(hook.path());
     if let Some(name) = args.first() {
         command.arg0(name);
@@ -165,7 +166,7 @@ fn in_words(status: ExitStatus) -> String {
 /// Adds the last 512 bytes of what a hook said, made safe for a terminal and one line.
 fn with_output(why: String, mut output: File) -> String {
     const TAIL: u64 = 512;
-    let length = output.metadata().map_or(0, |m| m.len());
+    let length = output.seek(SeekFrom::End(0)).unwrap_or(0);
     let mut bytes = Vec::new();
     let read = output
         .seek(SeekFrom::Start(length.saturating_sub(TAIL)))

@@ -67,6 +67,7 @@ fn one(builder: &mut Builder<'_>, mount: &Mount, places: &mut Places) -> Result<
     let words = mount.options().clone().unwrap_or_default();
     let mut parsed = options::parse(&words)?;
     let fstype = mount.typ().as_deref().unwrap_or("none");
+    refuse_over_procfs(&target, fstype, mount.source().as_deref())?;
     if parsed.bind.is_some() || fstype == "bind" {
         return bind(builder, mount, &target, &parsed);
     }
@@ -128,6 +129,46 @@ fn one(builder: &mut Builder<'_>, mount: &Mount, places: &mut Places) -> Result<
     attach(builder, slot, &target, after, links)
 }
 
+/// Files of procfs that may be covered: what lxcfs fakes, and two that only inform. The same
+/// that runc allows.
+const COVERABLE: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+/// Whether a mount may cover this path of procfs.
+pub(crate) fn may_cover_procfs(path: &[u8]) -> bool {
+    COVERABLE
+        .iter()
+        .any(|coverable| coverable.as_bytes() == path)
+}
+
+/// Nothing but procfs is `/proc`, and little lies on it. This is said by the path alone, early and
+/// in words; links are followed, and looked at, when the target is open.
+fn refuse_over_procfs(target: &Path, fstype: &str, source: Option<&Path>) -> Result<(), PlanError> {
+    use std::os::unix::ffi::OsStrExt;
+    if !target.starts_with("/proc") || may_cover_procfs(target.as_os_str().as_bytes()) {
+        return Ok(());
+    }
+    let is_procfs = fstype == "proc" || source == Some(Path::new("/proc"));
+    if target == Path::new("/proc") && is_procfs {
+        return Ok(());
+    }
+    Err(invalid(&format!(
+        "a mount on {} would cover procfs, which guards the container; choose another target",
+        target.display()
+    )))
+}
+
 /// What to bind instead of mounting anew, when a user namespace does not own the namespace.
 fn shared_fallback(fstype: &str) -> Option<(&'static str, u64)> {
     match fstype {
@@ -179,12 +220,6 @@ fn bind(
             target.display()
         )));
     };
-    if target.starts_with("/proc") {
-        return Err(invalid(&format!(
-            "a mount on {} would cover procfs, which guards the container; choose another target",
-            target.display()
-        )));
-    }
     let slot = builder.slot();
     let recursive = parsed.bind == Some(true) || builder.has_user_namespace();
     let host = c_path(source)?;
