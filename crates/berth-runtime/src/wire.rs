@@ -18,6 +18,8 @@ use rustix::process::Pid;
 use crate::failure;
 use crate::plan::Step;
 
+/// Creator to init: you are in your cgroups.
+pub(crate) const ENTERED: u8 = b'c';
 /// Stage to init: the id mappings are written.
 pub(crate) const MAPPED: u8 = b'm';
 /// Stage to init: execute the program.

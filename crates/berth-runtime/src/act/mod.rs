@@ -157,7 +157,8 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::ReadOnlyRoot
         | Step::RootPropagation { .. } => root::perform(step, cx),
         Step::OpenTerminal { .. } | Step::BindConsole { .. } => terminal::perform(step, cx),
-        Step::AwaitMapping
+        Step::AwaitCgroups
+        | Step::AwaitMapping
         | Step::AwaitStart
         | Step::AwaitHooks
         | Step::CreateContainerHooks

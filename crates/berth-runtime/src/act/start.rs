@@ -34,6 +34,7 @@ pub(crate) struct Lifecycle<'a> {
 
 pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
+        Step::AwaitCgroups => wire::await_byte(cx.stage, wire::ENTERED),
         Step::AwaitMapping => wire::await_byte(cx.stage, wire::MAPPED),
         Step::AwaitStart => {
             wire::send_byte(cx.stage, wire::READY)?;

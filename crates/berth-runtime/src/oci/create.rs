@@ -78,6 +78,10 @@ pub(crate) fn create(
         own_pid_namespace: prepared.plan.own_pid_namespace,
         cgroups: CgroupPaths::default(),
         intended: prepared.placement.paths(&prepared.hierarchies),
+        scope: match &prepared.placement {
+            Placement::Cgroupfs(_) => None,
+            Placement::Systemd(place) => Some(place.scope.clone()),
+        },
         annotations: annotations(&prepared.spec),
     };
     let mut creation = Creation {
@@ -145,10 +149,7 @@ impl Creation<'_> {
     fn make_cgroup(&mut self) -> Outcome<JoinDescriptors> {
         let prepared = self.prepared;
         let Placement::Cgroupfs(place) = &prepared.placement else {
-            return Err(fail(
-                ErrorClass::Unsupported,
-                "--systemd-cgroup: systemd is not running here",
-            ));
+            return Ok(JoinDescriptors::default());
         };
         let failed = |e: crate::cgroup::CgroupError| fail(e.class(), e.to_string());
         let cgroup = Cgroup::create_at(
@@ -214,9 +215,34 @@ impl Creation<'_> {
             Forked::Child => init::run(&prepared, &mut context),
             Forked::Parent { pid, pidfd } => {
                 self.init = Some((pid, pidfd));
+                self.start_scope(ours)?;
                 self.map_ids(pid, ours)
             }
         }
+    }
+
+    /// Has systemd make its scope around init, which waits for that.
+    fn start_scope(&mut self, init: BorrowedFd<'_>) -> Outcome {
+        let prepared = self.prepared;
+        let Placement::Systemd(place) = &prepared.placement else {
+            return Ok(());
+        };
+        let (pid, _) = self
+            .init
+            .as_ref()
+            .ok_or_else(|| fail(ErrorClass::Internal, "init is missing"))?;
+        let cgroup = place
+            .start_scope(
+                &prepared.hierarchies,
+                prepared.access,
+                host_pid(*pid)?,
+                &prepared.resources,
+            )
+            .map_err(|e| fail(e.class(), e.to_string()))?;
+        self.state.cgroups = cgroup.paths();
+        self.cgroup = Some(cgroup);
+        self.folder.write(&self.state)?;
+        wire::send_byte(init, wire::ENTERED).map_err(|e| cannot("reach the first process", e))
     }
 
     /// Writes the id mappings of a new user namespace.
@@ -249,7 +275,7 @@ impl Creation<'_> {
             Forked::Parent { pidfd, .. } => pidfd,
         };
         drop(lower);
-        let heard = self.hear_stage(upper.as_fd());
+        let heard = self.hear_stage(upper.as_fd(), ours);
         waitid(WaitId::PidFd(stage.as_fd()), WaitIdOptions::EXITED)
             .map_err(|e| cannot("wait for the stage", e))?;
         heard
@@ -282,7 +308,7 @@ impl Creation<'_> {
     }
 
     /// Hears the stage out, until it ends.
-    fn hear_stage(&mut self, stage: BorrowedFd<'_>) -> Outcome {
+    fn hear_stage(&mut self, stage: BorrowedFd<'_>, init: BorrowedFd<'_>) -> Outcome {
         loop {
             let (packet, length, descriptor) =
                 wire::receive(stage).map_err(|e| cannot("hear from the stage", e))?;
@@ -296,6 +322,7 @@ impl Creation<'_> {
                     let pid = wire::pid_of(&pidfd)
                         .ok_or_else(|| fail(ErrorClass::Internal, "init ended at once"))?;
                     self.init = Some((pid, pidfd));
+                    self.start_scope(init)?;
                     wire::send_byte(stage, wire::KNOWN)
                         .map_err(|e| cannot("answer the stage", e))?;
                 }
@@ -387,6 +414,9 @@ impl Creation<'_> {
             let deadline = Instant::now() + Duration::from_secs(5);
             let removed = cgroup.wait_empty(deadline).and_then(|_| cgroup.remove());
             leftovers.extend(removed.err().map(|e| e.to_string()));
+        }
+        if let Some(scope) = &self.state.scope {
+            leftovers.extend(scope.stop().err().map(|e| e.to_string()));
         }
         leftovers.extend(self.folder.remove().err().map(|f| f.message));
         if !leftovers.is_empty() {

@@ -62,6 +62,9 @@ pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>
         }
         cgroup.remove().map_err(failed)?;
     }
+    if let Some(scope) = &container.state.scope {
+        scope.stop().map_err(failed)?;
+    }
     let warnings = match container.spec() {
         Ok(spec) => {
             let state = &container.state;

@@ -12,7 +12,10 @@ use super::store::Store;
 use super::{Outcome, cannot, fail, home};
 use crate::cgroup::{Access, Bus, Hierarchies, Placement, supplied_device_rules};
 use crate::facts::HostFacts;
-use crate::plan::{self, Keyring, Plan, RootChange, RootPlace, Setup, StartSignal, Supervision};
+use crate::plan::{
+    self, CgroupEntry, Keyring, Plan, RootChange, RootPlace, Setup, StartSignal, Supervision,
+};
+use crate::spec;
 use crate::stage::{self, Filter};
 
 /// Who makes cgroups.
@@ -64,8 +67,7 @@ pub(crate) fn read_spec(bundle: &Path) -> Outcome<Spec> {
             format!("cannot read {}: {e}; is this a bundle?", path.display()),
         )
     })?;
-    serde_json::from_slice(&text)
-        .map_err(|e| fail(ErrorClass::Invalid, format!("{}: {e}", path.display())))
+    spec::read(&text, &path).map_err(|e| fail(e.class(), e.to_string()))
 }
 
 /// Plans a container. Changes nothing but the cache of filters.
@@ -89,6 +91,10 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         root,
         place: RootPlace::OwnPath,
         cgroup: paths.v2.clone().unwrap_or_default(),
+        cgroup_entry: match &placement {
+            Placement::Cgroupfs(_) => CgroupEntry::Init,
+            Placement::Systemd(_) => CgroupEntry::Creator,
+        },
         terminal: terminal.then(|| console_size(&spec)),
         supervision: Supervision::Never,
         root_change: wishes.root_change,

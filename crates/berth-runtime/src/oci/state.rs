@@ -8,6 +8,8 @@ use berth_base::{ProcessIdentity, Timestamp};
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Scope;
+
 /// The runtime-spec version whose state we print.
 pub(crate) const OCI_VERSION: &str = "1.3.0";
 
@@ -38,6 +40,9 @@ pub(crate) struct StateFile {
     /// Where its cgroups were to be made: a creator that died may have left empty ones there.
     #[serde(default)]
     pub(crate) intended: CgroupPaths,
+    /// The systemd unit around it, where systemd made its cgroups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<Scope>,
     /// Annotations of the spec.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) annotations: BTreeMap<String, String>,
@@ -139,6 +144,7 @@ mod tests {
             own_pid_namespace: true,
             cgroups: CgroupPaths::default(),
             intended: CgroupPaths::default(),
+            scope: None,
             annotations: [("k".to_owned(), "v\"".to_owned())].into(),
         };
         let mut text = HookState::new(&state, Status::Creating).prefix().unwrap();

@@ -7,7 +7,10 @@ use berth_base::NamespaceKind;
 use berth_base::state::RootSource;
 use oci_spec::runtime::{Linux, Spec};
 
-use super::{CgroupPlan, Join, Keyring, Mappings, Plan, PlanError, Setup, Slot, Step, Supervision};
+use super::{
+    CgroupEntry, CgroupPlan, Join, Keyring, Mappings, Plan, PlanError, Setup, Slot, Step,
+    Supervision,
+};
 use super::{confine, mounts, rootfs};
 use crate::facts::HostFacts;
 use crate::namespaces as ns;
@@ -135,13 +138,18 @@ impl Builder<'_> {
 
     /// First steps of init: user, cgroups, session, and what belongs to a fresh namespace.
     fn enter(&mut self, spec: &Spec, mapped: bool) -> Result<(), PlanError> {
+        if self.setup.cgroup_entry == CgroupEntry::Creator {
+            self.push(Step::AwaitCgroups);
+        }
         if mapped {
             self.push(Step::AwaitMapping);
             self.push(Step::BecomeNamespaceRoot);
         } else if self.has_user_namespace() {
             self.push(Step::BecomeNamespaceRoot);
         }
-        self.push(Step::EnterCgroups);
+        if self.setup.cgroup_entry == CgroupEntry::Init {
+            self.push(Step::EnterCgroups);
+        }
         if self.is_new(ns::NEW_CGROUP) {
             self.push(Step::UnshareCgroupNamespace);
         }

@@ -16,6 +16,7 @@ impl Step {
         match self {
             Self::ReceiveRoot { .. } => "receive the root from the stage",
             Self::IdMap { .. } => "map the ids of a mount",
+            Self::AwaitCgroups => "wait until systemd has made the scope",
             Self::AwaitMapping => "wait for the id mappings",
             Self::BecomeNamespaceRoot => "become root of the user namespace",
             Self::EnterCgroups => "enter the cgroups",

@@ -25,7 +25,7 @@ use oci_spec::runtime::LinuxResources;
 pub use build::build;
 pub(crate) use confine::{confine, program, resource_limits};
 pub(crate) use mounts::may_cover_procfs;
-pub use setup::{Keyring, RootChange, RootPlace, Setup, StartSignal, Supervision};
+pub use setup::{CgroupEntry, Keyring, RootChange, RootPlace, Setup, StartSignal, Supervision};
 pub use step::{DeviceNumber, Links, Slot, Step, TargetKind};
 
 /// A spec asks for something that cannot be planned.

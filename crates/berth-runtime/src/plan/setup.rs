@@ -14,6 +14,8 @@ pub struct Setup {
     pub place: RootPlace,
     /// The container's cgroup, absolute below the hierarchies' roots.
     pub cgroup: String,
+    /// Who puts init into that cgroup.
+    pub cgroup_entry: CgroupEntry,
     /// A pseudo terminal of this size (rows, columns; 0 when unknown); `None` for none.
     pub terminal: Option<(u16, u16)>,
     /// Whether our reaping init runs the program as its child.
@@ -24,6 +26,15 @@ pub struct Setup {
     pub keyring: Keyring,
     /// Who says that the program may run.
     pub start: StartSignal,
+}
+
+/// Who puts init into the container's cgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupEntry {
+    /// Itself: it is born in v2's and writes to v1's `tasks`.
+    Init,
+    /// Its creator, while it waits: systemd makes a scope around a process that exists.
+    Creator,
 }
 
 /// Where the root is attached between its making and the pivot.
@@ -81,6 +92,7 @@ impl Setup {
             root: config.root.clone(),
             place: RootPlace::Stacked,
             cgroup: cgroup_of(spec, &config.id),
+            cgroup_entry: CgroupEntry::Init,
             terminal: config.stdio.terminal.then_some(config.stdio.size),
             supervision: if config.init {
                 Supervision::Always

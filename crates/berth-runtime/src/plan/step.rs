@@ -56,6 +56,8 @@ pub enum Step {
     /// Gives a detached mount the id mapping of the container's user namespace.
     IdMap { slot: Slot },
 
+    /// Waits until our creator has put us into the cgroups.
+    AwaitCgroups,
     /// Waits until the stage has written the id mappings.
     AwaitMapping,
     /// Becomes uid 0 and gid 0 of the user namespace.

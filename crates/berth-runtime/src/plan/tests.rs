@@ -4,7 +4,9 @@ use berth_base::state::{CgroupPaths, RootSource};
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
-use super::{Keyring, PlanError, RootChange, RootPlace, Setup, StartSignal, Supervision, build};
+use super::{
+    CgroupEntry, Keyring, PlanError, RootChange, RootPlace, Setup, StartSignal, Supervision, build,
+};
 use crate::facts::{HostFacts, Secret, Submount, SystemEntry};
 
 fn spec() -> Value {
@@ -51,6 +53,7 @@ fn setup() -> Setup {
         root: RootSource::Host,
         place: RootPlace::Stacked,
         cgroup: "/berth/box".into(),
+        cgroup_entry: CgroupEntry::Init,
         terminal: None,
         supervision: Supervision::WhereJoined,
         root_change: RootChange::Pivot,
