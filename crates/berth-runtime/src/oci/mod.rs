@@ -25,6 +25,7 @@ mod run;
 mod start;
 mod state;
 mod store;
+mod update;
 
 use berth_base::ErrorClass;
 use berth_base::protocol::Failure;

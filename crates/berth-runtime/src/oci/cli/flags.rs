@@ -87,6 +87,16 @@ pub(super) enum Command {
     },
     /// List containers
     List(ListFlags),
+    /// Show the processes of a container
+    Ps(PsFlags),
+    /// Print what a container uses, and when it runs out of memory
+    Events(EventsFlags),
+    /// Change the limits of a container
+    Update(Box<UpdateFlags>),
+    /// Write a configuration to begin with
+    Spec(SpecFlags),
+    /// Print what this runtime can do
+    Features,
     /// Print the ordered steps by which a bundle would be set up here
     Plan {
         /// The bundle
@@ -246,6 +256,103 @@ pub(super) struct ListFlags {
     /// Only ids
     #[arg(short, long)]
     pub(super) quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PsFlags {
+    /// table or json
+    #[arg(short, long, default_value = "table")]
+    pub(super) format: Format,
+    /// The container
+    pub(super) id: String,
+    /// Arguments for ps [default: -ef]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) args: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct EventsFlags {
+    /// How often statistics are printed
+    #[arg(long, default_value = "5s")]
+    pub(super) interval: String,
+    /// Print statistics once and end
+    #[arg(long)]
+    pub(super) stats: bool,
+    /// The container
+    pub(super) id: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SpecFlags {
+    /// Where config.json is written [default: the current directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) bundle: Option<PathBuf>,
+    /// For a caller without privilege
+    #[arg(long)]
+    pub(super) rootless: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct UpdateFlags {
+    /// Take the limits from this file as JSON, - for standard input; other flags are then ignored
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) resources: Option<String>,
+    /// Relative weight of block I/O, 10 to 1000
+    #[arg(long, value_name = "WEIGHT")]
+    pub(super) blkio_weight: Option<u16>,
+    /// Period of the CPU quota in microseconds
+    #[arg(long, value_name = "US")]
+    pub(super) cpu_period: Option<u64>,
+    /// CPU time in each period in microseconds, -1 for no limit
+    #[arg(long, value_name = "US", allow_negative_numbers = true)]
+    pub(super) cpu_quota: Option<i64>,
+    /// CPU time that may be saved up, in microseconds
+    #[arg(long, value_name = "US")]
+    pub(super) cpu_burst: Option<u64>,
+    /// Relative weight of CPU time
+    #[arg(long, value_name = "SHARES")]
+    pub(super) cpu_share: Option<u64>,
+    /// Period of the real-time quota in microseconds
+    #[arg(long, value_name = "US")]
+    pub(super) cpu_rt_period: Option<u64>,
+    /// Real-time CPU time in each period in microseconds
+    #[arg(long, value_name = "US", allow_negative_numbers = true)]
+    pub(super) cpu_rt_runtime: Option<i64>,
+    /// 1: only idle CPU time; 0: as usual
+    #[arg(long, value_name = "0|1")]
+    pub(super) cpu_idle: Option<i64>,
+    /// CPUs to use, such as 0-3,7
+    #[arg(long, value_name = "LIST")]
+    pub(super) cpuset_cpus: Option<String>,
+    /// Memory nodes to use
+    #[arg(long, value_name = "LIST")]
+    pub(super) cpuset_mems: Option<String>,
+    /// Memory limit in bytes
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub(super) memory: Option<String>,
+    /// Soft memory limit in bytes
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub(super) memory_reservation: Option<String>,
+    /// Memory and swap together in bytes, -1 for no limit
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub(super) memory_swap: Option<String>,
+    /// Ignored: the kernel has this limit no more
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub(super) kernel_memory: Option<String>,
+    /// Ignored: the kernel has this limit no more
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub(super) kernel_memory_tcp: Option<String>,
+    /// How many processes there may be
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(super) pids_limit: Option<i64>,
+    /// Intel RDT: schema of the L3 cache
+    #[arg(long, value_name = "SCHEMA")]
+    pub(super) l3_cache_schema: Option<String>,
+    /// Intel RDT: schema of the memory bandwidth
+    #[arg(long, value_name = "SCHEMA")]
+    pub(super) mem_bw_schema: Option<String>,
+    /// The container
+    pub(super) id: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,12 +3,16 @@
 //! The only part of the runtime that knows flags, prints, and chooses exit codes.
 
 mod create;
+mod events;
 mod exec;
 mod flags;
 mod inspect;
 mod lifecycle;
 mod log;
+mod ps;
 mod signal;
+mod spec;
+mod update;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -62,6 +66,11 @@ fn perform(global: &Global, log: &Log, command: Command) -> Outcome<u8> {
         Command::Delete(flags) => lifecycle::delete(global, log, &flags).map(done),
         Command::Pause { id } => lifecycle::pause(global, &id).map(done),
         Command::Resume { id } => lifecycle::resume(global, &id).map(done),
+        Command::Ps(flags) => ps::ps(global, &flags).map(done),
+        Command::Events(flags) => events::events(global, &flags).map(done),
+        Command::Update(flags) => update::update(global, log, &flags).map(done),
+        Command::Spec(flags) => spec::spec(&flags).map(done),
+        Command::Features => spec::features().map(done),
         Command::State { id } => inspect::state(global, &id).map(done),
         Command::List(flags) => inspect::list(global, &flags).map(done),
         Command::Plan { bundle } => inspect::plan(global, &bundle).map(done),
