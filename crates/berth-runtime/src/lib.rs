@@ -28,4 +28,7 @@ mod session;
 pub mod spec;
 mod stage;
 mod state;
+mod survivor;
 mod wire;
+
+pub use survivor::Survivor;

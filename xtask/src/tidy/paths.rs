@@ -52,6 +52,7 @@ const HOST_SIDE: &[(&str, &str)] = &[
     ("crates/berth-runtime/src/resctrl", "resctrl, a file system of the kernel alone"),
     ("crates/berth-runtime/src/seccomp/cache.rs", "the cache folder"),
     ("crates/berth-runtime/src/state.rs", "state folders"),
+    ("crates/berth-runtime/src/survivor.rs", "procfs"),
 ];
 
 /// The comment that allows one call.

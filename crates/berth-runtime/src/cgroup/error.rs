@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use berth_base::ErrorClass;
 use rustix::io::Errno;
 
+use crate::Survivor;
+
+/// How many survivors a message lists.
+const MOST_LISTED: usize = 10;
+
 /// A cgroup operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
@@ -139,6 +144,14 @@ pub enum CgroupError {
         /// How long we waited.
         waited_ms: u128,
     },
+    /// Processes did not end in time.
+    #[error("cannot end everything in {path}: {}", survivors_text(.survivors))]
+    Survivors {
+        /// The cgroup.
+        path: PathBuf,
+        /// Who is left; none where they are not visible.
+        survivors: Vec<Survivor>,
+    },
     /// Some directories could not be removed.
     #[error("cannot remove cgroups: {}", list(.failures))]
     Remove {
@@ -214,9 +227,10 @@ impl CgroupError {
             | Self::NoSystemd { .. } => ErrorClass::Unsupported,
             Self::ReadOnly { .. } => ErrorClass::Denied,
             Self::Occupied { .. } => ErrorClass::Conflict,
-            Self::NotFrozen { .. } | Self::Remove { .. } | Self::Systemd { .. } => {
-                ErrorClass::Unavailable
-            }
+            Self::NotFrozen { .. }
+            | Self::Survivors { .. }
+            | Self::Remove { .. }
+            | Self::Systemd { .. } => ErrorClass::Unavailable,
             Self::Undo { cause, .. } => cause.class(),
             Self::DeviceFilter { .. } => ErrorClass::Unsupported,
             Self::Malformed { .. } => ErrorClass::Internal,
@@ -263,6 +277,22 @@ fn most_text(most: &Option<String>) -> String {
     most.as_ref()
         .map(|most| format!(" and at most {most}"))
         .unwrap_or_default()
+}
+
+fn survivors_text(survivors: &[Survivor]) -> String {
+    if survivors.is_empty() {
+        return "its processes are not visible from here".to_owned();
+    }
+    let more = survivors.len().saturating_sub(MOST_LISTED);
+    let shown = survivors.iter().take(MOST_LISTED);
+    let mut text = shown
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
+    if more > 0 {
+        text += &format!("; and {more} more");
+    }
+    text + "; a process in state D goes when its I/O ends, a traced one with its tracer"
 }
 
 fn list(failures: &[RemoveFailure]) -> String {

@@ -11,11 +11,14 @@ use super::error::CgroupError;
 use super::processes::pids_below;
 use super::walk::{Visit, walk};
 use super::{Cgroup, files};
+use crate::Survivor;
 
 /// How long v1 may take to stop what is about to be killed.
 const KILL_FREEZE: Duration = Duration::from_millis(100);
 /// How long a v1 kill goes on against processes that keep appearing.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long one round of [`Cgroup::end`] waits before it kills again.
+const ROUND: Duration = Duration::from_millis(200);
 /// The pause between two rounds of a v1 kill.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -46,6 +49,28 @@ impl Cgroup {
         };
         // A process that v1 holds frozen does not die: thaw it, whoever froze it.
         killed.and(self.thaw_v1())
+    }
+
+    /// Sends SIGKILL to everything in the container's cgroup and below, again and again, until
+    /// nothing is left; at the deadline the error names who is.
+    ///
+    /// Works on a frozen container and on one that shares its PID namespace.
+    pub fn end(&self, deadline: Instant) -> Result<(), CgroupError> {
+        loop {
+            self.kill()?;
+            let round = (Instant::now() + ROUND).min(deadline);
+            if self.wait_empty(round)? {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let path = self.census().map(|branch| branch.path.clone());
+                let survivors = self.processes()?.into_iter();
+                return Err(CgroupError::Survivors {
+                    path: path.unwrap_or_default(),
+                    survivors: survivors.filter_map(Survivor::look).collect(),
+                });
+            }
+        }
     }
 
     fn kill_each(&self, census: &Branch) -> Result<(), CgroupError> {

@@ -112,3 +112,59 @@ fn freezing_stops_and_thawing_goes_on() {
     assert!(end(child).success());
     cgroup.remove().unwrap();
 }
+
+#[test]
+fn a_frozen_container_is_ended() {
+    let Some(place) = Place::new("endfrozen") else {
+        return;
+    };
+    let cgroup = place.create("a");
+    // By us, and by somebody who knows v1's freezer alone.
+    for by_v1 in [false, true] {
+        let child = run_in(&cgroup, "sleep 100 & sleep 100 & wait");
+        match cgroup.v1_branch("freezer") {
+            Some(freezer) if by_v1 => {
+                std::fs::write(freezer.file("freezer.state"), "FROZEN").unwrap();
+            }
+            _ => cgroup.freeze().unwrap(),
+        }
+        assert!(cgroup.is_frozen().unwrap());
+        cgroup.end(soon()).unwrap();
+        assert!(!cgroup.is_populated().unwrap());
+        end(child);
+        cgroup.thaw().unwrap();
+        assert!(!cgroup.is_frozen().unwrap());
+    }
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn who_does_not_end_in_time_is_named() {
+    let Some(place) = Place::new("survive") else {
+        return;
+    };
+    let cgroup = place.create("a");
+    let Some(freezer) = cgroup.v1_branch("freezer") else {
+        eprintln!("skipped: no v1 freezer");
+        return cgroup.remove().unwrap();
+    };
+    // What a cgroup above freezes nobody below can end.
+    let above = freezer.path.parent().unwrap().join("freezer.state");
+    let child = run_in(&cgroup, "exec sleep 100");
+    std::fs::write(&above, "FROZEN").unwrap();
+    assert!(cgroup.is_frozen().unwrap());
+    let began = Instant::now();
+    let refused = cgroup.end(began + Duration::from_millis(300)).unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    std::fs::write(&above, "THAWED").unwrap();
+    let text = refused.to_string();
+    let name = format!("{} sleep state", child.id());
+    assert!(
+        text.contains(&name) || text.contains(&format!("{} sh state", child.id())),
+        "{text}"
+    );
+    assert_eq!(refused.class(), berth_base::ErrorClass::Unavailable);
+    cgroup.end(soon()).unwrap();
+    end(child);
+    cgroup.remove().unwrap();
+}

@@ -100,7 +100,8 @@ fn plan_bandwidth(cpu: &LinuxCpu, plan: &mut Plan<'_>) -> Result<(), CgroupError
                     });
                 }
                 if let Some(us) = quota {
-                    plan.push(Setting::new(Cpu, QUOTA, "cpu.cfs_quota_us", us.max(-1)));
+                    let setting = Setting::new(Cpu, QUOTA, "cpu.cfs_quota_us", us.max(-1));
+                    plan.push(before_burst(setting, cpu));
                 }
             }
             Version::V2 => {
@@ -108,7 +109,8 @@ fn plan_bandwidth(cpu: &LinuxCpu, plan: &mut Plan<'_>) -> Result<(), CgroupError
                     .filter(|us| *us > 0)
                     .map_or("max".to_owned(), |us| us.to_string());
                 let value = period.map_or(quota.clone(), |us| format!("{quota} {us}"));
-                plan.push(Setting::new(Cpu, QUOTA, "cpu.max", value));
+                let setting = Setting::new(Cpu, QUOTA, "cpu.max", value);
+                plan.push(before_burst(setting, cpu));
             }
         }
     }
@@ -126,6 +128,16 @@ fn plan_bandwidth(cpu: &LinuxCpu, plan: &mut Plan<'_>) -> Result<(), CgroupError
     let needed = (burst > 0).then_some("it came with kernel 5.14");
     plan.push(Setting::new(Cpu, BURST, file, burst).if_missing(needed));
     Ok(())
+}
+
+/// A quota may not go below the burst, nor a burst above the quota: which is first depends on what
+/// they were.
+fn before_burst(quota: Setting, cpu: &LinuxCpu) -> Setting {
+    if cpu.burst().is_some() {
+        quota.or_after_next()
+    } else {
+        quota
+    }
 }
 
 fn plan_realtime(cpu: &LinuxCpu, plan: &mut Plan<'_>) -> Result<(), CgroupError> {

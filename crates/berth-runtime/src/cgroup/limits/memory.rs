@@ -6,10 +6,6 @@ use super::{Plan, Setting, Version, in_range, invalid, unsupported};
 use crate::cgroup::controller::Controller::Memory;
 use crate::cgroup::{Cgroup, CgroupError};
 
-/// The least memory limit in bytes: 6 MiB, below which the first process of a container cannot
-/// even be set up. Docker draws the same line.
-pub const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
-
 const LIMIT: &str = "memory limit";
 const SWAP: &str = "memory plus swap limit";
 const NO_SWAP: &str = "this kernel does not account swap";
@@ -67,14 +63,6 @@ pub(super) fn plan(memory: &LinuxMemory, plan: &mut Plan<'_>) -> Result<(), Cgro
 fn plan_limit(bytes: i64, plan: &mut Plan<'_>) -> Result<(), CgroupError> {
     let version = plan.version(Memory, LIMIT)?;
     check_sign(LIMIT, bytes)?;
-    if (0..LEAST_MEMORY).contains(&bytes) {
-        return Err(CgroupError::OutOfRange {
-            limit: LIMIT,
-            asked: format!("{bytes} bytes"),
-            least: format!("{LEAST_MEMORY} bytes (6 MiB)"),
-            most: None,
-        });
-    }
     let file = match version {
         Version::V1 => "memory.limit_in_bytes",
         Version::V2 => "memory.max",

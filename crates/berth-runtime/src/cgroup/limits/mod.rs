@@ -12,6 +12,7 @@ mod network;
 mod pids;
 mod rdma;
 mod unified;
+mod update;
 
 use std::borrow::Cow;
 
@@ -25,7 +26,6 @@ use super::{Cgroup, delegate, files};
 
 pub(super) use block::scaled;
 pub(super) use cpu::weight_of_shares;
-pub use memory::LEAST_MEMORY;
 
 /// Where a controller is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,25 +172,31 @@ fn plan(
 }
 
 impl Cgroup {
-    /// Writes every limit and device rule of `resources`; before any process enters, or to
-    /// update them later. Values that are absent, or 0 where OCI means "unset", stay as they are.
+    /// Writes every limit and device rule of `resources`, before any process enters; later,
+    /// [`Cgroup::update`] changes limits. Values that are absent, or 0 where OCI means "unset",
+    /// stay as they are.
     ///
     /// A limit that this host cannot set is [`CgroupError::Unsupported`], one out of range
     /// [`CgroupError::OutOfRange`]: both before anything is written, except where only the kernel
     /// can tell.
     pub fn apply(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        self.apply_limits(resources)?;
+        if let Some(rules) = resources.devices() {
+            self.apply_devices(rules)?;
+        }
+        Ok(())
+    }
+
+    fn apply_limits(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         let settings = plan(resources, &|controller| self.locate(controller))?;
         if let Some(memory) = resources.memory() {
             self.check_memory_in_use(memory)?;
         }
         self.write_all(&settings)?;
-        if let Some(unified) = resources.unified() {
-            unified::apply(self, unified)?;
+        match resources.unified() {
+            Some(unified) => unified::apply(self, unified),
+            None => Ok(()),
         }
-        if let Some(rules) = resources.devices() {
-            self.apply_devices(rules)?;
-        }
-        Ok(())
     }
 
     fn locate(&self, controller: Controller) -> Option<Version> {
@@ -271,6 +277,22 @@ impl Cgroup {
             )),
         }
     }
+}
+
+/// What `resources` asks for and no kernel has any more: for a warning, not an error, since
+/// runtime-spec advises against them and callers set them all the same.
+pub fn ignored_limits(resources: &LinuxResources) -> Vec<&'static str> {
+    let mut ignored = Vec::new();
+    let Some(memory) = resources.memory() else {
+        return ignored;
+    };
+    if memory.kernel().is_some_and(|bytes| bytes != 0) {
+        ignored.push("memory.kernel is ignored: the kernel dropped this limit in 5.16");
+    }
+    if memory.use_hierarchy() == Some(false) {
+        ignored.push("memory.useHierarchy is ignored: the kernel always accounts hierarchically");
+    }
+    ignored
 }
 
 #[cfg(test)]

@@ -12,7 +12,11 @@ const MOST: i64 = 4_194_304;
 
 pub(super) fn plan(pids: &LinuxPids, plan: &mut Plan<'_>) -> Result<(), CgroupError> {
     let limit = pids.limit();
-    if limit <= 0 {
+    if limit == 0 {
+        // Unset, for Docker and runc.
+        return Ok(());
+    }
+    if limit < 0 {
         // No limit: what a new cgroup has, so a host without the controller gives the same.
         if (plan.locate)(Pids).is_some() {
             plan.push(Setting::new(Pids, NAME, "pids.max", "max").if_missing(None));

@@ -109,7 +109,7 @@ fn what_docker_writes_for_unset_limits_changes_nothing() {
         "network": {"classID": 0}
     }"#;
     assert_eq!(show(json, &|_| None), "");
-    assert_eq!(show(json, &v2), "pids.max = max (optional)\n");
+    assert_eq!(show(json, &v2), "");
 }
 
 #[test]
@@ -135,10 +135,9 @@ fn refusals_name_the_limit_the_value_and_the_remedy() {
     let mut text = String::new();
     for (json, locate) in [
         (
-            r#"{"memory": {"limit": 1048576}}"#,
+            r#"{"memory": {"limit": -7}}"#,
             &v1 as &dyn Fn(Controller) -> Option<Version>,
         ),
-        (r#"{"memory": {"limit": -7}}"#, &v1),
         (r#"{"memory": {"limit": 10000000, "swap": 9000000}}"#, &v1),
         (r#"{"memory": {"limit": -1, "swap": 9000000}}"#, &v2),
         (r#"{"memory": {"swap": 9000000}}"#, &v2),
@@ -287,7 +286,8 @@ fn unified_settings_reach_v2_only() {
     }
     assert!(apply(r#"{"unified": {"nosuch.max": "0"}}"#).is_err());
     if let Some(branch) = &cgroup.v2 {
-        apply(r#"{"unified": {"cgroup.max.descendants": "7"}}"#).unwrap();
+        // Each line is written by itself; both at once the kernel would refuse.
+        apply(r#"{"unified": {"cgroup.max.descendants": "3\n7"}}"#).unwrap();
         assert_eq!(
             branch
                 .read_if_present("cgroup.max.descendants")
@@ -324,4 +324,45 @@ fn a_controller_that_only_v2_has_is_enabled_when_a_limit_needs_it() {
         "4194304\n"
     );
     cgroup.remove().unwrap();
+}
+
+#[test]
+fn an_update_writes_limits_in_whichever_order_the_kernel_takes() {
+    let Some(place) = Place::new("update") else {
+        return;
+    };
+    let cgroup = place.create("a");
+    let running = Cgroup::from_paths(&cgroup.paths());
+    for (json, quota) in [
+        (
+            r#"{"cpu": {"quota": 20000, "period": 100000, "burst": 10000}}"#,
+            20_000,
+        ),
+        // Below the old burst, above the old quota, and with another period.
+        (r#"{"cpu": {"quota": 5000, "burst": 4000}}"#, 5_000),
+        (r#"{"cpu": {"quota": 80000, "burst": 70000}}"#, 80_000),
+        (r#"{"cpu": {"period": 50000}}"#, 80_000),
+        (
+            r#"{"cpu": {"shares": 2000, "cpus": "0", "mems": "0"}, "pids": {"limit": -1}}"#,
+            80_000,
+        ),
+    ] {
+        running
+            .update(&resources(json))
+            .unwrap_or_else(|error| panic!("{json}: {error}"));
+        let text = read(&cgroup, Controller::Cpu, "cpu.cfs_quota_us", "cpu.max");
+        assert_eq!(text.split(' ').next().unwrap(), quota.to_string(), "{json}");
+    }
+    // What is 0 is not asked for, and device rules are not an update's.
+    let json = r#"{"cpu": {"quota": 0}, "pids": {"limit": 0}, "devices": [{"allow": true, "access": "x"}]}"#;
+    running.update(&resources(json)).unwrap();
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn limits_that_do_nothing_are_told() {
+    let json = r#"{"memory": {"kernel": 9000000, "useHierarchy": false}}"#;
+    assert_eq!(ignored_limits(&resources(json)).len(), 2);
+    let json = r#"{"memory": {"kernel": 0, "useHierarchy": true, "limit": 9}}"#;
+    assert_eq!(ignored_limits(&resources(json)), [""; 0]);
 }

@@ -9,8 +9,16 @@ use crate::cgroup::{Cgroup, CgroupError, delegate, files};
 
 const NAME: &str = "unified setting";
 
-/// The files `cgroup.*` that are limits; the others move processes or end them.
-const CORE: [&str; 2] = ["cgroup.max.depth", "cgroup.max.descendants"];
+/// The files `cgroup.*` that are no settings: they move processes, end them, stop the start of the
+/// container, or make its cgroup one that takes no process. Others are written, known or not.
+const NO_SETTINGS: [&str; 6] = [
+    "cgroup.freeze",
+    "cgroup.kill",
+    "cgroup.procs",
+    "cgroup.subtree_control",
+    "cgroup.threads",
+    "cgroup.type",
+];
 
 pub(super) fn apply(
     cgroup: &Cgroup,
@@ -25,15 +33,18 @@ pub(super) fn apply(
         if let Some(name) = controller {
             delegate::enable(branch, &limit, name)?;
         }
-        files::write_at(branch.open()?, file, value).map_err(|source| match source {
-            Errno::NOENT => unsupported(&limit, "this kernel has no such file"),
-            source => CgroupError::Limit {
-                limit,
-                value: value.clone(),
-                path: branch.file(file),
-                source,
-            },
-        })?;
+        // Such files take one entry with each write: `io.max` a line for every device.
+        for line in value.lines() {
+            files::write_at(branch.open()?, file, line).map_err(|source| match source {
+                Errno::NOENT => unsupported(&limit, "this kernel has no such file"),
+                source => CgroupError::Limit {
+                    limit: limit.clone(),
+                    value: line.to_owned(),
+                    path: branch.file(file),
+                    source,
+                },
+            })?;
+        }
     }
     Ok(())
 }
@@ -59,9 +70,9 @@ fn controller_of(file: &str) -> Result<Option<&str>, CgroupError> {
     };
     if prefix != "cgroup" {
         Ok(Some(prefix))
-    } else if CORE.contains(&file) {
-        Ok(None)
-    } else {
+    } else if NO_SETTINGS.contains(&file) {
         Err(invalid("it is no limit"))
+    } else {
+        Ok(None)
     }
 }

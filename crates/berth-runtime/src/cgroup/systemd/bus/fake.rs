@@ -3,6 +3,8 @@
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
+use rustbus::params::{Base, Container, Param};
+
 use super::*;
 
 /// A bus that answers by a function.
@@ -57,7 +59,31 @@ fn serve(listener: &UnixListener, answer: Answer) -> Vec<String> {
         let member = header.member.clone().unwrap_or_default();
         let signature = call.get_sig().to_owned();
         let parameters = call.unmarshall_all().unwrap().params;
-        calls.push(format!("{member} {signature} {parameters:?}"));
+        calls.push(format!("{member} {signature} {}", shown(&parameters)));
+    }
+}
+
+/// Parameters in short: structs in parentheses, lists in brackets, variants with their type.
+fn shown(parameters: &[Param<'_, '_>]) -> String {
+    let texts: Vec<String> = parameters.iter().map(show).collect();
+    texts.join(", ")
+}
+
+fn show(parameter: &Param<'_, '_>) -> String {
+    match parameter {
+        Param::Base(Base::String(text)) => text.clone(),
+        Param::Base(Base::Boolean(value)) => value.to_string(),
+        Param::Base(Base::Byte(value)) => value.to_string(),
+        Param::Base(Base::Uint32(value)) => value.to_string(),
+        Param::Base(Base::Uint64(value)) => value.to_string(),
+        Param::Container(Container::Struct(fields)) => format!("({})", shown(fields)),
+        Param::Container(Container::Array(list)) => format!("[{}]", shown(&list.values)),
+        Param::Container(Container::Variant(variant)) => {
+            let mut kind = String::new();
+            variant.sig.to_str(&mut kind);
+            format!("{kind} {}", show(&variant.value))
+        }
+        other => format!("{other:?}"),
     }
 }
 
