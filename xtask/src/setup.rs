@@ -10,6 +10,19 @@ use crate::exec;
 use crate::failure::{Failure, Outcome};
 use Purpose::{Bench, Build, Demo, Peers, Test, Vm};
 
+/// Installs packages as apt-get's words say, without starting the daemons that some bring: while
+/// `policy-rc.d` forbids it, the scripts of Debian's packages start no service.
+const INSTALL: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+apt-get "$@"
+"#;
+
 /// What a machine is to be made fit for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -63,6 +76,15 @@ const PACKAGES: &[Package] = &[
     ),
     package("dbus-daemon", Test, "its bus"),
     package("uidmap", Test, "newuidmap and newgidmap, for rootless"),
+    package("busybox-static", Test, "the image of the real peers"),
+    package("docker.io", Test, "a real peer, and its client"),
+    package("containerd", Test, "a real peer, and its client"),
+    package(
+        "containernetworking-plugins",
+        Test,
+        "the network of containerd's pods",
+    ),
+    package("podman", Test, "a real peer"),
     package("qemu-system-x86", Vm, "the machine that is emulated"),
     package("busybox-static", Vm, "the shell inside it"),
     package("e2fsprogs", Vm, "mke2fs, which makes its disk"),
@@ -115,7 +137,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         } else {
             "missing"
         };
-        println!("{mark:<8} {:<18} {}", package.name, package.why);
+        println!("{mark:<8} {:<28} {}", package.name, package.why);
     }
     ensure(&purposes)?;
     if purposes.contains(&Test) {
@@ -153,9 +175,10 @@ pub(crate) fn ensure(purposes: &[Purpose]) -> Outcome {
             missing.join(" ")
         )));
     }
-    exec::run(apt_get().args(["update", "-q"]))?;
+    exec::run(debian("apt-get").args(["update", "-q"]))?;
     exec::run(
-        apt_get()
+        debian("sh")
+            .args(["-c", INSTALL, "sh"])
             .args(["install", "-q", "-y", "--no-install-recommends"])
             .args(missing),
     )
@@ -208,8 +231,9 @@ pub(crate) fn is_root() -> Outcome<bool> {
     Ok(exec::read(Command::new("id").arg("-u"))?.trim() == "0")
 }
 
-fn apt_get() -> Command {
-    let mut command = Command::new("apt-get");
+/// A program of Debian's that asks nothing and speaks English.
+fn debian(program: &str) -> Command {
+    let mut command = Command::new(program);
     command
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("LC_ALL", "C.UTF-8");

@@ -53,18 +53,21 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
     engine(class, format!("cannot {what}: {}{hint}", describe(errno)))
 }
 
-/// execve failed.
+/// execve failed, or would.
+///
+/// Clients of runc tell 127 from 126 by its words, which are here too: "executable file not found
+/// in", "no such file or directory", "permission denied".
 pub(crate) fn exec(program: &str, errno: Errno) -> Failure {
     let (class, exit_code, why) = match errno {
         Errno::NOENT if program.contains('/') => (
             ErrorClass::NotFound,
             NOT_FOUND,
-            "no such file in the container".to_owned(),
+            "no such file or directory in the container".to_owned(),
         ),
         Errno::NOENT | Errno::NOTDIR => (
             ErrorClass::NotFound,
             NOT_FOUND,
-            "not found in the container's PATH".to_owned(),
+            "executable file not found in the container's PATH".to_owned(),
         ),
         Errno::ACCESS | Errno::PERM => (
             ErrorClass::Denied,

@@ -157,7 +157,11 @@ pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &str) -
             let step = index
                 .and_then(|i| usize::try_from(i).ok())
                 .and_then(|i| steps.get(i));
-            failure::step(step, errno(payload.last_chunk()))
+            let errno = errno(payload.last_chunk());
+            match step {
+                Some(Step::FindProgram) => failure::exec(program, errno),
+                _ => failure::step(step, errno),
+            }
         }
     }
 }

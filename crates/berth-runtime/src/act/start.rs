@@ -100,6 +100,13 @@ fn executable(path: &CStr) -> Result<(), Errno> {
 /// Says that everything is set up, then waits until somebody connects and says start. A
 /// connection that closes without a word has only asked whether we still wait.
 fn await_start_command(cx: &mut Context<'_>) -> Result<(), Errno> {
+    // A caller may read our creator's output to its end before it goes on (containerd's shim
+    // does, where there is a terminal), so we let go of it here.
+    if let Some(terminal) = &cx.terminal {
+        for number in 0..3 {
+            berth_sys::place_at(terminal.as_fd(), number)?;
+        }
+    }
     wire::send_byte(cx.stage, wire::READY)?;
     let Some(listener) = cx.lifecycle.and_then(|life| life.listener) else {
         return wire::await_byte(cx.stage, wire::START);

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
@@ -23,8 +24,18 @@ pub(crate) fn hand_over(path: &Path, word: &str, descriptor: BorrowedFd<'_>) -> 
     })
 }
 
+/// Finds out whether there is a socket at a host path.
+pub(crate) fn find(path: &Path) -> Result<(), Errno> {
+    // by path: the socket is the caller's, on the host.
+    let found = rustix::fs::stat(path)?;
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::Socket => Ok(()),
+        _ => Err(Errno::NOTSOCK),
+    }
+}
+
 /// Connects to a socket whose path may be longer than an address of unix(7) holds.
-pub(crate) fn connect_to(path: &Path, kind: SocketType) -> Result<std::os::fd::OwnedFd, Errno> {
+fn connect_to(path: &Path, kind: SocketType) -> Result<std::os::fd::OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     match SocketAddrUnix::new(path) {
         Ok(address) => connect(&socket, &address)?,

@@ -4,7 +4,6 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
-use rustix::net::SocketType;
 
 use super::flags::{BundleFlags, CreateFlags, Global, RunFlags};
 use super::log::Log;
@@ -174,15 +173,10 @@ fn check_console(flags: &BundleFlags, terminal: bool, detached: bool) -> Outcome
             invalid("--console-socket: cannot use it in the foreground; give --detach")
         }
         (Some(path), true, true) => {
-            // Found out now, before anything is made.
-            console::connect_to(path, SocketType::STREAM)
-                .map(drop)
-                .map_err(|e| {
-                    cannot(
-                        &format!("connect to --console-socket {}", path.display()),
-                        e,
-                    )
-                })
+            // Found out now, before anything is made. Without a connection: containerd's shim
+            // accepts one, and takes the terminal from that.
+            console::find(path)
+                .map_err(|e| cannot(&format!("use --console-socket {}", path.display()), e))
         }
         _ => Ok(()),
     }
