@@ -35,7 +35,7 @@ pub(crate) fn find(path: &Path) -> Result<(), Errno> {
 }
 
 /// Connects to a socket whose path may be longer than an address of unix(7) holds.
-fn connect_to(path: &Path, kind: SocketType) -> Result<std::os::fd::OwnedFd, Errno> {
+pub(crate) fn connect_to(path: &Path, kind: SocketType) -> Result<std::os::fd::OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     match SocketAddrUnix::new(path) {
         Ok(address) => connect(&socket, &address)?,

@@ -26,7 +26,7 @@ use super::hooks::{self, Point};
 use super::prepare::{Prepared, Wishes};
 use super::state::{HookState, STATE_FILE_VERSION, StateFile, Status, annotations};
 use super::store::{Folder, Lock, Store};
-use super::{Outcome, cannot, fail};
+use super::{Outcome, cannot, fail, notify};
 use crate::act::Context;
 use crate::act::start::Lifecycle;
 use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement};
@@ -124,6 +124,9 @@ struct Creation<'a> {
 impl Creation<'_> {
     fn perform(&mut self, starter: Starter, preserved: u32) -> Outcome<(OwnedFd, Option<OwnedFd>)> {
         self.save_config()?;
+        if self.prepared.notify {
+            notify::make_folder(self.folder)?;
+        }
         // Intent before effect: whoever finds us dead knows where to look.
         self.folder.write(&self.state)?;
         let doors = self.make_cgroup()?;

@@ -94,6 +94,11 @@ pub(crate) fn failed(field: &str, index: usize, hook: &Hook, why: &str) -> Failu
     )
 }
 
+/// Whether a failure is that of a hook.
+pub(crate) fn is_hook_failure(failure: &Failure) -> bool {
+    failure.message.starts_with("hooks.")
+}
+
 fn one(hook: &Hook, state: &StateFile, status: Status) -> Result<(), String> {
     let said = |e: std::io::Error| e.to_string();
     let stdin = serde_json::to_vec(&HookState::new(state, status)).map_err(|e| e.to_string())?;

@@ -19,6 +19,7 @@ mod hooks;
 mod id;
 mod kill;
 mod listener;
+mod notify;
 mod prepare;
 mod pump;
 mod run;

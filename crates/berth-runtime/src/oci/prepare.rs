@@ -9,7 +9,7 @@ use oci_spec::runtime::{LinuxResources, Spec};
 
 use super::id::OciId;
 use super::store::Store;
-use super::{Outcome, cannot, fail, home};
+use super::{Outcome, cannot, fail, home, notify};
 use crate::cgroup::{Access, Bus, Hierarchies, Placement, supplied_device_rules};
 use crate::facts::HostFacts;
 use crate::plan::{
@@ -56,6 +56,8 @@ pub(crate) struct Prepared {
     pub(crate) resources: LinuxResources,
     pub(crate) filter: Option<Filter>,
     pub(crate) terminal: bool,
+    /// Whether a service manager waits for it to be ready.
+    pub(crate) notify: bool,
 }
 
 /// Reads the configuration of a bundle.
@@ -75,6 +77,10 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
     let mut spec = read_spec(&wishes.bundle)?;
     let rootfs = rootfs(&spec, &wishes.bundle)?;
     complete_environment(&mut spec, &rootfs, &wishes.env);
+    let notify = notify::manager().map(|_| notify::folder(&store.folder(&wishes.id)));
+    if let Some(folder) = &notify {
+        notify::extend(&mut spec, folder);
+    }
     let read =
         |file: &str| fs::read_to_string(file).map_err(|e| cannot(&format!("read {file}"), e));
     let mountinfo = read("/proc/self/mountinfo")?;
@@ -101,8 +107,12 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         keyring: wishes.keyring,
         start: StartSignal::Socket,
     };
-    let facts = HostFacts::gather(&spec, &setup.root, &mountinfo, paths)
+    let mut facts = HostFacts::gather(&spec, &setup.root, &mountinfo, paths)
         .map_err(|e| cannot("look at this host", e))?;
+    // Made with the container's folder, so it is not there yet.
+    facts
+        .sources
+        .extend(notify.clone().map(|folder| (folder, true)));
     let plan = plan::build(&spec, &setup, &facts).map_err(|e| fail(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,
@@ -123,6 +133,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         placement,
         filter,
         terminal,
+        notify: notify.is_some(),
     })
 }
 

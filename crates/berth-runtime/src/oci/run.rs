@@ -18,7 +18,7 @@ use super::container::Container;
 use super::create::Newborn;
 use super::delete::{self, Force};
 use super::pump::Pump;
-use super::{Outcome, cannot, fail, start};
+use super::{Outcome, cannot, fail, notify, start};
 
 /// Signals that are ours or the kernel's: all others go to the container.
 const NOT_FORWARDED: [Signal; 7] = [
@@ -71,11 +71,12 @@ impl Foreground {
         } = newborn;
         let spec = prepared.spec;
         drop(lock);
+        let notify = notify::Listener::open(&folder)?;
         start::signal(&spec, &state, pidfd.as_fd(), socket.as_fd())?;
         drop(socket);
         start::after_start(&spec, &state)?;
         drop(folder);
-        self.attend(pid, &pidfd, terminal)
+        self.attend(pid, &pidfd, terminal, notify)
     }
 
     /// Stays with a process that runs until it has ended; returns its exit code.
@@ -84,19 +85,26 @@ impl Foreground {
         pid: Pid,
         pidfd: &OwnedFd,
         terminal: Option<OwnedFd>,
+        notify: Option<notify::Listener>,
     ) -> Outcome<u8> {
         let mut pump = match terminal {
             None => None,
             Some(master) => Some(Pump::open(master)?),
         };
-        let code = self.watch(pid, pidfd, pump.as_mut())?;
+        let code = self.watch(pid, pidfd, pump.as_mut(), notify)?;
         if let Some(pump) = pump {
             pump.finish();
         }
         Ok(code)
     }
 
-    fn watch(&self, pid: Pid, init: &OwnedFd, mut pump: Option<&mut Pump>) -> Outcome<u8> {
+    fn watch(
+        &self,
+        pid: Pid,
+        init: &OwnedFd,
+        mut pump: Option<&mut Pump>,
+        mut notify: Option<notify::Listener>,
+    ) -> Outcome<u8> {
         loop {
             if let Some(code) = reap(pid)? {
                 return Ok(code);
@@ -108,6 +116,9 @@ impl Foreground {
             if let Some(pump) = pump.as_deref() {
                 polled.extend(pump.polled());
             }
+            if let Some(notify) = &notify {
+                polled.push(PollFd::from_borrowed_fd(notify.as_fd(), PollFlags::IN));
+            }
             match poll(&mut polled, None) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(cannot("wait for the container", errno)),
@@ -116,23 +127,32 @@ impl Foreground {
             if let Some(pump) = pump.as_deref_mut() {
                 pump.carry()?;
             }
-            while let Some(number) = self.signals.read() {
-                let number = i32::try_from(number).unwrap_or(0);
-                if number == Signal::CHILD.as_raw() {
-                    continue;
-                }
-                if number == Signal::WINCH.as_raw()
-                    && let Some(pump) = pump.as_deref()
-                {
-                    pump.resize();
-                    continue;
-                }
-                match pidfd_kill(init.as_fd(), number) {
-                    Ok(()) | Err(Errno::SRCH) => {}
-                    Err(errno) => return Err(cannot(&format!("forward signal {number}"), errno)),
-                }
+            if let Some(listener) = &notify
+                && listener.hear(pid.as_raw_nonzero().get().unsigned_abs())?
+            {
+                notify = None;
+            }
+            self.forward(init, pump.as_deref())?;
+        }
+    }
+
+    /// Passes on the signals that have come.
+    fn forward(&self, init: &OwnedFd, pump: Option<&Pump>) -> Outcome {
+        while let Some(number) = self.signals.read() {
+            let number = i32::try_from(number).unwrap_or(0);
+            if number == Signal::CHILD.as_raw() {
+                continue;
+            }
+            if let (true, Some(pump)) = (number == Signal::WINCH.as_raw(), pump) {
+                pump.resize();
+                continue;
+            }
+            match pidfd_kill(init.as_fd(), number) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(errno) => return Err(cannot(&format!("forward signal {number}"), errno)),
             }
         }
+        Ok(())
     }
 }
 

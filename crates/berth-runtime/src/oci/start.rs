@@ -7,10 +7,12 @@ use berth_base::ErrorClass;
 use oci_spec::runtime::Spec;
 
 use super::container::Container;
+use super::create::Newborn;
+use super::delete::{self, Force};
 use super::hooks::{self, Point};
 use super::listener::Notified;
 use super::state::{StateFile, Status};
-use super::{Outcome, cannot, fail};
+use super::{Outcome, cannot, fail, notify};
 use crate::failure;
 use crate::wire;
 
@@ -47,10 +49,58 @@ pub(crate) fn start(container: &Container) -> Outcome {
             "cannot start a container that has stopped",
         )
     })?;
-    signal(&spec, &container.state, init.pidfd.as_fd(), socket.as_fd())?;
-    let socket = container.folder.start_socket();
-    fs::remove_file(&socket).map_err(|e| cannot(&format!("remove {}", socket.display()), e))?;
-    after_start(&spec, &container.state)
+    let notify = notify::Listener::open(&container.folder)?;
+    let started = signal(&spec, &container.state, init.pidfd.as_fd(), socket.as_fd());
+    let started = started.and_then(|()| {
+        let socket = container.folder.start_socket();
+        fs::remove_file(&socket).map_err(|e| cannot(&format!("remove {}", socket.display()), e))?;
+        after_start(&spec, &container.state)
+    });
+    if let Err(mut failure) = started {
+        // A failed hook ends the container and what was made for it (runtime-spec, runtime.md,
+        // "Lifecycle"); one whose program cannot be executed is left stopped, to be looked at.
+        if hooks::is_hook_failure(&failure)
+            && let Err(besides) = delete::delete(container, Force::Yes)
+        {
+            failure.message = format!("{}; besides, {}", failure.message, besides.message);
+        }
+        return Err(failure);
+    }
+    match notify {
+        None => Ok(()),
+        Some(notify) => {
+            let pid = container
+                .state
+                .init
+                .as_ref()
+                .map_or(0, |init| init.pid.get());
+            notify.wait(&init.pidfd, pid)
+        }
+    }
+}
+
+/// Starts a newborn of `run --detach`.
+pub(crate) fn detached(newborn: Newborn) -> Outcome {
+    let Newborn {
+        folder,
+        state,
+        prepared,
+        pidfd,
+        socket,
+        lock,
+        ..
+    } = newborn;
+    drop(lock);
+    let notify = notify::Listener::open(&folder)?;
+    signal(&prepared.spec, &state, pidfd.as_fd(), socket.as_fd())?;
+    after_start(&prepared.spec, &state)?;
+    match notify {
+        None => Ok(()),
+        Some(notify) => {
+            let pid = state.init.as_ref().map_or(0, |init| init.pid.get());
+            notify.wait(&pidfd, pid)
+        }
+    }
 }
 
 /// Says start and hears init out until it executes the program.
@@ -81,7 +131,7 @@ pub(crate) fn signal(
     }
 }
 
-/// poststart hooks. They run when the program already does, so their failures are warnings.
+/// poststart hooks: the program runs already.
 pub(crate) fn after_start(spec: &Spec, state: &StateFile) -> Outcome {
     hooks::run(spec, Point::Poststart, state, Status::Running)
 }

@@ -52,15 +52,7 @@ pub(super) fn run(global: &Global, log: &Log, flags: &RunFlags) -> Outcome<u8> {
     let newborn = conceive(request, Starter::Us, log)?;
     let ran = present(&newborn, &flags.bundle).and_then(|()| match foreground {
         Some(foreground) => foreground.accompany(newborn).map(Some),
-        None => {
-            start::signal(
-                &newborn.prepared.spec,
-                &newborn.state,
-                newborn.pidfd.as_fd(),
-                newborn.socket.as_fd(),
-            )?;
-            start::after_start(&newborn.prepared.spec, &newborn.state).map(|()| None)
-        }
+        None => start::detached(newborn).map(|()| None),
     });
     match ran {
         Ok(None) => Ok(0),

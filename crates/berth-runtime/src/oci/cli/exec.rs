@@ -65,7 +65,9 @@ fn run(global: &Global, _log: &Log, flags: &ExecFlags) -> Outcome<u8> {
     present(&executed, flags)?;
     match foreground {
         None => Ok(0),
-        Some(foreground) => foreground.attend(executed.pid, &executed.pidfd, executed.terminal),
+        Some(foreground) => {
+            foreground.attend(executed.pid, &executed.pidfd, executed.terminal, None)
+        }
     }
 }
 
