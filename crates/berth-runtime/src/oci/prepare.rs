@@ -88,6 +88,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         writable: true,
     };
     let setup = Setup {
+        bundle: wishes.bundle.clone(),
         root,
         place: RootPlace::OwnPath,
         cgroup: paths.v2.clone().unwrap_or_default(),
@@ -101,7 +102,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         keyring: wishes.keyring,
         start: StartSignal::Socket,
     };
-    let facts = HostFacts::gather(&spec, &setup.root, &mountinfo, paths)
+    let facts = HostFacts::gather(&spec, &setup, &mountinfo, paths)
         .map_err(|e| cannot("look at this host", e))?;
     let plan = plan::build(&spec, &setup, &facts).map_err(|e| fail(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
