@@ -47,6 +47,16 @@ pub const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// All of them, as bits.
+pub const ALL: u64 = (1 << NAMES.len()) - 1;
+
+/// The names of a set of bits, `CAP_CHOWN` first.
+pub fn names_of(bits: u64) -> Vec<String> {
+    let is_set = |(index, _): &(usize, &&str)| bits & (1 << index) != 0;
+    let set = NAMES.iter().enumerate().filter(is_set);
+    set.map(|(_, name)| format!("CAP_{name}")).collect()
+}
+
 /// The set as bits, bit N for capability N.
 pub fn bits(set: Option<&Capabilities>) -> u64 {
     let mut bits = 0;
@@ -85,3 +95,32 @@ pub fn resource_number(name: &str) -> Option<u32> {
         .position(|known| *known == name)
         .and_then(|n| u32::try_from(n).ok())
 }
+
+/// The resource of a spec's name.
+pub(crate) fn resource(name: &str) -> Option<rustix::process::Resource> {
+    let number = usize::try_from(resource_number(name)?).ok()?;
+    RESOURCES.get(number).copied()
+}
+
+/// Every resource, by its number.
+pub(crate) const RESOURCES: [rustix::process::Resource; 16] = {
+    use rustix::process::Resource;
+    [
+        Resource::Cpu,
+        Resource::Fsize,
+        Resource::Data,
+        Resource::Stack,
+        Resource::Core,
+        Resource::Rss,
+        Resource::Nproc,
+        Resource::Nofile,
+        Resource::Memlock,
+        Resource::As,
+        Resource::Locks,
+        Resource::Sigpending,
+        Resource::Msgqueue,
+        Resource::Nice,
+        Resource::Rtprio,
+        Resource::Rttime,
+    ]
+};

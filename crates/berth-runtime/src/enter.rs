@@ -8,18 +8,23 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use berth_base::protocol::Failure;
 use berth_base::{ErrorClass, NamespaceKind};
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{Linux, Process};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::process::Pid;
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
-use crate::failure;
-use crate::plan::{self, Slot, Step};
+use crate::facts::HostFacts;
+use crate::plan::{self, Slot, Standing, Step, Streams};
 use crate::stage::internal;
+use crate::{capability, failure};
 
 /// What entering changed.
 pub(crate) struct Entered {
     user: bool,
+    /// The host as it was before.
+    facts: HostFacts,
+    /// The host's procfs, where a label goes through it.
+    proc: Option<OwnedFd>,
     /// The container's cgroup namespace, still to be joined.
     cgroup: Option<OwnedFd>,
 }
@@ -28,8 +33,22 @@ pub(crate) struct Entered {
 /// namespace: on a v2 hierarchy mounted with nsdelegate, as systemd mounts it, nobody moves a
 /// process into a cgroup from within a namespace that does not hold its present one (ENOENT).
 /// The session init joins that one when it sits in the cgroup.
-pub(crate) fn enter(pid: Pid, pidfd: BorrowedFd<'_>) -> Result<Entered, Failure> {
+pub(crate) fn enter(
+    pid: Pid,
+    pidfd: BorrowedFd<'_>,
+    process: &Process,
+) -> Result<Entered, Failure> {
     let pid = pid.as_raw_nonzero();
+    let facts = HostFacts::for_process(process).map_err(|e| internal("look at this host", &e))?;
+    let proc = match plan::needs_label(process) {
+        false => None,
+        true => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            // by path: procfs of the host; no namespace has been entered
+            let opened = rustix::fs::open(c"/proc", flags, Mode::empty());
+            Some(opened.map_err(|e| internal("open /proc", &e.into()))?)
+        }
+    };
     let mut flags = ThreadNameSpaceType::empty();
     let mut user = false;
     let mut cgroup = None;
@@ -59,52 +78,92 @@ pub(crate) fn enter(pid: Pid, pidfd: BorrowedFd<'_>) -> Result<Entered, Failure>
     }
     move_into_thread_name_spaces(pidfd, flags)
         .map_err(|e| internal("enter the container's namespaces", &e.into()))?;
-    Ok(Entered { user, cgroup })
+    Ok(Entered {
+        user,
+        facts,
+        proc,
+        cgroup,
+    })
+}
+
+/// What is asked for beside the process itself.
+pub(crate) struct Wish<'a> {
+    /// The process.
+    pub(crate) process: &'a Process,
+    /// The container's own section: execution domain and memory policy hold for all of it.
+    pub(crate) linux: Option<&'a Linux>,
+    /// Whether it gets the container's filter.
+    pub(crate) seccomp: bool,
+    /// Rows and columns of its terminal.
+    pub(crate) size: (u16, u16),
+    /// What its streams are, without a terminal.
+    pub(crate) streams: Streams,
 }
 
 /// The steps of the process that enters, and the descriptors for their first slots.
-pub(crate) fn steps(
-    entered: Entered,
-    process: &Process,
-    seccomp: bool,
-    size: (u16, u16),
-) -> Result<(Vec<OwnedFd>, Vec<Step>), Failure> {
-    let planned = |e: plan::PlanError| failure::engine(e.class(), e.to_string());
+pub(crate) struct Entrance {
+    /// Descriptors for the first slots.
+    pub(crate) slots: Vec<OwnedFd>,
+    /// The steps.
+    pub(crate) steps: Vec<Step>,
+    /// What is left out.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Plans the process that enters.
+pub(crate) fn steps(entered: Entered, wish: &Wish<'_>) -> Result<Entrance, Failure> {
+    let process = wish.process;
     let mut slots = Vec::new();
+    let mut add = |descriptor| {
+        slots.push(descriptor);
+        Slot(slots.len() - 1)
+    };
     let mut steps = vec![Step::EnterCgroups, Step::NewSession, Step::NewKeyring];
     if entered.user {
         steps.push(Step::BecomeNamespaceRoot);
     }
-    if process.terminal().unwrap_or(false) {
-        slots.push(open_devpts()?);
-        let (rows, columns) = size;
+    let terminal = process.terminal().unwrap_or(false);
+    if terminal {
+        let devpts = add(open_devpts()?);
+        let (rows, columns) = wish.size;
         steps.push(Step::OpenTerminal {
-            devpts: Slot(0),
+            devpts,
             rows,
             columns,
         });
     }
-    steps.extend(plan::resource_limits(process).map_err(planned)?);
-    steps.push(Step::Umask(process.user().umask().unwrap_or(0o022) & 0o777));
-    let uid = process.user().uid();
-    if uid != 0 && slots.is_empty() {
-        steps.push(Step::OwnStreams { uid });
-    }
     if let Some(namespace) = entered.cgroup {
-        steps.push(Step::JoinCgroupNamespace {
-            slot: Slot(slots.len()),
-        });
-        slots.push(namespace);
+        let slot = add(namespace);
+        steps.push(Step::JoinCgroupNamespace { slot });
     }
-    let path = std::ffi::CString::new(process.cwd().as_os_str().as_encoded_bytes())
-        .map_err(|_| failure::engine(ErrorClass::Invalid, "NUL in the directory".into()))?;
-    steps.push(Step::WorkingDirectory {
-        path,
-        create: false,
-    });
+    let standing = Standing {
+        capabilities: if entered.user {
+            capability::ALL
+        } else {
+            entered.facts.bounding
+        },
+        streams: if terminal {
+            Streams::Terminal
+        } else {
+            wish.streams
+        },
+        apparmor: entered.facts.apparmor,
+        selinux: entered.facts.selinux,
+        proc: entered.proc.map(add),
+        makes_directory: false,
+        joins: true,
+    };
+    let planned = plan::process_steps(process, wish.linux, &standing, wish.seccomp)
+        .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    steps.extend(planned.early);
     steps.push(Step::AwaitStart);
-    steps.extend(plan::confine(process, seccomp).steps());
-    Ok((slots, steps))
+    steps.extend(planned.ids);
+    steps.extend(planned.last);
+    Ok(Entrance {
+        slots,
+        steps,
+        warnings: planned.warnings,
+    })
 }
 
 /// The container's devpts, checked to be one: we are inside its mount namespace, its root is

@@ -6,7 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use berth_base::state::{CgroupPaths, RootSource};
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Process, Spec};
+use rustix::fs::PROC_SUPER_MAGIC;
+
+use crate::plan::Setup;
+use crate::{capability, namespaces};
 
 /// The host as a plan sees it. Plain data, so that a plan can be tested without a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,12 +27,34 @@ pub struct HostFacts {
     pub submounts: Vec<Submount>,
     /// What the `host` image hides below /etc.
     pub secrets: Vec<Secret>,
-    /// Sources of bind mounts: whether each is a directory; absent when it does not exist.
-    pub sources: BTreeMap<PathBuf, bool>,
+    /// Sources of bind mounts, absolute; absent when they do not exist.
+    pub sources: BTreeMap<PathBuf, Source>,
+    /// CLONE_NEW* of namespaces that the spec joins by path and that are this process's own: the
+    /// host's by another name.
+    pub own_namespaces: u64,
+    /// The mount point of the mount that holds the container's root.
+    pub root_mount: Option<PathBuf>,
+    /// The caller's hard limits, for those that the spec sets.
+    pub hard_limits: BTreeMap<String, u64>,
+    /// Whether the caller may raise hard limits (CAP_SYS_RESOURCE).
+    pub raises_limits: bool,
+    /// Whether AppArmor is active.
+    pub apparmor: bool,
+    /// Whether SELinux is active.
+    pub selinux: bool,
     /// The host's uid and gid behind root of a user namespace that the container joins.
     pub joined_root: Option<(u32, u32)>,
     /// The container's cgroup directories, once made; they become its /sys/fs/cgroup.
     pub cgroups: CgroupPaths,
+}
+
+/// The source of a bind mount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// Whether it is a procfs.
+    pub is_procfs: bool,
 }
 
 /// One entry of the host's root that the `host` image shows.
@@ -81,10 +107,10 @@ const SECRETS: [&str; 5] = [
 ];
 
 impl HostFacts {
-    /// Looks at this host, as far as `spec` and `root` need it.
+    /// Looks at this host, as far as `spec` and `setup` need it.
     pub fn gather(
         spec: &Spec,
-        root: &RootSource,
+        setup: &Setup,
         mountinfo: &str,
         cgroups: CgroupPaths,
     ) -> io::Result<Self> {
@@ -101,7 +127,7 @@ impl HostFacts {
             },
             ..Self::default()
         };
-        match root {
+        match &setup.root {
             RootSource::Host => {
                 facts.system = system_entries();
                 facts.secrets = secrets();
@@ -112,17 +138,108 @@ impl HostFacts {
             }
             RootSource::Directory { path, .. } => {
                 facts.submounts = topmost_mounts(mountinfo, std::iter::once(path.clone()));
+                facts.root_mount = mount_of(mountinfo, path);
             }
         }
+        facts.look_at_namespaces(spec);
+        if let Some(process) = spec.process() {
+            facts.look_at_process(process)?;
+        }
+        let linux = spec.linux().as_ref();
+        facts.selinux |= linux.is_some_and(|l| l.mount_label().is_some()) && selinux_is_active();
         for mount in spec.mounts().iter().flatten() {
-            if let Some(source) = mount.source()
-                && let Ok(metadata) = fs::metadata(source)
-            {
-                facts.sources.insert(source.clone(), metadata.is_dir());
+            if let Some(source) = mount.source() {
+                let path = setup.bundle.join(source);
+                if let Some(source) = source_at(&path) {
+                    facts.sources.insert(path, source);
+                }
             }
         }
         Ok(facts)
     }
+
+    /// Which namespaces that the spec joins are our own.
+    fn look_at_namespaces(&mut self, spec: &Spec) {
+        use std::os::unix::fs::MetadataExt;
+        let linux = spec.linux().as_ref();
+        let listed = linux.and_then(|l| l.namespaces().as_ref());
+        for namespace in listed.into_iter().flatten() {
+            let Some(path) = namespace.path() else {
+                continue;
+            };
+            let kind = namespaces::kind_of(namespace.typ());
+            let ours = format!("/proc/self/ns/{}", kind.as_str());
+            // by path: the host's, named by the user or by us
+            let ids = [path.as_path(), Path::new(&ours)].map(|path| fs::metadata(path).ok());
+            if let [Some(theirs), Some(ours)] = ids
+                && (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino())
+            {
+                self.own_namespaces |= namespaces::flag_of(kind);
+            }
+        }
+    }
+
+    /// Looks at this host, as far as a process that joins a container needs it.
+    pub(crate) fn for_process(process: &Process) -> io::Result<Self> {
+        let mut facts = Self {
+            bounding: bounding_set()?,
+            ..Self::default()
+        };
+        facts.look_at_process(process)?;
+        Ok(facts)
+    }
+
+    /// What a process may ask for.
+    fn look_at_process(&mut self, process: &Process) -> io::Result<()> {
+        for limit in process.rlimits().iter().flatten() {
+            let name = limit.typ().to_string();
+            if let Some(resource) = capability::resource(&name) {
+                let hard = rustix::process::getrlimit(resource).maximum;
+                self.hard_limits.insert(name, hard.unwrap_or(u64::MAX));
+            }
+        }
+        if !self.hard_limits.is_empty() {
+            let sets = rustix::thread::capabilities(None)?;
+            self.raises_limits = sets
+                .effective
+                .contains(rustix::thread::CapabilitySet::SYS_RESOURCE);
+        }
+        if process.apparmor_profile().is_some() {
+            // by path: the host's sysfs
+            let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+            self.apparmor = enabled.is_ok_and(|text| text.starts_with('Y'));
+        }
+        self.selinux = process.selinux_label().is_some() && selinux_is_active();
+        Ok(())
+    }
+}
+
+/// What a host path is; `None` when there is nothing.
+fn source_at(path: &Path) -> Option<Source> {
+    // by path: a source that the user named
+    let metadata = fs::metadata(path).ok()?;
+    let is_procfs = rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC);
+    Some(Source {
+        is_directory: metadata.is_dir(),
+        is_procfs,
+    })
+}
+
+/// Whether the kernel's selinuxfs is mounted where everybody looks for it (selinux(8)).
+fn selinux_is_active() -> bool {
+    const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
+    // by path: the host's sysfs
+    rustix::fs::statfs("/sys/fs/selinux").is_ok_and(|stat| stat.f_type == SELINUX_MAGIC)
+}
+
+/// The mount point of the mount that holds a path: the longest that the path begins with.
+fn mount_of(mountinfo: &str, path: &Path) -> Option<PathBuf> {
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|point| PathBuf::from(unescape(point)))
+        .filter(|point| path.starts_with(point))
+        .max_by_key(|point| point.as_os_str().len())
 }
 
 impl SystemEntry {

@@ -22,11 +22,12 @@ use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 use crate::act::Context;
 use crate::cgroup::{Cgroup, JoinDescriptors};
+use crate::enter::{self, Entrance, Wish};
 use crate::exec_request::ExecRequest;
 use crate::init::{self, Prepared};
 use crate::plan::{self, Program, Step};
 use crate::stage::{Filter, internal};
-use crate::{birth, enter, failure, stage, wire};
+use crate::{birth, failure, stage, wire};
 
 /// What the monitor knows when a client asks for a session.
 pub(crate) struct SessionInput<'a> {
@@ -154,10 +155,16 @@ impl Session<'_> {
         stage::forbid_tracing()?;
         let doors = self.doors()?;
         let filter = self.filter()?;
-        let entered = enter::enter(self.input.pid, self.input.pidfd)?;
         let process = &self.request.process;
-        let (slots, steps) =
-            enter::steps(entered, process, self.request.seccomp, self.request.size)?;
+        let entered = enter::enter(self.input.pid, self.input.pidfd, process)?;
+        let wish = Wish {
+            process,
+            linux: None,
+            seccomp: self.request.seccomp,
+            size: self.request.size,
+            streams: plan::Streams::Pipes,
+        };
+        let Entrance { slots, steps, .. } = enter::steps(entered, &wish)?;
         let program = plan::program(&self.request.process, true)
             .map_err(|e| failure::engine(e.class(), e.to_string()))?;
         let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;

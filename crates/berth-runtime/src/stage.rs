@@ -18,7 +18,7 @@ use rustix::net::{SendFlags, send};
 use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::act::Context;
+use crate::act::{self, Context};
 use crate::birth::{Birth, hand_over_root, let_end};
 use crate::cgroup::{Access, Cgroup, Hierarchies, JoinDescriptors};
 use crate::facts::HostFacts;
@@ -100,7 +100,7 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
     let setup = Setup::of_engine(&spec, config);
     let facts = HostFacts::gather(
         &spec,
-        &setup.root,
+        &setup,
         &mountinfo,
         paths_of(&hierarchies, &setup.cgroup),
     )
@@ -182,6 +182,8 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         forbid_tracing()?;
     }
     let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
+    let mut context = Context::new(plan.slots, theirs.as_fd());
+    open_before(plan, &mut context)?;
     enter_namespaces(plan, &input.config.joined, ours.as_fd())?;
     let prepared = Prepared {
         steps: &plan.init,
@@ -192,7 +194,6 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         first_closed: 3,
         report: (!plan.own_pid_namespace && plan.program.supervised).then_some(input.report),
     };
-    let mut context = Context::new(plan.slots, theirs.as_fd());
     context.tasks = &doors.v1;
     context.filter = prelude
         .filter
@@ -224,6 +225,12 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         }
     }
     result
+}
+
+/// Opens for init what only the host's side can, before anything is joined.
+pub(crate) fn open_before(plan: &Plan, context: &mut Context<'_>) -> Result<(), Failure> {
+    act::prepare(&plan.before, context)
+        .map_err(|failed| failure::step(plan.before.get(failed.index), failed.errno))
 }
 
 /// Joins what is to be joined and prepares the time namespace of the child.

@@ -16,6 +16,7 @@ mod namespace;
 pub mod net;
 pub mod nsfs;
 mod pidfd;
+mod sched;
 mod seccomp;
 pub mod signal;
 
@@ -29,4 +30,8 @@ pub use keyring::join_anonymous_session_keyring;
 pub use mount::{MountAttributes, mount_setattr};
 pub use namespace::{NAMESPACE_FLAGS, namespace_flag, unshare_namespaces};
 pub use pidfd::{ExitStatus, exit_status};
+pub use sched::{
+    SchedulerAttributes, set_affinity, set_io_priority, set_memory_policy, set_personality,
+    set_scheduler,
+};
 pub use seccomp::{SeccompFlags, load_filter};

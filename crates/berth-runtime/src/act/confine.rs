@@ -7,20 +7,19 @@ use berth_sys::{net, unshare_namespaces};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, openat};
 use rustix::io::Errno;
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, chdir, fchdir, set_dumpable_behavior, setrlimit, setsid,
-    umask,
+    DumpableBehavior, Rlimit, chdir, fchdir, set_dumpable_behavior, setrlimit, setsid, umask,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, LinkNameSpaceType, clear_ambient_capability_set,
-    move_into_link_name_space, remove_capability_from_bounding_set, set_capabilities,
-    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
-    set_thread_res_uid,
+    configure_capability_in_ambient_set, move_into_link_name_space,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 use super::Context;
 use super::path::{open_in_root, open_target};
-use crate::namespaces;
 use crate::plan::{Links, Step, TargetKind};
+use crate::{capability, namespaces};
 
 pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
     match step {
@@ -55,8 +54,12 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         Step::SetCapabilities {
             effective,
             permitted,
+            inheritable,
             ambient,
-        } => set_all_capabilities(*effective, *permitted, *ambient),
+        } => {
+            set_all_capabilities([*effective, *permitted, *inheritable])?;
+            raise_ambient(*ambient)
+        }
         Step::NoNewPrivileges => set_no_new_privs(true),
         Step::Seccomp => super::start::load_filter(cx),
         Step::WorkingDirectory { path, create } => working_directory(path, *create),
@@ -85,26 +88,11 @@ fn enter_cgroups(cx: &Context<'_>) -> Result<(), Errno> {
 }
 
 fn limit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
-    const RESOURCES: [Resource; 16] = [
-        Resource::Cpu,
-        Resource::Fsize,
-        Resource::Data,
-        Resource::Stack,
-        Resource::Core,
-        Resource::Rss,
-        Resource::Nproc,
-        Resource::Nofile,
-        Resource::Memlock,
-        Resource::As,
-        Resource::Locks,
-        Resource::Sigpending,
-        Resource::Msgqueue,
-        Resource::Nice,
-        Resource::Rtprio,
-        Resource::Rttime,
-    ];
     let index = usize::try_from(resource).map_err(|_| Errno::INVAL)?;
-    let resource = RESOURCES.get(index).copied().ok_or(Errno::INVAL)?;
+    let resource = capability::RESOURCES
+        .get(index)
+        .copied()
+        .ok_or(Errno::INVAL)?;
     let finite = |value: u64| (value != u64::MAX).then_some(value);
     setrlimit(
         resource,
@@ -149,13 +137,8 @@ fn drop_bounding(keep: u64) -> Result<(), Errno> {
 }
 
 /// Groups, then gid, then uid; permitted capabilities survive for [`set_all_capabilities`].
-fn set_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errno> {
-    let mut list = [Gid::ROOT; 64];
-    let room = list.get_mut(..groups.len()).ok_or(Errno::INVAL)?;
-    for (slot, group) in room.iter_mut().zip(groups) {
-        *slot = Gid::from_raw(*group);
-    }
-    match set_thread_groups(room) {
+fn set_ids(uid: u32, gid: u32, groups: &[Gid]) -> Result<(), Errno> {
+    match set_thread_groups(groups) {
         // A user namespace without setgroups keeps the caller's groups; asking for none is met.
         Err(Errno::PERM) if groups.is_empty() => {}
         other => other?,
@@ -167,23 +150,31 @@ fn set_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Errno> {
     set_keep_capabilities(false)
 }
 
-/// The inheritable set is always empty: what is in it survives execve of any program.
-fn set_all_capabilities(effective: u64, permitted: u64, ambient: u64) -> Result<(), Errno> {
+/// Effective, permitted and inheritable. What is inheritable survives execve of any program, so
+/// the plan has only what the spec lists.
+fn set_all_capabilities(sets: [u64; 3]) -> Result<(), Errno> {
     match clear_ambient_capability_set() {
         Ok(()) | Err(Errno::INVAL) => {}
         Err(error) => return Err(error),
     }
-    if ambient != 0 {
-        return Err(Errno::INVAL);
-    }
-    let permitted = CapabilitySet::from_bits_retain(permitted);
-    let effective = CapabilitySet::from_bits_retain(effective) & permitted;
+    let [effective, permitted, inheritable] = sets.map(CapabilitySet::from_bits_retain);
     let sets = CapabilitySets {
-        effective,
+        effective: effective & permitted,
         permitted,
-        inheritable: CapabilitySet::empty(),
+        inheritable,
     };
     set_capabilities(None, sets)
+}
+
+/// Raises ambient capabilities, one by one; the plan has none that the kernel would refuse.
+fn raise_ambient(ambient: u64) -> Result<(), Errno> {
+    for bit in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(ambient & (1 << bit));
+        if !capability.is_empty() {
+            configure_capability_in_ambient_set(capability, true)?;
+        }
+    }
+    Ok(())
 }
 
 /// Enters the working directory, made when missing, and checks that it lies inside the root

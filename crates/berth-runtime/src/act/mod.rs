@@ -5,11 +5,15 @@
 //! in slots made beforehand. An error is a step's index and an errno; words come later, from
 //! the plan, in the stage.
 
+mod before;
 mod confine;
+mod copy;
 mod files;
 pub(crate) mod hooks;
 mod mount;
+mod network;
 mod path;
+mod process;
 mod root;
 pub(crate) mod start;
 pub(crate) mod terminal;
@@ -127,6 +131,15 @@ pub(crate) fn run(steps: &[Step], context: &mut Context<'_>) -> Result<(), StepF
     Ok(())
 }
 
+/// Executes the steps that come before the clone, in the caller itself: it may allocate, and its
+/// umask stays.
+pub(crate) fn prepare(steps: &[Step], context: &mut Context<'_>) -> Result<(), StepFailure> {
+    for (index, step) in steps.iter().enumerate() {
+        perform(step, context).map_err(|errno| StepFailure { index, errno })?;
+    }
+    Ok(())
+}
+
 /// Executes one step.
 fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
@@ -139,12 +152,27 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::AttachScratch { .. }
         | Step::ReceiveRoot { .. }
         | Step::ActAs { .. }
+        | Step::AttachInPlace { .. }
+        | Step::IdMapBy { .. }
+        | Step::IsolateMount { .. }
+        | Step::FollowMounts
         | Step::IsolateMounts => mount::perform(step, cx),
+        Step::MakeUserNamespace { .. }
+        | Step::OpenUserNamespace { .. }
+        | Step::OpenInterfaces { .. } => before::perform(step, cx),
+        Step::TakeInterface {
+            socket,
+            name,
+            inside,
+        } => network::take(cx.get(*socket)?, name, inside),
+        Step::CopyUp { path, slot } => copy::up(cx.root()?, path, cx.get(*slot)?),
         Step::MakeDirectory { .. }
         | Step::MakeFile { .. }
         | Step::MakeSymlink { .. }
         | Step::MakeOpaque { .. }
         | Step::MakeDevice { .. }
+        | Step::PlaceDevice { .. }
+        | Step::PlaceSymlink { .. }
         | Step::Sysctl { .. } => files::perform(step, cx),
         Step::SetRoot { slot } => {
             cx.root = Some(*slot);
@@ -154,9 +182,20 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::Mask { .. }
         | Step::MakeReadOnly { .. }
         | Step::Pivot
+        | Step::MoveRoot
         | Step::ReadOnlyRoot
         | Step::RootPropagation { .. } => root::perform(step, cx),
-        Step::OpenTerminal { .. } | Step::BindConsole { .. } => terminal::perform(step, cx),
+        Step::OpenTerminal { .. }
+        | Step::OpenDevpts { .. }
+        | Step::PlaceConsole
+        | Step::BindConsole { .. } => terminal::perform(step, cx),
+        Step::Personality { .. }
+        | Step::Scheduler(_)
+        | Step::IoPriority { .. }
+        | Step::Affinity { .. }
+        | Step::MemoryPolicy { .. }
+        | Step::ExecLabel { .. }
+        | Step::OwnAllStreams { .. } => process::perform(step, cx),
         Step::AwaitCgroups
         | Step::AwaitMapping
         | Step::AwaitStart

@@ -1,7 +1,7 @@
 //! Making mounts, attached nowhere yet.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open};
@@ -17,7 +17,15 @@ use crate::plan::{DeviceNumber, Slot, Step};
 
 pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
-        Step::IsolateMounts => isolate(),
+        Step::IsolateMounts => propagate(c"/", MountAttributes::PRIVATE, true),
+        Step::FollowMounts => propagate(c"/", MountAttributes::SLAVE, true),
+        Step::IsolateMount { host } => propagate(host, MountAttributes::PRIVATE, false),
+        Step::AttachInPlace { slot, host } => attach_in_place(cx.get(*slot)?, host),
+        Step::IdMapBy {
+            slot,
+            namespace,
+            recursive,
+        } => map_ids(cx.get(*slot)?, cx.get(*namespace)?, *recursive),
         Step::OpenHost { host, slot } => {
             // by path: `host` names a path of the host's (plan::Step)
             let fd = open(
@@ -38,20 +46,16 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         }
         Step::IdMap { slot } => {
             let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
-            mount_setattr(
-                cx.get(*slot)?,
-                c"",
-                MountAttributes::default(),
-                Some(namespace),
-            )
+            map_ids(cx.get(*slot)?, namespace, false)
         }
         Step::NewFilesystem {
             fstype,
+            source,
             options,
             attributes,
             slot,
         } => {
-            let fd = new_filesystem(fstype, options, *attributes)?;
+            let fd = new_filesystem(fstype, source, options, *attributes)?;
             cx.put(*slot, fd)
         }
         Step::Overlay { slot, .. } => {
@@ -76,7 +80,7 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
 }
 
 /// Stacks a mount on `/`, from where the pivot takes it.
-fn attach_scratch(mount: std::os::fd::BorrowedFd<'_>) -> Result<(), Errno> {
+fn attach_scratch(mount: BorrowedFd<'_>) -> Result<(), Errno> {
     move_mount(
         mount,
         c"",
@@ -87,16 +91,35 @@ fn attach_scratch(mount: std::os::fd::BorrowedFd<'_>) -> Result<(), Errno> {
     )
 }
 
-/// Cuts propagation for the whole namespace, so that nothing we mount reaches the host.
-fn isolate() -> Result<(), Errno> {
-    let private = MountAttributes {
-        propagation: MountAttributes::PRIVATE,
-        recursive: true,
+/// Gives a detached mount, or the whole tree of it, the mapping of a user namespace.
+fn map_ids(mount: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: bool) -> Result<(), Errno> {
+    let attributes = MountAttributes {
+        recursive,
         ..MountAttributes::default()
     };
-    // by path: our own root
-    let root = open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    mount_setattr(root.as_fd(), c"", private, None)
+    mount_setattr(mount, c"", attributes, Some(namespace))
+}
+
+/// Stacks a mount on a host path, or on `/` where the path is out of our reach: in a user
+/// namespace its folders may be closed to us, in a joined mount namespace it may not exist.
+fn attach_in_place(mount: BorrowedFd<'_>, host: &CStr) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match open(host, flags, Mode::empty()) {
+        Ok(target) => super::root::attach(mount, target.as_fd()),
+        Err(Errno::ACCESS | Errno::NOENT | Errno::NOTDIR) => attach_scratch(mount),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sets what a mount of the namespace, or all of them, tell the host's and hear of them.
+fn propagate(path: &CStr, propagation: u64, recursive: bool) -> Result<(), Errno> {
+    let attributes = MountAttributes {
+        propagation,
+        recursive,
+        ..MountAttributes::default()
+    };
+    let mount = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    mount_setattr(mount.as_fd(), c"", attributes, None)
 }
 
 fn clone_flags(recursive: bool) -> OpenTreeFlags {
@@ -140,12 +163,13 @@ pub(super) fn verify_device(
 /// fsopen(2), fsconfig(2), fsmount(2).
 fn new_filesystem(
     fstype: &CStr,
+    source: &CStr,
     options: &[(CString, Option<CString>)],
     attributes: u64,
 ) -> Result<OwnedFd, Errno> {
     let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
     // What mountinfo shows as the device.
-    fsconfig_set_string(&context, c"source", fstype)?;
+    fsconfig_set_string(&context, c"source", source)?;
     for (key, value) in options {
         match value {
             Some(value) => fsconfig_set_string(&context, key.as_c_str(), value.as_c_str())?,

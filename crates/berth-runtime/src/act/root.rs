@@ -9,7 +9,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
-use rustix::process::{chdir, fchdir, pivot_root};
+use rustix::process::{chdir, chroot, fchdir, pivot_root};
 
 use super::Context;
 use super::mount::verify_device;
@@ -38,6 +38,7 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         } => mask(cx, path, (*null, *device), (*layer, empty)),
         Step::MakeReadOnly { path } => make_read_only(cx, path),
         Step::Pivot => pivot(cx.root()?),
+        Step::MoveRoot => move_root(cx.root()?),
         Step::ReadOnlyRoot => set_root(MountAttributes {
             set: MountAttributes::RDONLY,
             ..MountAttributes::default()
@@ -132,6 +133,16 @@ fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
     pivot_root(c".", c".")?;
     unstack()?;
     // by path: our own root
+    chdir(c"/")
+}
+
+/// Moves the root mount over `/` and makes it ours, for hosts whose root cannot be pivoted away
+/// (initramfs). Their tree stays below it, out of reach of paths.
+fn move_root(root: BorrowedFd<'_>) -> Result<(), Errno> {
+    fchdir(root)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(root, c"", CWD, c"/", flags)?;
+    chroot(c".")?;
     chdir(c"/")
 }
 

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, ResolveFlags, fstatfs, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -13,8 +13,9 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::Context;
+use super::path::open_target;
 use super::root::attach;
-use crate::plan::{Slot, Step};
+use crate::plan::{Links, Slot, Step, TargetKind};
 use crate::wire;
 
 pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
@@ -24,7 +25,19 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             rows,
             columns,
         } => open_terminal(cx, *devpts, *rows, *columns),
-        Step::BindConsole { dev } => bind_console(cx, *dev),
+        Step::OpenDevpts { slot } => {
+            let devpts = open_devpts(cx.root()?)?;
+            cx.put(*slot, devpts)
+        }
+        Step::BindConsole { dev } => {
+            let console = console_in(cx.get(*dev)?)?;
+            bind_console(cx, console.as_fd())
+        }
+        Step::PlaceConsole => {
+            let path = c"/dev/console";
+            let console = open_target(cx.root()?, path, TargetKind::File, Links::InRoot)?;
+            bind_console(cx, console.as_fd())
+        }
         _ => Err(Errno::NOSYS),
     }
 }
@@ -60,16 +73,39 @@ pub(crate) fn peer(master: &OwnedFd) -> Result<OwnedFd, Errno> {
     )
 }
 
+/// /dev/pts of the root, for reading; ENODEV when it is no devpts.
+fn open_devpts(root: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat2(root, c"dev/pts", flags, Mode::empty(), resolve)?;
+    if fstatfs(&folder)?.f_type == DEVPTS_SUPER_MAGIC {
+        Ok(folder)
+    } else {
+        Err(Errno::NODEV)
+    }
+}
+
+/// The file `console` of a /dev that we made; a device of the spec may have the name already.
+fn console_in(dev: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    match openat(dev, c"console", create, Mode::from_raw_mode(0o600)) {
+        Err(Errno::EXIST) => {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            openat(dev, c"console", flags, Mode::empty())
+        }
+        other => other,
+    }
+}
+
 /// Binds the slave over /dev/console.
-fn bind_console(cx: &Context<'_>, dev: Slot) -> Result<(), Errno> {
+fn bind_console(cx: &Context<'_>, console: BorrowedFd<'_>) -> Result<(), Errno> {
     let slave = cx.terminal.as_ref().ok_or(Errno::BADF)?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
     let clone = open_tree(slave, c"", flags)?;
-    let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-    let console = openat(cx.get(dev)?, c"console", create, Mode::from_raw_mode(0o600))?;
-    attach(clone.as_fd(), console.as_fd())
+    attach(clone.as_fd(), console)
 }
 
 /// Sends one byte and one descriptor over a socket.

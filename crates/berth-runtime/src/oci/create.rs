@@ -202,6 +202,7 @@ impl Creation<'_> {
             report: None,
         };
         let mut context = Context::new(plan.slots, theirs.as_fd());
+        stage::open_before(plan, &mut context)?;
         context.tasks = &doors.v1;
         context.lifecycle = Some(&lifecycle);
         context.filter = self

@@ -20,9 +20,9 @@ use super::store::Store;
 use super::{Outcome, cannot, fail, home};
 use crate::act::Context;
 use crate::cgroup::{Cgroup, JoinDescriptors};
-use crate::enter;
+use crate::enter::{self, Entrance, Wish};
 use crate::init::{self, Prepared};
-use crate::plan::{self, Program, Step};
+use crate::plan::{self, Program, Step, Streams};
 use crate::stage::{self, Filter};
 use crate::{birth, wire};
 
@@ -189,12 +189,31 @@ impl Session<'_> {
     /// returns from here.
     fn stage(&mut self, program: &Program, theirs: OwnedFd, lower: BorrowedFd<'_>) -> Outcome {
         let process = &self.request.process;
-        let entered = enter::enter(self.init.pid, self.init.pidfd.as_fd())?;
+        let entered = enter::enter(self.init.pid, self.init.pidfd.as_fd(), process)?;
         let size = process.console_size().map_or((0, 0), |size| {
             let number = |n: u64| u16::try_from(n).unwrap_or(u16::MAX);
             (number(size.height()), number(size.width()))
         });
-        let (slots, steps) = enter::steps(entered, process, self.filter.is_some(), size)?;
+        let wish = Wish {
+            process,
+            linux: self.spec.linux().as_ref(),
+            seccomp: self.filter.is_some(),
+            size,
+            streams: Streams::Callers,
+        };
+        let Entrance {
+            slots,
+            steps,
+            warnings,
+        } = enter::steps(entered, &wish)?;
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
+        if let Some(mask) = plan::initial_affinity(process) {
+            berth_sys::set_affinity(&mask).map_err(|e| {
+                cannot("set the CPU affinity of process.execCPUAffinity.initial", e)
+            })?;
+        }
         send_steps(lower, &steps)?;
         let prepared = Prepared {
             steps: &steps,

@@ -94,6 +94,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         writable: true,
     };
     let setup = Setup {
+        bundle: wishes.bundle.clone(),
         root,
         place: RootPlace::OwnPath,
         cgroup: paths.v2.clone().unwrap_or_default(),
@@ -107,7 +108,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         keyring: wishes.keyring,
         start: StartSignal::Socket,
     };
-    let mut facts = HostFacts::gather(&spec, &setup.root, &mountinfo, paths)
+    let mut facts = HostFacts::gather(&spec, &setup, &mountinfo, paths)
         .map_err(|e| cannot("look at this host", e))?;
     // Made with the container's folder, so it is not there yet.
     facts

@@ -11,7 +11,7 @@ use super::{
     CgroupEntry, CgroupPlan, Join, Keyring, Mappings, Plan, PlanError, Setup, Slot, Step,
     Supervision,
 };
-use super::{confine, mounts, rootfs};
+use super::{RootPlace, confine, mounts, network, rootfs};
 use crate::facts::HostFacts;
 use crate::namespaces as ns;
 
@@ -23,6 +23,12 @@ pub(super) struct Builder<'a> {
     /// Steps of init; the stage's own list is separate.
     pub(super) init: Vec<Step>,
     pub(super) host: Vec<Step>,
+    /// Steps before the clone, on the host's side.
+    pub(super) before: Vec<Step>,
+    /// What the caller ought to know.
+    pub(super) warnings: Vec<String>,
+    /// Mounts that become read-only once nothing has to be made in them any more.
+    pub(super) seals: Vec<Slot>,
     /// CLONE_NEW* of the namespaces that will be new.
     pub(super) new: u64,
     /// CLONE_NEW* of the namespaces that are joined.
@@ -51,11 +57,15 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         facts,
         init: Vec::with_capacity(96),
         host: Vec::new(),
+        before: Vec::new(),
+        warnings: Vec::new(),
+        seals: Vec::new(),
         new,
         joined: joins
             .iter()
             .map(|j| ns::flag_of(j.kind))
-            .fold(0, |all, flag| all | flag),
+            .fold(0, |all, flag| all | flag)
+            & !facts.own_namespaces,
         layer: Slot(0),
         owner: None,
         slots: 1,
@@ -67,6 +77,11 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         Supervision::Never => false,
     };
     let mappings = mappings(linux, new)?;
+    if builder.is_hosts(ns::NEW_MOUNT) {
+        return Err(invalid(
+            "linux.namespaces: the container needs a mount namespace of its own",
+        ));
+    }
     builder.enter(spec, mappings.is_some())?;
     rootfs::compose(&mut builder)?;
     mounts::plan(&mut builder)?;
@@ -85,8 +100,10 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         seccomp: linux.seccomp().clone(),
         program: confine::program(process, supervised)?,
         slots: builder.slots,
+        before: builder.before,
         host: builder.host,
         init: builder.init,
+        warnings: builder.warnings,
     })
 }
 
@@ -131,6 +148,18 @@ impl Builder<'_> {
         })
     }
 
+    /// Whether the container is a bundle of the OCI command line, which does as runc does where
+    /// the specification leaves it open.
+    pub(super) fn is_bundle(&self) -> bool {
+        self.setup.place == RootPlace::OwnPath
+    }
+
+    /// Whether host paths are opened before the clone: init could not reach them.
+    pub(super) fn opens_before(&self) -> bool {
+        let elsewhere = self.has_user_namespace() || self.joined & ns::NEW_MOUNT != 0;
+        self.is_bundle() && self.facts.privileged && elsewhere
+    }
+
     /// Whether the container lives in a user namespace that is not the stage's.
     pub(super) const fn has_user_namespace(&self) -> bool {
         (self.new | self.joined) & ns::NEW_USER != 0
@@ -157,10 +186,11 @@ impl Builder<'_> {
         if self.setup.keyring == Keyring::New {
             self.push(Step::NewKeyring);
         }
-        self.push(Step::IsolateMounts);
+        rootfs::isolate(self)?;
         if self.is_new(ns::NEW_NET) {
             self.push(Step::LoopbackUp);
         }
+        network::interfaces(self)?;
         let named = [
             (
                 spec.hostname(),
@@ -173,9 +203,9 @@ impl Builder<'_> {
             let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else {
                 continue;
             };
-            if !self.is_new(ns::NEW_UTS) {
+            if self.is_hosts(ns::NEW_UTS) {
                 return Err(invalid(&format!(
-                    "{field} {name:?} needs a UTS namespace of the container's own"
+                    "{field}: {name:?} needs a UTS namespace of the container's own"
                 )));
             }
             self.push(step(c_string(name)?));
@@ -194,7 +224,7 @@ fn namespaces(linux: &Linux, privileged: bool) -> Result<(u64, Vec<Join>), PlanE
         let flag = ns::flag_of(kind);
         if seen & flag != 0 {
             return Err(invalid(&format!(
-                "the namespace {} is listed twice",
+                "linux.namespaces: the namespace {} is listed twice",
                 kind.as_str()
             )));
         }
@@ -207,9 +237,6 @@ fn namespaces(linux: &Linux, privileged: bool) -> Result<(u64, Vec<Join>), PlanE
                 path: c_path(path)?,
             }),
         }
-    }
-    if new & ns::NEW_MOUNT == 0 {
-        return Err(invalid("the container needs a mount namespace of its own"));
     }
     // A namespace owned outside the joined user namespace must be entered before it: with
     // privilege a user namespace is joined last. Without, only those can be entered that it owns,

@@ -27,6 +27,7 @@ pub(super) fn cgroup(
     let top = builder.slot();
     builder.push(Step::NewFilesystem {
         fstype: c"tmpfs".into(),
+        source: c"cgroup".into(),
         options: vec![(c"mode".into(), Some(c"0755".into()))],
         attributes: Attr::NOSUID | Attr::NODEV | Attr::NOEXEC,
         slot: top,
@@ -99,6 +100,7 @@ fn unified(builder: &mut Builder<'_>, target: &Path, attributes: Attr) -> Result
     let slot = builder.slot();
     builder.push(Step::NewFilesystem {
         fstype: c"cgroup2".into(),
+        source: c"cgroup".into(),
         options: Vec::new(),
         attributes: attributes.set & !Attr::RDONLY,
         slot,

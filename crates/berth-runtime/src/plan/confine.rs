@@ -2,9 +2,10 @@
 
 use std::ffi::CString;
 
-use oci_spec::runtime::{Capabilities, Hook, Hooks, Process};
+use oci_spec::runtime::{Hook, Hooks, Process};
 
-use super::build::{Builder, c_path, c_string, invalid};
+use super::build::{Builder, c_string, invalid};
+use super::process::{Standing, Streams, needs_label, process_steps};
 use super::{PlanError, Program, StartSignal, Step};
 use crate::capability;
 
@@ -16,26 +17,38 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// The order is the security: limits while still privileged; ids after the bounding set; the
 /// seccomp filter before the capabilities go when no_new_privs does not allow it later.
 pub(super) fn plan(builder: &mut Builder<'_>, process: &Process) -> Result<(), PlanError> {
-    builder.init.extend(resource_limits(process)?);
-    let user = process.user();
-    builder.push(Step::Umask(user.umask().unwrap_or(0o022) & 0o777));
-    if user.uid() != 0 && builder.setup.terminal.is_none() {
-        builder.push(Step::OwnStreams { uid: user.uid() });
+    let linux = builder.spec.linux().as_ref();
+    let proc = needs_label(process).then(|| builder.slot());
+    if let Some(slot) = proc {
+        let host = c"/proc".into();
+        builder.before.push(Step::OpenHost { host, slot });
     }
-    builder.push(Step::WorkingDirectory {
-        path: c_path(process.cwd())?,
-        create: true,
-    });
-    let Confinement { ids, last } = confine(process, builder.spec_has_seccomp());
+    let standing = Standing {
+        capabilities: builder.allowed_capabilities(),
+        streams: match (builder.setup.terminal, builder.is_bundle()) {
+            (Some(_), _) => Streams::Terminal,
+            (None, true) => Streams::Callers,
+            (None, false) => Streams::Pipes,
+        },
+        apparmor: builder.facts.apparmor,
+        selinux: builder.facts.selinux,
+        proc,
+        makes_directory: true,
+        joins: false,
+    };
+    check_limits(builder, process)?;
+    let steps = process_steps(process, linux, &standing, builder.spec_has_seccomp())?;
+    builder.warnings.extend(steps.warnings);
+    builder.init.extend(steps.early);
     match builder.setup.start {
         StartSignal::Stage => {
             builder.push(Step::AwaitStart);
-            builder.init.extend(ids);
+            builder.init.extend(steps.ids);
         }
         // All that can fail has failed by then; what waits has given up its ids already. Filter
         // and capabilities follow the wait, so that no filter can forbid the waiting itself.
         StartSignal::Socket => {
-            builder.init.extend(ids);
+            builder.init.extend(steps.ids);
             builder.push(Step::FindProgram);
             builder.push(Step::AwaitStartCommand);
             if builder.has_hooks(Hooks::start_container) {
@@ -43,82 +56,28 @@ pub(super) fn plan(builder: &mut Builder<'_>, process: &Process) -> Result<(), P
             }
         }
     }
-    builder.init.extend(last);
+    builder.init.extend(steps.last);
     Ok(())
 }
 
-/// The resource limits of a process.
-pub(crate) fn resource_limits(process: &Process) -> Result<Vec<Step>, PlanError> {
-    let mut steps = Vec::new();
-    for limit in process.rlimits().iter().flatten() {
+/// A bundle learns before anything is made that a limit is beyond its caller; the engine says so
+/// in its own words when it is set.
+fn check_limits(builder: &Builder<'_>, process: &Process) -> Result<(), PlanError> {
+    if !builder.is_bundle() || builder.facts.raises_limits {
+        return Ok(());
+    }
+    for (index, limit) in process.rlimits().iter().flatten().enumerate() {
         let name = limit.typ().to_string();
-        let resource = capability::resource_number(&name)
-            .ok_or_else(|| invalid(&format!("unknown resource limit {name:?}")))?;
-        if limit.soft() > limit.hard() {
+        let own = builder.facts.hard_limits.get(&name).copied();
+        if limit.hard() > own.unwrap_or(u64::MAX) {
             return Err(invalid(&format!(
-                "the soft limit {name} is above the hard one"
+                "process.rlimits[{index}]: the hard limit {} of {name} is above this caller's own, {}; raising it needs CAP_SYS_RESOURCE",
+                limit.hard(),
+                own.unwrap_or(u64::MAX),
             )));
         }
-        let (soft, hard) = (limit.soft(), limit.hard());
-        steps.push(Step::ResourceLimit {
-            resource,
-            name: c_string(&name)?,
-            soft,
-            hard,
-        });
     }
-    Ok(steps)
-}
-
-/// Giving up privilege, in two halves between which a container can wait for its start.
-pub(crate) struct Confinement {
-    /// no_new_privs, the bounding set, ids.
-    pub(crate) ids: Vec<Step>,
-    /// The seccomp filter and the capabilities.
-    pub(crate) last: Vec<Step>,
-}
-
-impl Confinement {
-    /// Both halves in order.
-    pub(crate) fn steps(self) -> impl Iterator<Item = Step> {
-        self.ids.into_iter().chain(self.last)
-    }
-}
-
-/// Ids, capabilities, no_new_privs and seccomp of one process; used for exec sessions too.
-///
-/// Without no_new_privs the filter needs CAP_SYS_ADMIN, so it is loaded before the capabilities
-/// go; with it, last of all, so that it may forbid everything that we do ourselves.
-pub(crate) fn confine(process: &Process, seccomp: bool) -> Confinement {
-    let mut ids = Vec::with_capacity(3);
-    let locked = process.no_new_privileges().unwrap_or(false);
-    if locked {
-        ids.push(Step::NoNewPrivileges);
-    }
-    let sets = process.capabilities().as_ref();
-    let bits = |set: Option<&Option<Capabilities>>| capability::bits(set.and_then(Option::as_ref));
-    let bounding = bits(sets.map(|s| s.bounding()));
-    ids.push(Step::DropBounding { keep: bounding });
-    let user = process.user();
-    ids.push(Step::SetIds {
-        uid: user.uid(),
-        gid: user.gid(),
-        groups: user.additional_gids().clone().unwrap_or_default(),
-    });
-    let mut last = Vec::with_capacity(2);
-    if seccomp && !locked {
-        last.push(Step::Seccomp);
-    }
-    last.push(Step::SetCapabilities {
-        effective: bits(sets.map(|s| s.effective())),
-        permitted: bits(sets.map(|s| s.permitted())),
-        // Inheritable stays empty (CVE-2022-24769), and without it nothing can be ambient.
-        ambient: 0,
-    });
-    if locked && seccomp {
-        last.push(Step::Seccomp);
-    }
-    Confinement { ids, last }
+    Ok(())
 }
 
 /// The program and the places to look for it.
@@ -130,7 +89,7 @@ pub(crate) fn program(process: &Process, supervised: bool) -> Result<Program, Pl
             .map(|s| c_string(s))
             .collect::<Result<Vec<_>, _>>()
     };
-    let env = process.env().clone().unwrap_or_default();
+    let env = without_repetitions(process.env().as_deref().unwrap_or_default());
     let path = env
         .iter()
         .rev()
@@ -153,7 +112,32 @@ pub(crate) fn program(process: &Process, supervised: bool) -> Result<Program, Pl
     })
 }
 
+/// The variables, each name once with its last value, as a shell's assignments would leave them:
+/// getenv(3) would find the first.
+fn without_repetitions(env: &[String]) -> Vec<String> {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let mut seen = std::collections::HashSet::new();
+    let mut kept: Vec<String> = env
+        .iter()
+        .rev()
+        .filter(|variable| seen.insert(name(variable)))
+        .cloned()
+        .collect();
+    kept.reverse();
+    kept
+}
+
 impl Builder<'_> {
+    /// The capabilities that a process in the container can have: root of a user namespace has
+    /// all of them there, others no more than their caller.
+    fn allowed_capabilities(&self) -> u64 {
+        if self.has_user_namespace() {
+            capability::ALL
+        } else {
+            self.facts.bounding
+        }
+    }
+
     /// Whether the spec has hooks at this point.
     pub(super) fn has_hooks(&self, point: fn(&Hooks) -> &Option<Vec<Hook>>) -> bool {
         let hooks = self.spec.hooks().as_ref().map(point);

@@ -17,6 +17,18 @@ impl Step {
             Self::ReceiveRoot { .. } => "receive the root from the stage",
             Self::IdMap { .. } => "map the ids of a mount",
             Self::AwaitCgroups => "wait until systemd has made the scope",
+            Self::MakeUserNamespace { .. } => "make a user namespace for the ids of a mount",
+            Self::IdMapBy { .. } => "map the ids of a mount",
+            Self::OpenInterfaces { .. } => "open the host's network interfaces",
+            Self::FollowMounts => "make the mount namespace a slave of the host's",
+            Self::OpenDevpts { .. } => "open the terminals at /dev/pts",
+            Self::PlaceConsole => "bind the terminal to /dev/console",
+            Self::MoveRoot => "move the root over /",
+            Self::Personality { .. } => "set the execution domain",
+            Self::Scheduler(_) => "set the scheduler",
+            Self::IoPriority { .. } => "set the I/O priority",
+            Self::Affinity { .. } => "set the CPU affinity",
+            Self::MemoryPolicy { .. } => "set the memory policy",
             Self::AwaitMapping => "wait for the id mappings",
             Self::BecomeNamespaceRoot => "become root of the user namespace",
             Self::EnterCgroups => "enter the cgroups",
@@ -62,6 +74,21 @@ impl fmt::Display for Step {
             Self::ActAs { uid, gid } => write!(f, "make files as uid {uid}, gid {gid}"),
             Self::Hostname(name) => write!(f, "set the hostname to {}", t(name)),
             Self::Domainname(name) => write!(f, "set the domain name to {}", t(name)),
+            Self::OpenUserNamespace { host, .. } => {
+                write!(f, "open the user namespace {}", t(host))
+            }
+            Self::IsolateMount { host } => write!(f, "make the mount of {} private", t(host)),
+            Self::AttachInPlace { host, .. } => write!(f, "attach a mount over {}", t(host)),
+            Self::TakeInterface { name, inside, .. } => {
+                write!(f, "take the interface {} as {}", t(name), t(inside))
+            }
+            Self::PlaceDevice { path, .. } => write!(f, "make the device {}", t(path)),
+            Self::PlaceSymlink { path, .. } => write!(f, "make the link {}", t(path)),
+            Self::CopyUp { path, .. } => write!(f, "copy what is at {} into the mount", t(path)),
+            Self::ExecLabel { text, .. } => write!(f, "set the label {}", t(text)),
+            Self::OwnAllStreams { uid, gid } => {
+                write!(f, "give the streams to uid {uid}, gid {gid}")
+            }
             Self::NewFilesystem {
                 fstype, options, ..
             } => {

@@ -10,6 +10,7 @@ use super::devices::CHARACTER;
 use super::mounts::clean;
 use super::{DeviceNumber, PlanError, Step, rootfs};
 use crate::namespaces as ns;
+use crate::spec::{sysctl_key, sysctl_namespace};
 
 /// Sysctls go through a procfs of our own, never through the container's.
 pub(super) fn sysctls(builder: &mut Builder<'_>) -> Result<(), PlanError> {
@@ -21,13 +22,14 @@ pub(super) fn sysctls(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     sorted.sort();
     let mut proc = None;
     for (key, value) in sorted {
-        namespaced(builder, key)?;
+        let path = namespaced(builder, key)?;
         let proc = match proc {
             Some(slot) => slot,
             None => {
                 let slot = builder.slot();
                 builder.push(Step::NewFilesystem {
                     fstype: c"proc".into(),
+                    source: c"proc".into(),
                     options: Vec::new(),
                     attributes: Attr::NOSUID | Attr::NODEV | Attr::NOEXEC,
                     slot,
@@ -35,45 +37,34 @@ pub(super) fn sysctls(builder: &mut Builder<'_>) -> Result<(), PlanError> {
                 *proc.insert(slot)
             }
         };
-        let path = c_string(&format!("sys/{}", key.replace('.', "/")))?;
         builder.push(Step::Sysctl {
             proc,
-            path,
+            path: c_string(&format!("sys/{path}"))?,
             value: c_string(value)?,
         });
     }
     Ok(())
 }
 
-/// Only sysctls of namespaces that the container owns may be set (CVE-2022-0811).
-fn namespaced(builder: &Builder<'_>, key: &str) -> Result<(), PlanError> {
-    let plain = key
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if !plain || key.split('.').any(|part| part.is_empty()) {
-        return Err(invalid(&format!("{key:?} is not the name of a sysctl")));
-    }
-    let flag = if key.starts_with("net.") {
-        ns::NEW_NET
-    } else if key.starts_with("fs.mqueue.")
-        || ["kernel.msg", "kernel.sem", "kernel.shm"]
-            .iter()
-            .any(|p| key.starts_with(p))
-    {
-        ns::NEW_IPC
-    } else if key == "kernel.domainname" || key == "kernel.hostname" {
-        ns::NEW_UTS
-    } else {
-        return Err(invalid(&format!(
-            "the sysctl {key} is not namespaced; set it on the host"
-        )));
-    };
-    if builder.is_new(flag) {
-        return Ok(());
+/// The path of a sysctl below /proc/sys. Only those of namespaces that the container owns, or
+/// shares with others than the host, may be set (CVE-2022-0811).
+fn namespaced(builder: &Builder<'_>, key: &str) -> Result<String, PlanError> {
+    let path = sysctl_key(key).ok_or_else(|| {
+        invalid(&format!(
+            "linux.sysctl: {key:?} is not the name of a sysctl"
+        ))
+    })?;
+    let flag = sysctl_namespace(&path).ok_or_else(|| {
+        invalid(&format!(
+            "linux.sysctl: the sysctl {key} is not namespaced; set it on the host"
+        ))
+    })?;
+    if !builder.is_hosts(flag) {
+        return Ok(path);
     }
     let kinds = ns::names_of(flag).join("");
     Err(invalid(&format!(
-        "the sysctl {key} needs a {kinds} namespace of the container's own"
+        "linux.sysctl: the sysctl {key} needs a {kinds} namespace of the container's own"
     )))
 }
 

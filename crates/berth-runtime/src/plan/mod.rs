@@ -3,6 +3,7 @@
 //! Pure. A plan is data: `berth-runtime plan` prints it, tests compare it, stage and init
 //! execute it. It may not open, read or change anything.
 
+mod binds;
 mod build;
 mod cgroupfs;
 mod confine;
@@ -10,7 +11,9 @@ mod describe;
 mod devices;
 mod hide;
 mod mounts;
+mod network;
 mod options;
+mod process;
 mod rootfs;
 mod setup;
 mod step;
@@ -23,10 +26,11 @@ use berth_base::NamespaceKind;
 use oci_spec::runtime::LinuxResources;
 
 pub use build::build;
-pub(crate) use confine::{confine, program, resource_limits};
+pub(crate) use confine::program;
 pub(crate) use mounts::may_cover_procfs;
+pub(crate) use process::{Standing, Streams, initial_affinity, needs_label, process_steps};
 pub use setup::{CgroupEntry, Keyring, RootChange, RootPlace, Setup, StartSignal, Supervision};
-pub use step::{DeviceNumber, Links, Slot, Step, TargetKind};
+pub use step::{DeviceNumber, Links, SecurityModule, Slot, Step, TargetKind};
 
 /// A spec asks for something that cannot be planned.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +68,9 @@ pub struct Plan {
     pub cgroup: CgroupPlan,
     /// oom_score_adj of the container.
     pub oom_score_adj: Option<i32>,
+    /// Executed before anything is joined or cloned: what only the host's side can open. The
+    /// slots it fills are init's.
+    pub before: Vec<Step>,
     /// Executed by the stage once init's id mappings are written: composes the root of a
     /// container with a user namespace.
     pub host: Vec<Step>,
@@ -77,6 +84,8 @@ pub struct Plan {
     pub seccomp: Option<oci_spec::runtime::LinuxSeccomp>,
     /// Whether the first process gets a PID namespace of its own.
     pub own_pid_namespace: bool,
+    /// What was asked for and is left out, for the caller to print.
+    pub warnings: Vec<String>,
 }
 
 /// A namespace to join.
@@ -122,7 +131,12 @@ pub struct Program {
 impl Plan {
     /// The plan as text: one line per step, the actor before it.
     pub fn render(&self) -> String {
-        let mut lines = Vec::new();
+        let mut lines: Vec<_> = self
+            .warnings
+            .iter()
+            .map(|w| format!("warn   {w}"))
+            .collect();
+        lines.extend(self.before.iter().map(|step| format!("before {step}")));
         for join in &self.joins {
             lines.push(format!(
                 "stage  join the {} namespace of {}",

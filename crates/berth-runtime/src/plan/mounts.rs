@@ -1,5 +1,6 @@
 //! The mounts of the spec, the devices, the terminal, and what is hidden or made read-only.
 
+use std::ffi::CString;
 use std::path::{Component, Path, PathBuf};
 
 use berth_sys::MountAttributes as Attr;
@@ -7,7 +8,8 @@ use oci_spec::runtime::{Hooks, Mount};
 
 use super::build::{Builder, c_path, c_string, invalid};
 use super::options::{self, MountOptions};
-use super::{Links, PlanError, Slot, Step, TargetKind, cgroupfs, devices, hide, rootfs};
+use super::{Links, PlanError, RootChange, Slot, Step, TargetKind};
+use super::{binds, cgroupfs, devices, hide, rootfs};
 use crate::namespaces as ns;
 
 /// Where the mounts that later steps need ended up.
@@ -17,17 +19,26 @@ pub(super) struct Places {
     pub(super) dev: Option<Slot>,
     /// Its devpts.
     pub(super) devpts: Option<Slot>,
+    /// Whether the spec binds something of the host's over /dev: nothing is made in there.
+    pub(super) foreign_dev: bool,
 }
 
 /// Plans everything between an opened root and the pivot, and the pivot itself.
 pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     let mut places = Places::default();
     let spec = builder.spec;
-    for mount in spec.mounts().iter().flatten() {
-        one(builder, mount, &mut places)?;
+    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        one(builder, index, mount, &mut places)?;
     }
     devices::devices(builder, &places)?;
     devices::terminal(builder, &places)?;
+    for slot in std::mem::take(&mut builder.seals) {
+        let attributes = Attr {
+            set: Attr::RDONLY,
+            ..Attr::default()
+        };
+        builder.push(Step::SetAttributes { slot, attributes });
+    }
     hide::sysctls(builder)?;
     hide::hide(builder)?;
     if builder.has_hooks(Hooks::prestart)
@@ -40,20 +51,23 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     if builder.has_hooks(Hooks::create_container) {
         builder.push(Step::CreateContainerHooks);
     }
-    builder.push(Step::Pivot);
+    builder.push(match builder.setup.root_change {
+        RootChange::Pivot => Step::Pivot,
+        RootChange::Move => Step::MoveRoot,
+    });
     if rootfs::is_read_only(builder) {
         builder.push(Step::ReadOnlyRoot);
     }
-    let propagation = spec
-        .linux()
-        .as_ref()
-        .and_then(|l| l.rootfs_propagation().clone());
-    let flags = match propagation.as_deref() {
-        None | Some("" | "private" | "rprivate") => 0,
-        Some("slave" | "rslave") => Attr::SLAVE,
-        Some("shared" | "rshared") => Attr::SHARED,
-        Some("unbindable" | "runbindable") => Attr::UNBINDABLE,
-        Some(other) => return Err(invalid(&format!("unknown rootfsPropagation {other:?}"))),
+    let flags = match rootfs::propagation(builder) {
+        "" | "private" => 0,
+        "slave" => Attr::SLAVE,
+        "shared" => Attr::SHARED,
+        "unbindable" => Attr::UNBINDABLE,
+        other => {
+            return Err(invalid(&format!(
+                "unknown linux.rootfsPropagation {other:?}"
+            )));
+        }
     };
     if flags != 0 {
         builder.push(Step::RootPropagation { flags });
@@ -62,15 +76,30 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
 }
 
 /// One mount of the spec.
-fn one(builder: &mut Builder<'_>, mount: &Mount, places: &mut Places) -> Result<(), PlanError> {
+fn one(
+    builder: &mut Builder<'_>,
+    index: usize,
+    mount: &Mount,
+    places: &mut Places,
+) -> Result<(), PlanError> {
     let target = clean(mount.destination())?;
-    let words = mount.options().clone().unwrap_or_default();
-    let mut parsed = options::parse(&words)?;
-    let fstype = mount.typ().as_deref().unwrap_or("none");
-    refuse_over_procfs(&target, fstype, mount.source().as_deref())?;
-    if parsed.bind.is_some() || fstype == "bind" {
-        return bind(builder, mount, &target, &parsed);
+    if mount.destination().is_relative() {
+        builder.warnings.push(format!(
+            "mounts[{index}].destination: {} is relative; it is taken as {}",
+            mount.destination().display(),
+            target.display()
+        ));
     }
+    let words = mount.options().as_deref().unwrap_or_default();
+    let mut parsed = options::parse(words)?;
+    let fstype = mount.typ().as_deref().unwrap_or("none");
+    if parsed.bind.is_some() || fstype == "bind" {
+        if target == Path::new("/dev") {
+            places.foreign_dev = true;
+        }
+        return binds::bind(builder, index, mount, &target, &parsed);
+    }
+    guard_proc(&target, fstype == "proc")?;
     if let Some((source, flag)) = shared_fallback(fstype)
         && builder.has_user_namespace()
         && builder.is_hosts(flag)
@@ -99,34 +128,96 @@ fn one(builder: &mut Builder<'_>, mount: &Mount, places: &mut Places) -> Result<
     if fstype == "devpts" {
         drop_unmapped_group(builder, &mut parsed);
     }
+    new_filesystem(builder, mount, fstype, &target, parsed, places)
+}
+
+/// A file system of its own.
+fn new_filesystem(
+    builder: &mut Builder<'_>,
+    mount: &Mount,
+    fstype: &str,
+    target: &Path,
+    parsed: MountOptions,
+    places: &mut Places,
+) -> Result<(), PlanError> {
     let slot = builder.slot();
-    let options = std::mem::take(&mut parsed.data);
+    let mut options = parsed.data;
+    label(builder, fstype, &mut options)?;
+    // One mount is the whole tree.
+    let attributes = parsed.attributes.set | parsed.recursive.set;
+    let read_only = attributes & Attr::RDONLY;
+    if read_only != 0 && !is_virtual(fstype) {
+        // A device may be read-only itself: then even opening it for writing fails.
+        options.push((c"ro".into(), None));
+    }
+    let source = mount.source().as_deref().unwrap_or(Path::new(fstype));
     builder.push(Step::NewFilesystem {
         fstype: c_string(fstype)?,
+        source: c_path(source)?,
         options,
-        attributes: parsed.attributes.set & !Attr::RDONLY,
+        attributes: attributes & !Attr::RDONLY,
         slot,
     });
-    if fstype == "tmpfs" && parsed.copy_up {
-        return Err(PlanError::Unsupported(
-            "the mount option tmpcopyup is not supported by this version".into(),
-        ));
+    if parsed.copy_up {
+        builder.push(Step::CopyUp {
+            path: c_path(target)?,
+            slot,
+        });
     }
     match (fstype, target.to_str()) {
-        ("tmpfs", Some("/dev")) => places.dev = Some(slot),
-        ("devpts", _) => places.devpts = Some(slot),
+        ("tmpfs", Some("/dev")) => {
+            places.dev = Some(slot);
+            places.foreign_dev = false;
+        }
+        ("devpts", Some("/dev/pts")) => places.devpts = Some(slot),
         _ => {}
     }
     let links = match fstype {
         "proc" | "sysfs" => Links::Refused,
         _ => Links::InRoot,
     };
-    let after = Attr {
-        set: parsed.attributes.set & Attr::RDONLY,
-        propagation: parsed.attributes.propagation,
+    let mut after = Attr {
+        set: read_only,
+        propagation: parsed.attributes.propagation | parsed.recursive.propagation,
         ..Attr::default()
     };
-    attach(builder, slot, &target, after, links)
+    if fstype == "tmpfs" && read_only != 0 {
+        // Devices, and targets of later mounts, still have to be made in it.
+        after.set = 0;
+        builder.seals.push(slot);
+    }
+    attach(builder, slot, target, after, links)
+}
+
+/// File systems without a device behind them.
+fn is_virtual(fstype: &str) -> bool {
+    matches!(
+        fstype,
+        "tmpfs" | "ramfs" | "proc" | "sysfs" | "devpts" | "mqueue" | "devtmpfs" | "securityfs"
+    )
+}
+
+/// The SELinux context of `linux.mountLabel`, for the file systems that take one.
+fn label(
+    builder: &Builder<'_>,
+    fstype: &str,
+    options: &mut Vec<(CString, Option<CString>)>,
+) -> Result<(), PlanError> {
+    let linux = builder.spec.linux().as_ref();
+    let label = linux.and_then(|l| l.mount_label().as_deref());
+    let Some(label) = label.filter(|label| !label.is_empty()) else {
+        return Ok(());
+    };
+    if !builder.facts.selinux {
+        return Err(PlanError::Unsupported(
+            "linux.mountLabel: SELinux is not active on this host".into(),
+        ));
+    }
+    let given = options.iter().any(|(key, _)| key.as_c_str() == c"context");
+    if !given && matches!(fstype, "tmpfs" | "ramfs" | "devpts" | "mqueue" | "overlay") {
+        options.push((c"context".into(), Some(c_string(label)?)));
+    }
+    Ok(())
 }
 
 /// Files of procfs that may be covered: what lxcfs fakes, and two that only inform. The same
@@ -152,23 +243,6 @@ pub(crate) fn may_cover_procfs(path: &[u8]) -> bool {
         .any(|coverable| coverable.as_bytes() == path)
 }
 
-/// Nothing but procfs is `/proc`, and little lies on it. This is said by the path alone, early and
-/// in words; links are followed, and looked at, when the target is open.
-fn refuse_over_procfs(target: &Path, fstype: &str, source: Option<&Path>) -> Result<(), PlanError> {
-    use std::os::unix::ffi::OsStrExt;
-    if !target.starts_with("/proc") || may_cover_procfs(target.as_os_str().as_bytes()) {
-        return Ok(());
-    }
-    let is_procfs = fstype == "proc" || source == Some(Path::new("/proc"));
-    if target == Path::new("/proc") && is_procfs {
-        return Ok(());
-    }
-    Err(invalid(&format!(
-        "a mount on {} would cover procfs, which guards the container; choose another target",
-        target.display()
-    )))
-}
-
 /// What to bind instead of mounting anew, when a user namespace does not own the namespace.
 fn shared_fallback(fstype: &str) -> Option<(&'static str, u64)> {
     match fstype {
@@ -177,6 +251,22 @@ fn shared_fallback(fstype: &str) -> Option<(&'static str, u64)> {
         "mqueue" => Some(("/dev/mqueue", ns::NEW_IPC)),
         _ => None,
     }
+}
+
+/// Nothing but procfs is `/proc`, and little lies on it (CVE-2019-16884). This is said by the path
+/// alone, early and in words; links are followed, and looked at, when the target is open.
+pub(super) fn guard_proc(target: &Path, is_procfs: bool) -> Result<Links, PlanError> {
+    use std::os::unix::ffi::OsStrExt;
+    if !target.starts_with("/proc") || may_cover_procfs(target.as_os_str().as_bytes()) {
+        return Ok(Links::InRoot);
+    }
+    if target == Path::new("/proc") && is_procfs {
+        return Ok(Links::Refused);
+    }
+    Err(invalid(&format!(
+        "a mount on {} would cover procfs, which guards the container; choose another target",
+        target.display()
+    )))
 }
 
 /// Sets attributes on a detached mount and attaches it to a directory target.
@@ -196,58 +286,6 @@ pub(super) fn attach(
         target,
         kind: TargetKind::Directory,
         links,
-    });
-    Ok(())
-}
-
-/// A bind mount: the source is a host path that the user named.
-fn bind(
-    builder: &mut Builder<'_>,
-    mount: &Mount,
-    target: &Path,
-    parsed: &MountOptions,
-) -> Result<(), PlanError> {
-    let source = mount.source().as_ref().ok_or_else(|| {
-        invalid(&format!(
-            "the bind mount on {} names no source",
-            target.display()
-        ))
-    })?;
-    let Some(is_directory) = builder.facts.sources.get(source) else {
-        return Err(invalid(&format!(
-            "the source {} of the mount on {} does not exist",
-            source.display(),
-            target.display()
-        )));
-    };
-    let slot = builder.slot();
-    let recursive = parsed.bind == Some(true) || builder.has_user_namespace();
-    let host = c_path(source)?;
-    builder.push(Step::CloneHost {
-        host,
-        recursive,
-        device: None,
-        slot,
-    });
-    let mut whole = parsed.recursive;
-    if whole.propagation == 0 && parsed.attributes.propagation == 0 {
-        whole.propagation = Attr::PRIVATE;
-    }
-    for attributes in [whole, parsed.attributes] {
-        if attributes.set | attributes.clear | attributes.propagation != 0 {
-            builder.push(Step::SetAttributes { slot, attributes });
-        }
-    }
-    let kind = if *is_directory {
-        TargetKind::Directory
-    } else {
-        TargetKind::File
-    };
-    builder.push(Step::Attach {
-        slot,
-        target: c_path(target)?,
-        kind,
-        links: Links::InRoot,
     });
     Ok(())
 }

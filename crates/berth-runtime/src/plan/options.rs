@@ -22,12 +22,19 @@ pub(super) struct MountOptions {
     pub(super) data: Vec<(CString, Option<CString>)>,
     /// `tmpcopyup`.
     pub(super) copy_up: bool,
+    /// `idmap` (Some(false)) or `ridmap` (Some(true)).
+    pub(super) idmap: Option<bool>,
 }
 
 /// Parses the options of a mount; later ones win.
 pub(super) fn parse(options: &[String]) -> Result<MountOptions, PlanError> {
     let mut parsed = MountOptions::default();
     for option in options {
+        if option == "remount" {
+            return Err(PlanError::Invalid(
+                "the option remount has nothing to change: every mount is a new one".into(),
+            ));
+        }
         if !known(option, &mut parsed) {
             let (key, value) = match option.split_once('=') {
                 Some((key, value)) => (key, Some(c_string(value)?)),
@@ -43,10 +50,13 @@ pub(super) fn parse(options: &[String]) -> Result<MountOptions, PlanError> {
 /// Applies one option that is not the file system's own; false when it is.
 fn known(option: &str, parsed: &mut MountOptions) -> bool {
     match option {
-        "defaults" | "" | "async" => {}
+        // Defaults, and words about what mount(8) prints.
+        "defaults" | "" | "async" | "nolazytime" | "nomand" | "noiversion" | "silent" | "loud" => {}
         "bind" => parsed.bind = Some(parsed.bind.unwrap_or(false)),
         "rbind" => parsed.bind = Some(true),
         "tmpcopyup" => parsed.copy_up = true,
+        "idmap" => parsed.idmap = Some(parsed.idmap.unwrap_or(false)),
+        "ridmap" => parsed.idmap = Some(true),
         "ro" => parsed.read_only = true,
         "rw" => parsed.read_only = false,
         "private" | "rprivate" => propagation(parsed, option, Attr::PRIVATE),

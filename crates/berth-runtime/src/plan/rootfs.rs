@@ -37,6 +37,9 @@ pub(super) const EMPTY: &std::ffi::CStr = c"empty";
 /// hands it over; init still makes the layer that masks need. Without privilege: init, inside
 /// its user namespace, with the host's folders read-only.
 pub(super) fn compose(builder: &mut Builder<'_>) -> Result<(), PlanError> {
+    if builder.is_bundle() {
+        return own_root(builder);
+    }
     let handed_over = builder.has_user_namespace() && builder.facts.privileged;
     if !handed_over {
         builder.layer = layer(builder)?;
@@ -52,6 +55,97 @@ pub(super) fn compose(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     let slot = builder.slot();
     builder.push(Step::ReceiveRoot { slot });
     builder.push(Step::SetRoot { slot });
+    Ok(())
+}
+
+/// The root of a bundle, over its own path: its ids are the caller's business, nothing is mapped.
+///
+/// What masks need lies below it, so that whoever follows the path finds the root.
+fn own_root(builder: &mut Builder<'_>) -> Result<(), PlanError> {
+    let RootSource::Directory { path, .. } = builder.setup.root.clone() else {
+        return Err(invalid("root: a bundle has a directory of its own"));
+    };
+    let host = c_path(&path)?;
+    let root = builder.slot();
+    let clone = Step::CloneHost {
+        host: host.clone(),
+        recursive: true,
+        device: None,
+        slot: root,
+    };
+    let receives = receives_mounts(builder);
+    let propagation = Step::SetAttributes {
+        slot: root,
+        attributes: Attr {
+            propagation: if receives { Attr::SLAVE } else { Attr::PRIVATE },
+            recursive: true,
+            ..Attr::default()
+        },
+    };
+    let opener = if builder.opens_before() {
+        &mut builder.before
+    } else {
+        &mut builder.init
+    };
+    opener.extend([clone, propagation]);
+    if needs_empty_folder(builder) {
+        builder.layer = tmpfs(builder, "0700", Attr::NOSUID | Attr::NODEV)?;
+        let at = builder.layer;
+        builder.push(Step::AttachInPlace {
+            slot: at,
+            host: host.clone(),
+        });
+        builder.push(Step::MakeDirectory {
+            at,
+            path: EMPTY.into(),
+            mode: 0o755,
+        });
+    }
+    builder.push(Step::AttachInPlace { slot: root, host });
+    builder.push(Step::SetRoot { slot: root });
+    Ok(())
+}
+
+/// Whether some path may have to be hidden behind an empty folder.
+fn needs_empty_folder(builder: &Builder<'_>) -> bool {
+    let linux = builder.spec.linux().as_ref();
+    let masked = linux.and_then(|l| l.masked_paths().as_ref());
+    masked.is_some_and(|paths| !paths.is_empty())
+}
+
+/// `rootfsPropagation` without its `r`; empty when the spec says nothing.
+pub(super) fn propagation<'a>(builder: &Builder<'a>) -> &'a str {
+    let linux = builder.spec.linux().as_ref();
+    let word = linux.and_then(|l| l.rootfs_propagation().as_deref());
+    let word = word.unwrap_or_default();
+    word.strip_prefix('r').unwrap_or(word)
+}
+
+/// Whether the root sees what the host mounts below it later: as runc, unless told otherwise.
+fn receives_mounts(builder: &Builder<'_>) -> bool {
+    matches!(propagation(builder), "" | "slave" | "shared")
+}
+
+/// What our mounts and the host's still tell each other.
+///
+/// The engine: nothing. A bundle: what the host mounts later arrives, so that a bind with
+/// `rslave` works; with `shared` our mounts stay those of the host, so that one with `rshared`
+/// does. Only the mount that holds the root is then cut off: what we stack there stays ours. In
+/// a new user namespace the kernel has made slaves of all of them.
+pub(super) fn isolate(builder: &mut Builder<'_>) -> Result<(), PlanError> {
+    if !builder.is_bundle() {
+        builder.push(Step::IsolateMounts);
+        return Ok(());
+    }
+    match propagation(builder) {
+        "private" => builder.push(Step::IsolateMounts),
+        "shared" if !builder.has_user_namespace() => {
+            let mount = builder.facts.root_mount.as_deref();
+            let host = c_path(mount.unwrap_or(Path::new("/")))?;
+            builder.push(Step::IsolateMount { host });
+        }
+        _ => builder.push(Step::FollowMounts),
+    }
     Ok(())
 }
 
@@ -363,6 +457,7 @@ fn tmpfs(builder: &mut Builder<'_>, mode: &str, attributes: u64) -> Result<Slot,
     }
     builder.push(Step::NewFilesystem {
         fstype: c"tmpfs".into(),
+        source: c"tmpfs".into(),
         options,
         attributes,
         slot,

@@ -1,5 +1,7 @@
 //! What a plan needs beside the spec and the host: the wishes of whoever starts the container.
 
+use std::path::PathBuf;
+
 use berth_base::ContainerId;
 use berth_base::state::{MonitorConfig, RootSource};
 use oci_spec::runtime::Spec;
@@ -8,6 +10,8 @@ use oci_spec::runtime::Spec;
 /// from its flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
+    /// Where relative sources of bind mounts start; empty when there are none.
+    pub bundle: PathBuf,
     /// What becomes the root filesystem; the spec's own `root.path` is ignored.
     pub root: RootSource,
     /// Where the root is attached until the pivot.
@@ -89,6 +93,7 @@ impl Setup {
     /// namespace, start at once.
     pub fn of_engine(spec: &Spec, config: &MonitorConfig) -> Self {
         Self {
+            bundle: PathBuf::new(),
             root: config.root.clone(),
             place: RootPlace::Stacked,
             cgroup: cgroup_of(spec, &config.id),

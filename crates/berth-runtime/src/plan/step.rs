@@ -2,7 +2,10 @@
 
 use std::ffi::CString;
 
-use berth_sys::MountAttributes;
+use berth_sys::{MountAttributes, SchedulerAttributes};
+use rustix::fs::Gid;
+
+use super::Mappings;
 
 /// Names a place for a descriptor that one step opens and later steps use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,15 @@ pub enum Links {
     InRoot,
     /// Refused (RESOLVE_NO_SYMLINKS): targets of procfs and sysfs, CVE-2019-19921.
     Refused,
+}
+
+/// A Linux security module that labels programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecurityModule {
+    /// AppArmor: the name of a profile.
+    AppArmor,
+    /// SELinux: a context.
+    SeLinux,
 }
 
 /// A device node.
@@ -55,6 +67,18 @@ pub enum Step {
     ActAs { uid: u32, gid: u32 },
     /// Gives a detached mount the id mapping of the container's user namespace.
     IdMap { slot: Slot },
+    /// Makes a user namespace with these mappings, which nobody lives in.
+    MakeUserNamespace { mappings: Mappings, slot: Slot },
+    /// Opens the user namespace at a host path.
+    OpenUserNamespace { host: CString, slot: Slot },
+    /// Gives a detached mount, or the whole tree of it, the mapping of a user namespace.
+    IdMapBy {
+        slot: Slot,
+        namespace: Slot,
+        recursive: bool,
+    },
+    /// Opens a socket for the interfaces of our own network namespace.
+    OpenInterfaces { slot: Slot },
 
     /// Waits until our creator has put us into the cgroups.
     AwaitCgroups,
@@ -74,6 +98,18 @@ pub enum Step {
     NewKeyring,
     /// Ends propagation from and to the host for the whole mount namespace.
     IsolateMounts,
+    /// Ends propagation to the host for the whole mount namespace; what the host mounts later
+    /// still arrives.
+    FollowMounts,
+    /// Ends propagation from and to the mount that holds this host path, and no other.
+    IsolateMount { host: CString },
+    /// Takes an interface out of the namespace of the socket, under its name inside, with its
+    /// addresses.
+    TakeInterface {
+        socket: Slot,
+        name: CString,
+        inside: CString,
+    },
     /// Brings up `lo`.
     LoopbackUp,
     /// sethostname(2).
@@ -84,6 +120,7 @@ pub enum Step {
     /// Makes a file system instance as a detached mount.
     NewFilesystem {
         fstype: CString,
+        source: CString,
         options: Vec<(CString, Option<CString>)>,
         attributes: u64,
         slot: Slot,
@@ -106,6 +143,8 @@ pub enum Step {
     /// Attaches a detached mount over `/`, in our own mount namespace; host paths still resolve
     /// below it, since a walk starts at the root and does not cross what is stacked there.
     AttachScratch { slot: Slot },
+    /// Attaches a detached mount over a host path; over `/` where the path is out of reach.
+    AttachInPlace { slot: Slot, host: CString },
     /// mkdirat(2) below a slot.
     MakeDirectory { at: Slot, path: CString, mode: u32 },
     /// An empty regular file below a slot.
@@ -131,6 +170,22 @@ pub enum Step {
         uid: u32,
         gid: u32,
     },
+    /// A device node or FIFO in the root; one that is there already must be the same.
+    PlaceDevice {
+        path: CString,
+        device: DeviceNumber,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
+    /// A symbolic link in the root, in place of whatever file has its name if so told.
+    PlaceSymlink {
+        path: CString,
+        target: CString,
+        replace: bool,
+    },
+    /// Copies what is at a path of the root into a detached mount.
+    CopyUp { path: CString, slot: Slot },
     /// Receives the root that the stage composed and attaches it at the scratch folder.
     ReceiveRoot { slot: Slot },
     /// From here on this mount is the root.
@@ -165,10 +220,16 @@ pub enum Step {
         rows: u16,
         columns: u16,
     },
+    /// Opens /dev/pts of the root, which must be a devpts.
+    OpenDevpts { slot: Slot },
     /// Binds our terminal over `console` of the /dev in `dev`.
     BindConsole { dev: Slot },
+    /// Binds our terminal over /dev/console of the root.
+    PlaceConsole,
     /// pivot_root(2) into the root and unmounts the old one.
     Pivot,
+    /// Moves the root over `/` and enters it.
+    MoveRoot,
     /// Makes the root mount itself read-only.
     ReadOnlyRoot,
     /// Sets the propagation of the root mount.
@@ -185,18 +246,37 @@ pub enum Step {
     Umask(u32),
     /// Makes the streams, when they are pipes, belong to the user.
     OwnStreams { uid: u32 },
+    /// Makes the streams belong to the user, whatever they are, save the null device.
+    OwnAllStreams { uid: u32, gid: u32 },
+    /// personality(2).
+    Personality { persona: u32 },
+    /// sched_setattr(2).
+    Scheduler(SchedulerAttributes),
+    /// ioprio_set(2).
+    IoPriority { value: u32 },
+    /// sched_setaffinity(2): one bit for each CPU.
+    Affinity { mask: Vec<u64> },
+    /// set_mempolicy(2): mode with its flags, one bit for each node.
+    MemoryPolicy { mode: u32, nodes: Vec<u64> },
+    /// Tells a security module the label of the next program, through the procfs in `proc`.
+    ExecLabel {
+        proc: Slot,
+        module: SecurityModule,
+        text: CString,
+    },
     /// Removes capabilities from the bounding set.
     DropBounding { keep: u64 },
     /// Sets groups, gid and uid, keeping permitted capabilities.
     SetIds {
         uid: u32,
         gid: u32,
-        groups: Vec<u32>,
+        groups: Vec<Gid>,
     },
-    /// Sets effective, permitted and ambient capabilities; the inheritable set stays empty.
+    /// Sets the four sets; the inheritable one is empty unless the spec says otherwise.
     SetCapabilities {
         effective: u64,
         permitted: u64,
+        inheritable: u64,
         ambient: u64,
     },
     /// PR_SET_NO_NEW_PRIVS.

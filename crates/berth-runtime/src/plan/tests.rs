@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     CgroupEntry, Keyring, PlanError, RootChange, RootPlace, Setup, StartSignal, Supervision, build,
 };
-use crate::facts::{HostFacts, Secret, Submount, SystemEntry};
+use crate::facts::{HostFacts, Secret, Source, Submount, SystemEntry};
 
 fn spec() -> Value {
     let namespaces: Vec<_> = ["pid", "network", "ipc", "uts", "mount", "cgroup", "time"]
@@ -50,6 +50,7 @@ fn spec() -> Value {
 
 fn setup() -> Setup {
     Setup {
+        bundle: "/bundle".into(),
         root: RootSource::Host,
         place: RootPlace::Stacked,
         cgroup: "/berth/box".into(),
@@ -89,12 +90,19 @@ fn facts() -> HostFacts {
                 is_directory: true,
             },
         ],
-        sources: [("/srv/data".into(), true)].into(),
-        joined_root: None,
+        sources: [(
+            "/srv/data".into(),
+            Source {
+                is_directory: true,
+                ..Source::default()
+            },
+        )]
+        .into(),
         cgroups: CgroupPaths {
             v2: Some("/sys/fs/cgroup/berth/x".into()),
             ..CgroupPaths::default()
         },
+        ..HostFacts::default()
     }
 }
 

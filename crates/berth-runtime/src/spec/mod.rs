@@ -22,7 +22,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
 
-#[expect(unused_imports, reason = "the plan's next")]
 pub(crate) use rules::{number_list, sysctl_key, sysctl_namespace};
 
 /// A configuration that cannot be used.
