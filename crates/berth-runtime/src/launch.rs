@@ -141,7 +141,7 @@ fn become_keeper(
 
 /// Opens the program on a read-only clone of its mount: whatever is cloned from it inside a
 /// container has no writable file behind /proc/PID/exe (CVE-2019-5736).
-fn open_program(path: &Path) -> Result<OwnedFd, LaunchError> {
+pub(crate) fn open_program(path: &Path) -> Result<OwnedFd, LaunchError> {
     let failed = |errno: Errno| LaunchError::Runtime {
         path: path.to_owned(),
         source: errno.into(),

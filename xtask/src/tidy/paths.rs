@@ -40,7 +40,6 @@ const HOST_SIDE: &[(&str, &str)] = &[
     ("crates/berth-runtime/src/mapping.rs", "procfs"),
     ("crates/berth-runtime/src/monitor", "state folders"),
     ("crates/berth-runtime/src/oci/cli", "the bundle's folder, and what flags name"),
-    ("crates/berth-runtime/src/oci/console.rs", "the caller's socket"),
     ("crates/berth-runtime/src/oci/container.rs", "state folders and procfs"),
     ("crates/berth-runtime/src/oci/create.rs", "state folders and procfs"),
     ("crates/berth-runtime/src/oci/listener.rs", "procfs"),

@@ -41,6 +41,7 @@ pub(crate) fn connect_to(path: &Path, kind: SocketType) -> Result<std::os::fd::O
         Ok(address) => connect(&socket, &address)?,
         Err(_) => {
             let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+            // by path: as above
             let target = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
             let short = format!("/proc/self/fd/{}", target.as_raw_fd());
             connect(&socket, &SocketAddrUnix::new(short)?)?;

@@ -20,6 +20,7 @@ pub(crate) fn update(container: &Container, resources: &LinuxResources) -> Outco
     let failed = |e: crate::cgroup::CgroupError| fail(e.class(), e.to_string());
     if let Some(scope) = &container.state.scope {
         let read = |file: &str| {
+            // by path: procfs
             std::fs::read_to_string(file).map_err(|e| cannot(&format!("read {file}"), e))
         };
         let hierarchies =

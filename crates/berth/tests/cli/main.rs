@@ -10,7 +10,6 @@ mod lifecycle;
 mod listing;
 mod logs;
 mod pid;
-mod security;
 mod signals;
 mod streams;
 mod support;

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use berth_base::ErrorClass;
 use clap::Parser;
 
-use super::{Outcome, fail};
+use super::{Outcome, fail, shield};
 use flags::{Arguments, Command, Global};
 use log::Log;
 
@@ -57,6 +57,12 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn perform(global: &Global, log: &Log, command: Command) -> Outcome<u8> {
     let done = |()| 0;
+    if matches!(
+        command,
+        Command::Create(_) | Command::Run(_) | Command::Exec(_)
+    ) {
+        shield::raise()?;
+    }
     match command {
         Command::Create(flags) => create::create(global, log, &flags).map(done),
         Command::Run(flags) => create::run(global, log, &flags),

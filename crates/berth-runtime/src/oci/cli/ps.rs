@@ -49,6 +49,7 @@ fn pids(container: &Container) -> Outcome<Vec<HostPid>> {
 
 /// The host's ps, whose many columns nobody needs to write again.
 fn host_table(arguments: &[String]) -> Outcome<String> {
+    // by path: the host's ps, in the caller's own place
     let output = Command::new("ps")
         .args(arguments)
         .output()
