@@ -56,6 +56,8 @@ pub(crate) struct Newborn {
     /// The master of its terminal.
     pub(crate) terminal: Option<OwnedFd>,
     pub(crate) lock: Lock,
+    /// What the caller's rights did not allow.
+    pub(crate) warning: Option<String>,
 }
 
 /// Creates a container up to the point at which only its start is missing.
@@ -94,6 +96,7 @@ pub(crate) fn create(
     match creation.perform(starter, preserved) {
         Ok((socket, terminal)) => {
             let state = creation.state;
+            let warning = creation.cgroup.as_ref().and_then(Cgroup::warning);
             let (pid, pidfd) = creation
                 .init
                 .ok_or_else(|| fail(ErrorClass::Internal, "init is missing"))?;
@@ -106,6 +109,7 @@ pub(crate) fn create(
                 socket,
                 terminal,
                 lock,
+                warning,
             })
         }
         Err(failure) => Err(creation.undo(failure)),

@@ -68,6 +68,7 @@ impl Foreground {
             socket,
             terminal,
             lock,
+            ..
         } = newborn;
         let spec = prepared.spec;
         drop(lock);

@@ -111,14 +111,21 @@ fn request(global: &Global, log: &Log, flags: &BundleFlags) -> Outcome<Request> 
     })
 }
 
-fn conceive(request: Request, starter: Starter, _log: &Log) -> Outcome<Newborn> {
-    creation::create(
+fn conceive(request: Request, starter: Starter, log: &Log) -> Outcome<Newborn> {
+    for warning in &request.prepared.plan.warnings {
+        log.warning(warning);
+    }
+    let newborn = creation::create(
         &request.store,
         &request.wishes,
         request.prepared,
         starter,
         request.preserved,
-    )
+    )?;
+    if let Some(warning) = &newborn.warning {
+        log.warning(warning);
+    }
+    Ok(newborn)
 }
 
 /// Shows the container to its caller: terminal, pidfd, PID file, in this order, since callers
