@@ -24,6 +24,7 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         }
         Step::OpenUserNamespace { host, slot } => {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            // by path: the host's, named by the user; nothing is joined yet
             let namespace = open(host.as_c_str(), flags, Mode::empty())?;
             if berth_sys::namespace_flag(namespace.as_fd())? != namespaces::NEW_USER {
                 return Err(Errno::INVAL);
