@@ -57,6 +57,14 @@ pub struct Source {
     pub is_procfs: bool,
 }
 
+impl Source {
+    /// A directory like any other.
+    pub const FOLDER: Self = Self {
+        is_directory: true,
+        is_procfs: false,
+    };
+}
+
 /// One entry of the host's root that the `host` image shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SystemEntry {

@@ -11,7 +11,7 @@ use super::id::OciId;
 use super::store::Store;
 use super::{Outcome, cannot, fail, home, notify};
 use crate::cgroup::{Access, Bus, Hierarchies, Placement, supplied_device_rules};
-use crate::facts::HostFacts;
+use crate::facts::{HostFacts, Source};
 use crate::plan::{
     self, CgroupEntry, Keyring, Plan, RootChange, RootPlace, Setup, StartSignal, Supervision,
 };
@@ -113,7 +113,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
     // Made with the container's folder, so it is not there yet.
     facts
         .sources
-        .extend(notify.clone().map(|folder| (folder, true)));
+        .extend(notify.clone().map(|folder| (folder, Source::FOLDER)));
     let plan = plan::build(&spec, &setup, &facts).map_err(|e| fail(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,
