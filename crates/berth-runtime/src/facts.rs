@@ -57,6 +57,14 @@ pub struct Source {
     pub is_procfs: bool,
 }
 
+impl Source {
+    /// A directory like any other.
+    pub const FOLDER: Self = Self {
+        is_directory: true,
+        is_procfs: false,
+    };
+}
+
 /// One entry of the host's root that the `host` image shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SystemEntry {
@@ -169,7 +177,6 @@ impl HostFacts {
             };
             let kind = namespaces::kind_of(namespace.typ());
             let ours = format!("/proc/self/ns/{}", kind.as_str());
-            // by path: the host's, named by the user or by us
             let ids = [path.as_path(), Path::new(&ours)].map(|path| fs::metadata(path).ok());
             if let [Some(theirs), Some(ours)] = ids
                 && (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino())
@@ -205,7 +212,6 @@ impl HostFacts {
                 .contains(rustix::thread::CapabilitySet::SYS_RESOURCE);
         }
         if process.apparmor_profile().is_some() {
-            // by path: the host's sysfs
             let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled");
             self.apparmor = enabled.is_ok_and(|text| text.starts_with('Y'));
         }
@@ -216,7 +222,6 @@ impl HostFacts {
 
 /// What a host path is; `None` when there is nothing.
 fn source_at(path: &Path) -> Option<Source> {
-    // by path: a source that the user named
     let metadata = fs::metadata(path).ok()?;
     let is_procfs = rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC);
     Some(Source {
@@ -228,7 +233,6 @@ fn source_at(path: &Path) -> Option<Source> {
 /// Whether the kernel's selinuxfs is mounted where everybody looks for it (selinux(8)).
 fn selinux_is_active() -> bool {
     const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
-    // by path: the host's sysfs
     rustix::fs::statfs("/sys/fs/selinux").is_ok_and(|stat| stat.f_type == SELINUX_MAGIC)
 }
 

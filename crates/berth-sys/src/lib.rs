@@ -14,6 +14,7 @@ mod keyring;
 mod mount;
 mod namespace;
 pub mod net;
+pub mod netlink;
 pub mod nsfs;
 mod pidfd;
 mod sched;

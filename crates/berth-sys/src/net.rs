@@ -31,12 +31,3 @@ pub fn loopback_up() -> Result<(), Errno> {
         Ok(())
     }
 }
-
-/// TODO
-pub fn take_interface(
-    _: std::os::fd::BorrowedFd<'_>,
-    _: &std::ffi::CStr,
-    _: &std::ffi::CStr,
-) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}

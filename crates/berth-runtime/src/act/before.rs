@@ -9,7 +9,6 @@ use berth_base::HostPid;
 use berth_sys::{Clone3, Forked, exit_now};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::Context;
@@ -24,6 +23,7 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         }
         Step::OpenUserNamespace { host, slot } => {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            // by path: the host's, named by the user; nothing is joined yet
             let namespace = open(host.as_c_str(), flags, Mode::empty())?;
             if berth_sys::namespace_flag(namespace.as_fd())? != namespaces::NEW_USER {
                 return Err(Errno::INVAL);
@@ -31,9 +31,7 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             cx.put(*slot, namespace)
         }
         Step::OpenInterfaces { slot } => {
-            let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
-            // Protocol 0 is NETLINK_ROUTE.
-            let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+            let socket = berth_sys::netlink::open()?;
             cx.put(*slot, socket)
         }
         _ => Err(Errno::NOSYS),

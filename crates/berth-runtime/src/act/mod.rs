@@ -11,7 +11,6 @@ mod copy;
 mod files;
 pub(crate) mod hooks;
 mod mount;
-mod network;
 mod path;
 mod process;
 mod root;
@@ -164,7 +163,7 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             socket,
             name,
             inside,
-        } => network::take(cx.get(*socket)?, name, inside),
+        } => berth_sys::netlink::take_interface(cx.get(*socket)?, name, inside),
         Step::CopyUp { path, slot } => copy::up(cx.root()?, path, cx.get(*slot)?),
         Step::MakeDirectory { .. }
         | Step::MakeFile { .. }

@@ -104,6 +104,7 @@ fn map_ids(mount: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: bool) ->
 /// namespace its folders may be closed to us, in a joined mount namespace it may not exist.
 fn attach_in_place(mount: BorrowedFd<'_>, host: &CStr) -> Result<(), Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // by path: the host's tree, before the pivot; the bundle's owner named it
     match open(host, flags, Mode::empty()) {
         Ok(target) => super::root::attach(mount, target.as_fd()),
         Err(Errno::ACCESS | Errno::NOENT | Errno::NOTDIR) => attach_scratch(mount),
@@ -118,6 +119,7 @@ fn propagate(path: &CStr, propagation: u64, recursive: bool) -> Result<(), Errno
         recursive,
         ..MountAttributes::default()
     };
+    // by path: the host's tree, before the pivot; ours or the bundle's own
     let mount = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     mount_setattr(mount.as_fd(), c"", attributes, None)
 }

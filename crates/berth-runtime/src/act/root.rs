@@ -141,8 +141,11 @@ fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
 fn move_root(root: BorrowedFd<'_>) -> Result<(), Errno> {
     fchdir(root)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    // by path: `/`, which is the host's until it is ours
     move_mount(root, c"", CWD, c"/", flags)?;
+    // by path: the root that we are in, by its descriptor
     chroot(c".")?;
+    // by path: the root itself, which is ours now
     chdir(c"/")
 }
 

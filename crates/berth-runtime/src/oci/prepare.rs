@@ -111,13 +111,9 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
     let mut facts = HostFacts::gather(&spec, &setup, &mountinfo, paths)
         .map_err(|e| cannot("look at this host", e))?;
     // Made with the container's folder, so it is not there yet.
-    const FOLDER: Source = Source {
-        is_directory: true,
-        is_procfs: false,
-    };
     facts
         .sources
-        .extend(notify.clone().map(|folder| (folder, FOLDER)));
+        .extend(notify.clone().map(|folder| (folder, Source::FOLDER)));
     let plan = plan::build(&spec, &setup, &facts).map_err(|e| fail(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,

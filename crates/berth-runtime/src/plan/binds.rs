@@ -18,21 +18,16 @@ pub(super) fn bind(
     target: &Path,
     parsed: &MountOptions,
 ) -> Result<(), PlanError> {
-    let field = if builder.is_bundle() {
-        format!("mounts[{index}]: ")
-    } else {
-        String::new()
-    };
     let source = mount.source().as_ref().ok_or_else(|| {
         invalid(&format!(
-            "{field}the bind mount on {} names no source",
+            "the bind mount on {} names no source",
             target.display()
         ))
     })?;
     let source = builder.setup.bundle.join(source);
     let Some(facts) = builder.facts.sources.get(&source).copied() else {
         return Err(invalid(&format!(
-            "{field}the source {} of the mount on {} does not exist",
+            "the source {} of the mount on {} does not exist",
             source.display(),
             target.display()
         )));
@@ -50,7 +45,7 @@ pub(super) fn bind(
         ));
     }
     let slot = builder.slot();
-    let namespace = mapping(builder, &field, mount, parsed)?;
+    let namespace = mapping(builder, mount, parsed)?;
     let before = builder.opens_before() || namespace.is_some();
     let mut steps = vec![Step::CloneHost {
         host: c_path(&source)?,
@@ -120,7 +115,6 @@ fn changes(builder: &Builder<'_>, parsed: &MountOptions, before: bool) -> Vec<At
 /// The user namespace whose mapping the mount gets: its own, or that of the container.
 fn mapping(
     builder: &mut Builder<'_>,
-    field: &str,
     mount: &Mount,
     parsed: &MountOptions,
 ) -> Result<Option<Slot>, PlanError> {
@@ -129,9 +123,9 @@ fn mapping(
         return Ok(None);
     }
     if !builder.facts.privileged {
-        return Err(PlanError::Unsupported(format!(
-            "{field}mapping the ids of a mount needs root of the host"
-        )));
+        return Err(PlanError::Unsupported(
+            "mapping the ids of a mount needs root of the host".into(),
+        ));
     }
     let linux = builder.spec.linux().as_ref();
     let containers =
@@ -144,9 +138,9 @@ fn mapping(
         .and_then(|list| list.iter().find(|n| n.typ() == LinuxNamespaceType::User))
         .and_then(|namespace| namespace.path().as_deref());
     let Some(path) = joined else {
-        return Err(invalid(&format!(
-            "{field}idmap without uidMappings needs a container with a user namespace"
-        )));
+        return Err(invalid(
+            "idmap without uidMappings needs a container with a user namespace",
+        ));
     };
     let host = c_path(path)?;
     let slot = builder.slot();

@@ -44,6 +44,14 @@ pub enum PlanError {
 }
 
 impl PlanError {
+    /// The same, of one field of the spec.
+    fn of(self, field: &str) -> Self {
+        match self {
+            Self::Invalid(why) => Self::Invalid(format!("{field}: {why}")),
+            Self::Unsupported(why) => Self::Unsupported(format!("{field}: {why}")),
+        }
+    }
+
     /// The class of the error.
     pub const fn class(&self) -> berth_base::ErrorClass {
         match self {

@@ -28,7 +28,14 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     let mut places = Places::default();
     let spec = builder.spec;
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        one(builder, index, mount, &mut places)?;
+        one(builder, index, mount, &mut places).map_err(|error| {
+            // The engine's users know no index of a mount; they know its target.
+            if builder.is_bundle() {
+                error.of(&format!("mounts[{index}]"))
+            } else {
+                error
+            }
+        })?;
     }
     devices::devices(builder, &places)?;
     devices::terminal(builder, &places)?;

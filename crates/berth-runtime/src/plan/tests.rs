@@ -90,14 +90,7 @@ fn facts() -> HostFacts {
                 is_directory: true,
             },
         ],
-        sources: [(
-            "/srv/data".into(),
-            Source {
-                is_directory: true,
-                ..Source::default()
-            },
-        )]
-        .into(),
+        sources: [("/srv/data".into(), Source::FOLDER)].into(),
         cgroups: CgroupPaths {
             v2: Some("/sys/fs/cgroup/berth/x".into()),
             ..CgroupPaths::default()
