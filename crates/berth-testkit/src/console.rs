@@ -44,7 +44,9 @@ impl Console {
     pub fn receive(&self) -> OwnedFd {
         wait_readable(&self.listener);
         let (stream, _) = self.listener.accept().expect("accept");
-        receive_descriptor(&stream)
+        let (_, mut descriptors) = receive(&stream);
+        assert_eq!(descriptors.len(), 1, "one descriptor in the message");
+        descriptors.remove(0)
     }
 
     /// The terminal's master.
@@ -103,24 +105,30 @@ fn readable_within(fd: impl std::os::fd::AsFd, limit: Duration) -> bool {
     poll(&mut interest, Some(&timeout)).expect("poll") > 0
 }
 
+/// One message of a socket, with the descriptors that came along.
+///
+/// # Panics
+/// None came within [`PATIENCE`].
+#[must_use]
 #[track_caller]
-fn receive_descriptor(stream: &UnixStream) -> OwnedFd {
+pub fn receive(stream: &UnixStream) -> (Vec<u8>, Vec<OwnedFd>) {
     wait_readable(stream);
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut name = [0; 4096];
-    recvmsg(
+    let mut bytes = vec![0; 65_536];
+    let received = recvmsg(
         stream,
-        &mut [IoSliceMut::new(&mut name)],
+        &mut [IoSliceMut::new(&mut bytes)],
         &mut control,
         RecvFlags::CMSG_CLOEXEC,
     )
     .expect("receive");
-    control
-        .drain()
-        .find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        })
-        .expect("a descriptor in the message")
+    bytes.truncate(received.bytes);
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    (bytes, descriptors)
 }

@@ -26,7 +26,7 @@ mod spec;
 
 pub use bundle::Bundle;
 pub use cgroups::{CgroupParent, Hierarchy, hierarchies};
-pub use console::Console;
+pub use console::{Console, receive};
 pub use container::Container;
 pub use output::{Output, PATIENCE, finish, soon};
 pub use reaper::{become_subreaper, ended, is_running, kill, reap};
