@@ -1,4 +1,4 @@
-# Words of the guest tests; sourced by harness.sh before each test.
+# Words of the guest tests; sourced by one.sh before each test.
 
 # fail TEXT: ends the test.
 fail() {

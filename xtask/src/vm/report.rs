@@ -1,8 +1,7 @@
 //! What a guest's tests said: a subset of the Test Anything Protocol.
 //!
-//! `ok N profile name`, `not ok N profile name`, `ok N profile name # skip reason|reason`,
-//! `# remark`, and the plan `1..N` after each row of the table, so that a guest that dies on the
-//! way is no success.
+//! `ok profile name`, `not ok profile name`, `ok profile name # skip reason|reason`, `# remark`, and
+//! the plan `1..N` after each row of the table, so that a guest that dies on the way is no success.
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +11,9 @@ use crate::failure::{Failure, Outcome};
 
 /// How much of the kernel's own log is shown when something failed.
 const CONSOLE_LINES: usize = 60;
+
+/// How many failed tests the closing message names; all are in the output above it.
+const SHOWN_NAMES: usize = 10;
 
 /// The results so far.
 #[derive(Debug, Default)]
@@ -28,10 +30,10 @@ impl Report {
     /// Takes in one line.
     pub(super) fn take(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("not ok ") {
-            self.failed.push(without_number(name).to_owned());
+            self.failed.push(name.to_owned());
         } else if let Some(name) = line.strip_prefix("ok ") {
             match name.split_once(" # skip ") {
-                Some((name, reasons)) => self.skip(without_number(name), reasons),
+                Some((name, reasons)) => self.skip(name, reasons),
                 None => self.passed += 1,
             }
         } else if let Some(count) = line.strip_prefix("1..") {
@@ -99,7 +101,7 @@ impl Report {
             ));
         }
         if !self.failed.is_empty() {
-            return Some(format!("failed: {}", self.failed.join(", ")));
+            return Some(format!("failed: {}", some_of(&self.failed)));
         }
         let (ended, planned) = (self.plans.len(), self.plans.iter().sum::<usize>());
         if ended != rows {
@@ -123,11 +125,13 @@ pub(super) struct Run<'a> {
     pub(super) console: &'a Path,
 }
 
-/// `N profile name` as `profile name`.
-fn without_number(result: &str) -> &str {
-    result
-        .trim_start_matches(|c: char| c.is_ascii_digit())
-        .trim()
+/// The first names of a list that may be long.
+fn some_of(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(SHOWN_NAMES).map(String::as_str).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -143,19 +147,27 @@ mod tests {
     #[test]
     fn success_needs_every_row_and_every_planned_result() {
         let problem = |lines: &[&str], rows| report(lines).problem(rows);
-        let whole = ["ok 1 plain a", "# x", "ok 2 plain b # skip none", "1..2"];
+        let whole = ["ok plain a", "# x", "ok plain b # skip none", "1..2"];
         assert_eq!(problem(&whole, 1), None);
         assert!(problem(&whole, 2).unwrap().contains("1 of 2 rows"));
-        let failed = problem(&["ok 1 p a", "not ok 2 p b", "1..2"], 1).unwrap();
+        let failed = problem(&["ok p a", "not ok p b", "1..2"], 1).unwrap();
         assert_eq!(failed, "failed: p b");
-        assert!(problem(&["ok 1 p a"], 1).unwrap().contains("0 of 1 rows"));
-        let lost = problem(&["ok 1 p a", "1..2"], 1).unwrap();
+        assert!(problem(&["ok p a"], 1).unwrap().contains("0 of 1 rows"));
+        let lost = problem(&["ok p a", "1..2"], 1).unwrap();
         assert_eq!(lost, "2 tests planned, 1 reported");
     }
 
     #[test]
+    fn a_long_list_of_failures_is_cut() {
+        let lines: Vec<String> = (0..12).map(|at| format!("not ok p t{at}")).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let problem = report(&lines).problem(0).unwrap();
+        assert!(problem.ends_with("p t8, p t9 and 2 more"), "{problem}");
+    }
+
+    #[test]
     fn the_reasons_of_skips_name_the_profile() {
-        let report = report(&["ok 1 rootless a # skip needs root|no ipvlan", "1..1"]);
+        let report = report(&["ok rootless a # skip needs root|no ipvlan", "1..1"]);
         assert_eq!(report.count(), 1);
         assert_eq!(
             report.into_reasons(),

@@ -29,7 +29,7 @@ use super::store::{Folder, Lock, Store};
 use super::{Outcome, cannot, fail, notify};
 use crate::act::Context;
 use crate::act::start::Lifecycle;
-use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement};
+use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement, Scope};
 use crate::init::{self, Prepared as PreparedInit};
 use crate::plan::Step;
 use crate::stage::{self, Parent};
@@ -422,9 +422,9 @@ impl Creation<'_> {
             let deadline = Instant::now() + Duration::from_secs(5);
             let removed = cgroup.wait_empty(deadline).and_then(|_| cgroup.remove());
             leftovers.extend(removed.err().map(|e| e.to_string()));
-        }
-        if let Some(scope) = &self.state.scope {
-            leftovers.extend(scope.stop().err().map(|e| e.to_string()));
+            // Only a scope that was started here: another of its name is not ours to stop.
+            let stopped = self.state.scope.as_ref().map(Scope::stop);
+            leftovers.extend(stopped.and_then(Result::err).map(|e| e.to_string()));
         }
         leftovers.extend(self.folder.remove().err().map(|f| f.message));
         if !leftovers.is_empty() {
