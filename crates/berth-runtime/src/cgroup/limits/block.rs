@@ -6,8 +6,8 @@ use super::{Plan, Setting, Version, in_range, invalid};
 use crate::cgroup::CgroupError;
 use crate::cgroup::controller::Controller::BlockIo;
 
-const WEIGHT: &str = "block I/O weight";
-const DEVICE_WEIGHT: &str = "block I/O weight of a device";
+pub(super) const WEIGHT: &str = "block I/O weight";
+pub(super) const DEVICE_WEIGHT: &str = "block I/O weight of a device";
 const LEAF_WEIGHT: &str = "block I/O leaf weight";
 const NO_WEIGHT: &str = "no I/O scheduler of this kernel weighs cgroups (BFQ does)";
 const NO_LEAF: &str = "leaf weights went with the CFQ scheduler in kernel 5.0";
