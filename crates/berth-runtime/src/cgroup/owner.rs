@@ -28,8 +28,7 @@ impl Cgroup {
             &branch.path,
             "",
         ))?;
-        let list = std::fs::read_to_string("/sys/kernel/cgroup/delegate")
-            .unwrap_or_else(|_| DELEGATED.to_owned());
+        let list = delegated(std::fs::read_to_string("/sys/kernel/cgroup/delegate").ok());
         for file in list
             .lines()
             .filter(|name| !name.is_empty() && !name.contains('/'))
@@ -48,11 +47,63 @@ impl Cgroup {
     }
 }
 
+/// The kernel's list, or what it was before there was one.
+fn delegated(list: Option<String>) -> String {
+    list.unwrap_or_else(|| DELEGATED.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
+    use berth_testkit::covers;
+
+    use berth_base::state::CgroupPaths;
+
+    use super::{Cgroup, delegated};
     use crate::cgroup::kernel_tests::Place;
+
+    #[test]
+    fn without_the_kernel_s_list_three_files_are_known() {
+        covers!("config-linux/cgroup-delegate-fallback");
+        let fallback = delegated(None);
+        let mut files: Vec<&str> = fallback.lines().collect();
+        files.sort_unstable();
+        assert_eq!(
+            files,
+            ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]
+        );
+        assert_eq!(delegated(Some("a\n".to_owned())), "a\n");
+    }
+
+    #[test]
+    fn files_to_delegate_that_are_missing_are_passed_over() {
+        covers!("config-linux/cgroup-delegate-file-missing");
+        let Some(place) = Place::new("missing") else {
+            return;
+        };
+        let cgroup = place.create("a");
+        let Some(branch) = &cgroup.v2 else {
+            eprintln!("skipped: no cgroup v2");
+            return cgroup.remove().unwrap();
+        };
+        // A sub-cgroup has no controller, so it lacks the files of `memory`.
+        let sub = branch.file("sub");
+        std::fs::create_dir(&sub).unwrap();
+        let list = std::fs::read_to_string("/sys/kernel/cgroup/delegate").unwrap();
+        assert!(
+            list.lines().any(|file| !sub.join(file).exists()),
+            "all there: {list}"
+        );
+        let paths = CgroupPaths {
+            v2: Some(sub.display().to_string()),
+            ..CgroupPaths::default()
+        };
+        Cgroup::from_paths(&paths).give_to(12345).unwrap();
+        let owner = std::fs::metadata(sub.join("cgroup.procs")).unwrap().uid();
+        assert_eq!(owner, 12345);
+        cgroup.remove().unwrap();
+    }
 
     #[test]
     fn the_directory_and_its_delegated_files_change_hands() {

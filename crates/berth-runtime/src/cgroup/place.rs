@@ -143,6 +143,8 @@ fn text_of(path: Option<&Path>) -> Result<&str, CgroupError> {
 
 #[cfg(test)]
 mod tests {
+    use berth_testkit::covers;
+
     use super::*;
 
     fn hierarchy(controllers: &[&str], own: &str) -> Hierarchy {
@@ -168,6 +170,10 @@ mod tests {
 
     #[test]
     fn an_absolute_path_is_below_every_root() {
+        covers!(
+            "config-linux/cgroups-path-form",
+            "config-linux/cgroups-path-absolute"
+        );
         for path in [
             "/docker/x",
             "/kubepods/burstable/pod1/x",
@@ -179,6 +185,11 @@ mod tests {
 
     #[test]
     fn a_relative_or_absent_path_is_near_the_caller() {
+        covers!(
+            "config-linux/cgroups-path-form",
+            "config-linux/cgroups-path-consistent"
+        );
+        assert_eq!(place("a/b", "/s/t"), place("a/./b/", "/s/t"));
         assert_eq!(place("a/b", "/s/t"), ["/s/t/a/b", "/s/a/b"]);
         assert_eq!(place("", "/s/t"), ["/s/t/id", "/s/id"]);
         assert_eq!(place("", "/"), ["/id", "/id"]);
@@ -193,6 +204,7 @@ mod tests {
     /// runtime-spec config-linux: a `cgroupsPath` must not lead out of the cgroup mount.
     #[test]
     fn dots_never_leave_the_hierarchy() {
+        covers!("config-linux/cgroups-path-invalid");
         assert_eq!(place("/../../etc/x", "/"), ["/etc/x", "/etc/x"]);
         assert_eq!(place("/a/b/../../../x/", "/"), ["/x", "/x"]);
         assert_eq!(place("../../x", "/s/t"), ["/s/t/x", "/s/x"]);

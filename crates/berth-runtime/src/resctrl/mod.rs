@@ -149,10 +149,12 @@ impl Group {
                 None => root.join(id),
             },
             monitor: None,
-            own: clos.is_none(),
+            own: false,
             root,
         };
         let made = group.make(&wanted, clos.is_some())?;
+        // One that was there before is somebody else's.
+        group.own = made && clos.is_none();
         let filled = group.fill(&wanted, made, rdt, id);
         if filled.is_err() && made {
             // The first error is the one to tell; its path shows what may be left.

@@ -38,6 +38,9 @@ impl Wanted {
             .collect();
         shared.extend(lines(bandwidth).map(str::to_owned));
         let last = rdt.schemata().iter().flatten();
+        if let Some(entry) = last.clone().find(|entry| entry.contains('\n')) {
+            return Err(invalid("schemata", entry, "an entry is one line"));
+        }
         let last: Vec<String> = last
             .flat_map(|text| lines(text))
             .map(str::to_owned)

@@ -1,5 +1,7 @@
 //! Against a folder that looks like resctrl; no machine of ours has the real one.
 
+use berth_testkit::covers;
+
 use super::*;
 
 fn fake() -> tempfile::TempDir {
@@ -45,6 +47,12 @@ fn read(root: &tempfile::TempDir, file: &str) -> String {
 /// runtime-spec config-linux IntelRdt: without closID the container's id names a group.
 #[test]
 fn a_group_of_its_own_is_made_filled_entered_and_removed() {
+    covers!(
+        "config-linux/rdt-clos-from-id",
+        "config-linux/rdt-tasks",
+        "config-linux/rdt-schemata-written",
+        "config-linux/rdt-removed"
+    );
     let root = fake();
     let group = prepare(
         &root,
@@ -67,6 +75,7 @@ fn a_group_of_its_own_is_made_filled_entered_and_removed() {
 
 #[test]
 fn bandwidth_comes_from_its_own_field_where_both_are_set() {
+    covers!("config-linux/rdt-schemas-written");
     let lines = |json| Wanted::of(&rdt(json)).unwrap();
     let both = lines(r#"{"l3CacheSchema": "L3:0=f\nMB:0=5", "memBwSchema": "MB:0=20"}"#);
     assert_eq!(both.shared, ["L3:0=f", "MB:0=20"]);
@@ -83,6 +92,13 @@ fn bandwidth_comes_from_its_own_field_where_both_are_set() {
 
 #[test]
 fn a_named_group_is_shared_compared_and_kept() {
+    covers!(
+        "config-linux/rdt-clos-compared",
+        "config-linux/rdt-clos-preset",
+        "config-linux/rdt-default-clos",
+        "config-linux/rdt-schemata-unset",
+        "config-linux/rdt-kept"
+    );
     let root = fake();
     let before = read(&root, "shared/schemata");
     let group = prepare(
@@ -108,6 +124,11 @@ fn a_named_group_is_shared_compared_and_kept() {
     let refused = prepare(&root, r#"{"closID": "absent"}"#).unwrap_err();
     assert!(matches!(refused, ResctrlError::NoGroup { .. }), "{refused}");
     assert!(!root.path().join("absent").exists());
+    assert_eq!(read(&root, "shared/schemata"), before);
+    // One of the container's name that was there before.
+    fs::create_dir(root.path().join("box")).unwrap();
+    prepare(&root, "{}").unwrap().remove().unwrap();
+    assert!(root.path().join("box").is_dir());
     // The default group.
     let group = prepare(&root, r#"{"closID": "/"}"#).unwrap();
     group.enter(HostPid::new(7).unwrap()).unwrap();
@@ -118,6 +139,7 @@ fn a_named_group_is_shared_compared_and_kept() {
 
 #[test]
 fn a_monitoring_group_is_the_container_s() {
+    covers!("config-linux/rdt-monitoring");
     let root = fake();
     let group = prepare(&root, r#"{"closID": "shared", "enableMonitoring": true}"#).unwrap();
     let monitor = root.path().join("shared/mon_groups/box");
@@ -148,6 +170,11 @@ fn a_monitoring_group_is_the_container_s() {
 
 #[test]
 fn what_the_machine_or_the_spec_lacks_is_an_error() {
+    covers!(
+        "config-linux/rdt-not-mounted",
+        "config-linux/rdt-mem-bw-form",
+        "config-linux/rdt-schemata-form"
+    );
     let root = fake();
     let refused = Group::prepare(None, &rdt("{}"), "box").unwrap_err();
     assert_eq!(refused.class(), ErrorClass::Unsupported);
@@ -168,10 +195,23 @@ fn what_the_machine_or_the_spec_lacks_is_an_error() {
         r#"{"memBwSchema": "MB:0=1\nL3:0=f"}"#,
         r#"{"l3CacheSchema": "nonsense"}"#,
         r#"{"schemata": ["L3:0=f;x"]}"#,
+        r#"{"schemata": ["L3:0=f\nMB:0=5"]}"#,
     ] {
         let refused = prepare(&root, bad).unwrap_err();
         assert_eq!(refused.class(), ErrorClass::Invalid, "{bad}: {refused}");
     }
+}
+
+#[test]
+fn a_named_group_with_schemas_is_made_where_it_is_missing() {
+    covers!("config-linux/rdt-clos-made");
+    let root = fake();
+    let json = r#"{"closID": "new", "memBwSchema": "MB:0=20"}"#;
+    let group = prepare(&root, json).unwrap();
+    assert_eq!(read(&root, "new/schemata"), "MB:0=20\n");
+    fs::remove_file(root.path().join("new/schemata")).unwrap();
+    group.remove().unwrap();
+    assert!(root.path().join("new").is_dir());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use oci_spec::runtime::{
 };
 
 use super::{Checked, mapping, refuse, rules};
+use crate::cgroup::check_resources;
 use crate::namespaces as ns;
 
 /// Namespaces of the spec as CLONE_NEW* flags.
@@ -49,6 +50,9 @@ pub(super) fn check(spec: &Spec) -> Checked {
     }
     propagation(linux)?;
     paths(linux)?;
+    if let Some(resources) = linux.resources() {
+        check_resources(resources).map_err(|(field, error)| refuse(field, error))?;
+    }
     if let Some(rdt) = linux.intel_rdt() {
         intel_rdt(rdt)?;
     }

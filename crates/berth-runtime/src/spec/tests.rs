@@ -313,6 +313,8 @@ const LINUX: &str = r#"
 /linux/rootfsPropagation => "weird" => linux.rootfsPropagation:
 /linux/maskedPaths => ["proc"] => linux.maskedPaths[0]:
 /linux/readonlyPaths => ["/a", "b"] => linux.readonlyPaths[1]:
+/linux/resources => { "cpu": { "quota": 5000, "burst": 6000 } } => linux.resources.cpu.burst: invalid CPU burst
+/linux/resources => { "devices": [{ "allow": true, "access": "x" }] } => linux.resources.devices[0]:
 /linux/intelRdt => { "closID": "../x" } => linux.intelRdt.closID:
 /linux/intelRdt => { "memBwSchema": "L3:0=1" } => linux.intelRdt.memBwSchema:
 /linux/memoryPolicy => { "mode": "MPOL_BIND" } => linux.memoryPolicy.nodes:

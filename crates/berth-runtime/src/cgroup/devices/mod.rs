@@ -20,6 +20,11 @@ use super::{Cgroup, controller::Controller};
 use rule::Rule;
 pub(super) use unit::UnitDevices;
 
+/// Whether a rule makes sense.
+pub(super) fn check_rule(rule: &LinuxDeviceCgroup) -> Result<(), CgroupError> {
+    Rule::parse(rule).map(drop)
+}
+
 /// What systemd is to be told of device rules.
 pub(super) fn unit_devices(rules: &[LinuxDeviceCgroup]) -> Result<UnitDevices, CgroupError> {
     let rules = rules

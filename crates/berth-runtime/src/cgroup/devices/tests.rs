@@ -1,3 +1,4 @@
+use berth_testkit::covers;
 use proptest::prelude::*;
 
 use super::rule::{ALL, Kind, MKNOD, READ, WRITE};
@@ -130,6 +131,7 @@ fn docker_s_list_on_v1() {
 
 #[test]
 fn a_hole_in_a_wildcard_is_refused_on_v1_and_made_on_v2() {
+    covers!("config-linux/device-rules-in-order");
     let rules = parse(
         r#"[{"allow": true, "type": "c", "access": "m"},
             {"allow": false, "type": "c", "major": 10, "minor": 200, "access": "rwm"}]"#,
@@ -143,6 +145,7 @@ fn a_hole_in_a_wildcard_is_refused_on_v1_and_made_on_v2() {
 
 #[test]
 fn later_rules_win_on_v1_where_they_fit() {
+    covers!("config-linux/device-rules-in-order");
     let list = v1::normalise(&parse(
         r#"[
         {"allow": true, "access": "rwm"},

@@ -1,5 +1,7 @@
 //! Making and removing.
 
+use berth_testkit::covers;
+
 use super::*;
 
 #[test]
@@ -173,6 +175,7 @@ fn adopt(place: &Place, path: &str) -> Result<Cgroup, CgroupError> {
 
 #[test]
 fn a_directory_that_the_caller_made_is_used_if_nothing_runs_in_it() {
+    covers!("config-linux/cgroup-unfit");
     let Some(place) = Place::new("adopt") else {
         return;
     };

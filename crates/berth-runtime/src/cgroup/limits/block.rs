@@ -6,8 +6,8 @@ use super::{Plan, Setting, Version, in_range, invalid};
 use crate::cgroup::CgroupError;
 use crate::cgroup::controller::Controller::BlockIo;
 
-const WEIGHT: &str = "block I/O weight";
-const DEVICE_WEIGHT: &str = "block I/O weight of a device";
+pub(super) const WEIGHT: &str = "block I/O weight";
+pub(super) const DEVICE_WEIGHT: &str = "block I/O weight of a device";
 const LEAF_WEIGHT: &str = "block I/O leaf weight";
 const NO_WEIGHT: &str = "no I/O scheduler of this kernel weighs cgroups (BFQ does)";
 const NO_LEAF: &str = "leaf weights went with the CFQ scheduler in kernel 5.0";
@@ -81,6 +81,13 @@ pub(in crate::cgroup) fn scaled(weight: u16) -> u32 {
 
 fn plan_device_weight(device: &LinuxWeightDevice, plan: &mut Plan<'_>) -> Result<(), CgroupError> {
     let number = number_of(DEVICE_WEIGHT, device.major(), device.minor())?;
+    if device.weight().is_none() && device.leaf_weight().is_none() {
+        return Err(invalid(
+            DEVICE_WEIGHT,
+            number,
+            "give weight, leafWeight or both",
+        ));
+    }
     if let Some(weight) = device.weight().filter(|weight| *weight != 0) {
         let version = plan.version(BlockIo, DEVICE_WEIGHT)?;
         let weight = in_range(DEVICE_WEIGHT, weight, 10, 1_000, "")?;

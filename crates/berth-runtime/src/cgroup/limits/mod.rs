@@ -5,6 +5,7 @@
 //! an error; nothing that was asked is passed over.
 
 mod block;
+mod check;
 mod cpu;
 mod hugetlb;
 mod memory;
@@ -25,6 +26,7 @@ use super::error::CgroupError;
 use super::{Cgroup, delegate, files};
 
 pub(super) use block::scaled;
+pub use check::check_resources;
 pub(super) use cpu::weight_of_shares;
 
 /// Where a controller is.

@@ -1,9 +1,10 @@
 use std::fmt::Write as _;
 
+use berth_testkit::covers;
 use oci_spec::runtime::LinuxResources;
 
 use super::*;
-use crate::cgroup::kernel_tests::Place;
+use crate::cgroup::kernel_tests::{Place, run_in};
 
 fn resources(json: &str) -> LinuxResources {
     serde_json::from_str(json).unwrap()
@@ -132,6 +133,12 @@ fn unlimited_is_minus_one_or_max() {
 
 #[test]
 fn refusals_name_the_limit_the_value_and_the_remedy() {
+    covers!(
+        "config-linux/cpu-burst",
+        "config-linux/rdma-given",
+        "config-linux/block-weight-given",
+        "config-linux/unified-no-conversion"
+    );
     let mut text = String::new();
     for (json, locate) in [
         (
@@ -154,6 +161,10 @@ fn refusals_name_the_limit_the_value_and_the_remedy() {
         (r#"{"cpu": {"realtimeRuntime": 5}}"#, &v2),
         (r#"{"pids": {"limit": 5000000}}"#, &v1),
         (r#"{"blockIO": {"weight": 5}}"#, &v2),
+        (
+            r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}}"#,
+            &v2,
+        ),
         (
             r#"{"blockIO": {"throttleReadBpsDevice": [{"major": -1, "minor": 0, "rate": 1}]}}"#,
             &v2,
@@ -263,6 +274,10 @@ fn the_kernel_s_refusal_names_limit_value_and_file() {
 
 #[test]
 fn unified_settings_reach_v2_only() {
+    covers!(
+        "config-linux/unified-unknown-written",
+        "config-linux/unified-controller-missing"
+    );
     let Some(place) = Place::new("unified") else {
         return;
     };
@@ -284,7 +299,11 @@ fn unified_settings_reach_v2_only() {
         };
         assert!(error.to_string().starts_with(expected), "{error}");
     }
-    assert!(apply(r#"{"unified": {"nosuch.max": "0"}}"#).is_err());
+    let missing = apply(r#"{"unified": {"nosuch.max": "0"}}"#).unwrap_err();
+    assert!(
+        matches!(missing, CgroupError::Unsupported { .. }),
+        "{missing}"
+    );
     if let Some(branch) = &cgroup.v2 {
         // Each line is written by itself; both at once the kernel would refuse.
         apply(r#"{"unified": {"cgroup.max.descendants": "3\n7"}}"#).unwrap();
@@ -301,6 +320,7 @@ fn unified_settings_reach_v2_only() {
 
 #[test]
 fn a_controller_that_only_v2_has_is_enabled_when_a_limit_needs_it() {
+    covers!("config-linux/unified-controllers-enabled");
     let Some(place) = Place::new("enable") else {
         return;
     };
@@ -323,6 +343,15 @@ fn a_controller_that_only_v2_has_is_enabled_when_a_limit_needs_it() {
         v2.read_if_present("hugetlb.2MB.max").unwrap().unwrap(),
         "4194304\n"
     );
+    let other = place.create("b");
+    let json = r#"{"unified": {"hugetlb.2MB.max": "2097152"}}"#;
+    other.apply(&resources(json)).unwrap();
+    let v2 = other.v2.as_ref().unwrap();
+    assert_eq!(
+        v2.read_if_present("hugetlb.2MB.max").unwrap().unwrap(),
+        "2097152\n"
+    );
+    other.remove().unwrap();
     cgroup.remove().unwrap();
 }
 
@@ -365,4 +394,30 @@ fn limits_that_do_nothing_are_told() {
     assert_eq!(ignored_limits(&resources(json)).len(), 2);
     let json = r#"{"memory": {"kernel": 0, "useHierarchy": true, "limit": 9}}"#;
     assert_eq!(ignored_limits(&resources(json)), [""; 0]);
+}
+
+#[test]
+fn a_memory_limit_below_the_usage_is_refused_where_that_is_to_be_checked() {
+    covers!("config-linux/memory-check-before-update");
+    let Some(place) = Place::new("inuse") else {
+        return;
+    };
+    let cgroup = place.create("a");
+    let whole = r#"{"memory": {"limit": 268435456, "swap": 268435456}}"#;
+    cgroup.apply(&resources(whole)).unwrap();
+    // tail(1) keeps what it may have to print.
+    let child = run_in(&cgroup, "(head -c 60m /dev/zero; sleep 100) | tail -c 50m");
+    let used = || cgroup.stats().unwrap().memory.usage.usage;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while used() < 50 << 20 {
+        assert!(std::time::Instant::now() < deadline, "{}", used());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let less = r#"{"memory": {"limit": 16777216, "checkBeforeUpdate": true}}"#;
+    cgroup.update(&resources(less)).unwrap_err();
+    assert_eq!(cgroup.stats().unwrap().memory.usage.limit, 268_435_456);
+    assert_eq!(cgroup.oom_kills().unwrap(), 0);
+    cgroup.end(deadline).unwrap();
+    child.wait_with_output().unwrap();
+    cgroup.remove().unwrap();
 }

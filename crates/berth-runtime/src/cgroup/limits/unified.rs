@@ -49,6 +49,14 @@ pub(super) fn apply(
     Ok(())
 }
 
+/// Checks the names of files.
+pub(super) fn check<'f>(files: impl Iterator<Item = &'f String>) -> Result<(), CgroupError> {
+    for file in files {
+        controller_of(file)?;
+    }
+    Ok(())
+}
+
 /// The controller that a file belongs to, `None` for those of the core. Which controllers exist is
 /// left to the kernel, as the specification asks.
 fn controller_of(file: &str) -> Result<Option<&str>, CgroupError> {

@@ -49,6 +49,9 @@ pub(super) enum BusError {
     Broken(io::Error),
     #[error("the answer cannot be understood: {0}")]
     Malformed(String),
+    /// systemd is not on the bus.
+    #[error("systemd is not on the bus at {}", .0.display())]
+    Absent(PathBuf),
     /// A job of systemd did not end well.
     #[error("its job ended as {0:?}; see journalctl or systemctl status")]
     Job(String),

@@ -53,8 +53,8 @@ impl Manager {
     pub(super) fn connect(addresses: &[Address]) -> Result<Self, CgroupError> {
         let mut refusals = Vec::new();
         for address in addresses {
-            match Connection::open(address, PATIENCE) {
-                Ok(connection) => return Ok(Self { connection }),
+            match Self::reach(address) {
+                Ok(manager) => return Ok(manager),
                 Err(error) => refusals.push(error.to_string()),
             }
         }
@@ -65,6 +65,20 @@ impl Manager {
                 refusals.join("; ")
             },
         })
+    }
+
+    /// Connects, and on a bus makes sure that systemd is on it: a session's own bus may be without.
+    fn reach(address: &Address) -> Result<Self, BusError> {
+        let mut connection = Connection::open(address, PATIENCE)?;
+        if address.kind == Kind::Daemon {
+            let mut message = daemon_call("NameHasOwner");
+            push(message.body.push_param(SYSTEMD))?;
+            let reply = connection.ask(&message)?;
+            if !reply.body.parser().get::<bool>().map_err(unclear)? {
+                return Err(BusError::Absent(address.path.clone()));
+            }
+        }
+        Ok(Self { connection })
     }
 
     /// Starts a transient unit and waits until it runs.
@@ -126,10 +140,7 @@ impl Manager {
     /// Asks for the signal that ends a job. On systemd's own socket there is no daemon that would
     /// know matches, and signals come without.
     fn hear_of_jobs(&mut self) -> Result<(), BusError> {
-        let mut message = call("org.freedesktop.DBus", "AddMatch")
-            .on("/org/freedesktop/DBus")
-            .at("org.freedesktop.DBus")
-            .build();
+        let mut message = daemon_call("AddMatch");
         let rule = format!("type='signal',interface='{MANAGER}',member='JobRemoved'");
         push(message.body.push_param(rule.as_str()))?;
         match self.connection.ask(&message) {
@@ -178,6 +189,14 @@ fn result_of(message: &MarshalledMessage) -> Option<(String, &str)> {
         .get4::<u32, ObjectPath<&str>, &str, &str>()
         .ok()?;
     Some((job.as_ref().to_owned(), result))
+}
+
+/// A call of the bus daemon itself.
+fn daemon_call(member: &str) -> MarshalledMessage {
+    call("org.freedesktop.DBus", member)
+        .on("/org/freedesktop/DBus")
+        .at("org.freedesktop.DBus")
+        .build()
 }
 
 fn manager_call(member: &str) -> MarshalledMessage {

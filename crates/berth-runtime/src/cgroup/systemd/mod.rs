@@ -64,6 +64,8 @@ impl SystemdPlace {
             Property::new("Slice", Value::Text(self.scope.slice.clone())),
             Property::new("PIDs", Value::Pids(vec![pid.get()])),
             Property::new("DefaultDependencies", Value::Bool(false)),
+            // One whose process was killed would else be remembered as failed, under its name.
+            Property::new("CollectMode", Value::Text("inactive-or-failed".to_owned())),
             // The container may make sub-cgroups, and so may we.
             yes("Delegate"),
             yes("CPUAccounting"),
@@ -123,6 +125,7 @@ mod tests {
         Slice Text("a.slice")
         PIDs Pids([42])
         DefaultDependencies Bool(false)
+        CollectMode Text("inactive-or-failed")
         Delegate Bool(true)
         CPUAccounting Bool(true)
         MemoryAccounting Bool(true)

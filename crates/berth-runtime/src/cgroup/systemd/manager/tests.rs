@@ -39,8 +39,15 @@ fn willing(call: &MarshalledMessage) -> Vec<MarshalledMessage> {
             reply.body.push_variant("/a.slice/x.scope").unwrap();
             vec![reply]
         }
+        "NameHasOwner" => vec![owned(call, true)],
         _ => vec![call.dynheader.make_response()],
     }
+}
+
+fn owned(call: &MarshalledMessage, is_owned: bool) -> MarshalledMessage {
+    let mut reply = call.dynheader.make_response();
+    reply.body.push_param(is_owned).unwrap();
+    reply
 }
 
 #[test]
@@ -75,6 +82,7 @@ fn a_scope_is_started_found_changed_and_stopped() {
         members,
         [
             "Hello",
+            "NameHasOwner",
             "AddMatch",
             "Subscribe",
             "StartTransientUnit",
@@ -87,13 +95,13 @@ fn a_scope_is_started_found_changed_and_stopped() {
         ]
     );
     assert_eq!(
-        calls[3],
+        calls[4],
         "StartTransientUnit ssa(sv)a(sa(sv)) x.scope, replace, [(Slice, s a.slice), \
          (PIDs, au [42]), (AllowedCPUs, ay [3]), (Delegate, b true), (TasksMax, t 9), \
          (DeviceAllow, a(ss) [(char-*, m)])], []"
     );
     assert_eq!(
-        calls[5],
+        calls[6],
         "SetUnitProperties sba(sv) x.scope, true, [(TasksMax, t 9)]"
     );
 }
@@ -121,6 +129,7 @@ fn refusals_and_failed_jobs_are_told() {
 fn a_name_that_failed_before_is_forgotten_and_a_living_one_refused() {
     let bus = FakeBus::new(|call| match call.dynheader.member.as_deref().unwrap() {
         "StartTransientUnit" => vec![refuse(call, UNIT_EXISTS, "unit x.scope already exists")],
+        "NameHasOwner" => vec![owned(call, true)],
         _ => vec![call.dynheader.make_response()],
     });
     let mut manager = Manager::connect(&[bus.address(Kind::Daemon)]).unwrap();
@@ -130,6 +139,21 @@ fn a_name_that_failed_before_is_forgotten_and_a_living_one_refused() {
     let calls = bus.calls();
     let starts = calls.iter().filter(|call| call.starts_with("Start"));
     assert_eq!(starts.count(), 2);
+}
+
+#[test]
+fn a_bus_without_systemd_is_passed_over() {
+    let without = FakeBus::new(|call| match call.dynheader.member.as_deref().unwrap() {
+        "NameHasOwner" => vec![owned(call, false)],
+        _ => vec![call.dynheader.make_response()],
+    });
+    let with = FakeBus::new(willing);
+    let addresses = [without.address(Kind::Daemon), with.address(Kind::Direct)];
+    let mut manager = Manager::connect(&addresses).unwrap();
+    manager.stop("x.scope").unwrap();
+    drop(manager);
+    assert_eq!(without.calls().len(), 2);
+    assert_eq!(with.calls().len(), 4);
 }
 
 #[test]
