@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod containerd;
 mod docker;
 mod image;
 #[allow(dead_code)] // shared with the tests of the command line, which use all of it

@@ -46,7 +46,7 @@ const DAEMON: &str = r#"echo $$ >"$1"; shift; exec "$@""#;
 
 /// The runtime under test.
 pub fn runtime() -> PathBuf {
-    if let Some(path) = std::env::var_os("BERTH_TEST_RUNTIME") {
+    if let Some(path) = std::env::var_os(berth_testkit::RUNTIME_VARIABLE) {
         return path.into();
     }
     let path = Path::new(env!("CARGO_BIN_EXE_berth")).with_file_name("berth-runtime");
@@ -248,16 +248,25 @@ impl World {
         found.unwrap_or_else(|| panic!("no {files:?} in the cgroup {path}"))
     }
 
-    /// Fails unless every process, mount and cgroup of the peer is gone, save the mounts that it
-    /// keeps for itself.
-    pub fn assert_empty(&self, kept: &[&str]) {
+    /// Fails unless every cgroup below the world's own is gone, save those that the peer made
+    /// itself: folders without a container.
+    pub fn assert_no_cgroup_but(&self, kept: &[&str]) {
+        wait_for_none("cgroups", || {
+            let mut cgroups = self.cgroups();
+            cgroups.retain(|path| !kept.iter().any(|name| path.ends_with(name)));
+            cgroups
+        });
+    }
+
+    /// Fails unless every process and mount of the peer is gone, save the mounts that it keeps
+    /// for itself.
+    pub fn assert_gone(&self, kept: &[&str]) {
         wait_for_none("processes", || self.processes());
         wait_for_none("mounts", || {
             let mut mounts = self.mounts();
             mounts.retain(|mount| !kept.contains(&mount.as_str()));
             mounts
         });
-        wait_for_none("cgroups", || self.cgroups());
     }
 }
 

@@ -87,8 +87,9 @@ fn filter_error(
 }
 
 /// Rules for the devices that the runtime specification has every container supply (null, zero,
-/// full, random, urandom, tty, console, ptmx, pts): for a caller whose own rules deny everything.
-/// Nothing adds them by itself.
+/// full, random, urandom, tty, console, ptmx, pts), and to make nodes of any device, which
+/// CAP_MKNOD guards and which opens none: for a caller whose own rules deny everything. dockerd
+/// and containerd write neither, because runc adds both. Nothing adds them by itself.
 pub fn supplied_device_rules() -> Vec<LinuxDeviceCgroup> {
     const NUMBERS: [(i64, Option<i64>); 9] = [
         (1, Some(3)),
@@ -101,16 +102,18 @@ pub fn supplied_device_rules() -> Vec<LinuxDeviceCgroup> {
         (5, Some(2)),
         (136, None),
     ];
-    let rule = |(major, minor): (i64, Option<i64>)| {
+    let rule = |kind, major, minor, access: &str| {
         let mut rule = LinuxDeviceCgroup::default();
         rule.set_allow(true)
-            .set_typ(Some(LinuxDeviceType::C))
-            .set_major(Some(major))
+            .set_typ(Some(kind))
+            .set_major(major)
             .set_minor(minor)
-            .set_access(Some("rwm".to_owned()));
+            .set_access(Some(access.to_owned()));
         rule
     };
-    NUMBERS.into_iter().map(rule).collect()
+    let nodes = [LinuxDeviceType::C, LinuxDeviceType::B].map(|kind| rule(kind, None, None, "m"));
+    let devices = NUMBERS.map(|(major, minor)| rule(LinuxDeviceType::C, Some(major), minor, "rwm"));
+    nodes.into_iter().chain(devices).collect()
 }
 
 #[cfg(test)]

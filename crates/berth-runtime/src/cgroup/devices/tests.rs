@@ -5,7 +5,7 @@ use super::rule::{ALL, Kind, MKNOD, READ, WRITE};
 use super::*;
 use crate::cgroup::kernel_tests::{Place, run_in};
 
-/// Docker's default list, as its engine writes it into every spec.
+/// Docker's default list with what runc adds to it.
 const DOCKER: &str = r#"[
     {"allow": false, "access": "rwm"},
     {"allow": true, "type": "c", "access": "m"},
@@ -314,13 +314,15 @@ fn the_kernel_enforces_the_filter_of_v2_and_its_replacement() {
 }
 
 #[test]
-fn supplied_devices_are_nine_rules() {
+fn supplied_devices_are_nine_and_nodes_of_any() {
     let rules: Vec<Rule> = supplied_device_rules()
         .iter()
         .map(|rule| Rule::parse(rule).unwrap())
         .collect();
-    assert_eq!(rules.len(), 9);
+    assert_eq!(rules.len(), 11);
     assert!(meant(&rules, Kind::Char, 136, 9, READ | WRITE));
+    assert!(meant(&rules, Kind::Block, 8, 0, MKNOD));
+    assert!(!meant(&rules, Kind::Block, 8, 0, MKNOD | READ));
     assert!(!meant(&rules, Kind::Char, 10, 200, READ));
 }
 

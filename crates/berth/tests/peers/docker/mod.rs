@@ -142,13 +142,13 @@ impl Docker {
         if !ids.is_empty() {
             self.ok(&[&["rm", "--force", "--volumes"], &ids[..]].concat());
         }
-        assert_eq!(self.world.cgroups(), Vec::<std::path::PathBuf>::new());
+        self.world.assert_no_cgroup_but(&[]);
         // Where its state is, for dockerd passes --root; it was there for each container.
         let states = fs::read_dir(self.world.path("exec/runtime-runc/moby")).unwrap();
         let left: Vec<_> = states.flatten().map(|entry| entry.path()).collect();
         assert!(left.is_empty(), "the runtime still knows {left:?}");
         self.daemon.stop(&self.world);
-        self.world.assert_empty(&["data", "exec/netns/default"]);
+        self.world.assert_gone(&["data", "exec/netns/default"]);
     }
 }
 
