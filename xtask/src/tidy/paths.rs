@@ -42,6 +42,7 @@ const HOST_SIDE: &[(&str, &str)] = &[
     ("crates/berth-runtime/src/oci/cli", "the bundle's folder, and what flags name"),
     ("crates/berth-runtime/src/oci/container.rs", "state folders and procfs"),
     ("crates/berth-runtime/src/oci/create.rs", "state folders and procfs"),
+    ("crates/berth-runtime/src/oci/delete.rs", "procfs"),
     ("crates/berth-runtime/src/oci/listener.rs", "procfs"),
     ("crates/berth-runtime/src/oci/prepare.rs", "the bundle's config.json, and the root itself"),
     ("crates/berth-runtime/src/oci/run.rs", "the caller's PID file"),

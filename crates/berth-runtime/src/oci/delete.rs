@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use berth_base::ErrorClass;
+use berth_base::{ErrorClass, HostPid};
 
-use super::container::Container;
+use super::container::{Container, Init};
 use super::hooks::{self, Point};
 use super::state::Status;
 use super::{Outcome, fail, kill};
+use crate::Survivor;
 use crate::cgroup::Cgroup;
 
 /// Whether a living container may be ended.
@@ -42,10 +43,10 @@ pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>
         return Err(fail(
             ErrorClass::Unavailable,
             format!(
-                "container {}: its first process, PID {}, did not end within {} s; it may hang in the kernel",
+                "container {} did not end within {} s of SIGKILL; left are: {}; a zombie goes when its parent or tracer reaps it, a process in state D when its I/O ends; then try again",
                 container.id,
-                init.pid.as_raw_nonzero(),
-                kill::PATIENCE.as_secs()
+                kill::PATIENCE.as_secs(),
+                survivors(container, init).join("; ")
             ),
         ));
     }
@@ -75,4 +76,19 @@ pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>
     };
     container.folder.remove()?;
     Ok(warnings)
+}
+
+/// Who is left of a container whose first process does not end: with a PID namespace of its own
+/// the first process waits for everybody in it (zap_pid_ns_processes), zombies included.
+fn survivors(container: &Container, init: &Init) -> Vec<String> {
+    let of = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let first = init.pid.as_raw_nonzero().to_string();
+    let namespace = of(&first).filter(|_| container.state.own_pid_namespace);
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|pid| *pid == first || namespace.is_some() && of(pid) == namespace)
+        .filter_map(|pid| Survivor::look(HostPid::new(pid.parse().ok()?)?))
+        .map(|survivor| survivor.to_string())
+        .collect()
 }

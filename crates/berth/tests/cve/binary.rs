@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use berth_testkit::{Bundle, Runtime, soon};
-use rustix::fs::inotify;
+use rustix::fs::{StatVfsMountFlags, inotify};
 use serde_json::json;
 
 use crate::cli::Berth;
@@ -100,19 +100,44 @@ fn cve_2019_5736_neither_is_what_keeps_and_runs_sessions() {
         "run", "-d", "--init", "--name", "a", "host", "sleep", "1000",
     ];
     berth.ok(&keep);
-    // The session init of this very exec, and PID 1 of --init, run from the runtime's binary.
-    let attack = "for p in /proc/[0-9]*; do (: > $p/exe) 2>/dev/null && echo wrote $p; \
-                  (: >> $p/exe) 2>/dev/null && echo appended $p; done; true";
-    assert_eq!(berth.ok(&["exec", "a", "sh", "-c", attack]), "");
+    berth.ok(&["exec", "-d", "a", "sleep", "1000"]);
+    // While a program runs, a writable file is as busy (ETXTBSY) as one on a read-only mount is
+    // read-only: the mount itself is looked at, of all that run from the runtime's binary.
+    let init = berth.ok(&["inspect", "--format", "{{.State.Pid}}", "a"]);
+    let monitor = parent_of(&init).unwrap();
+    let mut all = vec![parent_of(&monitor).unwrap(), monitor.clone()];
+    all.extend(processes().filter(|pid| parent_of(pid).as_ref() == Some(&monitor)));
     assert_eq!(
-        berth.ok(&["exec", "--privileged", "a", "sh", "-c", attack]),
-        ""
+        all.len(),
+        4,
+        "keeper, monitor, PID 1, session init: {all:?}"
     );
+    for pid in all {
+        let flags = rustix::fs::statvfs(format!("/proc/{pid}/exe"))
+            .unwrap()
+            .f_flag;
+        assert!(
+            flags.contains(StatVfsMountFlags::RDONLY),
+            "{pid}: {flags:?}"
+        );
+    }
     let shebang = berth.path("exe");
     fs::write(&shebang, "#!/proc/self/exe\n").unwrap();
     let mount = format!("{}:/mnt/exe", shebang.display());
     let done = berth.run(&["run", "--rm", "-v", &mount, "host", "/mnt/exe"]);
     assert_ne!(done.code, 0);
+}
+
+fn processes() -> impl Iterator<Item = String> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn parent_of(pid: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    Some(parent.trim().to_owned())
 }
 
 /// The type of a program header that names an interpreter, and of one for dynamic linking

@@ -8,6 +8,7 @@ mod cli;
 mod engine;
 mod identity;
 mod kernel;
+mod lifecycle;
 mod mounts;
 mod support;
 mod swaps;
