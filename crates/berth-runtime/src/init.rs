@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_sys::{
-    ArgVector, Clone3, Forked, close_on_exec_from, execve, exit_now, place_at, signal,
+    ArgVector, Clone3, Forked, close_on_exec_from, execve, exit_now, keep_on_exec, place_at, signal,
 };
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -64,7 +64,12 @@ fn set_up(prepared: &Prepared<'_>, context: &mut Context<'_>) -> Result<(), Step
     }
     signal::unblock_all().map_err(|_| early(Errno::INVAL))?;
     // Nothing above the streams survives execve (CVE-2024-21626).
-    close_on_exec_from(prepared.first_closed).map_err(early)
+    close_on_exec_from(3).map_err(early)?;
+    for number in 3..prepared.first_closed {
+        let number = i32::try_from(number).map_err(|_| early(Errno::BADF))?;
+        keep_on_exec(number).map_err(early)?;
+    }
+    Ok(())
 }
 
 fn place_streams(streams: [BorrowedFd<'_>; 3]) -> Result<(), Errno> {

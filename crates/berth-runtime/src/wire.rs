@@ -30,7 +30,7 @@ pub(crate) const READY: u8 = b'r';
 pub(crate) const TERMINAL: u8 = b't';
 /// Init to stage: the host's hooks may run now.
 pub(crate) const HOOKS: u8 = b'h';
-/// Stage to init: they have; i32 PID of init on the host.
+/// Stage to init: they have.
 pub(crate) const HOOKED: u8 = b'H';
 /// Init to stage or start command: point, index, how, i32 value, the end of the hook's output.
 pub(crate) const HOOK_FAILED: u8 = b'x';

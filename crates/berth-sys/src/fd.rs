@@ -28,6 +28,18 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
+/// Lets a descriptor that was inherited survive execve(2) after all.
+///
+/// Only for a child about to execute a program, whose caller asked for this number.
+pub fn keep_on_exec(number: RawFd) -> Result<(), Errno> {
+    // SAFETY: F_SETFD has no memory conditions.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, 0) } < 0 {
+        Err(last_errno())
+    } else {
+        Ok(())
+    }
+}
+
 /// Closes every descriptor from 3 up, save one (close_range(2), Linux 5.9).
 ///
 /// Only for a child whose owners of those descriptors will never be dropped.

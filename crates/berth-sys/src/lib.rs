@@ -26,7 +26,9 @@ pub use clone::{Clone3, Forked, exit_now, is_single_threaded};
 pub use credentials::set_filesystem_ids;
 pub use cwd::current_directory;
 pub use exec::{ArgVector, execve, execve_at};
-pub use fd::{close_all_but_streams, close_on_exec_from, inherited, place_at, reopen};
+pub use fd::{
+    close_all_but_streams, close_on_exec_from, inherited, keep_on_exec, place_at, reopen,
+};
 pub use keyring::join_anonymous_session_keyring;
 pub use mount::{MountAttributes, mount_setattr};
 pub use namespace::{NAMESPACE_FLAGS, namespace_flag, unshare_namespaces};

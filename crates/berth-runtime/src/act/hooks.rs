@@ -75,15 +75,17 @@ fn one(
     state: &[u8],
     output: &OwnedFd,
 ) -> Result<(), Fault> {
-    let stdin = state_file(state, cx.host_pid).map_err(Fault::Errno)?;
+    let stdin = state_file(state).map_err(Fault::Errno)?;
     match Clone3::default().run().map_err(Fault::Errno)? {
         Forked::Child => become_hook(cx, point, hook, [&stdin, output, output]),
         Forked::Parent { pidfd, .. } => await_end(pidfd.as_fd(), hook.timeout),
     }
 }
 
-/// The state as a file, read from its start.
-fn state_file(prefix: &[u8], pid: i32) -> Result<OwnedFd, Errno> {
+/// The state as a file, read from its start. Inside, our PID is the one that counts (runtime-spec,
+/// runtime.md, "State").
+fn state_file(prefix: &[u8]) -> Result<OwnedFd, Errno> {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
     let file = memfd_create(c"hook-state", MemfdFlags::CLOEXEC)?;
     let mut rest = StackPath::new();
     rest.push_number(u32::try_from(pid).unwrap_or(0))?

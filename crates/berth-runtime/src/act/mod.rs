@@ -40,8 +40,6 @@ pub(crate) struct Context<'a> {
     pub(crate) user_namespace: Option<BorrowedFd<'a>>,
     /// Hooks and start of a container of the OCI command line.
     pub(crate) lifecycle: Option<&'a start::Lifecycle<'a>>,
-    /// Our PID on the host, once we were told.
-    host_pid: i32,
     /// The connection of the start command.
     peer: Option<OwnedFd>,
 }
@@ -69,7 +67,6 @@ impl<'a> Context<'a> {
             filter: None,
             user_namespace: None,
             lifecycle: None,
-            host_pid: 0,
             peer: None,
         }
     }

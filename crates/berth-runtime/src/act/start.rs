@@ -42,8 +42,7 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         }
         Step::AwaitHooks => {
             wire::send_byte(cx.stage, wire::HOOKS)?;
-            cx.host_pid = await_pid(cx.stage)?;
-            Ok(())
+            wire::await_byte(cx.stage, wire::HOOKED)
         }
         Step::CreateContainerHooks => {
             let life = cx.lifecycle.ok_or(Errno::BADF)?;
@@ -56,19 +55,6 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         Step::FindProgram => find(cx.lifecycle.ok_or(Errno::BADF)?.candidates),
         Step::AwaitStartCommand => await_start_command(cx),
         _ => Err(Errno::NOSYS),
-    }
-}
-
-/// Waits for [`wire::HOOKED`], which carries our PID on the host.
-fn await_pid(stage: BorrowedFd<'_>) -> Result<i32, Errno> {
-    let (packet, length, _) = wire::receive(stage)?;
-    match packet.get(..length).and_then(|p| p.split_first()) {
-        Some((&wire::HOOKED, pid)) => pid
-            .first_chunk()
-            .map(|bytes| i32::from_le_bytes(*bytes))
-            .ok_or(Errno::PROTO),
-        None => Err(Errno::CONNRESET),
-        Some(_) => Err(Errno::PROTO),
     }
 }
 

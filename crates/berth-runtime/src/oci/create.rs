@@ -158,18 +158,24 @@ impl Creation<'_> {
         let Placement::Cgroupfs(place) = &prepared.placement else {
             return Ok(JoinDescriptors::default());
         };
-        let failed = |e: crate::cgroup::CgroupError| fail(e.class(), e.to_string());
+        let failed = |field: &'static str| {
+            move |e: crate::cgroup::CgroupError| fail(e.class(), format!("{field}: {e}"))
+        };
         let cgroup = Cgroup::create_at(
             &prepared.hierarchies,
             place,
             prepared.access,
             Existing::Empty,
         )
-        .map_err(failed)?;
+        .map_err(failed("linux.cgroupsPath"))?;
         let cgroup = self.cgroup.insert(cgroup);
         self.state.cgroups = cgroup.paths();
-        cgroup.apply(&prepared.resources).map_err(failed)?;
-        let mut doors = cgroup.join_descriptors().map_err(failed)?;
+        cgroup
+            .apply(&prepared.resources)
+            .map_err(failed("linux.resources"))?;
+        let mut doors = cgroup
+            .join_descriptors()
+            .map_err(failed("linux.cgroupsPath"))?;
         let joins_cgroup_namespace = prepared
             .plan
             .joins
@@ -358,7 +364,7 @@ impl Creation<'_> {
             match packet.get(..length).and_then(|p| p.split_first()) {
                 Some((&wire::READY, _)) => break,
                 Some((&wire::TERMINAL, _)) => terminal = descriptor,
-                Some((&wire::HOOKS, _)) => self.run_hooks(pid, init)?,
+                Some((&wire::HOOKS, _)) => self.run_hooks(init)?,
                 Some((kind, payload)) => {
                     return Err(explain(
                         &self.prepared.spec,
@@ -391,17 +397,11 @@ impl Creation<'_> {
         self.folder.write(&self.state)
     }
 
-    fn run_hooks(&self, pid: HostPid, init: BorrowedFd<'_>) -> Outcome {
+    fn run_hooks(&self, init: BorrowedFd<'_>) -> Outcome {
         for point in [Point::Prestart, Point::CreateRuntime] {
             hooks::run(&self.prepared.spec, point, &self.state, Status::Creating)?;
         }
-        let mut packet = [wire::HOOKED, 0, 0, 0, 0];
-        if let Some(room) = packet.last_chunk_mut() {
-            *room = pid.get().to_le_bytes();
-        }
-        rustix::net::send(init, &packet, rustix::net::SendFlags::NOSIGNAL)
-            .map(drop)
-            .map_err(|e| cannot("reach the first process", e))
+        wire::send_byte(init, wire::HOOKED).map_err(|e| cannot("reach the first process", e))
     }
 
     /// Unmakes everything; what cannot be unmade is added to the failure.

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, wai
 
 use super::container::{Container, Init};
 use super::listener::Notified;
+use super::prepare::console_size;
 use super::state::Status;
 use super::store::Store;
 use super::{Outcome, cannot, fail, home};
@@ -190,10 +191,7 @@ impl Session<'_> {
     fn stage(&mut self, program: &Program, theirs: OwnedFd, lower: BorrowedFd<'_>) -> Outcome {
         let process = &self.request.process;
         let entered = enter::enter(self.init.pid, self.init.pidfd.as_fd(), process)?;
-        let size = process.console_size().map_or((0, 0), |size| {
-            let number = |n: u64| u16::try_from(n).unwrap_or(u16::MAX);
-            (number(size.height()), number(size.width()))
-        });
+        let size = console_size(Some(process));
         let wish = Wish {
             process,
             linux: self.spec.linux().as_ref(),
@@ -303,6 +301,9 @@ impl Session<'_> {
         words: &[String],
     ) -> Outcome<Option<OwnedFd>> {
         let mut terminal = None;
+        if let Some(score) = self.request.process.oom_score_adj() {
+            birth::set_oom_score(super::create::host_pid(pid)?, score)?;
+        }
         loop {
             let (packet, length, descriptor) =
                 wire::receive(process).map_err(|e| cannot("hear from the process", e))?;

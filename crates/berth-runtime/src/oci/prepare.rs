@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
 use berth_base::state::RootSource;
-use oci_spec::runtime::{LinuxResources, Spec};
+use berth_sys::SeccompFlags;
+use oci_spec::runtime::{LinuxResources, LinuxSeccomp, Process, Spec};
+use rustix::net::SocketType;
 
 use super::id::OciId;
 use super::store::Store;
-use super::{Outcome, cannot, fail, home, notify};
+use super::{Outcome, cannot, console, fail, home, notify};
 use crate::cgroup::{Access, Bus, Hierarchies, Placement, supplied_device_rules};
 use crate::facts::{HostFacts, Source};
 use crate::plan::{
@@ -102,7 +104,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
             Placement::Cgroupfs(_) => CgroupEntry::Init,
             Placement::Systemd(_) => CgroupEntry::Creator,
         },
-        terminal: terminal.then(|| console_size(&spec)),
+        terminal: terminal.then(|| console_size(spec.process().as_ref())),
         supervision: Supervision::Never,
         root_change: wishes.root_change,
         keyring: wishes.keyring,
@@ -119,6 +121,11 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         None => None,
         Some(profile) => Some(stage::filter_of(profile, &store.filters())?),
     };
+    if let (Some(profile), Some((_, flags))) = (&plan.seccomp, &filter)
+        && flags.0 & SeccompFlags::NEW_LISTENER != 0
+    {
+        check_agent(profile)?;
+    }
     let access = if facts.privileged {
         Access::Required
     } else {
@@ -136,6 +143,27 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         terminal,
         notify: notify.is_some(),
     })
+}
+
+/// Whether the agent for seccomp notifications listens: found out before anything is made.
+fn check_agent(profile: &LinuxSeccomp) -> Outcome {
+    let path = profile.listener_path().as_deref().ok_or_else(|| {
+        fail(
+            ErrorClass::Invalid,
+            "linux.seccomp.listenerPath: missing, though the profile has SCMP_ACT_NOTIFY",
+        )
+    })?;
+    console::connect_to(path, SocketType::STREAM)
+        .map(drop)
+        .map_err(|errno| {
+            cannot(
+                &format!(
+                    "reach the agent at linux.seccomp.listenerPath {}",
+                    path.display()
+                ),
+                errno,
+            )
+        })
 }
 
 /// The root filesystem, absolute.
@@ -192,7 +220,7 @@ fn placement(spec: &Spec, wishes: &Wishes) -> Outcome<Placement> {
             Placement::systemd(path, id, bus, spec.annotations().as_ref())
         }
     }
-    .map_err(|e| fail(e.class(), e.to_string()))
+    .map_err(|e| fail(e.class(), format!("linux.cgroupsPath: {e}")))
 }
 
 /// Limits and device rules. Device rules are always on: what no rule allows is denied, save the
@@ -215,8 +243,12 @@ fn resources(spec: &Spec, access: Access) -> LinuxResources {
     resources
 }
 
-fn console_size(spec: &Spec) -> (u16, u16) {
-    let size = spec.process().as_ref().and_then(|p| p.console_size());
+/// Rows and columns of a process's terminal: as its configuration says, else as the caller's has.
+pub(crate) fn console_size(process: Option<&Process>) -> (u16, u16) {
     let number = |n: u64| u16::try_from(n).unwrap_or(u16::MAX);
-    size.map_or((0, 0), |size| (number(size.height()), number(size.width())))
+    match process.and_then(|process| process.console_size()) {
+        Some(size) => (number(size.height()), number(size.width())),
+        None => rustix::termios::tcgetwinsize(rustix::stdio::stdin())
+            .map_or((0, 0), |size| (size.ws_row, size.ws_col)),
+    }
 }

@@ -112,6 +112,24 @@ impl Store {
         }
     }
 
+    /// Removes what creators left that were killed before their container had its name.
+    pub(crate) fn sweep(&self, id: &OciId) -> Outcome {
+        let prefix = format!(".new-{}-", id.as_str());
+        let Ok(entries) = fs::read_dir(&self.root) else {
+            return Ok(());
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+            let is_ours = rest.is_some_and(|pid| pid.bytes().all(|b| b.is_ascii_digit()));
+            let folder = Folder { path: entry.path() };
+            if is_ours && !folder.is_locked() {
+                folder.remove()?;
+            }
+        }
+        Ok(())
+    }
+
     /// The ids of all containers, sorted. A root that does not exist holds none.
     pub(crate) fn ids(&self) -> Outcome<Vec<OciId>> {
         let entries = match fs::read_dir(&self.root) {

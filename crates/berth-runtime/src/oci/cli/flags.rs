@@ -11,12 +11,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "berth-runtime",
     version = version(),
     about = "The OCI runtime of Berth: runs containers from bundles, with runc's command line",
-    disable_help_subcommand = false,
+    disable_version_flag = true,
     args_override_self = true
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) global: Global,
+    /// Print the version
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 }

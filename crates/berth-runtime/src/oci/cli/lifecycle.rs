@@ -58,6 +58,9 @@ fn delete_one(global: &Global, log: &Log, id: &str, force: Force) -> Outcome {
     let id = OciId::parse(id)?;
     let store = store(global);
     let folder = store.folder(&id);
+    if force == Force::Yes {
+        store.sweep(&id)?;
+    }
     if folder.is_abandoned()? {
         folder.remove()?;
         return match force {

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use berth_base::ErrorClass;
 use clap::Parser;
 
-use super::{Outcome, fail, shield};
+use super::{Outcome, cannot, fail, shield};
 use flags::{Arguments, Command, Global};
 use log::Log;
 
@@ -62,6 +62,8 @@ fn perform(global: &Global, log: &Log, command: Command) -> Outcome<u8> {
         Command::Create(_) | Command::Run(_) | Command::Exec(_)
     ) {
         shield::raise()?;
+        // What our caller left open is for nobody: neither hooks nor helpers see it.
+        berth_sys::close_on_exec_from(3).map_err(|e| cannot("mark descriptors", e))?;
     }
     match command {
         Command::Create(flags) => create::create(global, log, &flags).map(done),
