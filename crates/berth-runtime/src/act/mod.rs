@@ -178,6 +178,7 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::Mask { .. }
         | Step::MakeReadOnly { .. }
         | Step::Pivot
+        | Step::PivotFromShared
         | Step::MoveRoot
         | Step::ReadOnlyRoot
         | Step::RootPropagation { .. } => root::perform(step, cx),

@@ -37,7 +37,8 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
             empty,
         } => mask(cx, path, (*null, *device), (*layer, empty)),
         Step::MakeReadOnly { path } => make_read_only(cx, path),
-        Step::Pivot => pivot(cx.root()?),
+        Step::Pivot => pivot(cx.root()?, Old::Private),
+        Step::PivotFromShared => pivot(cx.root()?, Old::Shared),
         Step::MoveRoot => move_root(cx.root()?),
         Step::ReadOnlyRoot => set_root(MountAttributes {
             set: MountAttributes::RDONLY,
@@ -122,15 +123,36 @@ fn make_read_only(cx: &Context<'_>, path: &CStr) -> Result<(), Errno> {
     attach(tree.as_fd(), target.as_fd())
 }
 
+/// What the mounts of the old root are to the host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Old {
+    /// Nothing, or what only hears.
+    Private,
+    /// The same.
+    Shared,
+}
+
 /// Makes the root mount `/` and lets go of the old one.
 ///
 /// Both arguments of pivot_root(2) are `.`: the old root ends up stacked on the new one, with
 /// whatever was stacked on it before, so no folder for it is needed inside. Unmounting goes on
 /// until the topmost mount at `.` is our root.
-fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
+fn pivot(root: BorrowedFd<'_>, old: Old) -> Result<(), Errno> {
     fchdir(root)?;
     // by path: "." is the root's descriptor
     pivot_root(c".", c".")?;
+    if old == Old::Shared {
+        // Else the host would lose the mounts that we let go of.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // by path: the old root, which is stacked on ours
+        let stacked = open(c"/..", flags, Mode::empty())?;
+        let private = MountAttributes {
+            propagation: MountAttributes::PRIVATE,
+            recursive: true,
+            ..MountAttributes::default()
+        };
+        mount_setattr(stacked.as_fd(), c"", private, None)?;
+    }
     unstack()?;
     // by path: our own root
     chdir(c"/")

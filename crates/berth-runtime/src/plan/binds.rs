@@ -46,7 +46,9 @@ pub(super) fn bind(
     }
     let slot = builder.slot();
     let namespace = mapping(builder, mount, parsed)?;
-    let before = builder.opens_before() || namespace.is_some();
+    // Among the host's own mounts the clone stays one of them, wherever the root lies.
+    let shared = rootfs::stays_shared(builder) && builder.facts.privileged;
+    let before = builder.opens_before() || namespace.is_some() || shared;
     let mut steps = vec![Step::CloneHost {
         host: c_path(&source)?,
         // init would find what lies below locked to the mount that it clones.
@@ -100,10 +102,9 @@ fn changes(builder: &Builder<'_>, parsed: &MountOptions, before: bool) -> Vec<At
         }
     } else if before {
         // Cloned among the host's own mounts: first what init's namespace would have made of it.
-        let shared = rootfs::propagation(builder) == "shared" && !builder.has_user_namespace();
         list.push(whole(match rootfs::propagation(builder) {
             "private" => Attr::PRIVATE,
-            _ if shared => 0,
+            _ if rootfs::stays_shared(builder) => 0,
             _ => Attr::SLAVE,
         }));
     }

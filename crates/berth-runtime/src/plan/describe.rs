@@ -23,6 +23,7 @@ impl Step {
             Self::FollowMounts => "make the mount namespace a slave of the host's",
             Self::OpenDevpts { .. } => "open the terminals at /dev/pts",
             Self::PlaceConsole => "bind the terminal to /dev/console",
+            Self::PivotFromShared => "pivot into the root, away from shared mounts",
             Self::MoveRoot => "move the root over /",
             Self::Personality { .. } => "set the execution domain",
             Self::Scheduler(_) => "set the scheduler",

@@ -27,6 +27,15 @@ pub(super) struct Places {
 pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     let mut places = Places::default();
     let spec = builder.spec;
+    let label = spec
+        .linux()
+        .as_ref()
+        .and_then(|l| l.mount_label().as_deref());
+    if label.is_some_and(|label| !label.is_empty()) && !builder.facts.selinux {
+        return Err(PlanError::Unsupported(
+            "linux.mountLabel: SELinux is not active on this host".into(),
+        ));
+    }
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         one(builder, index, mount, &mut places).map_err(|error| {
             // The engine's users know no index of a mount; they know its target.
@@ -59,6 +68,7 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
         builder.push(Step::CreateContainerHooks);
     }
     builder.push(match builder.setup.root_change {
+        RootChange::Pivot if rootfs::stays_shared(builder) => Step::PivotFromShared,
         RootChange::Pivot => Step::Pivot,
         RootChange::Move => Step::MoveRoot,
     });
@@ -215,11 +225,6 @@ fn label(
     let Some(label) = label.filter(|label| !label.is_empty()) else {
         return Ok(());
     };
-    if !builder.facts.selinux {
-        return Err(PlanError::Unsupported(
-            "linux.mountLabel: SELinux is not active on this host".into(),
-        ));
-    }
     let given = options.iter().any(|(key, _)| key.as_c_str() == c"context");
     if !given && matches!(fstype, "tmpfs" | "ramfs" | "devpts" | "mqueue" | "overlay") {
         options.push((c"context".into(), Some(c_string(label)?)));

@@ -139,7 +139,7 @@ pub(super) fn isolate(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     }
     match propagation(builder) {
         "private" => builder.push(Step::IsolateMounts),
-        "shared" if !builder.has_user_namespace() => {
+        _ if stays_shared(builder) => {
             let mount = builder.facts.root_mount.as_deref();
             let host = c_path(mount.unwrap_or(Path::new("/")))?;
             builder.push(Step::IsolateMount { host });
@@ -147,6 +147,12 @@ pub(super) fn isolate(builder: &mut Builder<'_>) -> Result<(), PlanError> {
         _ => builder.push(Step::FollowMounts),
     }
     Ok(())
+}
+
+/// Whether our mounts are those of the host.
+pub(super) fn stays_shared(builder: &Builder<'_>) -> bool {
+    let asked = builder.is_bundle() && propagation(builder) == "shared";
+    asked && !builder.has_user_namespace()
 }
 
 fn contents(builder: &mut Builder<'_>) -> Result<(), PlanError> {

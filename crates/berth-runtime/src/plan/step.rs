@@ -228,6 +228,9 @@ pub enum Step {
     PlaceConsole,
     /// pivot_root(2) into the root and unmounts the old one.
     Pivot,
+    /// The same where mounts are still shared with the host's namespace: letting go of them there
+    /// must not unmount them here.
+    PivotFromShared,
     /// Moves the root over `/` and enters it.
     MoveRoot,
     /// Makes the root mount itself read-only.
