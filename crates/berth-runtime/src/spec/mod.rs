@@ -9,6 +9,7 @@ mod linux;
 mod mapping;
 mod mounts;
 mod process;
+mod required;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -79,6 +80,9 @@ pub fn read(bytes: &[u8], file: &Path) -> Result<Spec, SpecError> {
         }
     })?;
     check(&spec)?;
+    // It has been parsed once, as wider types, so it parses again.
+    let required = serde_json::from_slice::<required::Config>(bytes);
+    required.map_err(|e| syntax(&e, file))?.check()?;
     Ok(spec)
 }
 
@@ -89,6 +93,8 @@ pub fn read(bytes: &[u8], file: &Path) -> Result<Spec, SpecError> {
 pub fn read_process(bytes: &[u8], file: &Path) -> Result<Process, SpecError> {
     let process: Process = parse(bytes, file, mend_process)?;
     check_process(&process)?;
+    let required = serde_json::from_slice::<required::Process>(bytes);
+    required.map_err(|e| syntax(&e, file))?.check()?;
     Ok(process)
 }
 

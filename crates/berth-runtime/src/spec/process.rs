@@ -1,8 +1,6 @@
 //! `process` (config.md, "Process"): of a container and of an exec session.
 
-use oci_spec::runtime::{
-    IOPriorityClass, LinuxSchedulerPolicy as Policy, Process, Scheduler, User,
-};
+use oci_spec::runtime::{LinuxSchedulerPolicy as Policy, Process, Scheduler, User};
 
 use super::{Checked, refuse, rules};
 
@@ -36,7 +34,7 @@ pub(super) fn check(process: &Process) -> Checked {
         ));
     }
     if let Some(priority) = process.io_priority() {
-        io_priority(priority.class(), priority.priority())?;
+        io_priority(priority.priority())?;
     }
     if let Some(scheduler) = process.scheduler() {
         self::scheduler(scheduler)?;
@@ -148,13 +146,10 @@ fn limits(process: &Process) -> Checked {
 }
 
 /// ioprio_set(2): eight levels; the idle class has none.
-fn io_priority(class: IOPriorityClass, priority: i64) -> Checked {
+fn io_priority(priority: i64) -> Checked {
     const FIELD: &str = "process.ioPriority.priority";
     if !(0..=7).contains(&priority) {
         return Err(refuse(FIELD, format!("{priority} is not between 0 and 7")));
-    }
-    if class == IOPriorityClass::IoprioClassIdle && priority != 0 {
-        return Err(refuse(FIELD, "IOPRIO_CLASS_IDLE has no priorities"));
     }
     Ok(())
 }

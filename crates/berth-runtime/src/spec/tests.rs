@@ -234,7 +234,6 @@ const PROCESS: &str = r#"
 /process/oomScoreAdj => 1001 => process.oomScoreAdj:
 /process/oomScoreAdj => -1001 => process.oomScoreAdj:
 /process/ioPriority => { "class": "IOPRIO_CLASS_RT", "priority": 8 } => process.ioPriority.priority:
-/process/ioPriority => { "class": "IOPRIO_CLASS_IDLE", "priority": 1 } => process.ioPriority.priority:
 /process/scheduler => { "policy": "SCHED_FIFO" } => process.scheduler.priority:
 /process/scheduler => { "policy": "SCHED_OTHER", "priority": 1 } => process.scheduler.priority:
 /process/scheduler => { "policy": "SCHED_OTHER", "nice": 20 } => process.scheduler.nice:
