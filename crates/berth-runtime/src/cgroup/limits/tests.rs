@@ -406,14 +406,14 @@ fn a_memory_limit_below_the_usage_is_refused_where_that_is_to_be_checked() {
     let whole = r#"{"memory": {"limit": 268435456, "swap": 268435456}}"#;
     cgroup.apply(&resources(whole)).unwrap();
     // tail(1) keeps what it may have to print.
-    let child = run_in(&cgroup, "(head -c 60m /dev/zero; sleep 100) | tail -c 50m");
+    let child = run_in(&cgroup, "(head -c 16m /dev/zero; sleep 100) | tail -c 12m");
     let used = || cgroup.stats().unwrap().memory.usage.usage;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while used() < 50 << 20 {
+    while used() < 12 << 20 {
         assert!(std::time::Instant::now() < deadline, "{}", used());
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    let less = r#"{"memory": {"limit": 16777216, "checkBeforeUpdate": true}}"#;
+    let less = r#"{"memory": {"limit": 4194304, "checkBeforeUpdate": true}}"#;
     cgroup.update(&resources(less)).unwrap_err();
     assert_eq!(cgroup.stats().unwrap().memory.usage.limit, 268_435_456);
     assert_eq!(cgroup.oom_kills().unwrap(), 0);
