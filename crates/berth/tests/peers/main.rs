@@ -11,6 +11,7 @@
 mod containerd;
 mod docker;
 mod image;
+mod podman;
 #[allow(dead_code)] // shared with the tests of the command line, which use all of it
 #[path = "../cli/support.rs"]
 mod support;

@@ -68,7 +68,16 @@ fn binds(docker: &Docker) {
     assert_eq!(docker.exec("private", count), "0");
     in_world(&["umount", late]);
     assert_eq!(docker.exec("slave", count), "0");
-    docker.ok(&["rm", "-f", "slave", "private"]);
+    // What a container mounts reaches the host where both ways are asked for.
+    let flags = [&bind(",bind-propagation=rshared"), "--cap-add=SYS_ADMIN"];
+    docker.start_container("shared", &flags);
+    docker.exec("shared", "mount -t tmpfs inner /b/late");
+    let mounted = || docker.world.mounts().contains(&"bound/late".to_owned());
+    assert!(mounted(), "a mount of the container did not reach the host");
+    assert_eq!(docker.exec("slave", count), "1");
+    docker.exec("shared", "umount /b/late");
+    assert!(!mounted());
+    docker.ok(&["rm", "-f", "slave", "private", "shared"]);
     in_world(&["umount", shared]);
 
     let file = folder.join("file");
