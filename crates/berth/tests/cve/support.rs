@@ -103,7 +103,10 @@ impl Outside {
     /// In the folder of a bundle.
     pub(crate) fn beside(folder: &Path) -> Self {
         let path = folder.join("outside");
-        fs::create_dir_all(path.join("inner")).unwrap();
+        // Targets that a link leads to exist there, too.
+        for target in ["inner/t", "inner/b"] {
+            fs::create_dir_all(path.join(target)).unwrap();
+        }
         fs::write(path.join("value"), "dear\n").unwrap();
         Self {
             before: picture(&path),
