@@ -343,7 +343,7 @@ impl Creation<'_> {
                 (Some((_, json)), _) => {
                     let failure: Failure = serde_json::from_slice(json)
                         .map_err(|e| cannot("understand the stage", e))?;
-                    return Err(failure);
+                    return Err(name_namespace(&self.prepared.spec, failure));
                 }
             }
         }
@@ -490,10 +490,10 @@ pub(crate) fn explain(
     }
     let name = plan.program.argv.first().map(|p| p.to_string_lossy());
     let name = name.as_deref().unwrap_or("nothing");
-    let step = payload
+    let index = payload
         .first_chunk()
-        .and_then(|bytes| usize::try_from(u32::from_le_bytes(*bytes)).ok())
-        .and_then(|index| plan.init.get(index));
+        .and_then(|bytes| usize::try_from(u32::from_le_bytes(*bytes)).ok());
+    let step = index.and_then(|index| plan.init.get(index));
     if let (wire::STEP_FAILED, Some(Step::FindProgram)) = (kind, step) {
         return not_executable(name, payload);
     }
@@ -502,6 +502,30 @@ pub(crate) fn explain(
     }
     let mut failure = wire::explain(kind, payload, &plan.init, name);
     failure.exit_code = 1;
+    let origin = index.and_then(|index| {
+        let mut origins = plan.origins.iter();
+        origins.find(|(range, _)| range.contains(&index))
+    });
+    if let Some((_, field)) = origin {
+        failure.message = format!("{field}: {}", failure.message);
+    }
+    failure
+}
+
+/// Names the field by which a namespace that cannot be joined was asked for.
+fn name_namespace(spec: &oci_spec::runtime::Spec, mut failure: Failure) -> Failure {
+    let listed = spec.linux().as_ref().and_then(|l| l.namespaces().as_ref());
+    let asked = listed.into_iter().flatten().position(|namespace| {
+        let path = namespace.path().as_ref().map(|path| path.to_string_lossy());
+        let kind = crate::namespaces::kind_of(namespace.typ()).as_str();
+        path.is_some_and(|path| {
+            let words = format!("cannot join the {kind} namespace at {path}: ");
+            failure.message.starts_with(&words)
+        })
+    });
+    if let Some(index) = asked {
+        failure.message = format!("linux.namespaces[{index}].path: {}", failure.message);
+    }
     failure
 }
 

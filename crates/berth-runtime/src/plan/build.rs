@@ -1,6 +1,7 @@
 //! Putting a plan together, part by part, in the order in which it is executed.
 
 use std::ffi::CString;
+use std::ops::Range;
 use std::path::Path;
 
 use berth_base::NamespaceKind;
@@ -23,6 +24,8 @@ pub(super) struct Builder<'a> {
     /// Steps of init; the stage's own list is separate.
     pub(super) init: Vec<Step>,
     pub(super) host: Vec<Step>,
+    /// Ranges of init's steps, and the fields they come from.
+    origins: Vec<(Range<usize>, String)>,
     /// Steps before the clone, on the host's side.
     pub(super) before: Vec<Step>,
     /// What the caller ought to know.
@@ -57,6 +60,7 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         facts,
         init: Vec::with_capacity(96),
         host: Vec::new(),
+        origins: Vec::new(),
         before: Vec::new(),
         warnings: Vec::new(),
         seals: Vec::new(),
@@ -102,6 +106,7 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         slots: builder.slots,
         before: builder.before,
         host: builder.host,
+        origins: builder.origins,
         init: builder.init,
         warnings: builder.warnings,
     })
@@ -113,6 +118,13 @@ impl Builder<'_> {
         let slot = Slot(self.slots);
         self.slots += 1;
         slot
+    }
+
+    /// Says which field of the spec the steps of init from `first` on come from.
+    pub(super) fn originate(&mut self, first: usize, field: impl FnOnce() -> String) {
+        if self.is_bundle() {
+            self.origins.push((first..self.init.len(), field()));
+        }
     }
 
     /// Appends a step of init.

@@ -84,6 +84,8 @@ pub struct Plan {
     pub host: Vec<Step>,
     /// Executed by init.
     pub init: Vec<Step>,
+    /// Which field of a bundle's configuration a range of init's steps comes from, for messages.
+    pub origins: Vec<(std::ops::Range<usize>, String)>,
     /// How many slots the steps use.
     pub slots: usize,
     /// What is executed in the end.

@@ -37,6 +37,7 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
         ));
     }
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        let first = builder.init.len();
         one(builder, index, mount, &mut places).map_err(|error| {
             // The engine's users know no index of a mount; they know its target.
             if builder.is_bundle() {
@@ -45,6 +46,7 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
                 error
             }
         })?;
+        builder.originate(first, || format!("mounts[{index}]"));
     }
     devices::devices(builder, &places)?;
     devices::terminal(builder, &places)?;
