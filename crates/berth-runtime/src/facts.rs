@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use berth_base::NamespaceKind;
 use berth_base::state::{CgroupPaths, RootSource};
 use oci_spec::runtime::{Process, Spec};
 use rustix::fs::PROC_SUPER_MAGIC;
@@ -32,6 +34,8 @@ pub struct HostFacts {
     /// CLONE_NEW* of namespaces that the spec joins by path and that are this process's own: the
     /// host's by another name.
     pub own_namespaces: u64,
+    /// Namespaces that the spec joins by path, by their index: why that is impossible.
+    pub unjoinable: BTreeMap<usize, String>,
     /// The mount point of the mount that holds the container's root.
     pub root_mount: Option<PathBuf>,
     /// The caller's hard limits, for those that the spec sets.
@@ -171,13 +175,16 @@ impl HostFacts {
         use std::os::unix::fs::MetadataExt;
         let linux = spec.linux().as_ref();
         let listed = linux.and_then(|l| l.namespaces().as_ref());
-        for namespace in listed.into_iter().flatten() {
-            let Some(path) = namespace.path() else {
+        for (index, namespace) in listed.into_iter().flatten().enumerate() {
+            let Some(path) = namespace.path().as_deref() else {
                 continue;
             };
             let kind = namespaces::kind_of(namespace.typ());
+            if let Err(why) = check_kind(path, kind) {
+                self.unjoinable.insert(index, why);
+            }
             let ours = format!("/proc/self/ns/{}", kind.as_str());
-            let ids = [path.as_path(), Path::new(&ours)].map(|path| fs::metadata(path).ok());
+            let ids = [path, Path::new(&ours)].map(|path| fs::metadata(path).ok());
             if let [Some(theirs), Some(ours)] = ids
                 && (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino())
             {
@@ -217,6 +224,23 @@ impl HostFacts {
         }
         self.selinux = process.selinux_label().is_some() && selinux_is_active();
         Ok(())
+    }
+}
+
+/// Says why there is no namespace of this kind at a path; an empty path is none to join.
+fn check_kind(path: &Path, kind: NamespaceKind) -> Result<(), String> {
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let opened =
+        fs::File::open(path).map_err(|e| format!("cannot open {}: {e}", path.display()))?;
+    match berth_sys::namespace_flag(opened.as_fd()) {
+        Ok(flag) if flag == namespaces::flag_of(kind) => Ok(()),
+        _ => Err(format!(
+            "{} is not a {} namespace",
+            path.display(),
+            kind.as_str()
+        )),
     }
 }
 

@@ -229,8 +229,13 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
 
 /// Opens for init what only the host's side can, before anything is joined.
 pub(crate) fn open_before(plan: &Plan, context: &mut Context<'_>) -> Result<(), Failure> {
-    act::prepare(&plan.before, context)
-        .map_err(|failed| failure::step(plan.before.get(failed.index), failed.errno))
+    act::prepare(&plan.before, context).map_err(|failed| {
+        let mut failure = failure::step(plan.before.get(failed.index), failed.errno);
+        if let Some(field) = plan.field_before(failed.index) {
+            failure.message = format!("{field}: {}", failure.message);
+        }
+        failure
+    })
 }
 
 /// Joins what is to be joined and prepares the time namespace of the child.

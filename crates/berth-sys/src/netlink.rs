@@ -42,7 +42,7 @@ pub fn open() -> Result<OwnedFd, Errno> {
 }
 
 /// Takes the interface `name` out of the namespace of `outside` into the caller's own, under the
-/// name `inside`, with its global permanent addresses, and brings it up.
+/// name `inside` (`%d` in it stands for the first free number), with its global permanent addresses, and brings it up.
 ///
 /// The kernel takes addresses and routes off an interface that changes its namespace; only the
 /// addresses are given back. Fails with ENODEV when there is no such interface, EINVAL when it
@@ -53,15 +53,9 @@ pub fn take_interface(outside: BorrowedFd<'_>, name: &CStr, inside: &CStr) -> Re
     let index = index_of(outside, name)?;
     let mut addresses = [Address::default(); MAX_ADDRESSES];
     let count = addresses_of(outside, index, &mut addresses)?;
-    let own_pid = rustix::process::getpid().as_raw_nonzero().get();
-    let mut message = Message::link(index, 0);
-    // Looked up among the PIDs of the sender, which are ours.
-    message.attribute(libc::IFLA_NET_NS_PID, &own_pid.to_ne_bytes())?;
-    message.attribute(libc::IFLA_IFNAME, inside.to_bytes_with_nul())?;
-    message.perform(outside)?;
+    let index = send_over(outside, index, inside)?;
     let own = open()?;
     let own = own.as_fd();
-    let index = index_of(own, inside)?;
     for address in addresses.get(..count).unwrap_or_default() {
         let mut message = Message::address(address, index);
         for (kind, (bytes, length)) in PARTS.into_iter().zip(address.parts) {
@@ -74,6 +68,26 @@ pub fn take_interface(outside: BorrowedFd<'_>, name: &CStr, inside: &CStr) -> Re
     }
     let up = u32::try_from(libc::IFF_UP).map_err(|_| Errno::INVAL)?;
     Message::link(index, up).perform(own)
+}
+
+/// Moves an interface into our namespace; its index there, which it keeps unless it is taken.
+fn send_over(socket: BorrowedFd<'_>, index: i32, inside: &CStr) -> Result<i32, Errno> {
+    /// linux/if_link.h, Linux 5.13.
+    const IFLA_NEW_IFINDEX: u16 = 49;
+    const TRIES: i32 = 256;
+    let own_pid = rustix::process::getpid().as_raw_nonzero().get();
+    for new in index..index.saturating_add(TRIES) {
+        let mut message = Message::link(index, 0);
+        // Looked up among the PIDs of the sender, which are ours.
+        message.attribute(libc::IFLA_NET_NS_PID, &own_pid.to_ne_bytes())?;
+        message.attribute(IFLA_NEW_IFINDEX, &new.to_ne_bytes())?;
+        message.attribute(libc::IFLA_IFNAME, inside.to_bytes_with_nul())?;
+        match message.perform(socket) {
+            Err(Errno::BUSY) => {}
+            other => return other.map(|()| new),
+        }
+    }
+    Err(Errno::BUSY)
 }
 
 /// The index of an interface (RTM_GETLINK).

@@ -179,6 +179,7 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::MakeReadOnly { .. }
         | Step::Pivot
         | Step::PivotFromShared
+        | Step::Remount { .. }
         | Step::MoveRoot
         | Step::ReadOnlyRoot
         | Step::RootPropagation { .. } => root::perform(step, cx),

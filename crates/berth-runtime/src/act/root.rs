@@ -39,6 +39,10 @@ pub(super) fn perform(step: &Step, cx: &Context<'_>) -> Result<(), Errno> {
         Step::MakeReadOnly { path } => make_read_only(cx, path),
         Step::Pivot => pivot(cx.root()?, Old::Private),
         Step::PivotFromShared => pivot(cx.root()?, Old::Shared),
+        Step::Remount { path, attributes } => {
+            let mount = open_in_root(cx.root()?, path, Links::InRoot)?;
+            mount_setattr(mount.as_fd(), c"", *attributes, None)
+        }
         Step::MoveRoot => move_root(cx.root()?),
         Step::ReadOnlyRoot => set_root(MountAttributes {
             set: MountAttributes::RDONLY,

@@ -501,14 +501,11 @@ pub(crate) fn explain(
         return not_executable(name, payload);
     }
     let mut failure = wire::explain(kind, payload, &plan.init, name);
-    failure.exit_code = 1;
-    let origin = index.and_then(|index| {
-        let mut origins = plan.origins.iter();
-        origins.find(|(range, _)| range.contains(&index))
-    });
-    if let Some((_, field)) = origin {
+    let index = index.filter(|_| kind == wire::STEP_FAILED);
+    if let Some(field) = index.and_then(|index| plan.field_of(index)) {
         failure.message = format!("{field}: {}", failure.message);
     }
+    failure.exit_code = 1;
     failure
 }
 

@@ -1,7 +1,6 @@
 //! Putting a plan together, part by part, in the order in which it is executed.
 
 use std::ffi::CString;
-use std::ops::Range;
 use std::path::Path;
 
 use berth_base::NamespaceKind;
@@ -12,7 +11,7 @@ use super::{
     CgroupEntry, CgroupPlan, Join, Keyring, Mappings, Plan, PlanError, Setup, Slot, Step,
     Supervision,
 };
-use super::{RootPlace, confine, mounts, network, rootfs};
+use super::{Fields, RootPlace, confine, mounts, network, rootfs};
 use crate::facts::HostFacts;
 use crate::namespaces as ns;
 
@@ -24,10 +23,10 @@ pub(super) struct Builder<'a> {
     /// Steps of init; the stage's own list is separate.
     pub(super) init: Vec<Step>,
     pub(super) host: Vec<Step>,
-    /// Ranges of init's steps, and the fields they come from.
-    origins: Vec<(Range<usize>, String)>,
     /// Steps before the clone, on the host's side.
     pub(super) before: Vec<Step>,
+    /// Which fields of the spec the steps come from.
+    pub(super) fields: Fields,
     /// What the caller ought to know.
     pub(super) warnings: Vec<String>,
     /// Mounts that become read-only once nothing has to be made in them any more.
@@ -60,8 +59,8 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         facts,
         init: Vec::with_capacity(96),
         host: Vec::new(),
-        origins: Vec::new(),
         before: Vec::new(),
+        fields: Fields::default(),
         warnings: Vec::new(),
         seals: Vec::new(),
         new,
@@ -81,6 +80,9 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         Supervision::Never => false,
     };
     let mappings = mappings(linux, new)?;
+    if let (true, Some((index, why))) = (builder.is_bundle(), facts.unjoinable.first_key_value()) {
+        return Err(invalid(&format!("linux.namespaces[{index}].path: {why}")));
+    }
     if builder.is_hosts(ns::NEW_MOUNT) {
         return Err(invalid(
             "linux.namespaces: the container needs a mount namespace of its own",
@@ -106,25 +108,27 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         slots: builder.slots,
         before: builder.before,
         host: builder.host,
-        origins: builder.origins,
         init: builder.init,
+        fields: builder.fields,
         warnings: builder.warnings,
     })
 }
 
 impl Builder<'_> {
+    /// Names the field of the spec that the steps since `starts` come from, of a bundle.
+    pub(super) fn name(&mut self, starts: (usize, usize), field: impl Fn() -> String) {
+        if self.is_bundle() {
+            let (before, init) = (starts.0..self.before.len(), starts.1..self.init.len());
+            self.fields.before.push((before, field()));
+            self.fields.init.push((init, field()));
+        }
+    }
+
     /// Reserves a slot.
     pub(super) fn slot(&mut self) -> Slot {
         let slot = Slot(self.slots);
         self.slots += 1;
         slot
-    }
-
-    /// Says which field of the spec the steps of init from `first` on come from.
-    pub(super) fn originate(&mut self, first: usize, field: impl FnOnce() -> String) {
-        if self.is_bundle() {
-            self.origins.push((first..self.init.len(), field()));
-        }
     }
 
     /// Appends a step of init.

@@ -11,6 +11,32 @@ impl Step {
         self.to_string()
     }
 
+    /// The field of a spec that asks for the step, where it is one and the same.
+    pub(crate) const fn field(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::MakeDevice { .. } | Self::PlaceDevice { .. } => "linux.devices",
+            Self::Mask { .. } => "linux.maskedPaths",
+            Self::MakeReadOnly { .. } => "linux.readonlyPaths",
+            Self::Sysctl { .. } => "linux.sysctl",
+            Self::TakeInterface { .. } => "linux.netDevices",
+            Self::RootPropagation { .. } => "linux.rootfsPropagation",
+            Self::MemoryPolicy { .. } => "linux.memoryPolicy",
+            Self::Personality { .. } => "linux.personality",
+            Self::Seccomp => "linux.seccomp",
+            Self::Hostname(_) => "hostname",
+            Self::Domainname(_) => "domainname",
+            Self::Scheduler(_) => "process.scheduler",
+            Self::IoPriority { .. } => "process.ioPriority",
+            Self::Affinity { .. } => "process.execCPUAffinity",
+            Self::ResourceLimit { .. } => "process.rlimits",
+            Self::WorkingDirectory { .. } => "process.cwd",
+            Self::SetIds { .. } => "process.user",
+            Self::SetCapabilities { .. } | Self::DropBounding { .. } => "process.capabilities",
+            Self::OpenTerminal { .. } | Self::OpenDevpts { .. } => "process.terminal",
+            _ => return None,
+        })
+    }
+
     /// The words for a step whose fields say nothing to a reader.
     const fn phrase(&self) -> &'static str {
         match self {
@@ -85,6 +111,7 @@ impl fmt::Display for Step {
             }
             Self::PlaceDevice { path, .. } => write!(f, "make the device {}", t(path)),
             Self::PlaceSymlink { path, .. } => write!(f, "make the link {}", t(path)),
+            Self::Remount { path, .. } => write!(f, "change the mount at {}", t(path)),
             Self::CopyUp { path, .. } => write!(f, "copy what is at {} into the mount", t(path)),
             Self::ExecLabel { text, .. } => write!(f, "set the label {}", t(text)),
             Self::OwnAllStreams { uid, gid } => {

@@ -59,9 +59,9 @@ pub(super) fn devices(builder: &mut Builder<'_>, places: &Places) -> Result<(), 
         let number = device_number(index, device)?;
         let mode = device.file_mode().unwrap_or(0o666) & 0o7777;
         let owner = (mode, device.uid().unwrap_or(0), device.gid().unwrap_or(0));
-        let first = builder.init.len();
+        let starts = (builder.before.len(), builder.init.len());
         place(builder, places, &path, number, owner)?;
-        builder.originate(first, || format!("linux.devices[{index}]"));
+        builder.name(starts, || format!("linux.devices[{index}]"));
     }
     if !places.foreign_dev {
         links(builder, places)?;

@@ -21,6 +21,7 @@ mod step;
 mod tests;
 
 use std::ffi::CString;
+use std::ops::Range;
 
 use berth_base::NamespaceKind;
 use oci_spec::runtime::LinuxResources;
@@ -84,8 +85,6 @@ pub struct Plan {
     pub host: Vec<Step>,
     /// Executed by init.
     pub init: Vec<Step>,
-    /// Which field of a bundle's configuration a range of init's steps comes from, for messages.
-    pub origins: Vec<(std::ops::Range<usize>, String)>,
     /// How many slots the steps use.
     pub slots: usize,
     /// What is executed in the end.
@@ -94,8 +93,19 @@ pub struct Plan {
     pub seccomp: Option<oci_spec::runtime::LinuxSeccomp>,
     /// Whether the first process gets a PID namespace of its own.
     pub own_pid_namespace: bool,
+    /// Which fields of the spec the steps come from, of a bundle.
+    pub fields: Fields,
     /// What was asked for and is left out, for the caller to print.
     pub warnings: Vec<String>,
+}
+
+/// Which field of the spec a range of steps comes from.
+#[derive(Debug, Default)]
+pub struct Fields {
+    /// Of [`Plan::before`].
+    before: Vec<(Range<usize>, String)>,
+    /// Of [`Plan::init`].
+    init: Vec<(Range<usize>, String)>,
 }
 
 /// A namespace to join.
@@ -139,6 +149,22 @@ pub struct Program {
 }
 
 impl Plan {
+    /// The field of the spec that a step of init comes from, for the message of its failure.
+    pub(crate) fn field_of(&self, index: usize) -> Option<&str> {
+        let mut listed = self.fields.init.iter();
+        listed
+            .find(|(range, _)| range.contains(&index))
+            .map(|(_, field)| field.as_str())
+            .or_else(|| self.init.get(index).and_then(Step::field))
+    }
+
+    /// The same of a step before the clone; `None` outside of bundles.
+    pub(crate) fn field_before(&self, index: usize) -> Option<&str> {
+        let mut listed = self.fields.before.iter();
+        let found = listed.find(|(range, _)| range.contains(&index));
+        found.map(|(_, field)| field.as_str())
+    }
+
     /// The plan as text: one line per step, the actor before it.
     pub fn render(&self) -> String {
         let mut lines: Vec<_> = self

@@ -37,7 +37,7 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
         ));
     }
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        let first = builder.init.len();
+        let starts = (builder.before.len(), builder.init.len());
         one(builder, index, mount, &mut places).map_err(|error| {
             // The engine's users know no index of a mount; they know its target.
             if builder.is_bundle() {
@@ -46,7 +46,7 @@ pub(super) fn plan(builder: &mut Builder<'_>) -> Result<(), PlanError> {
                 error
             }
         })?;
-        builder.originate(first, || format!("mounts[{index}]"));
+        builder.name(starts, || format!("mounts[{index}]"));
     }
     devices::devices(builder, &places)?;
     devices::terminal(builder, &places)?;
@@ -112,6 +112,15 @@ fn one(
     let words = mount.options().as_deref().unwrap_or_default();
     let mut parsed = options::parse(words)?;
     let fstype = mount.typ().as_deref().unwrap_or("none");
+    if parsed.remount {
+        for attributes in [parsed.recursive, parsed.attributes] {
+            if attributes.set | attributes.clear | attributes.propagation != 0 {
+                let path = c_path(&target)?;
+                builder.push(Step::Remount { path, attributes });
+            }
+        }
+        return Ok(());
+    }
     if parsed.bind.is_some() || fstype == "bind" {
         if target == Path::new("/dev") {
             places.foreign_dev = true;
@@ -162,6 +171,10 @@ fn new_filesystem(
     let slot = builder.slot();
     let mut options = parsed.data;
     label(builder, fstype, &mut options)?;
+    if is_virtual(fstype) {
+        // mount(2) would set a flag that no file system in memory looks at; fsconfig(2) has none.
+        options.retain(|(key, _)| key.as_c_str() != c"iversion");
+    }
     // One mount is the whole tree.
     let attributes = parsed.attributes.set | parsed.recursive.set;
     let read_only = attributes & Attr::RDONLY;

@@ -1,6 +1,6 @@
 //! Mount options by name, as mount(8) and the runtime specification list them.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use berth_sys::MountAttributes as Attr;
 
@@ -22,6 +22,8 @@ pub(super) struct MountOptions {
     pub(super) data: Vec<(CString, Option<CString>)>,
     /// `tmpcopyup`.
     pub(super) copy_up: bool,
+    /// `remount`: the mount that is there already changes.
+    pub(super) remount: bool,
     /// `idmap` (Some(false)) or `ridmap` (Some(true)).
     pub(super) idmap: Option<bool>,
 }
@@ -30,11 +32,6 @@ pub(super) struct MountOptions {
 pub(super) fn parse(options: &[String]) -> Result<MountOptions, PlanError> {
     let mut parsed = MountOptions::default();
     for option in options {
-        if option == "remount" {
-            return Err(PlanError::Invalid(
-                "the option remount has nothing to change: every mount is a new one".into(),
-            ));
-        }
         if !known(option, &mut parsed) {
             let (key, value) = match option.split_once('=') {
                 Some((key, value)) => (key, Some(c_string(value)?)),
@@ -51,7 +48,12 @@ pub(super) fn parse(options: &[String]) -> Result<MountOptions, PlanError> {
 fn known(option: &str, parsed: &mut MountOptions) -> bool {
     match option {
         // Defaults, and words about what mount(8) prints.
-        "defaults" | "" | "async" | "nolazytime" | "nomand" | "noiversion" | "silent" | "loud" => {}
+        "defaults" | "" | "silent" | "loud" => {}
+        "async" => take_back(parsed, c"sync"),
+        "nolazytime" => take_back(parsed, c"lazytime"),
+        "nomand" => take_back(parsed, c"mand"),
+        "noiversion" => take_back(parsed, c"iversion"),
+        "remount" => parsed.remount = true,
         "bind" => parsed.bind = Some(parsed.bind.unwrap_or(false)),
         "rbind" => parsed.bind = Some(true),
         "tmpcopyup" => parsed.copy_up = true,
@@ -69,6 +71,11 @@ fn known(option: &str, parsed: &mut MountOptions) -> bool {
         change(&mut parsed.attributes, Attr::RDONLY, option == "ro");
     }
     true
+}
+
+/// An earlier option that a later one takes back.
+fn take_back(parsed: &mut MountOptions, option: &CStr) {
+    parsed.data.retain(|(key, _)| key.as_c_str() != option);
 }
 
 fn propagation(parsed: &mut MountOptions, option: &str, flag: u64) {

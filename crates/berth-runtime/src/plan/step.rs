@@ -184,6 +184,11 @@ pub enum Step {
         target: CString,
         replace: bool,
     },
+    /// Changes the mount at a path of the root.
+    Remount {
+        path: CString,
+        attributes: MountAttributes,
+    },
     /// Copies what is at a path of the root into a detached mount.
     CopyUp { path: CString, slot: Slot },
     /// Receives the root that the stage composed and attaches it at the scratch folder.

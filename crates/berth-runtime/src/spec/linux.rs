@@ -179,7 +179,8 @@ fn sysctls(linux: &Linux, all: Namespaces) -> Checked {
     Ok(())
 }
 
-/// Interfaces have names of 1 to 15 bytes (IFNAMSIZ) without slash, colon and white space.
+/// Interfaces have names of 1 to 15 bytes (IFNAMSIZ) without slash, colon and white space. Of a
+/// name with `%d` in it the kernel makes the first that is free.
 fn net_devices(linux: &Linux, all: Namespaces) -> Checked {
     let is_name = |name: &str| {
         (1..16).contains(&name.len())
@@ -193,7 +194,8 @@ fn net_devices(linux: &Linux, all: Namespaces) -> Checked {
         let field = format!("linux.netDevices.{name}");
         let inside = device.name().as_deref().filter(|name| !name.is_empty());
         let inside = inside.unwrap_or(name);
-        if !is_name(name) || !is_name(inside) {
+        let plain = inside.replacen("%d", "0", 1);
+        if !is_name(name) || !is_name(&plain) {
             return Err(refuse(field, "not the name of an interface"));
         }
         if (all.new | all.joined) & ns::NEW_NET == 0 {
@@ -202,7 +204,7 @@ fn net_devices(linux: &Linux, all: Namespaces) -> Checked {
                 "needs a network namespace in linux.namespaces",
             ));
         }
-        if !taken.insert(inside) {
+        if plain == inside && !taken.insert(inside) {
             return Err(refuse(
                 field,
                 format!("another interface is to be {inside} as well"),

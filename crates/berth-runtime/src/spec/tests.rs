@@ -301,6 +301,7 @@ const LINUX: &str = r#"
 /linux/sysctl => { "net/../kernel/x": "" } => linux.sysctl.net/../kernel/x: not the name
 /linux/sysctl => { "kernel.shmmax": "1" } => linux.sysctl.kernel.shmmax: needs a ipc namespace
 /linux/sysctl => { "kernel/hostname": "x" } => linux.sysctl.kernel/hostname: set
+/linux/netDevices => { "a": { "name": "x%s" } } => linux.netDevices.a: not the name
 /linux/netDevices => { "a/b": {} } => linux.netDevices.a/b:
 /linux/netDevices => { "a": { "name": "b" }, "b": {} } => linux.netDevices.
 /linux/devices/0/path => "fuse" => linux.devices[0].path:
