@@ -181,6 +181,9 @@ impl Plan {
             ));
         }
         lines.push(format!("stage  make the cgroup {}", self.cgroup.path));
+        for offset in &self.time_offsets {
+            lines.push(format!("stage  set the clock offset {offset}"));
+        }
         let kinds: Vec<_> = crate::namespaces::names_of(self.new_namespaces);
         lines.push(format!(
             "stage  clone into new namespaces: {}",

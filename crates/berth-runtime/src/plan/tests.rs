@@ -227,3 +227,170 @@ fn a_mount_below_an_overlaid_rootfs_is_not_hidden_silently() {
     let refused = build(&parsed, &setup, &facts());
     assert!(matches!(refused, Err(PlanError::Unsupported(_))));
 }
+
+/// As the OCI command line plans a bundle.
+fn bundle_setup() -> Setup {
+    Setup {
+        root: RootSource::Directory {
+            path: "/bundle/rootfs".into(),
+            writable: true,
+        },
+        place: RootPlace::OwnPath,
+        supervision: Supervision::Never,
+        start: StartSignal::Socket,
+        ..setup()
+    }
+}
+
+fn bundle_facts() -> HostFacts {
+    HostFacts {
+        system: Vec::new(),
+        submounts: Vec::new(),
+        secrets: Vec::new(),
+        overlay_in_memory: false,
+        root_mount: Some("/".into()),
+        ..facts()
+    }
+}
+
+/// The plan of a bundle that `change` was made to.
+fn bundle(change: impl FnOnce(&mut Value)) -> String {
+    let mut changed = spec();
+    change(&mut changed);
+    render(changed, &bundle_setup(), &bundle_facts())
+}
+
+#[test]
+fn a_bundle() {
+    insta::assert_snapshot!(bundle(|_| {}));
+}
+
+#[test]
+fn a_bundle_with_a_user_namespace() {
+    insta::assert_snapshot!(bundle(|s| {
+        *s = with_user_namespace(s.clone());
+        s["linux"]["devices"] = json!([{ "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229 },
+                                       { "path": "/dev/pipe", "type": "p" }]);
+    }));
+}
+
+#[test]
+fn mounts_of_a_bundle() {
+    let mut facts = bundle_facts();
+    facts.sources.insert("/bundle/data".into(), Source::FOLDER);
+    let mut changed = spec();
+    changed["linux"]["rootfsPropagation"] = json!("shared");
+    changed["mounts"] = json!([
+        { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["ro", "mode=755"] },
+        { "destination": "/a", "source": "data", "options": ["rbind", "rro", "rshared", "z"] },
+        { "destination": "b", "source": "data", "options": ["bind", "idmap"],
+          "uidMappings": [{ "containerID": 0, "hostID": 5, "size": 1 }],
+          "gidMappings": [{ "containerID": 0, "hostID": 5, "size": 1 }] },
+        { "destination": "/run", "type": "tmpfs", "options": ["tmpcopyup", "sync", "async"] },
+        { "destination": "/run", "type": "tmpfs", "options": ["remount", "nosuid"] },
+        { "destination": "/disk", "type": "ext4", "source": "/dev/x", "options": ["ro"] }
+    ]);
+    insta::assert_snapshot!(render(changed, &bundle_setup(), &facts));
+}
+
+#[test]
+fn a_bundle_without_a_dev_of_its_own() {
+    let mut setup = bundle_setup();
+    setup.terminal = Some((0, 0));
+    setup.root_change = RootChange::Move;
+    let mut changed = spec();
+    changed["mounts"] = json!([]);
+    changed["linux"]["devices"] = json!([
+        { "path": "/opt/loop", "type": "b", "major": 7, "minor": 0, "fileMode": 384, "uid": 5 },
+        { "path": "/dev/null", "type": "u", "major": 1, "minor": 3, "fileMode": 420 }
+    ]);
+    insta::assert_snapshot!(render(changed, &setup, &bundle_facts()));
+}
+
+#[test]
+fn the_process_of_a_bundle() {
+    let mut facts = bundle_facts();
+    facts.bounding = 0b1;
+    facts.apparmor = true;
+    let mut changed = spec();
+    changed["mounts"] = json!([]);
+    changed["linux"]["personality"] = json!({ "domain": "LINUX32" });
+    changed["linux"]["memoryPolicy"] = json!({ "mode": "MPOL_BIND", "nodes": "0-1" });
+    changed["linux"]["netDevices"] = json!({ "eth1": { "name": "lan" } });
+    changed["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW" });
+    changed["process"] = json!({
+        "user": { "uid": 5, "gid": 6, "umask": 63, "additionalGids": [7] },
+        "args": ["sh"], "cwd": "/tmp", "env": ["A=1", "B=2", "A=3"],
+        "capabilities": { "bounding": ["CAP_CHOWN", "CAP_KILL"], "permitted": ["CAP_CHOWN"],
+                          "inheritable": ["CAP_CHOWN"], "ambient": ["CAP_CHOWN", "CAP_KILL"] },
+        "ioPriority": { "class": "IOPRIO_CLASS_BE", "priority": 3 },
+        "scheduler": { "policy": "SCHED_BATCH", "nice": 3 },
+        "execCPUAffinity": { "initial": "0", "final": "1" },
+        "apparmorProfile": "box"
+    });
+    insta::assert_snapshot!(render(changed, &bundle_setup(), &facts));
+}
+
+#[test]
+fn a_bundle_is_refused_by_the_field() {
+    let refusals: [Refusal; 7] = [
+        (
+            |s| s["mounts"][5]["source"] = json!("/nowhere"),
+            "mounts[5]: the source /nowhere",
+        ),
+        (
+            |s| s["mounts"][5]["destination"] = json!("/proc/sys"),
+            "mounts[5]: a mount on /proc/sys",
+        ),
+        (
+            |s| s["process"]["apparmorProfile"] = json!("x"),
+            "process.apparmorProfile: AppArmor is not active",
+        ),
+        (
+            |s| s["process"]["selinuxLabel"] = json!("x"),
+            "process.selinuxLabel: SELinux is not active",
+        ),
+        (
+            |s| s["linux"]["mountLabel"] = json!("x"),
+            "linux.mountLabel: SELinux is not active",
+        ),
+        (
+            |s| s["process"]["rlimits"][0]["hard"] = json!(5000),
+            "process.rlimits[0]: the hard limit 5000",
+        ),
+        (
+            |s| s["mounts"][5]["options"] = json!(["bind", "idmap"]),
+            "mounts[5]: idmap without uidMappings",
+        ),
+    ];
+    let mut facts = bundle_facts();
+    facts.hard_limits.insert("RLIMIT_NOFILE".into(), 4096);
+    for (change, message) in refusals {
+        let mut changed = spec();
+        change(&mut changed);
+        let refused = render(changed, &bundle_setup(), &facts);
+        assert!(
+            refused.starts_with(message),
+            "{refused:?} is not {message:?}"
+        );
+    }
+}
+
+/// A namespace joined by a path that leads to our own is the host's all the same.
+#[test]
+fn the_hosts_namespace_by_another_name() {
+    let mut changed = spec();
+    changed["linux"]["namespaces"] = json!([
+        { "type": "mount" }, { "type": "uts", "path": "/run/uts" },
+        { "type": "network", "path": "/run/net" }
+    ]);
+    changed["mounts"] = json!([]);
+    let mut facts = bundle_facts();
+    assert!(!render(changed.clone(), &bundle_setup(), &facts).contains("needs a"));
+    facts.own_namespaces = crate::namespaces::NEW_NET;
+    let refused = render(changed.clone(), &bundle_setup(), &facts);
+    assert!(refused.starts_with("linux.sysctl: "), "{refused}");
+    facts.own_namespaces = crate::namespaces::NEW_UTS;
+    let refused = render(changed, &bundle_setup(), &facts);
+    assert!(refused.starts_with("hostname: "), "{refused}");
+}
