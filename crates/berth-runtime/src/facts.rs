@@ -12,7 +12,7 @@ use oci_spec::runtime::{Process, Spec};
 use rustix::fs::PROC_SUPER_MAGIC;
 
 use crate::plan::Setup;
-use crate::{capability, namespaces};
+use crate::{capability, namespaces, resctrl};
 
 /// The host as a plan sees it. Plain data, so that a plan can be tested without a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct HostFacts {
     pub own_namespaces: u64,
     /// Namespaces that the spec joins by path, by their index: why that is impossible.
     pub unjoinable: BTreeMap<usize, String>,
+    /// Whether a resctrl file system is mounted.
+    pub resctrl: bool,
     /// The mount point of the mount that holds the container's root.
     pub root_mount: Option<PathBuf>,
     /// The caller's hard limits, for those that the spec sets.
@@ -153,6 +155,7 @@ impl HostFacts {
                 facts.root_mount = mount_of(mountinfo, path);
             }
         }
+        facts.resctrl = resctrl::mount_point(mountinfo).is_some();
         facts.look_at_namespaces(spec);
         if let Some(process) = spec.process() {
             facts.look_at_process(process)?;

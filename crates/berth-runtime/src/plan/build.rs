@@ -80,14 +80,7 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
         Supervision::Never => false,
     };
     let mappings = mappings(linux, new)?;
-    if let (true, Some((index, why))) = (builder.is_bundle(), facts.unjoinable.first_key_value()) {
-        return Err(invalid(&format!("linux.namespaces[{index}].path: {why}")));
-    }
-    if builder.is_hosts(ns::NEW_MOUNT) {
-        return Err(invalid(
-            "linux.namespaces: the container needs a mount namespace of its own",
-        ));
-    }
+    builder.refuse_what_the_host_lacks(linux)?;
     builder.enter(spec, mappings.is_some())?;
     rootfs::compose(&mut builder)?;
     mounts::plan(&mut builder)?;
@@ -115,6 +108,26 @@ pub fn build(spec: &Spec, setup: &Setup, facts: &HostFacts) -> Result<Plan, Plan
 }
 
 impl Builder<'_> {
+    /// What this host cannot give, or must not.
+    fn refuse_what_the_host_lacks(&self, linux: &Linux) -> Result<(), PlanError> {
+        if self.is_bundle() && linux.intel_rdt().is_some() && !self.facts.resctrl {
+            return Err(PlanError::Unsupported(
+                "linux.intelRdt: no resctrl file system is mounted on this host".into(),
+            ));
+        }
+        if let (true, Some((index, why))) =
+            (self.is_bundle(), self.facts.unjoinable.first_key_value())
+        {
+            return Err(invalid(&format!("linux.namespaces[{index}].path: {why}")));
+        }
+        if self.is_hosts(ns::NEW_MOUNT) {
+            return Err(invalid(
+                "linux.namespaces: the container needs a mount namespace of its own",
+            ));
+        }
+        Ok(())
+    }
+
     /// Names the field of the spec that the steps since `starts` come from, of a bundle.
     pub(super) fn name(&mut self, starts: (usize, usize), field: impl Fn() -> String) {
         if self.is_bundle() {

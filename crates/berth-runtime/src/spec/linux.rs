@@ -306,6 +306,14 @@ fn intel_rdt(rdt: &LinuxIntelRdt) -> Checked {
         _ => Ok(()),
     };
     line("memBwSchema", rdt.mem_bw_schema(), "MB:")?;
+    for (index, schema) in rdt.schemata().iter().flatten().enumerate() {
+        if schema.contains('\n') {
+            return Err(refuse(
+                at(&format!("schemata[{index}]")),
+                format!("{schema:?} is not one line"),
+            ));
+        }
+    }
     rules::texts(
         &at("schemata"),
         rdt.schemata().as_deref().unwrap_or_default(),
