@@ -32,6 +32,7 @@ use crate::act::start::Lifecycle;
 use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement, Scope};
 use crate::init::{self, Prepared as PreparedInit};
 use crate::plan::Step;
+use crate::resctrl::Group;
 use crate::stage::{self, Parent};
 use crate::{birth, mapping, process, wire};
 
@@ -84,6 +85,7 @@ pub(crate) fn create(
             Placement::Cgroupfs(_) => None,
             Placement::Systemd(place) => Some(place.scope.clone()),
         },
+        resctrl: None,
         annotations: annotations(&prepared.spec),
     };
     let mut creation = Creation {
@@ -134,12 +136,14 @@ impl Creation<'_> {
         // Intent before effect: whoever finds us dead knows where to look.
         self.folder.write(&self.state)?;
         let doors = self.make_cgroup()?;
+        self.make_resctrl_group()?;
         let listener = match starter {
             Starter::Command => Some(start_socket(self.folder.path())?),
             Starter::Us => None,
         };
         let (ours, theirs) = wire::pair().map_err(|e| cannot("make a socket pair", e))?;
         self.clone_init(&doors, listener, (ours.as_fd(), theirs), preserved)?;
+        self.enter_resctrl_group()?;
         let terminal = self.accompany(ours.as_fd())?;
         Ok((ours, terminal))
     }
@@ -187,6 +191,29 @@ impl Creation<'_> {
                 .map_err(|e| cannot("open cgroup.procs of the container", e))?;
         }
         Ok(doors)
+    }
+
+    /// The resctrl group with its schemata, before anybody enters.
+    fn make_resctrl_group(&mut self) -> Outcome {
+        let linux = self.prepared.spec.linux().as_ref();
+        let Some(rdt) = linux.and_then(|linux| linux.intel_rdt().as_ref()) else {
+            return Ok(());
+        };
+        let mount = self.prepared.resctrl.as_deref();
+        let group = Group::prepare(mount, rdt, &self.state.id)
+            .map_err(|e| fail(e.class(), e.to_string()))?;
+        self.state.resctrl = Some(group);
+        self.folder.write(&self.state)
+    }
+
+    /// init has forked nothing yet that would stay outside.
+    fn enter_resctrl_group(&self) -> Outcome {
+        let (Some(group), Some((pid, _))) = (&self.state.resctrl, &self.init) else {
+            return Ok(());
+        };
+        group
+            .enter(host_pid(*pid)?)
+            .map_err(|e| fail(e.class(), e.to_string()))
     }
 
     fn clone_init(
@@ -426,6 +453,8 @@ impl Creation<'_> {
             let stopped = self.state.scope.as_ref().map(Scope::stop);
             leftovers.extend(stopped.and_then(Result::err).map(|e| e.to_string()));
         }
+        let removed = self.state.resctrl.as_ref().map(Group::remove);
+        leftovers.extend(removed.and_then(Result::err).map(|e| e.to_string()));
         leftovers.extend(self.folder.remove().err().map(|f| f.message));
         if !leftovers.is_empty() {
             failure.message = format!("{}; besides, {}", failure.message, leftovers.join("; "));

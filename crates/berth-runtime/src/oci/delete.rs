@@ -14,7 +14,7 @@ use crate::cgroup::Cgroup;
 /// Whether a living container may be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Force {
-    /// Only a stopped one, or one that never started.
+    /// Only a stopped one.
     No,
     /// Any.
     Yes,
@@ -23,7 +23,8 @@ pub(crate) enum Force {
 /// Deletes a container; warnings come back.
 pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>> {
     let status = container.status();
-    let may = matches!(status, Status::Stopped | Status::Created) || force == Force::Yes;
+    // Unlike runc's: runtime-spec, runtime.md, "Delete". Shims kill first, or use force.
+    let may = status == Status::Stopped || force == Force::Yes;
     if !may {
         return Err(fail(
             ErrorClass::Conflict,
@@ -65,6 +66,9 @@ pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>
     }
     if let Some(scope) = &container.state.scope {
         scope.stop().map_err(failed)?;
+    }
+    if let Some(group) = &container.state.resctrl {
+        group.remove().map_err(|e| fail(e.class(), e.to_string()))?;
     }
     let warnings = match container.spec() {
         Ok(spec) => {

@@ -16,6 +16,7 @@ use crate::facts::{HostFacts, Source};
 use crate::plan::{
     self, CgroupEntry, Keyring, Plan, RootChange, RootPlace, Setup, StartSignal, Supervision,
 };
+use crate::resctrl;
 use crate::spec;
 use crate::stage::{self, Filter};
 
@@ -56,6 +57,8 @@ pub(crate) struct Prepared {
     /// Limits and device rules; `None` where the caller may make no cgroup.
     pub(crate) resources: LinuxResources,
     pub(crate) filter: Option<Filter>,
+    /// Where resctrl is mounted.
+    pub(crate) resctrl: Option<PathBuf>,
     pub(crate) terminal: bool,
     /// Whether a service manager waits for it to be ready.
     pub(crate) notify: bool,
@@ -135,6 +138,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
         spec,
         plan,
         rootfs,
+        resctrl: resctrl::mount_point(&mountinfo),
         hierarchies,
         access,
         placement,

@@ -9,6 +9,7 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Scope;
+use crate::resctrl::Group;
 
 /// The runtime-spec version whose state we print.
 pub(crate) const OCI_VERSION: &str = "1.3.0";
@@ -43,6 +44,9 @@ pub(crate) struct StateFile {
     /// The systemd unit around it, where systemd made its cgroups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) scope: Option<Scope>,
+    /// Its resctrl group, where the spec asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resctrl: Option<Group>,
     /// Annotations of the spec.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) annotations: BTreeMap<String, String>,
@@ -145,6 +149,7 @@ mod tests {
             cgroups: CgroupPaths::default(),
             intended: CgroupPaths::default(),
             scope: None,
+            resctrl: None,
             annotations: [("k".to_owned(), "v\"".to_owned())].into(),
         };
         let mut text = HookState::new(&state, Status::Creating).prefix().unwrap();

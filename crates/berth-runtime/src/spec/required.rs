@@ -87,6 +87,48 @@ struct Device {
 #[derive(Deserialize)]
 struct Resources {
     devices: Option<Vec<Rule>>,
+    #[serde(rename = "blockIO")]
+    block_io: Option<BlockIo>,
+    #[serde(rename = "hugepageLimits")]
+    hugepage_limits: Option<Vec<HugepageLimit>>,
+    network: Option<Network>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockIo {
+    weight_device: Option<Vec<Throttle>>,
+    throttle_read_bps_device: Option<Vec<Throttle>>,
+    throttle_write_bps_device: Option<Vec<Throttle>>,
+    #[serde(rename = "throttleReadIOPSDevice")]
+    throttle_read_iops_device: Option<Vec<Throttle>>,
+    #[serde(rename = "throttleWriteIOPSDevice")]
+    throttle_write_iops_device: Option<Vec<Throttle>>,
+}
+
+#[derive(Deserialize)]
+struct Throttle {
+    major: Given,
+    minor: Given,
+    rate: Given,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HugepageLimit {
+    page_size: Given,
+    limit: Given,
+}
+
+#[derive(Deserialize)]
+struct Network {
+    priorities: Option<Vec<NetworkPriority>>,
+}
+
+#[derive(Deserialize)]
+struct NetworkPriority {
+    name: Given,
+    priority: Given,
 }
 
 #[derive(Deserialize)]
@@ -115,10 +157,48 @@ impl Config {
                 all(&format!("linux.devices[{index}]"), &numbers)?;
             }
         }
-        let rules = linux.resources.as_ref().map(|given| &given.devices);
-        for (index, rule) in rules.into_iter().flat_map(listed) {
-            let object = format!("linux.resources.devices[{index}]");
-            all(&object, &[("allow", &rule.allow)])?;
+        linux.resources.as_ref().map_or(Ok(()), Resources::check)
+    }
+}
+
+impl Resources {
+    fn check(&self) -> Checked {
+        let object = |list: &str, index| format!("linux.resources.{list}[{index}]");
+        for (index, rule) in listed(&self.devices) {
+            all(&object("devices", index), &[("allow", &rule.allow)])?;
+        }
+        if let Some(block) = &self.block_io {
+            block.check()?;
+        }
+        for (index, limit) in listed(&self.hugepage_limits) {
+            let parts = [("pageSize", &limit.page_size), ("limit", &limit.limit)];
+            all(&object("hugepageLimits", index), &parts)?;
+        }
+        let priorities = self.network.as_ref().map(|network| &network.priorities);
+        for (index, entry) in priorities.into_iter().flat_map(listed) {
+            let parts = [("name", &entry.name), ("priority", &entry.priority)];
+            all(&object("network.priorities", index), &parts)?;
+        }
+        Ok(())
+    }
+}
+
+impl BlockIo {
+    fn check(&self) -> Checked {
+        for (name, list) in [
+            ("weightDevice", &self.weight_device),
+            ("throttleReadBpsDevice", &self.throttle_read_bps_device),
+            ("throttleWriteBpsDevice", &self.throttle_write_bps_device),
+            ("throttleReadIOPSDevice", &self.throttle_read_iops_device),
+            ("throttleWriteIOPSDevice", &self.throttle_write_iops_device),
+        ] {
+            for (index, entry) in listed(list) {
+                let object = format!("linux.resources.blockIO.{name}[{index}]");
+                all(&object, &[("major", &entry.major), ("minor", &entry.minor)])?;
+                if name != "weightDevice" {
+                    all(&object, &[("rate", &entry.rate)])?;
+                }
+            }
         }
         Ok(())
     }
@@ -206,6 +286,19 @@ mod tests {
             (
                 r#"{"linux": {"resources": {"devices": [{"access": "r"}]}}}"#,
                 "linux.resources.devices[0].allow",
+            ),
+            (
+                r#"{"linux": {"resources": {"blockIO": {"weightDevice": [{"major": 7}]}}}}"#,
+                "linux.resources.blockIO.weightDevice[0].minor",
+            ),
+            (
+                r#"{"linux": {"resources": {"blockIO": {"throttleReadIOPSDevice":
+                   [{"major": 7, "minor": 0}]}}}}"#,
+                "linux.resources.blockIO.throttleReadIOPSDevice[0].rate",
+            ),
+            (
+                r#"{"linux": {"resources": {"network": {"priorities": [{"name": "lo"}]}}}}"#,
+                "linux.resources.network.priorities[0].priority",
             ),
         ] {
             let config: Config = serde_json::from_str(json).unwrap();

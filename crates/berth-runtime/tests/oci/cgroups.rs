@@ -392,3 +392,28 @@ fn delete_ends_what_outlived_the_first_process_of_a_shared_pid_namespace() {
     });
     runtime.assert_nothing_left();
 }
+
+#[test]
+fn without_intel_rdt_resctrl_is_left_alone() {
+    covers!("config-linux/rdt-unset");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let Some(resctrl) = mounts.lines().find(|line| line.contains(" - resctrl ")) else {
+        return berth_testkit::skip("resctrl is not mounted here");
+    };
+    let folder = resctrl.split(' ').nth(4).unwrap();
+    let seen = || {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        let schemata = std::fs::read_to_string(format!("{folder}/schemata")).unwrap();
+        (names, schemata)
+    };
+    let before = seen();
+    let runtime = runtime();
+    let container = runtime.started("one", &runtime.bundle().sleeping());
+    assert_eq!(seen(), before);
+    let pid = container.pid.to_string();
+    let tasks = std::fs::read_to_string(format!("{folder}/tasks")).unwrap();
+    assert!(tasks.lines().any(|line| line == pid));
+    container.end();
+}

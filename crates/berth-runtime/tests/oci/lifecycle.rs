@@ -205,6 +205,16 @@ fn delete_is_for_stopped_containers_alone() {
     assert_eq!(container.status(), "running");
     assert!(is_running(container.pid));
     container.end();
+    // runc deletes a created one, which the specification forbids.
+    if !runtime.is_foreign() {
+        let created = runtime.created("two", &runtime.bundle().sleeping());
+        let message = runtime.delete("two").refused();
+        assert!(message.contains("not stopped"), "{message}");
+        assert_eq!(created.status(), "created");
+        assert!(is_running(created.pid));
+        created.start();
+        created.end();
+    }
     runtime.assert_nothing_left();
 }
 

@@ -96,16 +96,22 @@ fn a_socket_that_takes_no_state_is_an_error() {
         "config-linux/seccomp-listener-fails",
         "config-linux/seccomp-listener-socket"
     );
-    let message = refused("linux.seccomp", |b| {
-        let socket = socket_of(&b);
-        notified(b, &socket)
-    });
-    assert!(message.contains("agent.sock"), "{message}");
-    refused("linux.seccomp", |b| {
-        let socket = socket_of(&b);
-        drop(UnixDatagram::bind(&socket).unwrap());
-        notified(b, &socket)
-    });
+    for is_datagram in [false, true] {
+        let runtime = runtime();
+        let bundle = runtime.bundle();
+        let socket = socket_of(&bundle);
+        if is_datagram {
+            drop(UnixDatagram::bind(&socket).unwrap());
+        }
+        let mut output = runtime.create("one", &notified(bundle, &socket));
+        if output.code == 0 {
+            output = runtime.start("one");
+        }
+        let message = output.refused();
+        assert!(message.contains("agent.sock"), "{message}");
+        drop(runtime.delete_force("one").ok());
+        runtime.assert_nothing_left();
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn files_of_the_v2_hierarchy_are_written_and_controllers_enabled() {
 fn a_controller_that_is_not_there_is_refused() {
     covers!("config-linux/unified-controller-missing");
     let unified = |key: &str| {
-        refused("linux.resources.unified", |b| {
+        refused("linux.resources", |b| {
             b.set("/linux/resources/unified", json!({key: "1"}))
         })
     };
