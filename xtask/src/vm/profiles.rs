@@ -67,6 +67,8 @@ pub(super) enum Suite {
     Scripts,
     /// The unit tests of a crate's library.
     Units(&'static str),
+    /// The tests of a crate against its programs, `tests/NAME`.
+    Programs(&'static str, &'static str),
 }
 
 impl Suite {
@@ -75,6 +77,7 @@ impl Suite {
         match self {
             Self::Scripts => Vec::new(),
             Self::Units(package) => vec!["--package", package, "--lib"],
+            Self::Programs(package, name) => vec!["--package", package, "--test", name],
         }
     }
 
@@ -83,6 +86,7 @@ impl Suite {
         match self {
             Self::Scripts => "scripts".to_owned(),
             Self::Units(package) => format!("{package}-units"),
+            Self::Programs(package, name) => format!("{package}-{name}"),
         }
     }
 }
@@ -109,6 +113,9 @@ struct Row {
 
 /// The scripts that run as root, wherever that is.
 const ROOT_SCRIPTS: [&str; 4] = ["boot_", "start_", "lifecycle_", "limit_"];
+
+/// The OCI command line against the real kernel.
+const OCI: Suite = Suite::Programs("berth-runtime", "oci");
 
 const ROWS: &[Row] = &[
     Row {
@@ -137,6 +144,20 @@ const ROWS: &[Row] = &[
         limit_s: 90,
     },
     Row {
+        profile: "plain",
+        suite: OCI,
+        names: &["!systemd::"],
+        share: Share::Only(&["cgroups::", "devices::", "unified::"]),
+        limit_s: 480,
+    },
+    Row {
+        profile: "rootless",
+        suite: OCI,
+        names: &["rootless::"],
+        share: Share::All,
+        limit_s: 60,
+    },
+    Row {
         profile: "rootless",
         suite: Suite::Scripts,
         names: &["test_rootless_"],
@@ -148,6 +169,20 @@ const ROWS: &[Row] = &[
         suite: Suite::Scripts,
         names: &["test_systemd_", "boot_", "start_", "lifecycle_", "limit_"],
         share: Share::Only(&["test_systemd_", "start_prints", "limit_pids"]),
+        limit_s: 120,
+    },
+    Row {
+        profile: "systemd",
+        suite: OCI,
+        names: &["systemd::"],
+        share: Share::All,
+        limit_s: 120,
+    },
+    Row {
+        profile: "systemd_rootless",
+        suite: OCI,
+        names: &["systemd::"],
+        share: Share::All,
         limit_s: 120,
     },
     Row {

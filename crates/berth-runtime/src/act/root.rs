@@ -178,12 +178,23 @@ fn move_root(root: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Lets go of everything that is stacked on `/`.
 ///
 /// A walk to "/.." steps onto what is stacked on the root, one to "/" does not; umount2(2) always
-/// takes the topmost.
+/// takes the topmost. It tells the peers of each mount in the tree, which still may be the host's
+/// (`rootfsPropagation` shared): the host would lose /proc and all the rest with us. So the tree
+/// stops talking first (mount_namespaces(7), "Propagation type transitions").
 pub(super) fn unstack() -> Result<(), Errno> {
     // by path: our own root, and what is stacked on it
     let ours = mount_id(CWD, c"/", AtFlags::empty())?;
     // by path: as above
     while mount_id(CWD, c"/..", AtFlags::empty())? != ours {
+        // by path: as above
+        let top = open(c"/..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let silent = MountAttributes {
+            propagation: MountAttributes::SLAVE,
+            recursive: true,
+            ..MountAttributes::default()
+        };
+        mount_setattr(top.as_fd(), c"", silent, None)?;
+        drop(top);
         // by path: as above
         unmount(c"/..", UnmountFlags::DETACH)?;
     }

@@ -35,6 +35,7 @@ mod seccomp_notify;
 mod shapes;
 mod shim;
 mod state;
+mod systemd;
 mod terminal;
 mod unified;
 

@@ -222,6 +222,30 @@ fn mounts_do_not_reach_the_host() {
     assert_eq!(before.lines().count(), after.lines().count());
 }
 
+/// What the host shares with us must not go when we let go of the old root. Seen to unmount the
+/// `/proc` of a guest in the VM tier, whose bundles are on another mount than its root.
+#[test]
+fn letting_go_of_a_shared_root_unmounts_nothing_outside() {
+    let runtime = runtime();
+    let bundle = runtime
+        .bundle()
+        .set("/linux/rootfsPropagation", "shared")
+        .args(&["true"]);
+    // A mount namespace of the test's own plays the host, the bundle on a mount of its own in it.
+    let host = "exec unshare --mount --propagation private sh -c '
+        folder=$1; shift
+        mount --bind \"$folder\" \"$folder\" && mount --make-rshared / || exit 90
+        before=$(cut -d\" \" -f5 /proc/self/mountinfo | sort)
+        \"$@\" || exit
+        after=$(cut -d\" \" -f5 /proc/self/mountinfo | sort)
+        [ \"$before\" = \"$after\" ] || { echo \"before: $before\"; echo \"after: $after\"; exit 91; }
+        ' sh \"$BUNDLE\" \"$@\"";
+    bundle.write();
+    let path = bundle.path().to_str().unwrap();
+    let mut command = runtime.through_shell(host, &["run", "--bundle", path, "one"]);
+    drop(runtime.finish(command.env("BUNDLE", path)).ok());
+}
+
 #[test]
 fn cgroups_mounted_inside_are_the_containers_own() {
     let runtime = runtime();
