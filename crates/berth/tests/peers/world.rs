@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -91,7 +92,7 @@ impl World {
         let mut world = Self {
             anchor,
             dir,
-            cgroup: format!("berth-test-{}-{name}", std::process::id()),
+            cgroup: format!("berth-test-{}-{}-{name}", std::process::id(), next_number()),
             own: BTreeSet::new(),
         };
         assert_eq!(line, "ready\n", "the namespaces for {name} were not made");
@@ -268,6 +269,12 @@ impl World {
             mounts
         });
     }
+}
+
+/// Tells the worlds of one process apart.
+fn next_number() -> u32 {
+    static WORLDS: AtomicU32 = AtomicU32::new(0);
+    WORLDS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What is left of something after a while must be nothing.
