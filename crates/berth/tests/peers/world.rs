@@ -59,6 +59,15 @@ pub fn runtime() -> PathBuf {
     path
 }
 
+/// Fails with the remedy if a program is missing.
+pub fn need(program: &str) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    assert!(
+        std::env::split_paths(&path).any(|folder| folder.join(program).exists()),
+        "{program} is not installed; \"cargo xtask setup test\" installs the peers"
+    );
+}
+
 /// The place of one daemon.
 pub struct World {
     /// unshare(1), in the network and mount namespaces; PID 1 is its child.
