@@ -15,4 +15,5 @@ mod podman;
 #[allow(dead_code)] // shared with the tests of the command line, which use all of it
 #[path = "../cli/support.rs"]
 mod support;
+mod terminal;
 mod world;

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -58,6 +59,15 @@ pub fn runtime() -> PathBuf {
     path
 }
 
+/// Fails with the remedy if a program is missing.
+pub fn need(program: &str) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    assert!(
+        std::env::split_paths(&path).any(|folder| folder.join(program).exists()),
+        "{program} is not installed; \"cargo xtask setup test\" installs the peers"
+    );
+}
+
 /// The place of one daemon.
 pub struct World {
     /// unshare(1), in the network and mount namespaces; PID 1 is its child.
@@ -91,7 +101,7 @@ impl World {
         let mut world = Self {
             anchor,
             dir,
-            cgroup: format!("berth-test-{}-{name}", std::process::id()),
+            cgroup: format!("berth-test-{}-{}-{name}", std::process::id(), next_number()),
             own: BTreeSet::new(),
         };
         assert_eq!(line, "ready\n", "the namespaces for {name} were not made");
@@ -268,6 +278,12 @@ impl World {
             mounts
         });
     }
+}
+
+/// Tells the worlds of one process apart.
+fn next_number() -> u32 {
+    static WORLDS: AtomicU32 = AtomicU32::new(0);
+    WORLDS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What is left of something after a while must be nothing.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::image::{self, PAUSE};
 use crate::support::Done;
-use crate::world::{Daemon, World, runtime};
+use crate::world::{Daemon, World, need, runtime};
 
 /// Where the shim of a caller without a wish of its own keeps the runtime's state.
 const STATES: &str = "/run/containerd/runc";
@@ -23,6 +23,8 @@ struct Containerd {
 impl Containerd {
     /// With both images in a namespace of containerd's: `default` for ctr, `k8s.io` for CRI.
     fn start(namespace: &str) -> Self {
+        need("containerd");
+        need("ctr");
         let world = World::new("containerd");
         fs::write(world.path("config.toml"), configuration(&world)).unwrap();
         write_network(&world);

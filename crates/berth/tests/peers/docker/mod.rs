@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use crate::image::{self, BUSYBOX};
 use crate::support::{Done, Terminal, finish};
-use crate::world::{Daemon, World, done, runtime};
+use crate::world::{Daemon, World, done, need, runtime};
 
 /// A dockerd of the test's own, with the image [`BUSYBOX`].
 struct Docker {
@@ -29,6 +29,8 @@ impl Docker {
 
     /// With `live_restore`, the containers go on while no dockerd runs.
     fn start_with(live_restore: bool) -> Self {
+        need("dockerd");
+        need("docker");
         let world = World::new("docker");
         let daemon = daemon(&world, live_restore);
         let mut docker = Self {

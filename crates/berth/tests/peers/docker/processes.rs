@@ -3,6 +3,7 @@
 use super::Docker;
 use crate::image::BUSYBOX;
 use crate::support::{eventually, exit_code};
+use crate::terminal::await_size;
 
 #[test]
 fn docker_runs_programs() {
@@ -123,18 +124,9 @@ fn docker_gives_terminals() {
     terminal.expect("$ ");
     terminal.press("tty; echo $$\r");
     terminal.expect("/dev/pts/0\r\n1\r\n");
-    // The client tells the size after the start.
-    eventually("the size", || {
-        terminal.press("stty size\r");
-        terminal.expect("stty size\r\n");
-        terminal.expect("$ ").contains("30 90")
-    });
+    await_size(&mut terminal, "$ ", "30 90");
     terminal.resize(50, 120);
-    eventually("the new size", || {
-        terminal.press("stty size\r");
-        terminal.expect("stty size\r\n");
-        terminal.expect("$ ").contains("50 120")
-    });
+    await_size(&mut terminal, "$ ", "50 120");
     terminal.press("sleep 1000\r");
     terminal.expect("sleep 1000\r\n");
     std::thread::sleep(std::time::Duration::from_millis(300));

@@ -5,6 +5,7 @@ use std::fs;
 use super::Podman;
 use crate::image::BUSYBOX;
 use crate::support::{eventually, exit_code};
+use crate::terminal::await_size;
 
 const WAIT: &str = "trap 'exit 6' TERM; echo ready; while :; do sleep 3600 & wait $!; done";
 
@@ -81,11 +82,7 @@ fn terminals(podman: &Podman) {
     let words = ["run", "--rm", "-it", "--network=none", &parent, BUSYBOX];
     let mut terminal = podman.terminal(&words);
     terminal.expect("# ");
-    eventually("the size", || {
-        terminal.press("stty size\r");
-        terminal.expect("stty size\r\n");
-        terminal.expect("# ").contains("30 90")
-    });
+    await_size(&mut terminal, "# ", "30 90");
     terminal.press("tty\r");
     terminal.expect("/dev/pts/0\r\n");
     terminal.press("exit 7\r");

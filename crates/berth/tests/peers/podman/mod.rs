@@ -7,7 +7,7 @@ use std::fs;
 
 use crate::image::{self, BUSYBOX, PAUSE};
 use crate::support::{Done, Terminal};
-use crate::world::{World, done, runtime};
+use crate::world::{World, done, need, runtime};
 
 /// A podman with folders of the test's own, and both images.
 struct Podman {
@@ -16,6 +16,7 @@ struct Podman {
 
 impl Podman {
     fn new() -> Self {
+        need("podman");
         let world = World::new("podman");
         // Its own limits are beyond what a caller without CAP_SYS_RESOURCE may set.
         let configuration = format!(
