@@ -2,12 +2,12 @@
 
 use crate::cli::Berth;
 
-/// Runs a script in a fresh container; its output.
+/// Runs a script in a fresh container, which must succeed; its output.
 fn inside(berth: &Berth, flags: &[&str], script: &str) -> String {
     let mut arguments = vec!["run", "--rm"];
     arguments.extend_from_slice(flags);
     arguments.extend_from_slice(&["host", "sh", "-c", script]);
-    berth.run(&arguments).out.trim().to_owned()
+    berth.ok(&arguments).trim().to_owned()
 }
 
 #[test]
