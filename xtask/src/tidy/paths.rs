@@ -44,6 +44,7 @@ const HOST_SIDE: &[(&str, &str)] = &[
     ("crates/berth-runtime/src/oci/create.rs", "state folders and procfs"),
     ("crates/berth-runtime/src/oci/delete.rs", "procfs"),
     ("crates/berth-runtime/src/oci/listener.rs", "procfs"),
+    ("crates/berth-runtime/src/oci/notify.rs", "state folders and the caller's socket"),
     ("crates/berth-runtime/src/oci/prepare.rs", "the bundle's config.json, and the root itself"),
     ("crates/berth-runtime/src/oci/run.rs", "the caller's PID file"),
     ("crates/berth-runtime/src/oci/start.rs", "state folders"),

@@ -35,7 +35,9 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         }
         Step::PlaceConsole => {
             let path = c"/dev/console";
-            let console = open_target(cx.root()?, path, TargetKind::File, Links::InRoot)?;
+            // A link that the image or a neighbour put there would lead the terminal, and with it
+            // whoever opens that file, to a place of their choice (CVE-2025-52565).
+            let console = open_target(cx.root()?, path, TargetKind::File, Links::Refused)?;
             bind_console(cx, console.as_fd())
         }
         _ => Err(Errno::NOSYS),
