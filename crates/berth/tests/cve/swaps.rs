@@ -198,6 +198,26 @@ fn cve_2025_52565_the_console_is_our_terminal() {
     assert_eq!(crate::cli::exit_code(&mut terminal.child), 125);
 }
 
+/// Files of a root that have the names of files of procfs.
+fn traps_in(proc: &Path) -> Vec<std::path::PathBuf> {
+    let names = [
+        "sys/net/ipv4/ip_forward",
+        "sys/kernel/shmmni",
+        "self/attr/exec",
+        "self/attr/apparmor/exec",
+        "self/oom_score_adj",
+        "thread-self/attr/exec",
+    ];
+    let lay = |name: &str| {
+        let trap = proc.join(name);
+        fs::create_dir_all(trap.parent().unwrap()).unwrap();
+        fs::write(&trap, "trap").unwrap();
+        fs::set_permissions(&trap, fs::Permissions::from_mode(0o666)).unwrap();
+        trap
+    };
+    names.map(lay).to_vec()
+}
+
 #[test]
 fn cve_2025_52881_2025_62596_procfs_is_written_by_a_mount_of_our_own() {
     let runtime = oci();
@@ -206,21 +226,7 @@ fn cve_2025_52881_2025_62596_procfs_is_written_by_a_mount_of_our_own() {
     let mounts = bundle.config["mounts"].as_array_mut().unwrap();
     mounts.retain(|mount| mount["type"] != "proc");
     let proc = bundle.rootfs().join("proc");
-    let mut traps = Vec::new();
-    for name in [
-        "sys/net/ipv4/ip_forward",
-        "sys/kernel/shmmni",
-        "self/attr/exec",
-        "self/attr/apparmor/exec",
-        "self/oom_score_adj",
-        "thread-self/attr/exec",
-    ] {
-        let trap = proc.join(name);
-        fs::create_dir_all(trap.parent().unwrap()).unwrap();
-        fs::write(&trap, "trap").unwrap();
-        fs::set_permissions(&trap, fs::Permissions::from_mode(0o666)).unwrap();
-        traps.push(trap);
-    }
+    let traps = traps_in(&proc);
     let untouched = || {
         for trap in &traps {
             assert_eq!(
@@ -264,7 +270,10 @@ fn cve_2025_52881_2025_62596_procfs_is_written_by_a_mount_of_our_own() {
     }
     let device = fs::metadata("/dev/null").unwrap().file_type();
     assert!(device.is_char_device(), "the host's own /dev/null");
+}
 
+#[test]
+fn cve_2025_52881_the_engine_writes_no_procfs_of_the_roots() {
     let berth = Berth::new();
     let (bundle, root) = root_for(&berth);
     let trap = bundle.rootfs().join("proc/self");
