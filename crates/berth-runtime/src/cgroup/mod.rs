@@ -46,7 +46,7 @@ pub use error::{CgroupError, RemoveFailure};
 pub use hierarchies::{Hierarchies, Hierarchy};
 pub use join::JoinDescriptors;
 pub use keepers::{KEEPERS, keeper_group};
-pub use limits::{check_resources, ignored_limits};
+pub use limits::{check_resources, field_of, ignored_limits};
 pub use oom::{OomNotice, OomWatch};
 pub use place::{CgroupPath, Placement};
 pub use systemd::{Bus, Scope, SystemdPlace};

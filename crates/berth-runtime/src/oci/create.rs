@@ -29,7 +29,7 @@ use super::store::{Folder, Lock, Store};
 use super::{Outcome, cannot, fail, notify};
 use crate::act::Context;
 use crate::act::start::Lifecycle;
-use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement, Scope};
+use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement, Scope, field_of};
 use crate::init::{self, Prepared as PreparedInit};
 use crate::plan::Step;
 use crate::resctrl::Group;
@@ -176,7 +176,7 @@ impl Creation<'_> {
         self.state.cgroups = cgroup.paths();
         cgroup
             .apply(&prepared.resources)
-            .map_err(failed("linux.resources"))?;
+            .map_err(|e| fail(e.class(), format!("{}: {e}", field_of(&e))))?;
         let mut doors = cgroup
             .join_descriptors()
             .map_err(failed("linux.cgroupsPath"))?;

@@ -27,5 +27,5 @@ pub(crate) fn update(container: &Container, resources: &LinuxResources) -> Outco
             Hierarchies::discover(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
         scope.update(&hierarchies, resources).map_err(failed)?;
     }
-    container.cgroup().apply(resources).map_err(failed)
+    container.cgroup().update(resources).map_err(failed)
 }

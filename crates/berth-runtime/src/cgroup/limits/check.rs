@@ -9,7 +9,7 @@ use crate::cgroup::devices;
 use crate::cgroup::error::CgroupError;
 
 /// The names of limits in messages, and their fields below `linux.resources`.
-const FIELDS: [(&str, &str); 22] = [
+const FIELDS: [(&str, &str); 30] = [
     ("memory limit", "memory.limit"),
     ("memory plus swap limit", "memory.swap"),
     ("memory reservation", "memory.reservation"),
@@ -32,6 +32,17 @@ const FIELDS: [(&str, &str); 22] = [
     ("RDMA limit", "rdma"),
     ("network priority", "network.priorities"),
     ("unified setting", "unified"),
+    ("kernel TCP memory limit", "memory.kernelTCP"),
+    (
+        "switch that disables the OOM killer",
+        "memory.disableOOMKiller",
+    ),
+    ("realtime CPU period", "cpu.realtimePeriod"),
+    ("realtime CPU time", "cpu.realtimeRuntime"),
+    ("block I/O leaf weight", "blockIO.leafWeight"),
+    ("network class", "network.classID"),
+    ("device rule", "devices"),
+    ("device rules", "devices"),
 ];
 
 /// Checks `linux.resources`; an error comes with the path of its field.
@@ -47,12 +58,26 @@ pub fn check_resources(resources: &LinuxResources) -> Result<(), (String, Box<Cg
         .map_err(|error| (field_of(&error), Box::new(error)))
 }
 
-fn field_of(error: &CgroupError) -> String {
+/// The field of `linux.resources` that an error of [`crate::cgroup::Cgroup::apply`] is about.
+pub fn field_of(error: &CgroupError) -> String {
     let limit = match error {
         CgroupError::Invalid { limit, .. } | CgroupError::OutOfRange { limit, .. } => *limit,
+        CgroupError::Limit { limit, .. } | CgroupError::Unsupported { limit, .. } => limit,
+        CgroupError::DeviceFilter { .. } => "device rules",
+        CgroupError::Undo { cause, .. } => return field_of(cause),
         _ => "",
     };
-    match FIELDS.iter().find(|(name, _)| *name == limit) {
+    // Some names go on: with the file of a unified setting, or the rule of a device.
+    let is_of = |name: &str| {
+        limit
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    let longest = FIELDS
+        .iter()
+        .filter(|(name, _)| is_of(name))
+        .max_by_key(|(name, _)| name.len());
+    match longest {
         Some((_, field)) => format!("linux.resources.{field}"),
         None => "linux.resources".to_owned(),
     }
@@ -102,6 +127,22 @@ mod tests {
             let (found, error) = check_resources(&serde_json::from_str(json).unwrap()).unwrap_err();
             assert_eq!(found, format!("linux.resources.{field}"), "{error}");
             assert_eq!(error.class(), berth_base::ErrorClass::Invalid);
+        }
+        let lacking = |limit: &str| {
+            let why = String::new();
+            let limit = limit.to_owned();
+            field_of(&CgroupError::Unsupported { limit, why })
+        };
+        for (limit, field) in [
+            ("unified setting memory.high", "linux.resources.unified"),
+            (
+                "block I/O weight of a device",
+                "linux.resources.blockIO.weightDevice",
+            ),
+            ("device rule c 1:3 rwm", "linux.resources.devices"),
+            ("something else", "linux.resources"),
+        ] {
+            assert_eq!(lacking(limit), field);
         }
         // A host may lack it, but it makes sense.
         let json = r#"{"memory": {"swap": 9000000, "disableOOMKiller": true}, "unified": {"x.y": "1"},

@@ -26,7 +26,7 @@ use super::error::CgroupError;
 use super::{Cgroup, delegate, files};
 
 pub(super) use block::scaled;
-pub use check::check_resources;
+pub use check::{check_resources, field_of};
 pub(super) use cpu::weight_of_shares;
 
 /// Where a controller is.
