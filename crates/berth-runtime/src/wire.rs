@@ -50,6 +50,8 @@ pub(crate) const INIT: u8 = b'i';
 pub(crate) const KNOWN: u8 = b'k';
 /// Stage to its parent: the steps of the process in words, one a line.
 pub(crate) const STEPS: u8 = b's';
+/// Stage to its parent: something that is left out, in words.
+pub(crate) const WARNING: u8 = b'w';
 /// Stage to monitor: the program runs.
 pub(crate) const RUNNING: u8 = b'R';
 /// Stage to monitor: a JSON failure.

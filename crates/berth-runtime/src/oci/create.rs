@@ -383,7 +383,7 @@ impl Creation<'_> {
             .as_ref()
             .ok_or_else(|| fail(ErrorClass::Internal, "init is missing"))?;
         let pid = host_pid(*pid)?;
-        let equipped = self.equip(pid);
+        let mut equipped = self.equip(pid);
         let mut terminal = None;
         loop {
             let (packet, length, descriptor) =
@@ -391,7 +391,11 @@ impl Creation<'_> {
             match packet.get(..length).and_then(|p| p.split_first()) {
                 Some((&wire::READY, _)) => break,
                 Some((&wire::TERMINAL, _)) => terminal = descriptor,
-                Some((&wire::HOOKS, _)) => self.run_hooks(init)?,
+                Some((&wire::HOOKS, _)) => {
+                    // init is alive and waits: nothing it could have said explains this better.
+                    std::mem::replace(&mut equipped, Ok(()))?;
+                    self.run_hooks(init)?;
+                }
                 Some((kind, payload)) => {
                     return Err(explain(
                         &self.prepared.spec,

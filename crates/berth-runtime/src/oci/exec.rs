@@ -43,11 +43,13 @@ pub(crate) struct Executed {
     pub(crate) terminal: Option<OwnedFd>,
 }
 
-/// Executes a process; returns once it runs its program.
+/// Executes a process; returns once it runs its program. What is left out is told to `warn`:
+/// standard error is the process's own.
 pub(crate) fn exec(
     store: &Store,
     container: &Container,
     mut request: Request,
+    warn: &dyn Fn(&str),
 ) -> Outcome<Executed> {
     let init = container.init().ok_or_else(|| {
         fail(
@@ -66,6 +68,7 @@ pub(crate) fn exec(
         request,
         doors,
         filter,
+        warn,
     };
     session.run()
 }
@@ -156,6 +159,7 @@ struct Session<'a> {
     request: Request,
     doors: JoinDescriptors,
     filter: Option<Filter>,
+    warn: &'a dyn Fn(&str),
 }
 
 impl Session<'_> {
@@ -205,7 +209,8 @@ impl Session<'_> {
             warnings,
         } = enter::steps(entered, &wish)?;
         for warning in warnings {
-            eprintln!("warning: {warning}");
+            // The log is the parent's: a path would be the container's here.
+            send_text(lower, wire::WARNING, &warning)?;
         }
         if let Some(mask) = plan::initial_affinity(process) {
             berth_sys::set_affinity(&mask).map_err(|e| {
@@ -260,6 +265,7 @@ impl Session<'_> {
                     return Err(fail(ErrorClass::Internal, "the stage ended too early"));
                 }
                 (Some((&wire::STEPS, list)), _) => words = step_words(list),
+                (Some((&wire::WARNING, text)), _) => (self.warn)(&String::from_utf8_lossy(text)),
                 (Some((&wire::INIT, _)), Some(pidfd)) => {
                     let pid = wire::pid_of(&pidfd)
                         .ok_or_else(|| fail(ErrorClass::Internal, "the process ended at once"))?;
@@ -334,12 +340,16 @@ impl Session<'_> {
 
 /// Tells the parent what each step is called: it made no plan of its own.
 fn send_steps(parent: BorrowedFd<'_>, steps: &[Step]) -> Outcome {
-    let mut packet = vec![wire::STEPS];
     let words: Vec<String> = steps.iter().map(Step::describe).collect();
-    packet.extend(words.join("\n").into_bytes());
+    send_text(parent, wire::STEPS, &words.join("\n"))
+}
+
+fn send_text(parent: BorrowedFd<'_>, kind: u8, text: &str) -> Outcome {
+    let mut packet = vec![kind];
+    packet.extend(text.as_bytes());
     rustix::net::send(parent, &packet, rustix::net::SendFlags::NOSIGNAL)
         .map(drop)
-        .map_err(|e| cannot("tell the steps", e))
+        .map_err(|e| cannot("tell our parent", e))
 }
 
 fn step_words(list: &[u8]) -> Vec<String> {

@@ -289,3 +289,28 @@ fn many_execs_at_once_all_work() {
     container.end();
     runtime.assert_nothing_left();
 }
+
+/// Standard error is the process's: who executes it by a shim shows it to a user.
+#[test]
+fn warnings_of_exec_go_to_the_log() {
+    let runtime = runtime();
+    let log = runtime.path("exec.log");
+    let runtime = runtime.with_globals(&["--log", log.to_str().unwrap()]);
+    let container = started(&runtime);
+    let process = json!({
+        "cwd": "/",
+        "user": { "uid": 0, "gid": 0 },
+        "args": ["echo", "out"],
+        "env": ["PATH=/bin"],
+        "capabilities": { "bounding": [], "permitted": [], "effective": ["CAP_KILL"] },
+    });
+    let file = runtime.path("process.json");
+    std::fs::write(&file, process.to_string()).unwrap();
+    let output = runtime
+        .exec_with("one", &["--process", file.to_str().unwrap()], &[])
+        .ok();
+    assert_eq!((&*output.out, &*output.err), ("out\n", ""));
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("CAP_KILL left out"), "{log}");
+    container.end();
+}

@@ -244,6 +244,35 @@ fn oom_score_adj_out_of_range_is_refused() {
     });
 }
 
+/// A hook would be told of a process that has not been identified, and fail over that.
+#[test]
+fn an_oom_score_adj_below_the_callers_is_refused_before_hooks() {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let effective = status.lines().find_map(|l| l.strip_prefix("CapEff:\t"));
+    let effective = u64::from_str_radix(effective.unwrap(), 16).unwrap();
+    let runtime = runtime();
+    let witness = runtime.path("hooked");
+    let script = format!("touch {}", witness.display());
+    let bundle = runtime
+        .bundle()
+        .set("/process/oomScoreAdj", -1000)
+        .set(
+            "/hooks/prestart",
+            json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]),
+        )
+        .args(&["cat", "/proc/self/oom_score_adj"]);
+    let output = runtime.run("one", &bundle);
+    if effective & SYS_RESOURCE == 0 {
+        let message = output.refused();
+        assert!(message.contains("oom_score_adj"), "{message}");
+        assert!(!witness.exists(), "the hook ran");
+    } else {
+        assert_eq!(output.ok().out, "-1000\n");
+    }
+    runtime.assert_nothing_left();
+}
+
 #[test]
 fn only_the_three_standard_descriptors_are_open() {
     let runtime = runtime();

@@ -25,7 +25,7 @@ pub(super) fn exec(global: &Global, log: &Log, flags: &ExecFlags) -> Outcome<u8>
     })
 }
 
-fn run(global: &Global, _log: &Log, flags: &ExecFlags) -> Outcome<u8> {
+fn run(global: &Global, log: &Log, flags: &ExecFlags) -> Outcome<u8> {
     let container = open(global, &flags.id)?;
     match container.status() {
         Status::Stopped | Status::Creating => {
@@ -61,7 +61,9 @@ fn run(global: &Global, _log: &Log, flags: &ExecFlags) -> Outcome<u8> {
         preserved,
         cgroups: flags.cgroup.clone(),
     };
-    let executed = execute(&store(global), &container, request)?;
+    let executed = execute(&store(global), &container, request, &|text| {
+        log.warning(text)
+    })?;
     present(&executed, flags)?;
     match foreground {
         None => Ok(0),
