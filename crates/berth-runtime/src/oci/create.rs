@@ -17,7 +17,9 @@ use berth_base::protocol::Failure;
 use berth_base::state::CgroupPaths;
 use berth_base::{ErrorClass, HostPid, Timestamp};
 use berth_sys::{ArgVector, Forked, exit_now};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
@@ -26,7 +28,7 @@ use super::hooks::{self, Point};
 use super::prepare::{Prepared, Wishes};
 use super::state::{HookState, STATE_FILE_VERSION, StateFile, Status, annotations};
 use super::store::{Folder, Lock, Store};
-use super::{Outcome, cannot, fail, notify};
+use super::{Outcome, cannot, fail, notify, words};
 use crate::act::Context;
 use crate::act::start::Lifecycle;
 use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement, Scope, field_of};
@@ -370,7 +372,7 @@ impl Creation<'_> {
                 (Some((_, json)), _) => {
                     let failure: Failure = serde_json::from_slice(json)
                         .map_err(|e| cannot("understand the stage", e))?;
-                    return Err(name_namespace(&self.prepared.spec, failure));
+                    return Err(words::name_namespace(&self.prepared.spec, failure));
                 }
             }
         }
@@ -397,7 +399,7 @@ impl Creation<'_> {
                     self.run_hooks(init)?;
                 }
                 Some((kind, payload)) => {
-                    return Err(explain(
+                    return Err(words::explain(
                         &self.prepared.spec,
                         &self.prepared.plan,
                         *kind,
@@ -440,9 +442,8 @@ impl Creation<'_> {
         let mut leftovers = Vec::new();
         if let Some((_, pidfd)) = &self.init {
             let killed = pidfd_send_signal(pidfd, Signal::KILL);
-            let reaped = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
-            if let (Err(error), Err(_)) = (killed, reaped) {
-                leftovers.push(format!("cannot end the first process: {error}"));
+            if !matches!(killed, Ok(()) | Err(Errno::SRCH)) || !reap(pidfd.as_fd()) {
+                leftovers.push("the first process did not end within 5 s".to_owned());
             }
             let state = &self.state;
             let failed =
@@ -451,7 +452,7 @@ impl Creation<'_> {
         }
         if let Some(cgroup) = &self.cgroup {
             let deadline = Instant::now() + Duration::from_secs(5);
-            let removed = cgroup.wait_empty(deadline).and_then(|_| cgroup.remove());
+            let removed = cgroup.end(deadline).and_then(|()| cgroup.remove());
             leftovers.extend(removed.err().map(|e| e.to_string()));
             // Only a scope that was started here: another of its name is not ours to stop.
             let stopped = self.state.scope.as_ref().map(Scope::stop);
@@ -509,96 +510,15 @@ impl InitParts {
     }
 }
 
-/// Puts what init said into words.
-pub(crate) fn explain(
-    spec: &oci_spec::runtime::Spec,
-    plan: &crate::plan::Plan,
-    kind: u8,
-    payload: &[u8],
-) -> Failure {
-    if kind == wire::HOOK_FAILED
-        && let Some(failure) = hook_failure(spec, payload)
-    {
-        return failure;
-    }
-    let name = plan.program.argv.first().map(|p| p.to_string_lossy());
-    let name = name.as_deref().unwrap_or("nothing");
-    let index = payload
-        .first_chunk()
-        .and_then(|bytes| usize::try_from(u32::from_le_bytes(*bytes)).ok());
-    let step = index.and_then(|index| plan.init.get(index));
-    if let (wire::STEP_FAILED, Some(Step::FindProgram)) = (kind, step) {
-        return not_executable(name, payload);
-    }
-    if kind == wire::EXEC_FAILED {
-        return not_executable(name, payload);
-    }
-    let mut failure = wire::explain(kind, payload, &plan.init, name);
-    let index = index.filter(|_| kind == wire::STEP_FAILED);
-    if let Some(field) = index.and_then(|index| plan.field_of(index)) {
-        failure.message = format!("{field}: {}", failure.message);
-    }
-    failure.exit_code = 1;
-    failure
-}
-
-/// Names the field by which a namespace that cannot be joined was asked for.
-fn name_namespace(spec: &oci_spec::runtime::Spec, mut failure: Failure) -> Failure {
-    let listed = spec.linux().as_ref().and_then(|l| l.namespaces().as_ref());
-    let asked = listed.into_iter().flatten().position(|namespace| {
-        let path = namespace.path().as_ref().map(|path| path.to_string_lossy());
-        let kind = crate::namespaces::kind_of(namespace.typ()).as_str();
-        path.is_some_and(|path| {
-            let words = format!("cannot join the {kind} namespace at {path}: ");
-            failure.message.starts_with(&words)
-        })
-    });
-    if let Some(index) = asked {
-        failure.message = format!("linux.namespaces[{index}].path: {}", failure.message);
-    }
-    failure
-}
-
-/// The program cannot be executed: in words in which docker and kubelet recognise their exit codes
-/// 127 and 126.
-pub(crate) fn not_executable(name: &str, payload: &[u8]) -> Failure {
-    let errno = payload.last_chunk().map_or(22, |b| i32::from_le_bytes(*b));
-    let errno = rustix::io::Errno::from_raw_os_error(errno);
-    let why = match errno {
-        rustix::io::Errno::NOENT if !name.contains('/') => {
-            "executable file not found in $PATH".to_owned()
-        }
-        other => crate::failure::describe(other),
+/// Reaps a child that was killed; false when it has not ended after five seconds.
+fn reap(pidfd: BorrowedFd<'_>) -> bool {
+    const PATIENCE: Timespec = Timespec {
+        tv_sec: 5,
+        tv_nsec: 0,
     };
-    fail(ErrorClass::NotFound, format!("exec: {name:?}: {why}"))
-}
-
-pub(crate) fn hook_failure(spec: &oci_spec::runtime::Spec, payload: &[u8]) -> Option<Failure> {
-    let (head, said) = payload.split_at_checked(7)?;
-    let [point, index, how, value @ ..] = head else {
-        return None;
-    };
-    let value = i32::from_le_bytes(value.try_into().ok()?);
-    let hooks = spec.hooks().as_ref()?;
-    let (field, list) = match point {
-        0 => ("createContainer", hooks.create_container()),
-        _ => ("startContainer", hooks.start_container()),
-    };
-    let index = usize::from(*index);
-    let hook = list.as_ref()?.get(index)?;
-    let why = match how {
-        b'c' if value == 127 => "it could not be executed (exit code 127)".to_owned(),
-        b'c' => format!("it ended with exit code {value}"),
-        b's' => format!("signal {value} ended it"),
-        b't' => format!("it took longer than {} s", hook.timeout().unwrap_or(0)),
-        _ => crate::failure::describe(rustix::io::Errno::from_raw_os_error(value)),
-    };
-    Some(hooks::failed(
-        field,
-        index,
-        hook,
-        &hooks::with_text(&why, said),
-    ))
+    let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    let ended = poll(&mut polled, Some(&PATIENCE)).is_ok_and(|ready| ready > 0);
+    ended && waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).is_ok()
 }
 
 /// Tells a stage's creator how it went. Its end alone would not do: the process that it cloned

@@ -58,14 +58,12 @@ pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>
             .remove()
             .map_err(failed)?;
     } else {
-        if !cgroup.wait_empty(Instant::now()).map_err(failed)? {
-            cgroup.kill().map_err(failed)?;
-            cgroup.wait_empty(deadline).map_err(failed)?;
-        }
+        cgroup.end(deadline).map_err(failed)?;
         cgroup.remove().map_err(failed)?;
-    }
-    if let Some(scope) = &container.state.scope {
-        scope.stop().map_err(failed)?;
+        // Without cgroups the scope was never started, and a unit of its name is another's.
+        if let Some(scope) = &container.state.scope {
+            scope.stop().map_err(failed)?;
+        }
     }
     if let Some(group) = &container.state.resctrl {
         group.remove().map_err(|e| fail(e.class(), e.to_string()))?;

@@ -330,7 +330,7 @@ impl Session<'_> {
                 Some((&wire::EXEC_FAILED, payload)) => {
                     let name = program.argv.first().map(|p| p.to_string_lossy());
                     let name = name.as_deref().unwrap_or("nothing");
-                    return Err(super::create::not_executable(name, payload));
+                    return Err(super::words::not_executable(name, payload));
                 }
                 Some((_, payload)) => return Err(step_failed(payload, words)),
             }

@@ -62,7 +62,7 @@ fn kill_all(container: &Container, signal: i32) -> Outcome {
     }
     let failed = |e: crate::cgroup::CgroupError| fail(e.class(), e.to_string());
     if signal == SIGKILL {
-        return cgroup.kill().map_err(failed);
+        return cgroup.end(Instant::now() + PATIENCE).map_err(failed);
     }
     for pid in cgroup.processes().map_err(failed)? {
         let Some(raw) = i32::try_from(pid.get()).ok().and_then(Pid::from_raw) else {
@@ -114,5 +114,5 @@ pub(crate) fn end(container: &Container, init: &Init, deadline: Instant) -> Outc
     }
 }
 
-/// How long `delete --force` waits for processes to end.
+/// How long `delete --force` and `kill --all KILL` wait for processes to end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

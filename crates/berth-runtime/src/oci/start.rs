@@ -144,9 +144,9 @@ fn explain(spec: &Spec, kind: u8, payload: &[u8]) -> berth_base::protocol::Failu
         .and_then(|args| args.first())
         .map_or("", String::as_str);
     match kind {
-        wire::HOOK_FAILED => super::create::hook_failure(spec, payload)
+        wire::HOOK_FAILED => super::words::hook_failure(spec, payload)
             .unwrap_or_else(|| fail(ErrorClass::Internal, "a startContainer hook failed")),
-        wire::EXEC_FAILED => super::create::not_executable(name, payload),
+        wire::EXEC_FAILED => super::words::not_executable(name, payload),
         _ => fail(
             ErrorClass::Internal,
             format!(

@@ -47,10 +47,13 @@ pub(super) fn events(global: &Global, flags: &EventsFlags) -> Outcome {
 }
 
 fn stats(container: &Container) -> Outcome {
-    let stats = container
+    let mut stats = container
         .cgroup()
         .stats()
         .map_err(|e| fail(e.class(), e.to_string()))?;
+    if let Some(group) = &container.state.resctrl {
+        stats.intel_rdt = group.stats();
+    }
     line(&Event {
         kind: "stats",
         id: container.id.as_str(),
