@@ -6,6 +6,8 @@
 chown 0:0 / /usr/bin/newuidmap /usr/bin/newgidmap
 chmod 4755 /usr/bin/newuidmap /usr/bin/newgidmap
 chown -R 1000:1000 /home/user
+mkdir -p /var/tmp
+chmod 1777 /var/tmp
 echo "# Linux $(uname -r), PID 1 is $(cat /proc/1/comm), cgroup controllers: $(cat /sys/fs/cgroup/cgroup.subtree_control)"
 
 enter_plain() {

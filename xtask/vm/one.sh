@@ -20,8 +20,9 @@ script() {
     return 1
 }
 
+# On the disk: the kernel's tmpfs has no idmapped mounts before 6.3.
 program() {
-    BERTH_RUNTIME=/usr/bin/berth-runtime BERTH_TEST_RUNTIME=/usr/bin/berth-runtime \
+    TMPDIR=/var/tmp BERTH_RUNTIME=/usr/bin/berth-runtime BERTH_TEST_RUNTIME=/usr/bin/berth-runtime \
         timeout -s KILL "$LIMIT_S" "/tests/bin/$SUITE" --exact "$name" --nocapture
 }
 

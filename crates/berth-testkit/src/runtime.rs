@@ -51,9 +51,12 @@ impl Runtime {
         Self::prepared(program.as_ref(), None)
     }
 
-    /// The same, started as an unprivileged user with the group of the same number.
+    /// The same, started as an unprivileged user with the group of the same number: the one that
+    /// is given, or the test's own where that has no privilege itself.
     #[must_use]
     pub fn rootless(program: impl AsRef<OsStr>, user: u32) -> Self {
+        let own = rustix::process::geteuid();
+        let user = if own.is_root() { user } else { own.as_raw() };
         Self::prepared(program.as_ref(), Some(user))
     }
 

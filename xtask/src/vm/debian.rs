@@ -9,9 +9,10 @@ use crate::exec;
 use crate::failure::{Failure, Outcome};
 use crate::setup;
 
-/// What systemd as PID 1, its buses and the helpers of rootless containers are made of. The
+/// What systemd as PID 1, its buses, the helpers of rootless containers and the tools that tests
+/// start are made of. The
 /// closure is written out, since apt would add what only an installation needs (perl, adduser).
-const PACKAGES: [&str; 37] = [
+const PACKAGES: [&str; 41] = [
     "systemd",
     "libsystemd-shared",
     "libsystemd0",
@@ -26,6 +27,8 @@ const PACKAGES: [&str; 37] = [
     "libpam0g",
     "mount",
     "uidmap",
+    "dash",
+    "util-linux",
     "libacl1",
     "libapparmor1",
     "libaudit1",
@@ -48,11 +51,13 @@ const PACKAGES: [&str; 37] = [
     "libselinux1",
     "libsmartcols1",
     "libssl3",
+    "libtinfo6",
+    "libuuid1",
     "libzstd1",
 ];
 
-/// Parts of packages that nobody reads in the guest.
-const LEFT_OUT: [&str; 7] = [
+/// Parts of packages that nobody reads in the guest, and a su that asks PAM; busybox has another.
+const LEFT_OUT: [&str; 8] = [
     "./usr/share/doc",
     "./usr/share/man",
     "./usr/share/locale",
@@ -60,6 +65,7 @@ const LEFT_OUT: [&str; 7] = [
     "./usr/share/lintian",
     "./usr/lib/x86_64-linux-gnu/gconv",
     "./usr/lib/udev",
+    "./bin/su",
 ];
 
 /// As on a Debian with a merged /usr.

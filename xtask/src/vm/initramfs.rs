@@ -10,10 +10,11 @@ use crate::failure::{Failure, Outcome};
 
 /// What the cloud kernel keeps out of its image and the guest needs: its disk, and what containers
 /// are made of.
-const WANTED: [&str; 6] = [
+const WANTED: [&str; 7] = [
     "virtio_pci",
     "virtio_blk",
     "overlay",
+    "fuse",
     "veth",
     "bridge",
     "nf_tables",
