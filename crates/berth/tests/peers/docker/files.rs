@@ -9,8 +9,15 @@ fn docker_mounts() {
     let docker = Docker::start();
     volumes(&docker);
     binds(&docker);
+    docker.finish();
+}
+
+#[test]
+fn docker_makes_roots() {
+    let docker = Docker::start();
     temporary(&docker);
-    root_and_devices(&docker);
+    devices(&docker);
+    changes(&docker);
     docker.finish();
 }
 
@@ -96,13 +103,7 @@ fn temporary(docker: &Docker) {
     assert!(said.contains("noexec") && said.ends_with("\n700"), "{said}");
 }
 
-fn root_and_devices(docker: &Docker) {
-    let script = "touch /new 2>/dev/null || echo refused; touch /t/new && echo made";
-    assert_eq!(
-        docker.script(&["--read-only", "--tmpfs=/t"], script),
-        "refused\nmade"
-    );
-
+fn devices(docker: &Docker) {
     let script = "echo x >/dev/xnull && ls -l /dev/xnull | cut -c1; \
                   cat /dev/null; echo y | tee /dev/full >/dev/null 2>&1 || echo full";
     assert_eq!(
@@ -113,6 +114,14 @@ fn root_and_devices(docker: &Docker) {
     let script = "mknod /tmp/disk b 8 0; head -c1 /tmp/disk 2>&1 | grep -o 'not permitted'; \
                   mknod /tmp/mem c 1 1; head -c1 /tmp/mem 2>&1 | grep -o 'not permitted'";
     assert_eq!(docker.script(&[], script), "not permitted\nnot permitted");
+}
+
+fn changes(docker: &Docker) {
+    let script = "touch /new 2>/dev/null || echo refused; touch /t/new && echo made";
+    assert_eq!(
+        docker.script(&["--read-only", "--tmpfs=/t"], script),
+        "refused\nmade"
+    );
 
     docker.start_container("kept", &[]);
     docker.exec("kept", "echo new >/tmp/made");
