@@ -72,8 +72,8 @@ fn listener(profile: &LinuxSeccomp) -> Result<u64, SeccompError> {
     }
     if profile.default_action() == LinuxSeccompAction::ScmpActNotify {
         return invalid(
-            "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be the default; the process that \
-             hands the listener over would wait for its own listener"
+            "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action; whoever \
+             hands the listener over would wait for it"
                 .to_owned(),
         );
     }
@@ -89,11 +89,10 @@ fn listener(profile: &LinuxSeccomp) -> Result<u64, SeccompError> {
             rule_path(first)
         ));
     }
-    // The listener's number leaves the container's process by write(2), as in runc.
+    // As in runc, whose listener's number leaves the container's process by write(2).
     if let Some((index, _)) = notifying.find(|(_, rule)| names(rule, "write")) {
         return invalid(format!(
-            "{}.names: SCMP_ACT_NOTIFY cannot be used for write, by which the listener is handed \
-             over",
+            "{}.names: SCMP_ACT_NOTIFY cannot be used for the write syscall",
             rule_path(index)
         ));
     }

@@ -54,6 +54,8 @@ fn hostile(runtime: &Runtime) -> Bundle {
     bundle
 }
 
+/// Seen to fail without its guard: `oci/shield.rs` not called. Then: the copy was emptied, and
+/// could not be started any more.
 #[test]
 fn cve_2019_5736_the_runtime_is_not_overwritten_from_inside() {
     let dir = tempfile::tempdir().unwrap();
@@ -93,6 +95,8 @@ fn cve_2019_5736_the_runtime_is_not_overwritten_from_inside() {
     attacker.delete();
 }
 
+/// Seen to fail without its guard: MOUNT_ATTR_RDONLY in `launch.rs`. Then: the mount of what PID 1
+/// runs from was writable.
 #[test]
 fn cve_2019_5736_neither_is_what_keeps_and_runs_sessions() {
     let berth = Berth::new();
@@ -160,6 +164,8 @@ fn program_headers(path: &Path) -> Vec<u32> {
         .collect()
 }
 
+/// Seen to fail without its guard: init opens /etc/nsswitch.conf after the pivot. Then: inotify saw
+/// the open; the look at program headers refuses a dynamic /bin/ls.
 #[test]
 fn cve_2019_14271_no_library_of_the_container_is_loaded() {
     for name in ["berth", "berth-runtime"] {
@@ -196,6 +202,8 @@ fn cve_2019_14271_no_library_of_the_container_is_loaded() {
     assert_eq!(event, Err(rustix::io::Errno::AGAIN), "a file was opened");
 }
 
+/// Seen to fail without its guard: `stage::forbid_tracing` sets Dumpable. Then: `/proc/N/exe` of an
+/// exec was readable inside.
 #[test]
 fn cve_2016_9962_who_joins_is_not_traceable() {
     // Root of a container may look at any process of its user that is dumpable: at what it runs
@@ -243,6 +251,8 @@ fn cve_2016_9962_who_joins_is_not_traceable() {
     assert_eq!(berth.ok(&["exec", "a", "sh", "-c", look]), "");
 }
 
+/// Seen to fail without its guard: `close_on_exec_from` in `init.rs`; the working directory by
+/// chdir(2). Then: `ls /proc/self/fd` showed 5, 7 and 9; `/proc/self/fd/3` was entered.
 #[test]
 fn cve_2024_21626_no_descriptor_of_the_host_comes_along() {
     let open = "exec ls /proc/self/fd";

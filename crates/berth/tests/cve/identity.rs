@@ -21,6 +21,8 @@ fn with_passwd(bundle: Bundle) -> Bundle {
     bundle
 }
 
+/// Seen to fail without its guard: names before numbers in `berth-engine/user.rs`. Then: `id -u`
+/// said 0.
 #[test]
 fn cve_2016_3697_a_number_is_a_uid_even_where_it_is_a_name() {
     let runtime = oci();
@@ -46,6 +48,8 @@ fn cve_2016_3697_a_number_is_a_uid_even_where_it_is_a_name() {
     assert_eq!(berth.ok(&["exec", "-u", "1000", "a", "id", "-u"]), "1000");
 }
 
+/// Seen to fail without its guard: a uid that cannot be parsed is 0 in `oci/cli/exec.rs`. Then:
+/// `exec --user -1` was root.
 #[test]
 fn cve_2026_30892_exec_as_a_number_is_never_root() {
     let runtime = oci();
@@ -87,8 +91,29 @@ fn cve_2026_30892_exec_as_a_number_is_never_root() {
         let done = berth.run(&["exec", "-u", user, "a", "id", "-u"]);
         assert!(done.code != 0 || done.out != "0\n", "{user:?}: {done:?}");
     }
+    // And of anything that looks like a number: that number, or nothing.
+    let mut seed = 30892u32;
+    for _ in 0..60 {
+        let mut user = String::new();
+        for _ in 0..=seed % 7 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let alphabet = "0011223456789:::+-x .";
+            let at = usize::try_from(seed >> 16).unwrap() % alphabet.len();
+            user.push_str(&alphabet[at..=at]);
+        }
+        let done = ids(&user);
+        let asked = user
+            .split(':')
+            .next()
+            .and_then(|uid| uid.parse::<u32>().ok());
+        let got = done.out.lines().next().map(str::to_owned);
+        let meant = got == asked.map(|uid| uid.to_string());
+        assert!(done.code != 0 || meant, "{user:?}: {done:?}");
+    }
 }
 
+/// Seen to fail without its guard: permitted raised into the inheritable and ambient sets in
+/// `act/confine.rs`. Then: CapEff was full.
 #[test]
 fn cve_2016_8867_a_user_has_no_capabilities() {
     let runtime = oci();
@@ -120,6 +145,8 @@ fn cve_2016_8867_a_user_has_no_capabilities() {
     assert_eq!(berth.ok(&run), NO_RIGHTS);
 }
 
+/// Seen to fail without its guard: inheritable gets permitted in `act/confine.rs`. Then: CapInh was
+/// a80425fb.
 #[test]
 fn cve_2022_24769_2022_29162_2022_27650_2025_27612_nothing_is_inheritable_unasked() {
     let runtime = oci();

@@ -11,6 +11,8 @@ use berth_testkit::{CgroupParent, PATIENCE, is_running, reap, soon};
 use crate::cli::Berth;
 use crate::support::oci;
 
+/// Seen to fail without its guard: `oci/run.rs` drops signals that came before and waits for
+/// SIGCHLD alone. Then: the first run hung.
 #[test]
 fn a_run_never_misses_the_end_of_its_program() {
     // A peer hung within a hundred runs. `cargo xtask soak` runs ten thousand.
@@ -60,6 +62,8 @@ const REUSE: &str = "
     kill -9 $pid
     true";
 
+/// Seen to fail without its guard: the start time in `process::is_same`. Then: somebody else's
+/// `sleep` was killed.
 #[test]
 fn a_reused_pid_is_not_signalled() {
     for stage in ["created", "running"] {
@@ -98,6 +102,8 @@ fn members(cgroups_path: &str) -> BTreeSet<i32> {
     list.lines().filter_map(|pid| pid.parse().ok()).collect()
 }
 
+/// Seen to fail without its guard: the kill of the cgroup in `oci/kill.rs`, and in `oci/delete.rs`.
+/// Then: they ran on; delete failed.
 #[test]
 fn without_a_pid_namespace_nobody_is_left_behind() {
     let runtime = oci();
@@ -151,6 +157,8 @@ fn without_a_pid_namespace_nobody_is_left_behind() {
     assert_eq!(sleeping(), 0);
 }
 
+/// Seen to fail without its guard: only the first process listed; no deadline. Then: the zombie was
+/// not named; it took 25 s.
 #[test]
 fn a_delete_gives_up_and_names_who_is_left() {
     let runtime = oci();
@@ -183,6 +191,7 @@ fn a_delete_gives_up_and_names_who_is_left() {
     runtime.assert_nothing_left();
 }
 
+/// Seen to fail without its guard: `kill` forgets the first process. Then: `stopped` after SIGHUP.
 #[test]
 fn a_signal_that_kills_nobody_leaves_the_state_running() {
     let runtime = oci();
@@ -220,6 +229,7 @@ fn a_signal_that_kills_nobody_leaves_the_state_running() {
     }
 }
 
+/// Seen to fail without its guard: v1's default left at allow. Then: /dev/fuse was opened.
 #[test]
 fn a_device_that_is_not_listed_stays_closed() {
     // Cgroup v1's list on most machines; v2's filter in the VM (the tests of cgroup::devices).

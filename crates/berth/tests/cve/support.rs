@@ -14,8 +14,7 @@ use rustix::fs::{Mode, OFlags, RenameFlags, open, renameat_with};
 
 use crate::cli::Berth;
 
-/// Rounds of a race. Each guard that a race tests was lost within a tenth of them when it was
-/// taken out.
+/// Rounds of a race. With its guard taken out each race was seen to be lost within these.
 pub(crate) const ROUNDS: u32 = 60;
 
 /// The program whose command line is runc's.

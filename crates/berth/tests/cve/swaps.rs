@@ -24,6 +24,9 @@ fn swapped_accounts(root: &Path, outside: &Path) {
     symlink(outside, root.join("link")).unwrap();
 }
 
+/// Seen to fail without its guard: RESOLVE_IN_ROOT in `user.rs` and `oci/home.rs`. Then: `exec -u`
+/// took a user of the host's; the races of `berth cp` come with issue 8, those of unpacking layers
+/// with issue 6.
 #[test]
 fn cve_2018_15664_2026_42306_2026_41567_files_of_the_root_are_read_inside_it() {
     let berth = Berth::new();
@@ -94,6 +97,8 @@ fn bundle_with_devices(runtime: &Runtime, evil: &str) -> (Bundle, PathBuf) {
     (bundle.bind(&devices, "/dev", &["rbind"]), devices)
 }
 
+/// Seen to fail without its guard: the mask taken from the container's /dev/null, unchecked. Then:
+/// a masked file was a regular one.
 #[test]
 fn cve_2025_31133_2025_62161_masks_are_the_null_device() {
     let runtime = oci();
@@ -128,6 +133,9 @@ fn cve_2025_31133_2025_62161_masks_are_the_null_device() {
     assert_eq!(berth.ok(&hidden), format!("{null}\n{null}"));
 }
 
+/// Seen to fail without its guard: `Links::InRoot` for /dev/console; the file system's magic in
+/// `enter.rs`. Then: the terminal lay on the file that a link named; `exec -it` took a FIFO for
+/// ptmx.
 #[test]
 fn cve_2025_52565_the_console_is_our_terminal() {
     let runtime = oci();
@@ -218,6 +226,8 @@ fn traps_in(proc: &Path) -> Vec<std::path::PathBuf> {
     names.map(lay).to_vec()
 }
 
+/// Seen to fail without its guard: sysctls by the root's /proc in `act/files.rs`. Then: ip_forward
+/// stayed 0, a file of the root was written.
 #[test]
 fn cve_2025_52881_2025_62596_procfs_is_written_by_a_mount_of_our_own() {
     let runtime = oci();
@@ -272,6 +282,8 @@ fn cve_2025_52881_2025_62596_procfs_is_written_by_a_mount_of_our_own() {
     assert!(device.is_char_device(), "the host's own /dev/null");
 }
 
+/// Seen to fail without its guard: sysctls by the root's /proc in `act/files.rs`. Then: ip_forward
+/// stayed 0, a file of the root was written.
 #[test]
 fn cve_2025_52881_the_engine_writes_no_procfs_of_the_roots() {
     let berth = Berth::new();
