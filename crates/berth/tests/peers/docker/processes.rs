@@ -127,8 +127,8 @@ fn docker_gives_terminals() {
     await_size(&mut terminal, "$ ", "30 90");
     terminal.resize(50, 120);
     await_size(&mut terminal, "$ ", "50 120");
-    terminal.press("sleep 1000\r");
-    terminal.expect("sleep 1000\r\n");
+    terminal.press("echo asleep; sleep 1000\r");
+    terminal.expect("\r\nasleep\r\n");
     std::thread::sleep(std::time::Duration::from_millis(300));
     terminal.press("\x03");
     terminal.expect("$ ");
