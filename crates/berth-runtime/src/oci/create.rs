@@ -138,6 +138,8 @@ impl Creation<'_> {
         // Intent before effect: whoever finds us dead knows where to look.
         self.folder.write(&self.state)?;
         let doors = self.make_cgroup()?;
+        // From here on the cgroups are surely its own, so whoever is in them is to be ended.
+        self.folder.write(&self.state)?;
         self.make_resctrl_group()?;
         let listener = match starter {
             Starter::Command => Some(start_socket(self.folder.path())?),

@@ -59,7 +59,9 @@ fn arguments_are_compared() {
     covers!("features-linux/seccomp-operators");
     // renice(1) calls setpriority(which, who, value), and says whether it worked.
     let own = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let own: u64 = own.split(' ').nth(18).unwrap().parse().unwrap();
+    let own: i64 = own.split(' ').nth(18).unwrap().parse().unwrap();
+    // A filter compares without sign.
+    let own = u64::try_from(own).unwrap_or(0);
     let values = [own + 1, own + 2, own + 3];
     let middle = values[1];
     type Holds = fn(u64, u64) -> bool;
