@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, soak, tidy, vm};
+use crate::{build, soak, spec, tidy, vm};
 
 /// CI runs a twentieth of the soak.
 const SOAK_SHARE: usize = 20;
@@ -29,6 +29,8 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     ]))?;
     exec::announce("tidy");
     tidy::check()?;
+    exec::announce("spec");
+    spec::check()?;
     licences()?;
     let skip_file = skips::start()?;
     if !quick {

@@ -57,6 +57,14 @@ pub fn close_all_but_streams(keep: Option<BorrowedFd<'_>>) -> Result<(), Errno> 
     }
 }
 
+/// Closes one descriptor that another process holds as well (close_range(2), Linux 5.9).
+///
+/// Only for a child of a clone, whose copy of the owner will never be dropped.
+pub fn release(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let number = u32::try_from(fd.as_raw_fd()).map_err(|_| Errno::BADF)?;
+    close_range(number, number, 0)
+}
+
 fn close_range(first: u32, last: u32, flags: u32) -> Result<(), Errno> {
     // SAFETY: close_range has no memory conditions; see the callers for descriptor ownership.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };

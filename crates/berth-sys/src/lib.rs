@@ -27,7 +27,7 @@ pub use credentials::set_filesystem_ids;
 pub use cwd::current_directory;
 pub use exec::{ArgVector, execve, execve_at};
 pub use fd::{
-    close_all_but_streams, close_on_exec_from, inherited, keep_on_exec, place_at, reopen,
+    close_all_but_streams, close_on_exec_from, inherited, keep_on_exec, place_at, release, reopen,
 };
 pub use keyring::join_anonymous_session_keyring;
 pub use mount::{MountAttributes, mount_setattr};

@@ -138,7 +138,8 @@ impl Creation<'_> {
         // Intent before effect: whoever finds us dead knows where to look.
         self.folder.write(&self.state)?;
         let doors = self.make_cgroup()?;
-        // From here on the cgroups are surely its own, so whoever is in them is to be ended.
+        // From here on they are surely ours, and so is whoever is inside: if we die before init is
+        // recorded, delete ends it by them.
         self.folder.write(&self.state)?;
         self.make_resctrl_group()?;
         let listener = match starter {
@@ -257,7 +258,7 @@ impl Creation<'_> {
             return self.clone_by_stage(doors, ours, &prepared, &mut context);
         }
         match stage::clone_init(plan, doors, Parent::Us)? {
-            Forked::Child => init::run(&prepared, &mut context),
+            Forked::Child => become_init(ours, &prepared, &mut context),
             Forked::Parent { pid, pidfd } => {
                 self.init = Some((pid, pidfd));
                 self.start_scope(ours)?;
@@ -337,7 +338,7 @@ impl Creation<'_> {
         let plan = &self.prepared.plan;
         stage::enter_namespaces(plan, &[], ours)?;
         let (pid, pidfd) = match stage::clone_init(plan, doors, Parent::Callers)? {
-            Forked::Child => init::run(prepared, context),
+            Forked::Child => become_init(ours, prepared, context),
             Forked::Parent { pid, pidfd } => (pid, pidfd),
         };
         birth::introduce(lower, pidfd.as_fd())?;
@@ -468,6 +469,15 @@ impl Creation<'_> {
         }
         failure
     }
+}
+
+/// In the child: without our end of its socket, so that it hears of our death and does not outlive
+/// a creation that nobody records.
+fn become_init(ours: BorrowedFd<'_>, prepared: &PreparedInit<'_>, context: &mut Context<'_>) -> ! {
+    if berth_sys::release(ours).is_err() {
+        exit_now(1)
+    }
+    init::run(prepared, context)
 }
 
 /// What init needs prepared before the clone.

@@ -53,10 +53,11 @@ pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>
     }
     let failed = |e: crate::cgroup::CgroupError| fail(e.class(), e.to_string());
     if cgroup.is_nowhere() {
-        // A creator that died may have made them; nobody can be inside.
-        Cgroup::from_paths(&container.state.intended)
-            .remove()
-            .map_err(failed)?;
+        // A creator that died may have made them. Its init, if it got that far, ends with it; whoever
+        // else is inside is not ours to end.
+        let intended = Cgroup::from_paths(&container.state.intended);
+        intended.wait_empty(deadline).map_err(failed)?;
+        intended.remove().map_err(failed)?;
     } else {
         cgroup.end(deadline).map_err(failed)?;
         cgroup.remove().map_err(failed)?;
