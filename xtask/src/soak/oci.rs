@@ -127,14 +127,21 @@ impl Runtime {
         for id in ids.split_whitespace() {
             within(&mut self.command(&["delete", "--force", id]))?;
         }
+        let mut failures = Vec::new();
         for point in census::cgroup_points()? {
             let path = point.join(&self.cgroup);
-            // Empty, since a cgroup with another below it cannot be removed (cgroups(7)).
-            if path.exists() {
-                fs::remove_dir(&path).map_err(|error| Failure::file("remove", &path, &error))?;
+            if !path.exists() {
+                continue;
+            }
+            // Refused while another is below it (cgroups(7)).
+            if let Err(error) = fs::remove_dir(&path) {
+                failures.push(Failure::file("remove", &path, &error).to_string());
             }
         }
-        Ok(())
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::new(failures.join("; "))),
+        }
     }
 }
 
