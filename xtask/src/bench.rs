@@ -7,12 +7,13 @@ mod budgets;
 mod contestants;
 mod memory;
 mod peers;
-mod rootfs;
+pub(crate) mod rootfs;
 mod stopwatch;
 mod table;
 
 pub(crate) use stopwatch::serve as stopwatch;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::args::{Args, nearest};
@@ -22,32 +23,48 @@ use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
+use budgets::Budget;
 use contestants::Contestant;
-use peers::Watches;
+use peers::{Peers, Watches};
 
 const ROUNDS: usize = 50;
+
+/// A round of `bench oci` has four times the contestants, most of them crowds.
+const OCI_ROUNDS: usize = 20;
 
 /// Rounds before those that count: caches fill, lazily made things get made.
 const WARM_UP_ROUNDS: usize = 3;
 
-/// Runs `cargo xtask bench`.
+/// Runs `cargo xtask bench`. `--dev` measures the binaries of the dev profile, to see that every
+/// contestant works.
 pub(crate) fn command(mut args: Args) -> Outcome {
-    let markdown = args.flag("--markdown");
-    let rounds = args.number("--rounds")?.unwrap_or(ROUNDS);
+    let how = How {
+        markdown: args.flag("--markdown"),
+        dev: args.flag("--dev"),
+        rounds: args.number("--rounds")?,
+    };
     let what = args.word();
     args.finish()?;
     match what.as_deref() {
-        Some("start") => start(rounds, markdown),
-        Some("memory") => memory::run(markdown),
+        Some("start") => start(&how),
+        Some("oci") => oci(&how),
+        Some("memory") => memory::run(how.markdown),
         Some(other) => {
-            let hint = nearest(other, ["start", "memory"].into_iter())
+            let hint = nearest(other, ["start", "oci", "memory"].into_iter())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             Err(Failure::usage(format!(
-                "bench knows start and memory, not \"{other}\"{hint}"
+                "bench knows start, oci and memory, not \"{other}\"{hint}"
             )))
         }
-        None => Err(Failure::usage("bench needs a word: start or memory")),
+        None => Err(Failure::usage("bench needs a word: start, oci or memory")),
     }
+}
+
+/// What the command line says about a measurement.
+struct How {
+    markdown: bool,
+    dev: bool,
+    rounds: Option<usize>,
 }
 
 /// One contestant's times, or why it has none.
@@ -58,21 +75,66 @@ struct Lane {
 }
 
 /// Times how long a container takes to start and end, against the floor and other engines.
-fn start(rounds: usize, markdown: bool) -> Outcome {
-    setup::ensure(&[Purpose::Build, Purpose::Bench])?;
-    if !setup::is_root()? {
-        return Err(Failure::new(
-            "bench start needs root: the floor program and runc do",
-        ));
-    }
-    let binaries = crate::build::release()?;
+fn start(how: &How) -> Outcome {
+    let binaries = prepare(how)?;
     let interrupt = Interrupt::catch()?;
     let scratch = Scratch::make("bench")?;
     let stage = rootfs::prepare(&scratch, &binaries)?;
     let peers = peers::start(&stage)?;
-    let mut watches = peers.watches()?;
     let berth = Berth::new(&stage.berth, &stage.folder);
-    let mut lanes: Vec<Lane> = contestants::all(&stage, &berth, &peers)
+    let contestants = contestants::start(&stage, &berth, &peers);
+    let rounds = how.rounds.unwrap_or(ROUNDS);
+    measure(
+        contestants,
+        &peers,
+        &interrupt,
+        &budgets::START,
+        (rounds, how.markdown),
+    )
+}
+
+/// Times what OCI runtimes are asked for, one and many at once.
+fn oci(how: &How) -> Outcome {
+    let binaries = prepare(how)?;
+    let interrupt = Interrupt::catch()?;
+    let scratch = Scratch::make("bench")?;
+    let stage = rootfs::prepare(&scratch, &binaries)?;
+    let peers = peers::none(&stage);
+    let rounds = how.rounds.unwrap_or(OCI_ROUNDS);
+    let contestants = contestants::oci(&stage);
+    measure(
+        contestants,
+        &peers,
+        &interrupt,
+        &budgets::oci(),
+        (rounds, how.markdown),
+    )
+}
+
+/// Makes sure of what a measurement needs; returns our binaries.
+fn prepare(how: &How) -> Outcome<Vec<PathBuf>> {
+    setup::ensure(&[Purpose::Build, Purpose::Bench])?;
+    if !setup::is_root()? {
+        return Err(Failure::new(
+            "bench needs root: the floor program and runc do",
+        ));
+    }
+    if how.dev {
+        println!("binaries of the dev profile: the numbers say nothing");
+        return crate::build::debug();
+    }
+    crate::build::release()
+}
+
+fn measure(
+    contestants: Vec<Contestant>,
+    peers: &Peers,
+    interrupt: &Interrupt,
+    budgets: &[Budget],
+    (rounds, markdown): (usize, bool),
+) -> Outcome {
+    let mut watches = peers.watches()?;
+    let mut lanes: Vec<Lane> = contestants
         .into_iter()
         .map(|contestant| Lane {
             contestant,
@@ -81,21 +143,21 @@ fn start(rounds: usize, markdown: bool) -> Outcome {
         })
         .collect();
     exec::announce(&format!(
-        "bench start: {} contestants, {rounds} rounds",
+        "bench: {} contestants, {rounds} rounds",
         lanes.len()
     ));
-    let done = all_rounds(&mut lanes, &mut watches, rounds, &interrupt);
+    let done = all_rounds(&mut lanes, &mut watches, rounds, interrupt);
     for lane in &lanes {
         watches.clean_up(&lane.contestant)?;
     }
     done?;
-    print!("{}", table::render(&lanes, rounds, markdown));
+    print!("{}", table::render(&lanes, budgets, rounds, markdown));
     Ok(())
 }
 
 /// What the one before leaves to the kernel's work queues (network namespaces above all) and to
 /// its daemon must not be charged to the next.
-const SETTLE: std::time::Duration = std::time::Duration::from_millis(150);
+const SETTLE: Duration = Duration::from_millis(150);
 
 fn all_rounds(
     lanes: &mut [Lane],

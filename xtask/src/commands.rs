@@ -33,14 +33,14 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "soak",
-        usage: "[--share N]",
-        about: "a thousand starts in a row, a thousand in crowds, nothing left; or an Nth",
+        usage: "[engine|oci] [--share N]",
+        about: "tens of thousands of starts, in a row and in crowds, nothing left; or an Nth",
         run: soak::command,
     },
     Command {
         name: "bench",
-        usage: "start|memory [--rounds N] [--markdown]",
-        about: "starts against the kernel's floor and other engines; memory of idle containers",
+        usage: "start|oci|memory [--rounds N] [--markdown]",
+        about: "starts against the kernel's floor, other engines and runtimes; idle memory",
         run: bench::command,
     },
     Command {
@@ -51,7 +51,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "setup",
-        usage: "[build|test|vm|bench|peers|demo]",
+        usage: "[build|test|vm|bench|peers|soak|demo]",
         about: "install what the other commands need from the system",
         run: setup::command,
     },

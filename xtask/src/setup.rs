@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::args::Args;
 use crate::exec;
 use crate::failure::{Failure, Outcome};
-use Purpose::{Bench, Build, Demo, Peers, Test, Vm};
+use Purpose::{Bench, Build, Demo, Peers, Soak, Test, Vm};
 
 /// Installs packages as apt-get's words say, without starting the daemons that some bring: while
 /// `policy-rc.d` forbids it, the scripts of Debian's packages start no service.
@@ -36,17 +36,20 @@ pub(crate) enum Purpose {
     Bench,
     /// Measuring against whole engines, which bring much with them.
     Peers,
+    /// The soak.
+    Soak,
     /// The demonstration.
     Demo,
 }
 
 impl Purpose {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("build", Self::Build),
         ("test", Self::Test),
         ("vm", Self::Vm),
         ("bench", Self::Bench),
         ("peers", Self::Peers),
+        ("soak", Self::Soak),
         ("demo", Self::Demo),
     ];
 }
@@ -95,6 +98,7 @@ const PACKAGES: &[Package] = &[
     ),
     package("util-linux", Bench, "unshare, to keep peers apart"),
     package("iproute2", Bench, "ip, for their loopback"),
+    package("busybox-static", Soak, "the root of its bundles"),
     package("runc", Bench, "a peer"),
     package("crun", Bench, "a peer"),
     package("docker.io", Peers, "a peer"),

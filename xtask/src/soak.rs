@@ -1,117 +1,159 @@
-//! `soak`: a thousand starts one after the other and a thousand in crowds, and nothing left.
+//! `soak`: tens of thousands of starts, one after the other and in crowds, and nothing left.
 //!
-//! `--share N` does an Nth of both; CI runs a twentieth. The host is counted before and after
-//! (`census`): what is there afterwards and was not before is a leak.
+//! Two soaks: `oci` runs bundles with `berth-runtime`, `engine` containers with `berth`. Without a
+//! word both run. `--share N` does an Nth of each; CI runs a twentieth. The host is counted before
+//! and after (`census`): what is there afterwards and was not before is a leak. A command that
+//! hangs is named and ends the soak (`bounded`).
 
+mod bounded;
 mod census;
+mod engine;
+mod oci;
+mod report;
 
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::args::Args;
-use crate::berth::Berth;
+use crate::args::{Args, nearest};
 use crate::build;
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
-use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
 use census::Census;
-
-/// Starts one after the other.
-const SEQUENTIAL: usize = 1000;
+use report::Times;
 
 /// How many start at once.
 const CROWD: usize = 32;
 
-/// How often a crowd starts.
-const CROWDS: usize = 32;
-
-/// A command of the engine that takes longer hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
-
 /// The host's PID 1 may take seconds to reap orphans, and namespaces end in the background.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// Runs `cargo xtask soak`.
+/// Runs `cargo xtask soak`. `--dev` takes the binaries of the dev profile.
 pub(crate) fn command(mut args: Args) -> Outcome {
     let share = args.number("--share")?.unwrap_or(1);
+    let dev = args.flag("--dev");
+    let what = args.word();
     args.finish()?;
-    setup::ensure(&[Purpose::Build])?;
-    run(share)
+    let soaks: &[Soak] = match what.as_deref() {
+        None => &ALL,
+        Some("oci") => &[oci::run],
+        Some("engine") => &[engine::run],
+        Some(other) => {
+            let hint = nearest(other, ["oci", "engine"].into_iter())
+                .map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            return Err(Failure::usage(format!(
+                "soak knows oci and engine, not \"{other}\"{hint}"
+            )));
+        }
+    };
+    setup::ensure(&[Purpose::Build, Purpose::Soak])?;
+    let binaries = if dev {
+        build::debug()?
+    } else {
+        build::release()?
+    };
+    all(soaks, &binaries, share)
 }
 
-/// Does one `share`th of the counts.
+/// A soak: the release binaries, the share, and whether somebody asked us to end.
+type Soak = fn(&Binaries<'_>, usize, &Interrupt) -> Outcome;
+
+const ALL: [Soak; 2] = [oci::run, engine::run];
+
+/// What is soaked.
+struct Binaries<'a> {
+    berth: &'a PathBuf,
+    runtime: &'a PathBuf,
+}
+
+/// Does one `share`th of the counts of every soak, with release binaries.
 ///
 /// # Errors
 /// A command fails or hangs, or something is left.
 pub(crate) fn run(share: usize) -> Outcome {
-    let binaries = build::release()?;
-    let [binary, ..] = &binaries[..] else {
-        return Err(Failure::new("the release has no binaries"));
-    };
-    let interrupt = Interrupt::catch()?;
-    let (sequential, crowds) = (SEQUENTIAL.div_ceil(share), CROWDS.div_ceil(share));
-    let starts = sequential + crowds * CROWD;
-    exec::announce(&format!(
-        "soak: {sequential} starts in a row, {crowds} crowds of {CROWD}"
-    ));
-    let scratch = Scratch::make("soak")?;
-    let berth = Berth::new(binary, scratch.path());
-    // The first start makes what is made once and stays.
-    one_start(&berth, 0, "warm-up")?;
-    let before = Census::take()?;
-    let mut row = Vec::with_capacity(sequential);
-    for round in 0..sequential {
-        interrupt.check()?;
-        row.push(one_start(&berth, round, &format!("row-{round}"))?);
-    }
-    show("in a row", &mut row);
-    let mut crowd = Vec::with_capacity(crowds * CROWD);
-    for number in 0..crowds {
-        interrupt.check()?;
-        crowd.extend(one_crowd(&berth, number)?);
-    }
-    show("in a crowd", &mut crowd);
-    let listed = berth.read(&["ps", "-aq"])?;
-    if !listed.is_empty() {
-        return Err(Failure::new(format!(
-            "containers are still listed: {listed}"
-        )));
-    }
-    settle(&before, starts)
+    all(&ALL, &build::release()?, share)
 }
 
-/// One container from start to end: every second one in the background, with an exec, ended by
-/// force.
-fn one_start(berth: &Berth, round: usize, name: &str) -> Outcome<Duration> {
-    let begun = Instant::now();
-    if round.is_multiple_of(2) {
-        within(
-            berth,
-            &[
-                "run", "--rm", "--name", name, "--net", "none", "host", "true",
-            ],
-        )?;
-    } else {
-        within(
-            berth,
-            &[
-                "run", "-d", "--name", name, "--net", "none", "host", "sleep", "1000",
-            ],
-        )?;
-        within(berth, &["exec", name, "true"])?;
-        within(berth, &["rm", "-f", name])?;
+fn all(soaks: &[Soak], binaries: &[PathBuf], share: usize) -> Outcome {
+    let [berth, runtime] = binaries else {
+        return Err(Failure::new("the build has other binaries than soak knows"));
+    };
+    let binaries = Binaries { berth, runtime };
+    let interrupt = Interrupt::catch()?;
+    soaks
+        .iter()
+        .try_for_each(|soak| soak(&binaries, share, &interrupt))
+}
+
+/// What a soak starts: in a row and in crowds.
+struct Counts {
+    row: usize,
+    crowds: usize,
+}
+
+impl Counts {
+    /// One `share`th of the counts.
+    const fn shared(self, share: usize) -> Self {
+        Self {
+            row: self.row.div_ceil(share),
+            crowds: self.crowds.div_ceil(share),
+        }
     }
-    Ok(begun.elapsed())
+
+    const fn starts(&self) -> usize {
+        self.row + self.crowds * CROWD
+    }
+}
+
+/// Starts in a row, then in crowds, by `start` with the number of the start in its row or crowd and
+/// a name. Prints times.
+///
+/// # Errors
+/// A start fails or hangs, or somebody asked us to end.
+fn starts(
+    soak: &str,
+    counts: &Counts,
+    interrupt: &Interrupt,
+    start: impl Fn(usize, &str) -> Outcome + Sync,
+) -> Outcome {
+    exec::announce(&format!(
+        "soak {soak}: {} starts in a row, {} crowds of {CROWD}",
+        counts.row, counts.crowds
+    ));
+    let timed = |number: usize, name: String| -> Outcome<(Duration, String)> {
+        let begun = Instant::now();
+        start(number, &name)?;
+        Ok((begun.elapsed(), name))
+    };
+    let begun = Instant::now();
+    let mut row = Times::new("in a row", counts.row);
+    for round in 0..counts.row {
+        interrupt.check()?;
+        row.add(timed(round, format!("row-{round}"))?);
+    }
+    row.show(begun.elapsed());
+    let begun = Instant::now();
+    let mut crowd = Times::new("in crowds", counts.crowds * CROWD);
+    for number in 0..counts.crowds {
+        interrupt.check()?;
+        for one in one_crowd(number, &timed)? {
+            crowd.add(one);
+        }
+    }
+    crowd.show(begun.elapsed());
+    Ok(())
 }
 
 /// As many at once as a crowd has.
-fn one_crowd(berth: &Berth, number: usize) -> Outcome<Vec<Duration>> {
+fn one_crowd(
+    number: usize,
+    timed: &(impl Fn(usize, String) -> Outcome<(Duration, String)> + Sync),
+) -> Outcome<Vec<(Duration, String)>> {
     thread::scope(|scope| {
         let starts: Vec<_> = (0..CROWD)
-            .map(|one| scope.spawn(move || one_start(berth, one, &format!("crowd-{number}-{one}"))))
+            .map(|one| scope.spawn(move || timed(one, format!("crowd-{number}-{one}"))))
             .collect();
         starts
             .into_iter()
@@ -124,52 +166,20 @@ fn one_crowd(berth: &Berth, number: usize) -> Outcome<Vec<Duration>> {
     })
 }
 
-/// Runs a command of the engine and ends it when it hangs.
-fn within(berth: &Berth, words: &[&str]) -> Outcome {
-    let mut command = berth.command(words);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .map_err(|error| exec::cannot_start(&command, &error))?;
-    let end = Instant::now() + DEADLINE;
-    let broken = |error| Failure::new(format!("cannot wait for berth: {error}"));
-    while child.try_wait().map_err(broken)?.is_none() {
-        if Instant::now() > end {
-            child
-                .kill()
-                .and_then(|()| child.wait().map(drop))
-                .map_err(broken)?;
-            let seconds = DEADLINE.as_secs();
-            return Err(Failure::new(format!(
-                "\"berth {}\" hangs: it was not done after {seconds} s",
-                words.join(" ")
-            )));
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    let output = child.wait_with_output().map_err(broken)?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let words = words.join(" ");
-    Err(Failure::new(format!(
-        "\"berth {words}\" ended with {}: {}",
-        output.status,
-        said.trim()
-    )))
-}
-
 /// Waits for the host to be as before.
-fn settle(before: &Census, starts: usize) -> Outcome {
+///
+/// # Errors
+/// It is not, in time: each thing that is left is printed.
+fn settle(soak: &str, before: &Census, starts: usize) -> Outcome {
     let end = Instant::now() + SETTLE;
     loop {
-        let left = Census::take()?.beyond(before, starts);
+        let now = before.again()?;
+        let left = now.beyond(before, starts);
         if left.is_empty() {
-            println!("soak: {starts} starts left nothing behind");
+            println!(
+                "soak {soak}: {starts} starts, none failed or hung, left nothing behind: {}",
+                now.compared(before)
+            );
             return Ok(());
         }
         if Instant::now() > end {
@@ -181,20 +191,4 @@ fn settle(before: &Census, starts: usize) -> Outcome {
         }
         thread::sleep(Duration::from_millis(200));
     }
-}
-
-fn show(what: &str, times: &mut [Duration]) {
-    times.sort_unstable();
-    let at = |percent: usize| {
-        let at = times.len().saturating_sub(1) * percent / 100;
-        times
-            .get(at)
-            .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
-    };
-    println!(
-        "{what}: median {:.1} ms, 90 % within {:.1} ms, longest {:.1} ms",
-        at(50),
-        at(90),
-        at(100)
-    );
 }

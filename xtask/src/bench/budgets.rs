@@ -1,6 +1,6 @@
 //! What Berth allows itself, as multiples of others.
 
-use super::contestants::Work;
+use super::contestants::{Oci, SIZES, Work};
 
 /// `ours` at `work` takes at most `limit` times what `theirs` takes at `theirs_at`.
 pub(super) struct Budget {
@@ -27,13 +27,26 @@ const fn budget(
     }
 }
 
+/// A bare start of an OCI bundle, `true` in it.
+const BUNDLE: Work = Work::Oci(Oci::Run, 1);
+
 /// The budgets for starting and ending.
 pub(super) const START: [Budget; 7] = [
-    budget("berth-runtime", Work::Bundle, 0.5, "crun", Work::Bundle),
-    budget("berth-runtime", Work::Bundle, 0.2, "runc", Work::Bundle),
-    budget("berth-runtime", Work::Bundle, 1.4, "floor", Work::Bundle),
+    budget("berth-runtime", BUNDLE, 0.5, "crun", BUNDLE),
+    budget("berth-runtime", BUNDLE, 0.2, "runc", BUNDLE),
+    budget("berth-runtime", BUNDLE, 1.4, "floor", BUNDLE),
     budget("berth", Work::Run, 0.05, "docker", Work::Run),
-    budget("berth", Work::Run, 1.0, "crun", Work::Bundle),
+    budget("berth", Work::Run, 1.0, "crun", BUNDLE),
     budget("berth", Work::Crowd, 1.3, "floor", Work::Crowd),
     budget("berth", Work::Exec, 0.08, "docker", Work::Exec),
 ];
+
+/// Those of the OCI runtime, the same however many run at once.
+pub(super) fn oci() -> Vec<Budget> {
+    let each = |copies| {
+        let run = Work::Oci(Oci::Run, copies);
+        [(0.5, "crun"), (0.2, "runc"), (1.4, "floor")]
+            .map(|(limit, theirs)| budget("berth-runtime", run, limit, theirs, run))
+    };
+    SIZES.into_iter().flat_map(each).collect()
+}

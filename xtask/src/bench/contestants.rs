@@ -2,13 +2,14 @@
 
 use super::peers::{CGROUP, Peers};
 use super::rootfs::Stage;
+use super::stopwatch::{AWAIT, COPY};
 use crate::berth::Berth;
 
 /// What is done, to compare like with like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Work {
-    /// A container from an OCI bundle, from start to end.
-    Bundle,
+    /// With runc's default spec, so many at once.
+    Oci(Oci, usize),
     /// A container in the foreground, network namespace with loopback alone, removed at its end.
     Run,
     /// A container started in the background, and removed by force.
@@ -19,21 +20,47 @@ pub(super) enum Work {
     Exec,
 }
 
+/// What an OCI runtime is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Oci {
+    /// `run`, from start to end.
+    Run,
+    /// `create`, `start`, the end of the process, `delete`.
+    Lifecycle,
+    /// `exec` in a running container.
+    Exec,
+}
+
+/// Who has runc's command line; ours first.
+pub(super) const RUNTIMES: [&str; 4] = [OURS, "crun", "runc", "youki"];
+
+const OURS: &str = "berth-runtime";
+
+/// How many of an OCI work run at once.
+pub(super) const SIZES: [usize; 3] = [1, 8, 32];
+
 impl Work {
     /// As a heading.
-    pub(super) const fn title(self) -> &'static str {
-        match self {
-            Self::Bundle => "OCI bundle, true",
-            Self::Run => "run --rm --net none, true",
-            Self::RunAndRemove => "run -d, rm -f",
-            Self::Crowd => "32 at once of run --rm --net none, true",
-            Self::Exec => "exec, true",
+    pub(super) fn title(self) -> String {
+        let (what, copies) = match self {
+            Self::Oci(Oci::Run, copies) => ("OCI run, true", copies),
+            Self::Oci(Oci::Lifecycle, copies) => ("OCI create, start, delete, true", copies),
+            Self::Oci(Oci::Exec, copies) => ("OCI exec, true", copies),
+            Self::Run => ("run --rm --net none, true", 1),
+            Self::RunAndRemove => ("run -d, rm -f", 1),
+            Self::Crowd => ("run --rm --net none, true", self.copies()),
+            Self::Exec => ("exec, true", 1),
+        };
+        match copies {
+            1 => what.to_owned(),
+            many => format!("{many} at once of {what}"),
         }
     }
 
     /// How many run at once.
     pub(super) const fn copies(self) -> usize {
         match self {
+            Self::Oci(_, copies) => copies,
             Self::Crowd => 32,
             _ => 1,
         }
@@ -49,14 +76,15 @@ pub(super) enum Place {
     Apart,
 }
 
-/// One program at one work. In words, `{}` stands for the number of the round.
+/// One program at one work. In words, `{}` stands for the number of the round, and
+/// [`COPY`](super::stopwatch::COPY) for that of the copy.
 pub(super) struct Contestant {
     pub(super) name: &'static str,
     pub(super) work: Work,
     pub(super) place: Place,
     /// Once, before all rounds.
     pub(super) before: Vec<Vec<String>>,
-    /// Each round, timed as a whole.
+    /// Each round, by each copy, timed as a whole.
     pub(super) timed: Vec<Vec<String>>,
     /// Once, after all rounds.
     pub(super) after: Vec<Vec<String>>,
@@ -85,10 +113,12 @@ struct Dialect<'a> {
     remove: &'static str,
 }
 
-/// Everybody who can take part here, those on the floor first.
-pub(super) fn all(stage: &Stage, ours: &Berth, peers: &Peers) -> Vec<Contestant> {
+/// Everybody who takes part in `bench start`, those on the floor first.
+pub(super) fn start(stage: &Stage, ours: &Berth, peers: &Peers) -> Vec<Contestant> {
     let mut all = floor(stage);
-    all.extend(bundles(stage));
+    for runtime in Runtime::all(stage) {
+        all.push(runtime.run(stage, 1));
+    }
     let berth = Dialect {
         options: "--net none",
         image: "host",
@@ -122,38 +152,127 @@ pub(super) fn all(stage: &Stage, ours: &Berth, peers: &Peers) -> Vec<Contestant>
     all
 }
 
+/// Everybody who takes part in `bench oci`.
+pub(super) fn oci(stage: &Stage) -> Vec<Contestant> {
+    let runtimes = Runtime::all(stage);
+    let mut all = Vec::new();
+    for copies in SIZES {
+        all.push(floor_of_bundle(stage, copies));
+        for runtime in &runtimes {
+            all.push(runtime.run(stage, copies));
+            all.push(runtime.lifecycle(stage, copies));
+            all.push(runtime.exec(stage, copies));
+        }
+    }
+    all
+}
+
 fn floor(stage: &Stage) -> Vec<Contestant> {
     let floor = [stage.floor.to_string_lossy().into_owned()];
-    let bundle = words(&floor, &format!("{} /bin/true", stage.rootfs.display()));
     let host = words(&floor, "host /usr/bin/true");
     vec![
-        Contestant::new("floor", Work::Bundle, Place::Host, vec![bundle]),
+        floor_of_bundle(stage, 1),
         Contestant::new("floor", Work::Run, Place::Host, vec![host.clone()]),
         Contestant::new("floor", Work::Crowd, Place::Host, vec![host]),
     ]
 }
 
-fn bundles(stage: &Stage) -> Vec<Contestant> {
-    let Some(bundle) = &stage.bundle else {
-        return Vec::new();
-    };
-    let one = |name: &'static str, program: String, place| {
-        let state = stage.folder.join(format!("oci-{name}"));
-        let rest = format!("run --bundle {} bench-{{}}", bundle.display());
-        let start = [
-            program,
-            "--root".to_owned(),
-            state.to_string_lossy().into_owned(),
+fn floor_of_bundle(stage: &Stage, copies: usize) -> Contestant {
+    let floor = [stage.floor.to_string_lossy().into_owned()];
+    let bundle = words(&floor, &format!("{} /bin/true", stage.rootfs.display()));
+    let work = Work::Oci(Oci::Run, copies);
+    Contestant::new("floor", work, Place::Apart, vec![bundle])
+}
+
+/// A program with runc's command line.
+struct Runtime {
+    name: &'static str,
+    /// The words up to the subcommand.
+    start: Vec<String>,
+}
+
+impl Runtime {
+    /// Ours, and the installed ones; none where no bundle could be made.
+    fn all(stage: &Stage) -> Vec<Self> {
+        if !stage.has_bundles {
+            return Vec::new();
+        }
+        let one = |name: &'static str, program: String| {
+            let state = stage.folder.join(format!("oci-{name}"));
+            let start = vec![
+                program,
+                "--root".to_owned(),
+                state.to_string_lossy().into_owned(),
+            ];
+            Self { name, start }
+        };
+        let there = |name: &&str| *name == OURS || crate::exec::installed(name);
+        let program = |name| match name {
+            OURS => stage.runtime.to_string_lossy().into_owned(),
+            peer => peer.to_owned(),
+        };
+        RUNTIMES
+            .into_iter()
+            .filter(there)
+            .map(|name| one(name, program(name)))
+            .collect()
+    }
+
+    fn run(&self, stage: &Stage, copies: usize) -> Contestant {
+        let bundle = stage.bundle(COPY);
+        let run = self.words(format!("run --bundle {bundle} run-{COPY}"));
+        self.contestant(Oci::Run, copies, vec![run])
+    }
+
+    /// Who calls `start` waits for the container's end itself, as shims do: asking for `state` again
+    /// and again would be most of the time.
+    fn lifecycle(&self, stage: &Stage, copies: usize) -> Contestant {
+        let bundle = stage.bundle(COPY);
+        let id = format!("{}-{copies}-{COPY}", self.name);
+        let file = stage.folder.join(format!("{id}.pid"));
+        let file = file.to_string_lossy().into_owned();
+        let timed = vec![
+            self.words(format!("create --bundle {bundle} --pid-file {file} {id}")),
+            self.words(format!("start {id}")),
+            vec![AWAIT.to_owned(), file],
+            self.words(format!("delete {id}")),
         ];
-        Contestant::new(name, Work::Bundle, place, vec![words(&start, &rest)])
-    };
-    let runtime = stage.runtime.to_string_lossy().into_owned();
-    let mut all = vec![one("berth-runtime", runtime, Place::Host)];
-    let installed = ["crun", "runc"]
-        .into_iter()
-        .filter(|name| crate::exec::installed(name));
-    all.extend(installed.map(|name| one(name, name.to_owned(), Place::Apart)));
-    all
+        // What a round that failed has left.
+        let after = (0..copies)
+            .map(|copy| self.words(format!("delete --force {}-{copies}-{copy}", self.name)))
+            .collect();
+        Contestant {
+            after,
+            ..self.contestant(Oci::Lifecycle, copies, timed)
+        }
+    }
+
+    fn exec(&self, stage: &Stage, copies: usize) -> Contestant {
+        let id = exec_bundle(self.name, copies);
+        let bundle = stage.bundle(&id);
+        let exec = self.words(format!("exec {id} /bin/true"));
+        Contestant {
+            before: vec![
+                self.words(format!("create --bundle {bundle} {id}")),
+                self.words(format!("start {id}")),
+            ],
+            after: vec![self.words(format!("delete --force {id}"))],
+            ..self.contestant(Oci::Exec, copies, vec![exec])
+        }
+    }
+
+    fn contestant(&self, oci: Oci, copies: usize, timed: Vec<Vec<String>>) -> Contestant {
+        Contestant::new(self.name, Work::Oci(oci, copies), Place::Apart, timed)
+    }
+
+    fn words(&self, rest: String) -> Vec<String> {
+        words(&self.start, &rest)
+    }
+}
+
+/// The name of a bundle, and of the container that sleeps in it for `exec`.
+pub(super) fn exec_bundle(name: &str, copies: usize) -> String {
+    format!("exec-{name}-{copies}")
 }
 
 /// The three works of an engine; `start` are the words up to the subcommand.

@@ -31,6 +31,8 @@ if [ -n "$points" ]; then
         mkdir "$fresh/${point##*/}"
         mount --bind "$point" "$fresh/${point##*/}"
     done
+    # So that the mount table shows each hierarchy once.
+    umount --recursive --lazy /sys/fs/cgroup
     mount --move "$fresh" /sys/fs/cgroup
     rmdir "$fresh"
 fi
@@ -71,16 +73,21 @@ fn entrance(folder: &Path) -> Vec<String> {
     .to_vec()
 }
 
+/// No engines, for what only runtimes take part in.
+pub(super) fn none(stage: &Stage) -> Peers {
+    Peers {
+        folder: stage.folder.clone(),
+        docker: None,
+        podman: None,
+    }
+}
+
 /// Starts what is installed and gives each the image `bench`.
 ///
 /// # Errors
 /// Something that is installed cannot be started.
 pub(super) fn start(stage: &Stage) -> Outcome<Peers> {
-    let mut peers = Peers {
-        folder: stage.folder.clone(),
-        docker: None,
-        podman: None,
-    };
+    let mut peers = none(stage);
     let configuration = stage.folder.join("containers.conf");
     fs::write(&configuration, CONTAINERS_CONF)
         .map_err(|error| Failure::file("write", &configuration, &error))?;
@@ -153,14 +160,20 @@ impl Peers {
         self.podman.as_deref()
     }
 
-    /// A stopwatch for each place.
+    /// A stopwatch for each place. The one apart is the reaper of what runtimes leave running;
+    /// the host's is not, since our engine has its own.
     ///
     /// # Errors
     /// One cannot be started.
     pub(super) fn watches(&self) -> Outcome<Watches> {
+        let (host, apart) = (self.folder.join("host.log"), self.folder.join("apart.log"));
         Ok(Watches {
-            host: Stopwatch::start(&[], self.folder.join("host.log"))?,
-            apart: Stopwatch::start(&entrance(&self.folder), self.folder.join("apart.log"))?,
+            host: Stopwatch::start(&[], host, false)?,
+            apart: Stopwatch::start(
+                &entrance(&self.folder),
+                apart,
+                self.docker.is_none() && self.podman.is_none(),
+            )?,
         })
     }
 }
@@ -218,19 +231,20 @@ impl Watches {
             Place::Host => &mut self.host,
             Place::Apart => &mut self.apart,
         };
-        let mut sum = Duration::ZERO;
-        for words in commands {
-            let round = round.to_string();
-            let words: Vec<String> = words
-                .iter()
-                .map(|word| word.replace("{}", &round))
-                .collect();
-            match watch.time(&words, copies)? {
-                Ok(time) => sum += time,
-                Err(why) => return Ok(Err(why)),
-            }
+        if commands.is_empty() {
+            return Ok(Ok(Duration::ZERO));
         }
-        Ok(Ok(sum))
+        let round = round.to_string();
+        let commands: Vec<Vec<String>> = commands
+            .iter()
+            .map(|words| {
+                words
+                    .iter()
+                    .map(|word| word.replace("{}", &round))
+                    .collect()
+            })
+            .collect();
+        watch.time(&commands, copies)
     }
 }
 

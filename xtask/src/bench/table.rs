@@ -4,11 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use super::Lane;
-use super::budgets::{self, Budget};
+use super::budgets::Budget;
 use super::contestants::{Contestant, Work};
 
 /// Medians, spreads and ratios, then the budgets.
-pub(super) fn render(lanes: &[Lane], rounds: usize, markdown: bool) -> String {
+pub(super) fn render(lanes: &[Lane], budgets: &[Budget], rounds: usize, markdown: bool) -> String {
     let mut text = format!(
         "\n{}; medians of {rounds} interleaved rounds\n\n",
         machine()
@@ -26,7 +26,7 @@ pub(super) fn render(lanes: &[Lane], rounds: usize, markdown: bool) -> String {
     }
     text.push('\n');
     let head = ["budget", "against", "measured", "at most", "verdict"];
-    text.push_str(&grid(&head, &verdicts(lanes), markdown));
+    text.push_str(&grid(&head, &verdicts(lanes, budgets), markdown));
     text
 }
 
@@ -54,7 +54,7 @@ fn results(lanes: &[Lane]) -> Vec<Vec<String>> {
             let Contestant { name, work, .. } = &lane.contestant;
             let of_floor = median_of(lanes, "floor", *work).map(|floor| median / floor);
             vec![
-                work.title().to_owned(),
+                work.title(),
                 (*name).to_owned(),
                 shown(Some(median), 2),
                 shown(quantile(lane, 0), 2),
@@ -65,7 +65,7 @@ fn results(lanes: &[Lane]) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn verdicts(lanes: &[Lane]) -> Vec<Vec<String>> {
+fn verdicts(lanes: &[Lane], budgets: &[Budget]) -> Vec<Vec<String>> {
     let row = |budget: &Budget| {
         let own = median_of(lanes, budget.ours, budget.work);
         let other = median_of(lanes, budget.theirs, budget.theirs_at);
@@ -83,7 +83,7 @@ fn verdicts(lanes: &[Lane]) -> Vec<Vec<String>> {
             verdict.to_owned(),
         ]
     };
-    budgets::START.iter().map(row).collect()
+    budgets.iter().map(row).collect()
 }
 
 fn median_of(lanes: &[Lane], name: &str, work: Work) -> Option<f64> {
