@@ -154,11 +154,7 @@ const ROWS: &[Row] = &[
         profile: "rootless",
         suite: OCI,
         // The others know their user by number, or share a container's name while side by side.
-        names: &[
-            "rootless::limits_that",
-            "rootless::the_whole",
-            "rootless::a_bundle",
-        ],
+        names: &["rootless::the_whole", "rootless::a_bundle"],
         share: Share::All,
         limit_s: 60,
     },

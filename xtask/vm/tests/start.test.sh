@@ -84,7 +84,10 @@ test_start_mounts_what_docker_mounts() {
         grep -q " on $point type " /tmp/mounts || fail "$point is not mounted"
     done
     grep -q ' on /sys type sysfs (ro' /tmp/mounts || fail "/sys is writable"
-    status_is 1 berth run --rm host sh -c 'echo h > /proc/sysrq-trigger' 2> /dev/null
+    # dash answers 2 where other shells say 1.
+    berth run --rm host sh -c 'echo h > /proc/sysrq-trigger' 2> /dev/null \
+        && fail '/proc/sysrq-trigger is writable'
+    return 0
 }
 
 test_start_from_a_directory() {
