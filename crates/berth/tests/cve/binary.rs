@@ -38,7 +38,7 @@ const OVERWRITE: &str = "
     while ! test -e /stop; do
         for p in /proc/[0-9]*; do
             case $(readlink $p/exe) in
-                */busybox|'') ;;
+                /bin/*|'') ;;
                 *) mkdir /held${p#/proc} && hold $p/exe & ;;
             esac
         done 2>/dev/null
@@ -208,10 +208,11 @@ fn cve_2019_14271_no_library_of_the_container_is_loaded() {
 fn cve_2016_9962_who_joins_is_not_traceable() {
     // Root of a container may look at any process of its user that is dumpable: at what it runs
     // from and at its descriptors (ptrace(2), PTRACE_MODE_READ). A program of the container's own
-    // runs from busybox, or from the host's /usr under berth, and has its streams alone.
+    // runs from its /bin, or from the host's /usr under berth, and has its streams alone; the
+    // runtime's own lies on a mount that is attached nowhere, and shows as /.
     let look = "for p in /proc/[0-9]*; do
             case $(cat $p/comm) in sh|ls|cat|readlink) continue;; esac
-            case $(readlink $p/exe) in ''|*/busybox|/usr/*) ;; *) echo $p/exe;; esac
+            case $(readlink $p/exe) in ''|/bin/*|/usr/*) ;; *) echo $p/exe;; esac
             for fd in $(cd $p && ls -d fd/*); do
                 case $fd in fd/0|fd/1|fd/2) continue;; esac
                 readlink $p/$fd && echo looked at $p/$fd
