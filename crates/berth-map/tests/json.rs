@@ -55,7 +55,7 @@ fn every_field_is_documented() {
 fn one_process_of_the_map() {
     let host = three_levels();
     let map = parse(&MapDocument::from(&host.world()));
-    assert_eq!(map["version"], 1);
+    assert_eq!(map["version"], 2);
     let processes = map["processes"].as_array().unwrap();
     let deep = processes.iter().find(|p| p["pid"] == 522).unwrap();
     insta::assert_snapshot!(serde_json::to_string_pretty(deep).unwrap(), @r#"
@@ -96,9 +96,16 @@ fn one_process_of_the_map() {
     let side = containers.iter().find(|c| c["name"] == "side").unwrap();
     insta::assert_snapshot!(serde_json::to_string_pretty(side).unwrap(), @r#"
     {
+      "confidence": "certain",
       "engine": "berth",
-      "evidence": "run-file",
+      "evidence": [
+        {
+          "detail": "containers/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/run.json",
+          "kind": "run-file"
+        }
+      ],
       "id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+      "image": null,
       "init": 600,
       "key": "berth/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
       "name": "side",
@@ -106,6 +113,7 @@ fn one_process_of_the_map() {
       "parent": null,
       "pid_level": 1,
       "pid_namespace": "200",
+      "pod": null,
       "shares_with_host": [
         "net",
         "user"
@@ -122,7 +130,7 @@ fn one_pid() {
     let document = PidDocument::new(&world, &resolution);
     insta::assert_snapshot!(to_text(&document, Layout::Indented).unwrap(), @r#"
     {
-      "version": 1,
+      "version": 2,
       "pid": 522,
       "start_ticks": "1522",
       "answer": "web:22",

@@ -138,6 +138,12 @@ fn container(number: usize, init: u32, inode: u64) -> KnownContainer {
         }),
         own_pid_namespace: true,
         cgroup_dirs: Vec::new(),
+        image: None,
+        pod: None,
+        evidence: berth_map::model::Evidence {
+            kind: berth_map::model::EvidenceKind::RunFile,
+            detail: "run.json".to_owned(),
+        },
     }
 }
 

@@ -9,7 +9,7 @@ use std::str::FromStr as _;
 use berth_base::ErrorClass;
 use berth_map::discover::Sources;
 use berth_map::lookup::{self, LookupError};
-use berth_map::model::{Engine, Evidence, StaleReason, World};
+use berth_map::model::{Engine, EvidenceKind, StaleReason, World};
 use berth_map::translate::{PidError, PidSpec};
 use support::{Fake, FakeHost, HOST_PIDNS, id, pid, run_file, three_levels};
 
@@ -244,7 +244,7 @@ fn other_engines_are_recognised_by_cgroup() {
     assert_eq!(seen.unwrap(), 7);
     let deepest = world.container(world.owner(pid(511)).unwrap()).unwrap();
     assert_eq!(deepest.engine, Engine::Kubernetes);
-    assert_eq!(deepest.evidence, Evidence::CgroupPath);
+    assert!(deepest.rests_on(EvidenceKind::CgroupPath));
     assert_eq!(
         world.container(deepest.parent.unwrap()).unwrap().id,
         id('d')

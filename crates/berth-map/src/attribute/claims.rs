@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use berth_base::{HostPid, NamespaceId};
 
 use super::containers_in_path;
-use crate::model::{CgroupSet, Engine, World};
+use crate::model::{CgroupSet, Engine, Evidence, Pod, World};
 
 /// A container as its engine's own files describe it; its first process was found alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,12 @@ pub struct KnownContainer {
     pub own_pid_namespace: bool,
     /// Its cgroup directories on the host, absolute.
     pub cgroup_dirs: Vec<String>,
+    /// The image it was made from.
+    pub image: Option<String>,
+    /// The pod it belongs to.
+    pub pod: Option<Pod>,
+    /// The record.
+    pub evidence: Evidence,
 }
 
 /// The cgroups that recorded containers claim.

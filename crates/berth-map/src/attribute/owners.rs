@@ -7,7 +7,9 @@ use berth_base::NamespaceId;
 
 use super::KnownContainer;
 use super::claims::Claims;
-use crate::model::{CgroupSet, Container, ContainerIndex, Engine, Evidence, Process, World};
+use crate::model::{
+    CgroupSet, Container, ContainerIndex, Engine, Evidence, EvidenceKind, Process, World,
+};
 
 /// The containers of a world, and the owner of each of its processes.
 pub(crate) struct Attribution {
@@ -56,7 +58,9 @@ impl<'a> Registry<'a> {
                 pid_level: init.map(Process::level).or(level),
                 own_pid_namespace: k.own_pid_namespace,
                 parent: None,
-                evidence: Evidence::RunFile,
+                image: k.image.clone(),
+                pod: k.pod.clone(),
+                evidence: vec![k.evidence.clone()],
             }
         });
         Self {
@@ -121,7 +125,12 @@ impl<'a> Registry<'a> {
                 pid_level: None,
                 own_pid_namespace: false,
                 parent: outer,
-                evidence: Evidence::CgroupPath,
+                image: None,
+                pod: None,
+                evidence: vec![Evidence {
+                    kind: EvidenceKind::CgroupPath,
+                    detail: id.to_owned(),
+                }],
             });
         }
         index
@@ -160,7 +169,7 @@ impl Attribution {
             let Some(container) = self.containers.get_mut(index.0) else {
                 continue;
             };
-            if container.evidence == Evidence::CgroupPath {
+            if container.evidence.first().map(|e| e.kind) == Some(EvidenceKind::CgroupPath) {
                 container.init = Some(process.pid);
                 container.pid_namespace = process.pid_namespace();
                 container.pid_level = Some(process.level());

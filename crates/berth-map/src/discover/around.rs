@@ -14,7 +14,7 @@ use super::berth::{Judged, StateRead, read_container, read_containers};
 use super::pid_dir::Reader;
 use super::{DiscoverError, Sources, hierarchy, procfs};
 use crate::attribute::containers_in_path;
-use crate::model::{Extent, Host, Namespace, Parts, Process, Source, World};
+use crate::model::{Details, Extent, Host, Namespace, Parts, Process, Source, World};
 
 /// A chain of ancestors longer than this is cut; containers do not begin so far up.
 const MAX_ANCESTORS: usize = 1024;
@@ -61,6 +61,7 @@ pub(super) fn read(sources: &Sources, pid: HostPid) -> Result<Option<World>, Dis
         namespaces,
         known: judged.live,
         stale: judged.stale,
+        details: Details::default(),
         warnings,
     })))
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::ProcRoot;
 use super::pid_dir::Reader;
 use crate::attribute::KnownContainer;
-use crate::model::{Engine, StaleContainer, StaleReason};
+use crate::model::{Engine, Evidence, EvidenceKind, StaleContainer, StaleReason};
 
 /// No run.json is longer; a longer one is not ours.
 const MAX_RUN_FILE: u64 = 1024 * 1024;
@@ -147,6 +147,12 @@ fn to_known(run: &RunFile) -> KnownContainer {
             .find(|id| id.kind == NamespaceKind::Pid),
         own_pid_namespace: run.own_pid_namespace,
         cgroup_dirs: cgroups.cloned().collect(),
+        image: None,
+        pod: None,
+        evidence: Evidence {
+            kind: EvidenceKind::RunFile,
+            detail: format!("containers/{}/run.json", run.id.as_str()),
+        },
     }
 }
 

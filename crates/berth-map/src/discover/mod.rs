@@ -20,7 +20,7 @@ pub use error::DiscoverError;
 pub(crate) use hierarchy::open_verified;
 pub use proc_root::ProcRoot;
 
-use crate::model::{Extent, Parts, Source, World};
+use crate::model::{Details, Extent, Parts, Source, World};
 use berth_base::HostPid;
 
 /// Where a snapshot is taken from.
@@ -66,6 +66,7 @@ impl World {
             namespaces,
             known: judged.live,
             stale: judged.stale,
+            details: Details::default(),
             warnings,
         }))
     }

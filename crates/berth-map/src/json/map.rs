@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use super::{NamespacesDocument, VERSION, key};
 use crate::model::{
-    CgroupSet, Container, ContainerIndex, Evidence, Extent, Links, Namespace, Process, StaleReason,
-    World,
+    CgroupSet, Container, ContainerIndex, Extent, Links, Namespace, Process, StaleReason, World,
 };
 
 /// A whole snapshot.
@@ -91,7 +90,7 @@ pub struct CgroupDocument {
 pub struct ContainerDocument {
     /// What other lists refer to it by.
     pub key: String,
-    /// `berth docker podman containerd crio kubernetes lxc nspawn`.
+    /// The word of [`crate::model::Engine`].
     pub engine: &'static str,
     /// Its id in its engine.
     pub id: String,
@@ -109,8 +108,34 @@ pub struct ContainerDocument {
     pub shares_with_host: Vec<&'static str>,
     /// The container it runs inside of.
     pub parent: Option<String>,
-    /// `run-file` or `cgroup-path`.
-    pub evidence: &'static str,
+    /// The image it was made from.
+    pub image: Option<String>,
+    /// The pod it belongs to.
+    pub pod: Option<PodDocument>,
+    /// `certain`, `likely` or `guess`.
+    pub confidence: &'static str,
+    /// How the map knows, the weightiest first.
+    pub evidence: Vec<EvidenceDocument>,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PodDocument {
+    /// Its name.
+    pub name: String,
+    /// Its Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Its uid or id.
+    pub id: Option<String>,
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EvidenceDocument {
+    /// `run-file state-file socket cgroup-path program namespaces`.
+    pub kind: &'static str,
+    /// Where: a path, a cgroup, a program's name.
+    pub detail: String,
 }
 
 /// One container that ended.
@@ -229,10 +254,21 @@ fn describe_container(
         own_pid_namespace: container.own_pid_namespace,
         shares_with_host: shared.into_iter().map(|kind| kind.as_str()).collect(),
         parent: container.parent.map(|outer| key(world, outer)),
-        evidence: match container.evidence {
-            Evidence::RunFile => "run-file",
-            Evidence::CgroupPath => "cgroup-path",
-        },
+        image: container.image.clone(),
+        pod: container.pod.as_ref().map(|pod| PodDocument {
+            name: pod.name.clone(),
+            namespace: pod.namespace.clone(),
+            id: pod.id.clone(),
+        }),
+        confidence: container.confidence().as_str(),
+        evidence: container
+            .evidence
+            .iter()
+            .map(|evidence| EvidenceDocument {
+                kind: evidence.kind.as_str(),
+                detail: evidence.detail.clone(),
+            })
+            .collect(),
     }
 }
 

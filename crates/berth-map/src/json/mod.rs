@@ -10,8 +10,8 @@ mod text;
 use serde::Serialize;
 
 pub use map::{
-    CgroupDocument, CgroupSetDocument, ContainerDocument, EndedDocument, HostDocument, MapDocument,
-    NamespaceDocument, ProcessDocument,
+    CgroupDocument, CgroupSetDocument, ContainerDocument, EndedDocument, EvidenceDocument,
+    HostDocument, MapDocument, NamespaceDocument, PodDocument, ProcessDocument,
 };
 pub use pid::{ContainerReference, LevelDocument, PidDocument};
 pub use text::{Layout, to_text};
@@ -19,7 +19,7 @@ pub use text::{Layout, to_text};
 use crate::model::{ContainerIndex, World};
 
 /// The version of both documents.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The namespaces of a process by kind, each as its inode number; a kind that is not known is
 /// `null`.

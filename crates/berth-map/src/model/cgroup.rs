@@ -27,3 +27,19 @@ impl CgroupSet {
         Some(&entry.path)
     }
 }
+
+/// State and use of the cgroups of a set, each from the hierarchy that holds the controller.
+/// `None` where there is no such controller, or it could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CgroupUsage {
+    /// Whether it is frozen, or below one that is.
+    pub frozen: Option<bool>,
+    /// Processes and threads in it and below.
+    pub pids: Option<u64>,
+    /// The most that are allowed, here or further up; `None` is no limit.
+    pub pids_max: Option<u64>,
+    /// Memory in use, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// The most that is allowed, here or further up; `None` is no limit.
+    pub memory_max_bytes: Option<u64>,
+}

@@ -19,10 +19,22 @@ pub enum Engine {
     Crio,
     /// A Kubernetes pod's container whose engine the cgroup path does not tell.
     Kubernetes,
-    /// LXC, Incus.
+    /// LXC.
     Lxc,
+    /// Incus, LXD.
+    Incus,
     /// systemd-nspawn.
     Nspawn,
+    /// bubblewrap, called by hand or by a program that is not told apart.
+    Bubblewrap,
+    /// Flatpak, by way of bubblewrap.
+    Flatpak,
+    /// snap-confine.
+    Snap,
+    /// The sandbox of Chrome and what is built on it.
+    Chrome,
+    /// Namespaces that nobody else claims: unshare(1) and programs of their own.
+    Unshare,
 }
 
 impl Engine {
@@ -36,7 +48,13 @@ impl Engine {
             Self::Crio => "crio",
             Self::Kubernetes => "kubernetes",
             Self::Lxc => "lxc",
+            Self::Incus => "incus",
             Self::Nspawn => "nspawn",
+            Self::Bubblewrap => "bwrap",
+            Self::Flatpak => "flatpak",
+            Self::Snap => "snap",
+            Self::Chrome => "chrome",
+            Self::Unshare => "unshare",
         }
     }
 }
@@ -51,13 +69,78 @@ impl fmt::Display for Engine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerIndex(pub(crate) usize);
 
-/// What the map's knowledge of a container rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Evidence {
+/// One thing that the map's knowledge of a container rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Evidence {
+    /// What kind of thing.
+    pub kind: EvidenceKind,
+    /// Where: a path, a cgroup, a program's name. Escape before showing.
+    pub detail: String,
+}
+
+/// Kinds of evidence, the weightiest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EvidenceKind {
     /// Berth's `run.json`, whose first process was found alive with the recorded start time.
     RunFile,
+    /// Another engine's file, whose first process was found alive.
+    StateFile,
+    /// What an engine answered on its socket.
+    Socket,
     /// The path of a cgroup that processes sit in.
     CgroupPath,
+    /// The program that made its namespaces, or a name that only such a program gives.
+    Program,
+    /// Its namespaces alone.
+    Namespaces,
+}
+
+impl EvidenceKind {
+    /// The word in the JSON document.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RunFile => "run-file",
+            Self::StateFile => "state-file",
+            Self::Socket => "socket",
+            Self::CgroupPath => "cgroup-path",
+            Self::Program => "program",
+            Self::Namespaces => "namespaces",
+        }
+    }
+}
+
+/// How much an attribution is to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Confidence {
+    /// The engine's own record of a process that was found alive.
+    Certain,
+    /// A name that nobody but the engine has a reason to give, in a place that a container of
+    /// another engine could imitate.
+    Likely,
+    /// It looks like it.
+    Guess,
+}
+
+impl Confidence {
+    /// The word in the JSON document.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Certain => "certain",
+            Self::Likely => "likely",
+            Self::Guess => "guess",
+        }
+    }
+}
+
+/// The Kubernetes or Podman pod that a container belongs to. Escape before showing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its Kubernetes namespace, where there is one.
+    pub namespace: Option<String>,
+    /// Its uid or id, when known.
+    pub id: Option<String>,
 }
 
 /// A container that has processes.
@@ -80,8 +163,12 @@ pub struct Container {
     pub own_pid_namespace: bool,
     /// The container it runs inside of.
     pub parent: Option<ContainerIndex>,
-    /// How the map knows.
-    pub evidence: Evidence,
+    /// The image it was made from, when its engine says. Escape before showing.
+    pub image: Option<String>,
+    /// The pod it belongs to.
+    pub pod: Option<Pod>,
+    /// How the map knows: never empty, the weightiest first.
+    pub evidence: Vec<Evidence>,
 }
 
 impl Container {
@@ -94,6 +181,22 @@ impl Container {
             id.get(..Self::SHORT_LEN).unwrap_or(id)
         } else {
             id
+        }
+    }
+
+    /// Whether a kind of evidence is there.
+    pub fn rests_on(&self, kind: EvidenceKind) -> bool {
+        self.evidence.iter().any(|evidence| evidence.kind == kind)
+    }
+
+    /// How much its attribution is to be believed.
+    pub fn confidence(&self) -> Confidence {
+        match self.evidence.iter().map(|evidence| evidence.kind).min() {
+            Some(EvidenceKind::RunFile | EvidenceKind::StateFile | EvidenceKind::Socket) => {
+                Confidence::Certain
+            }
+            Some(EvidenceKind::CgroupPath) => Confidence::Likely,
+            Some(EvidenceKind::Program | EvidenceKind::Namespaces) | None => Confidence::Guess,
         }
     }
 

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use berth_base::{HostPid, NamespaceId};
 
 use super::{
-    Container, ContainerIndex, Engine, Namespace, NamespaceSet, Process, StaleContainer, hierarchy,
+    CgroupUsage, Container, ContainerIndex, Details, Engine, Holder, Namespace, NamespaceSet,
+    Process, StaleContainer, Thread, hierarchy,
 };
 use crate::attribute::{self, KnownContainer};
 
 /// Which source the processes were read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
+    /// BPF iterators over tasks.
+    Bpf,
     /// `/proc/PID/*`.
     Procfs,
 }
@@ -20,6 +23,7 @@ impl Source {
     /// The word in the JSON document.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Bpf => "bpf",
             Self::Procfs => "procfs",
         }
     }
@@ -68,6 +72,8 @@ pub struct Parts {
     pub known: Vec<KnownContainer>,
     /// Containers that an engine's files name but that have ended.
     pub stale: Vec<StaleContainer>,
+    /// What was asked for beyond that.
+    pub details: Details,
     /// What could not be read, one line each.
     pub warnings: Vec<String>,
 }
@@ -83,6 +89,7 @@ pub struct World {
     namespaces: BTreeMap<NamespaceId, Namespace>,
     containers: Vec<Container>,
     stale: Vec<StaleContainer>,
+    details: Details,
     warnings: Vec<String>,
 }
 
@@ -107,6 +114,7 @@ impl World {
             host: parts.host,
             processes,
             stale: parts.stale,
+            details: parts.details,
             warnings: parts.warnings,
         };
         let attribution = attribute::attribute(&world, &parts.known);
@@ -210,6 +218,29 @@ impl World {
     /// Berth's containers that ended but whose `run.json` is still there.
     pub fn stale(&self) -> &[StaleContainer] {
         &self.stale
+    }
+
+    /// Everything that was read beyond processes and namespaces.
+    pub fn details(&self) -> &Details {
+        &self.details
+    }
+
+    /// The threads of a process that were read, its first one left out.
+    pub fn threads(&self, process: HostPid) -> &[Thread] {
+        self.details
+            .threads
+            .get(&process)
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// What keeps a namespace alive besides the processes and threads in it.
+    pub fn holders(&self, id: NamespaceId) -> &[Holder] {
+        self.details.holders.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// State and use of the cgroups of a process.
+    pub fn usage(&self, process: &Process) -> Option<&CgroupUsage> {
+        self.details.usage.get(&process.cgroups)
     }
 
     /// What could not be read, one line each, escaped.

@@ -17,8 +17,8 @@ use berth_base::{HostPid, NamespaceId, NamespaceKind, ProcessIdentity, Timestamp
 use berth_map::attribute::KnownContainer;
 use berth_map::discover::{ProcRoot, Sources};
 use berth_map::model::{
-    CgroupEntry, CgroupSet, Extent, Host, Links, NamespaceSet, Parts, Process, Source, World,
-    decode_untrusted,
+    CgroupEntry, CgroupSet, Details, Extent, Host, Links, NamespaceSet, Parts, Process, Source,
+    World, decode_untrusted,
 };
 use tempfile::TempDir;
 
@@ -253,6 +253,7 @@ pub fn parts(processes: Vec<Process>) -> Parts {
         namespaces: Vec::new(),
         known: Vec::new(),
         stale: Vec::new(),
+        details: Details::default(),
         warnings: Vec::new(),
     }
 }

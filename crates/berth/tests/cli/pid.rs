@@ -23,7 +23,7 @@ fn to_the_host_and_back() {
     assert_eq!((unseen.code, unseen.out.as_str()), (1, ""));
     let json: serde_json::Value =
         serde_json::from_str(&berth.ok(&["pid", "--json", "a:1"])).unwrap();
-    assert_eq!(json["version"], 1);
+    assert_eq!(json["version"], 2);
     assert_eq!(json["answer"], "a:1");
     let levels = json["levels"].as_array().unwrap();
     assert_eq!(levels.last().unwrap()["pid"], 1);

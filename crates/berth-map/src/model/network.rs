@@ -1,0 +1,70 @@
+//! What is inside of a network namespace.
+
+use std::net::IpAddr;
+
+use berth_base::{HostPid, NamespaceId};
+
+/// One network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Its interfaces, by index.
+    pub interfaces: Vec<Interface>,
+    /// Sockets that listen, by protocol, port and address.
+    pub listeners: Vec<Listener>,
+}
+
+/// One interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its index in its namespace.
+    pub index: u32,
+    /// Its name, which root of the namespace chooses. Escape before showing.
+    pub name: String,
+    /// `veth`, `bridge` and so on (IFLA_INFO_KIND); `None` for hardware and loopback.
+    pub kind: Option<String>,
+    /// Whether it is up (IFF_UP).
+    pub is_up: bool,
+    /// Whether it is a loopback interface (IFF_LOOPBACK).
+    pub is_loopback: bool,
+    /// Its addresses, each with the length of its prefix.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// The index of the bridge or bond that it is a port of.
+    pub master: Option<u32>,
+    /// The other end of a veth pair, or the lower interface of a macvlan and the like.
+    pub peer: Option<Peer>,
+}
+
+/// The interface that another one is linked to (IFLA_LINK, IFLA_LINK_NETNSID).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The namespace it is in, when it is one of the snapshot.
+    pub namespace: Option<NamespaceId>,
+    /// Its index there.
+    pub index: u32,
+    /// Its name there, when known. Escape before showing.
+    pub name: Option<String>,
+}
+
+/// A protocol of listening sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP over IPv4 or IPv6, in state LISTEN.
+    Tcp,
+    /// UDP, bound and not connected.
+    Udp,
+}
+
+/// One listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// The local address; `0.0.0.0` and `::` mean all.
+    pub address: IpAddr,
+    /// The local port.
+    pub port: u16,
+    /// The inode number of the socket, as `/proc/PID/fd` shows it.
+    pub inode: u64,
+    /// The first process that has it open, when one could be found.
+    pub process: Option<HostPid>,
+}
