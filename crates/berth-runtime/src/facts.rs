@@ -1,5 +1,6 @@
 //! What a plan needs to know of this host, gathered once before planning.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -265,12 +266,18 @@ fn selinux_is_active() -> bool {
 
 /// The mount point of the mount that holds a path: the longest that the path begins with.
 fn mount_of(mountinfo: &str, path: &Path) -> Option<PathBuf> {
+    mount_points(mountinfo)
+        .filter(|point| path.starts_with(point.as_ref()))
+        .max_by_key(|point| point.len())
+        .map(|point| PathBuf::from(point.into_owned()))
+}
+
+/// Every mount point of a mountinfo text.
+fn mount_points(mountinfo: &str) -> impl Iterator<Item = Cow<'_, str>> {
     mountinfo
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
-        .map(|point| PathBuf::from(unescape(point)))
-        .filter(|point| path.starts_with(point))
-        .max_by_key(|point| point.as_os_str().len())
+        .map(unescape)
 }
 
 impl SystemEntry {
@@ -362,15 +369,14 @@ fn secrets() -> Vec<Secret> {
 /// Mounts strictly below the folders that have no other such mount above them.
 fn topmost_mounts(mountinfo: &str, folders: impl Iterator<Item = PathBuf>) -> Vec<Submount> {
     let folders: Vec<PathBuf> = folders.collect();
-    let mut points: Vec<PathBuf> = mountinfo
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(|point| PathBuf::from(unescape(point)))
-        .filter(|point| {
-            folders
-                .iter()
-                .any(|folder| point != folder && point.starts_with(folder))
-        })
+    let below = |point: &Path| {
+        folders
+            .iter()
+            .any(|folder| point != folder && point.starts_with(folder))
+    };
+    let mut points: Vec<PathBuf> = mount_points(mountinfo)
+        .filter(|point| below(Path::new(point.as_ref())))
+        .map(|point| PathBuf::from(point.into_owned()))
         .collect();
     points.sort();
     points.dedup();
@@ -388,9 +394,14 @@ fn topmost_mounts(mountinfo: &str, folders: impl Iterator<Item = PathBuf>) -> Ve
 }
 
 /// Undoes the octal escapes of mountinfo (proc(5)): space, tab, newline, backslash.
-fn unescape(text: &str) -> String {
-    text.replace("\\040", " ")
+fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let plain = text
+        .replace("\\040", " ")
         .replace("\\011", "\t")
         .replace("\\012", "\n")
-        .replace("\\134", "\\")
+        .replace("\\134", "\\");
+    Cow::Owned(plain)
 }

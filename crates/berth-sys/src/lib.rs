@@ -8,6 +8,7 @@ pub mod bpf;
 mod clone;
 mod credentials;
 mod cwd;
+mod early;
 mod exec;
 mod fd;
 mod keyring;
@@ -25,6 +26,7 @@ pub use alloc::{GuardedAllocator, forbid_allocation};
 pub use clone::{Clone3, Forked, exit_now, is_single_threaded};
 pub use credentials::set_filesystem_ids;
 pub use cwd::current_directory;
+pub use early::link_early_start;
 pub use exec::{ArgVector, execve, execve_at};
 pub use fd::{
     close_all_but_streams, close_on_exec_from, inherited, keep_on_exec, place_at, release, reopen,

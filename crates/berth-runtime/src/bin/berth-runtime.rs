@@ -8,6 +8,7 @@ use std::process::ExitCode;
 static ALLOCATOR: berth_sys::GuardedAllocator = berth_sys::GuardedAllocator;
 
 fn main() -> ExitCode {
+    berth_sys::link_early_start();
     let mut arguments = std::env::args_os().peekable();
     match arguments.peek().and_then(|name| name.to_str()) {
         Some("berth-keeper") => {

@@ -27,8 +27,12 @@ pub(super) fn open_directory_at(dir: BorrowedFd<'_>, name: &str) -> Result<Owned
 
 /// Writes `value` to an existing file in one write(2).
 pub(super) fn write_at(dir: BorrowedFd<'_>, file: &str, value: &str) -> Result<(), Errno> {
-    let fd = rustix::fs::openat(dir, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    write_whole(fd.as_fd(), value.as_bytes())
+    write_whole(open_to_write(dir, file)?.as_fd(), value.as_bytes())
+}
+
+/// Opens an existing file, to be written once or several times.
+pub(super) fn open_to_write(dir: BorrowedFd<'_>, file: &str) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(dir, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Writes `value` in one write(2); a short write counts as an I/O error.

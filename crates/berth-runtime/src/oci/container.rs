@@ -1,5 +1,6 @@
 //! A container as the kernel shows it now.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -23,9 +24,29 @@ pub(crate) struct Container {
     pub(crate) id: OciId,
     pub(crate) folder: Folder,
     pub(crate) state: StateFile,
+    /// Its configuration, once somebody needs it.
+    config: OnceCell<Spec>,
 }
 
 impl Container {
+    /// A container whose state is at hand.
+    pub(crate) fn new(id: OciId, folder: Folder, state: StateFile) -> Self {
+        Self {
+            id,
+            folder,
+            state,
+            config: OnceCell::new(),
+        }
+    }
+
+    /// Spares it reading the configuration.
+    pub(crate) fn with_config(self, spec: Spec) -> Self {
+        Self {
+            config: OnceCell::from(spec),
+            ..self
+        }
+    }
+
     /// Opens a container.
     ///
     /// # Errors
@@ -35,11 +56,7 @@ impl Container {
         let Some(state) = folder.read()? else {
             return Err(missing(id));
         };
-        Ok(Self {
-            id: id.clone(),
-            folder,
-            state,
-        })
+        Ok(Self::new(id.clone(), folder, state))
     }
 
     /// What the container does now. A folder that nobody creates any more and that has no living
@@ -96,15 +113,19 @@ impl Container {
     }
 
     /// The configuration it was created with.
-    pub(crate) fn spec(&self) -> Outcome<Spec> {
+    pub(crate) fn spec(&self) -> Outcome<&Spec> {
+        if let Some(spec) = self.config.get() {
+            return Ok(spec);
+        }
         let path = self.folder.config();
         let text = fs::read(&path).map_err(|e| cannot(&format!("read {}", path.display()), e))?;
-        serde_json::from_slice(&text).map_err(|e| {
+        let spec = serde_json::from_slice(&text).map_err(|e| {
             fail(
                 ErrorClass::Internal,
                 format!("cannot parse {}: {e}", path.display()),
             )
-        })
+        })?;
+        Ok(self.config.get_or_init(|| spec))
     }
 }
 

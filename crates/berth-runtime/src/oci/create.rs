@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use super::container::short_address;
+use super::container::{Container, short_address};
 use super::hooks::{self, Point};
 use super::prepare::{Prepared, Wishes};
 use super::state::{HookState, STATE_FILE_VERSION, StateFile, Status, annotations};
@@ -49,18 +49,21 @@ pub(crate) enum Starter {
 
 /// A container whose init has set everything up and waits.
 pub(crate) struct Newborn {
-    pub(crate) folder: Folder,
-    pub(crate) state: StateFile,
-    pub(crate) prepared: Prepared,
+    pub(crate) container: Container,
+    pub(crate) init: Waiting,
+    /// What the caller's rights did not allow.
+    pub(crate) warning: Option<String>,
+}
+
+/// An init that waits, and what its creator holds for it.
+pub(crate) struct Waiting {
     pub(crate) pid: Pid,
     pub(crate) pidfd: OwnedFd,
-    /// Our end of init's socket.
+    /// Our end of its socket.
     pub(crate) socket: OwnedFd,
     /// The master of its terminal.
     pub(crate) terminal: Option<OwnedFd>,
     pub(crate) lock: Lock,
-    /// What the caller's rights did not allow.
-    pub(crate) warning: Option<String>,
 }
 
 /// Creates a container up to the point at which only its start is missing.
@@ -104,15 +107,16 @@ pub(crate) fn create(
             let (pid, pidfd) = creation
                 .init
                 .ok_or_else(|| fail(ErrorClass::Internal, "init is missing"))?;
+            let container = Container::new(wishes.id.clone(), folder, state);
             Ok(Newborn {
-                folder,
-                state,
-                prepared,
-                pid,
-                pidfd,
-                socket,
-                terminal,
-                lock,
+                container: container.with_config(prepared.spec),
+                init: Waiting {
+                    pid,
+                    pidfd,
+                    socket,
+                    terminal,
+                    lock,
+                },
                 warning,
             })
         }

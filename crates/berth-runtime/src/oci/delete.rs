@@ -72,7 +72,7 @@ pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>
     let warnings = match container.spec() {
         Ok(spec) => {
             let state = &container.state;
-            let failures = hooks::run_all(&spec, Point::Poststop, state, Status::Stopped);
+            let failures = hooks::run_all(spec, Point::Poststop, state, Status::Stopped);
             failures.into_iter().map(|f| f.message).collect()
         }
         Err(failure) => vec![failure.message],

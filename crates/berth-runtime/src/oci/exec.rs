@@ -60,7 +60,7 @@ pub(crate) fn exec(
     let spec = container.spec()?;
     complete_environment(&mut request.process, &init);
     let doors = doors(container, &request.cgroups)?;
-    let filter = filter(store, &spec)?;
+    let filter = filter(store, spec)?;
     let session = Session {
         container,
         init,
@@ -155,7 +155,7 @@ fn filter(store: &Store, spec: &Spec) -> Outcome<Option<Filter>> {
 struct Session<'a> {
     container: &'a Container,
     init: Init,
-    spec: Spec,
+    spec: &'a Spec,
     request: Request,
     doors: JoinDescriptors,
     filter: Option<Filter>,
@@ -319,7 +319,7 @@ impl Session<'_> {
                     .map_err(|e| cannot("start the process", e))?,
                 Some((&wire::TERMINAL, _)) => terminal = descriptor,
                 Some((&wire::LISTENER, payload)) => Notified {
-                    spec: &self.spec,
+                    spec: self.spec,
                     state: &self.container.state,
                     status: Status::Running,
                     pid: pid.as_raw_nonzero().get().unsigned_abs(),

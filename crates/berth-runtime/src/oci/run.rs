@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, set_child_subreaper, wait};
 
 use super::container::Container;
-use super::create::Newborn;
+use super::create::Waiting;
 use super::delete::{self, Force};
 use super::pump::Pump;
 use super::{Outcome, cannot, fail, notify, start};
@@ -58,25 +58,20 @@ impl Foreground {
     }
 
     /// Starts a newborn and stays until it has ended; returns its exit code.
-    pub(crate) fn accompany(self, newborn: Newborn) -> Outcome<u8> {
-        let Newborn {
-            folder,
-            state,
-            prepared,
+    pub(crate) fn accompany(self, container: &Container, init: Waiting) -> Outcome<u8> {
+        let Waiting {
             pid,
             pidfd,
             socket,
             terminal,
             lock,
-            ..
-        } = newborn;
-        let spec = prepared.spec;
+        } = init;
         drop(lock);
-        let notify = notify::Listener::open(&folder)?;
-        start::signal(&spec, &state, pidfd.as_fd(), socket.as_fd())?;
+        let notify = notify::Listener::open(&container.folder)?;
+        let (spec, state) = (container.spec()?, &container.state);
+        start::signal(spec, state, pidfd.as_fd(), socket.as_fd())?;
         drop(socket);
-        start::after_start(&spec, &state)?;
-        drop(folder);
+        start::after_start(spec, state)?;
         self.attend(pid, &pidfd, terminal, notify)
     }
 
@@ -178,7 +173,12 @@ fn reap(init: Pid) -> Outcome<Option<u8>> {
 
 /// Removes a container that has run, or that could not be started.
 pub(crate) fn clean_up(container: &Container) -> Outcome {
-    delete::delete(container, Force::Yes).map(drop)
+    // Somebody may have deleted it meanwhile, and made another of its name.
+    let now = container.folder.read()?;
+    if now.is_some_and(|now| now.init == container.state.init) {
+        delete::delete(container, Force::Yes)?;
+    }
+    Ok(())
 }
 
 /// Writes a PID file so that a reader sees none or a whole one.

@@ -7,7 +7,7 @@ use berth_base::ErrorClass;
 use oci_spec::runtime::Spec;
 
 use super::container::Container;
-use super::create::Newborn;
+use super::create::Waiting;
 use super::delete::{self, Force};
 use super::hooks::{self, Point};
 use super::listener::Notified;
@@ -50,11 +50,11 @@ pub(crate) fn start(container: &Container) -> Outcome {
         )
     })?;
     let notify = notify::Listener::open(&container.folder)?;
-    let started = signal(&spec, &container.state, init.pidfd.as_fd(), socket.as_fd());
+    let started = signal(spec, &container.state, init.pidfd.as_fd(), socket.as_fd());
     let started = started.and_then(|()| {
         let socket = container.folder.start_socket();
         fs::remove_file(&socket).map_err(|e| cannot(&format!("remove {}", socket.display()), e))?;
-        after_start(&spec, &container.state)
+        after_start(spec, &container.state)
     });
     if let Err(mut failure) = started {
         // A failed hook ends the container and what was made for it (runtime-spec, runtime.md,
@@ -80,20 +80,18 @@ pub(crate) fn start(container: &Container) -> Outcome {
 }
 
 /// Starts a newborn of `run --detach`.
-pub(crate) fn detached(newborn: Newborn) -> Outcome {
-    let Newborn {
-        folder,
-        state,
-        prepared,
+pub(crate) fn detached(container: &Container, init: Waiting) -> Outcome {
+    let Waiting {
         pidfd,
         socket,
         lock,
         ..
-    } = newborn;
+    } = init;
     drop(lock);
-    let notify = notify::Listener::open(&folder)?;
-    signal(&prepared.spec, &state, pidfd.as_fd(), socket.as_fd())?;
-    after_start(&prepared.spec, &state)?;
+    let notify = notify::Listener::open(&container.folder)?;
+    let (spec, state) = (container.spec()?, &container.state);
+    signal(spec, state, pidfd.as_fd(), socket.as_fd())?;
+    after_start(spec, state)?;
     match notify {
         None => Ok(()),
         Some(notify) => {

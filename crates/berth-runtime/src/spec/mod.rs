@@ -124,13 +124,17 @@ pub fn check_process(process: &Process) -> Checked {
     process::check(process)
 }
 
-/// Parses, and parses once more with `mend` applied where the types are narrower than the
-/// specification: the usual file pays for one pass.
+/// Parses; what does not parse is parsed once more for the path of the field at fault, and again
+/// with `mend` applied where the types are narrower than the specification. The usual file pays
+/// for one pass, and for one that keeps no account of paths.
 fn parse<T: DeserializeOwned>(
     bytes: &[u8],
     file: &Path,
     mend: impl FnOnce(&mut Value),
 ) -> Result<T, SpecError> {
+    if let Ok(parsed) = serde_json::from_slice(bytes) {
+        return Ok(parsed);
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let first = match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(parsed) => {

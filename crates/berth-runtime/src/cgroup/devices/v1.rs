@@ -6,10 +6,12 @@
 //! error, since dropping either rule would be wrong.
 
 use super::rule::{ALL, Kind, Rule};
-use crate::cgroup::CgroupError;
-use crate::cgroup::branch::Branch;
+use std::os::fd::AsFd;
 
-/// A default and its exceptions, each of which is about one kind of device.
+use crate::cgroup::branch::Branch;
+use crate::cgroup::{CgroupError, files};
+
+/// A default and its exceptions: each says the opposite, and is about one kind of device.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct List {
     pub(super) default_allow: bool,
@@ -18,26 +20,35 @@ pub(super) struct List {
 
 pub(super) fn write(branch: &Branch, rules: &[Rule]) -> Result<(), CgroupError> {
     let list = normalise(rules)?;
-    let put = |allow: bool, text: &str| {
-        let file = if allow {
-            "devices.allow"
-        } else {
-            "devices.deny"
-        };
-        branch.open().and_then(|dir| {
-            crate::cgroup::files::write_at(dir, file, text).map_err(|source| CgroupError::Limit {
-                limit: "device rules".to_owned(),
-                value: text.to_owned(),
-                path: branch.file(file),
-                source,
-            })
-        })
-    };
     // Sets the default and forgets every exception.
-    put(list.default_allow, "a")?;
-    list.exceptions
-        .iter()
-        .try_for_each(|rule| put(rule.allow, &rule.to_string()))
+    put(branch, list.default_allow, &["a".to_owned()])?;
+    let exceptions: Vec<String> = list.exceptions.iter().map(Rule::to_string).collect();
+    put(branch, !list.default_allow, &exceptions)
+}
+
+/// Allows or denies, each in a write(2) of its own, through one open file.
+fn put(branch: &Branch, allow: bool, rules: &[String]) -> Result<(), CgroupError> {
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let file = if allow {
+        "devices.allow"
+    } else {
+        "devices.deny"
+    };
+    let opened = files::open_to_write(branch.open()?, file).map_err(files::access(
+        "open",
+        &branch.path,
+        file,
+    ))?;
+    rules.iter().try_for_each(|rule| {
+        files::write_whole(opened.as_fd(), rule.as_bytes()).map_err(|source| CgroupError::Limit {
+            limit: "device rules".to_owned(),
+            value: rule.clone(),
+            path: branch.file(file),
+            source,
+        })
+    })
 }
 
 /// Brings rules into the form of the kernel. Begins with a default of deny.

@@ -12,7 +12,7 @@ use crate::oci::id::OciId;
 use crate::oci::prepare::{Driver, Prepared, Wishes, prepare};
 use crate::oci::run::{Foreground, clean_up, write_pid_file};
 use crate::oci::store::Store;
-use crate::oci::{Outcome, cannot, console, container, create as creation, fail, start};
+use crate::oci::{Outcome, cannot, console, create as creation, fail, start};
 use crate::plan::{Keyring, RootChange};
 
 /// What the flags come to, and the plan of the bundle.
@@ -41,8 +41,6 @@ pub(super) fn create(global: &Global, log: &Log, flags: &CreateFlags) -> Outcome
 
 pub(super) fn run(global: &Global, log: &Log, flags: &RunFlags) -> Outcome<u8> {
     let request = request(global, log, &flags.bundle)?;
-    let store = request.store.clone();
-    let id = request.wishes.id.clone();
     check_console(&flags.bundle, request.prepared.terminal, flags.detach)?;
     let foreground = if flags.detach {
         None
@@ -50,19 +48,23 @@ pub(super) fn run(global: &Global, log: &Log, flags: &RunFlags) -> Outcome<u8> {
         Some(Foreground::prepare(!flags.no_subreaper)?)
     };
     let newborn = conceive(request, Starter::Us, log)?;
-    let ran = present(&newborn, &flags.bundle).and_then(|()| match foreground {
-        Some(foreground) => foreground.accompany(newborn).map(Some),
-        None => start::detached(newborn).map(|()| None),
+    let presented = present(&newborn, &flags.bundle);
+    let Newborn {
+        container, init, ..
+    } = newborn;
+    let ran = presented.and_then(|()| match foreground {
+        Some(foreground) => foreground.accompany(&container, init).map(Some),
+        None => start::detached(&container, init).map(|()| None),
     });
     match ran {
         Ok(None) => Ok(0),
         Ok(Some(code)) if flags.keep => Ok(code),
         Ok(Some(code)) => {
-            clean_up(&container::Container::open(&store, &id)?)?;
+            clean_up(&container)?;
             Ok(code)
         }
         Err(failure) => {
-            clean_up(&container::Container::open(&store, &id)?)?;
+            clean_up(&container)?;
             Err(failure)
         }
     }
@@ -131,31 +133,21 @@ fn conceive(request: Request, starter: Starter, log: &Log) -> Outcome<Newborn> {
 /// Shows the container to its caller: terminal, pidfd, PID file, in this order, since callers
 /// wait for the last.
 fn present(newborn: &Newborn, flags: &BundleFlags) -> Outcome {
-    if let (Some(path), Some(master)) = (&flags.console_socket, &newborn.terminal) {
+    if let (Some(path), Some(master)) = (&flags.console_socket, &newborn.init.terminal) {
         console::hand_over(path, "terminal", master.as_fd())?;
     }
     if let Some(path) = &flags.pidfd_socket {
-        console::hand_over(path, "pidfd", newborn.pidfd.as_fd())?;
+        console::hand_over(path, "pidfd", newborn.init.pidfd.as_fd())?;
     }
     match &flags.pid_file {
         None => Ok(()),
-        Some(path) => write_pid_file(path, newborn.pid),
+        Some(path) => write_pid_file(path, newborn.init.pid),
     }
 }
 
 fn undo(newborn: Newborn) -> Outcome {
-    let Newborn {
-        folder,
-        state,
-        lock,
-        ..
-    } = newborn;
-    drop(lock);
-    clean_up(&container::Container {
-        id: OciId::parse(&state.id)?,
-        folder,
-        state,
-    })
+    drop(newborn.init.lock);
+    clean_up(&newborn.container)
 }
 
 /// A terminal needs somebody to hold its other side, and nobody else does.

@@ -45,7 +45,7 @@ fn run(global: &Global, log: &Log, flags: &ExecFlags) -> Outcome<u8> {
     let (listening, env) = listen_fds();
     let preserved = flags.preserve_fds + listening;
     check_preserved(preserved)?;
-    let mut process = process(flags, &container.spec()?)?;
+    let mut process = process(flags, container.spec()?)?;
     let mut all = process.env().clone().unwrap_or_default();
     all.extend(env);
     process.set_env(Some(all));
