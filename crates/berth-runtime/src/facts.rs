@@ -13,6 +13,7 @@ use oci_spec::runtime::{Process, Spec};
 use rustix::fs::PROC_SUPER_MAGIC;
 
 use crate::plan::Setup;
+use crate::process::read_proc;
 use crate::{capability, namespaces, resctrl};
 
 /// The host as a plan sees it. Plain data, so that a plan can be tested without a host.
@@ -309,7 +310,7 @@ fn joined_root(spec: &Spec) -> Option<(u32, u32)> {
 
 /// Whether this process is root of the host's user namespace with CAP_SYS_ADMIN.
 fn is_privileged() -> io::Result<bool> {
-    let initial = fs::read_to_string("/proc/self/uid_map")?;
+    let initial = read_proc("/proc/self/uid_map")?;
     let whole = initial.split_whitespace().eq(["0", "0", "4294967295"]);
     let sets = rustix::thread::capabilities(None)?;
     Ok(whole
@@ -320,7 +321,7 @@ fn is_privileged() -> io::Result<bool> {
 
 /// CapBnd of this process.
 fn bounding_set() -> io::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
+    let status = read_proc("/proc/self/status")?;
     let hex = status
         .lines()
         .find_map(|line| line.strip_prefix("CapBnd:"))

@@ -1,13 +1,23 @@
 //! What the kernel says of a process, as far as starting a container needs it.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind, ProcessIdentity};
 
+/// Reads a file of procfs, whose size nobody knows before: in as few read(2) calls as the kernel
+/// answers it in.
+pub(crate) fn read_proc(path: impl AsRef<Path>) -> io::Result<String> {
+    const ROOM: usize = 8192;
+    let mut text = String::with_capacity(ROOM);
+    File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Reads the identity of a living process: its start time and this boot.
 pub(crate) fn identify(pid: HostPid) -> io::Result<ProcessIdentity> {
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+    let boot_id = read_proc("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned();
     Ok(ProcessIdentity {
@@ -20,7 +30,7 @@ pub(crate) fn identify(pid: HostPid) -> io::Result<ProcessIdentity> {
 /// Field 22 of /proc/PID/stat. The second field, comm, may hold anything but ends at the last
 /// parenthesis.
 fn start_ticks(pid: HostPid) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let stat = read_proc(format!("/proc/{pid}/stat"))?;
     stat.rsplit_once(')')
         .and_then(|(_, rest)| rest.split_whitespace().nth(19))
         .and_then(|ticks| ticks.parse().ok())

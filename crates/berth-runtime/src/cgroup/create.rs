@@ -185,10 +185,15 @@ fn make(hierarchy: &Hierarchy, path: &str, existing: Existing) -> Result<Branch,
     let parents = check_path(path)?;
     let below = path.trim_start_matches('/');
     let branch = |dir| Branch::opened(hierarchy.controllers.clone(), mount.join(below), dir);
+    let directory = mount.join(below);
+    // The usual case, in two calls.
+    if rustix::fs::mkdir(&directory, DIRECTORY_MODE).is_ok() {
+        return open_made(&directory).map(branch);
+    }
     let root = files::open_directory(mount).map_err(files::access("open", mount, ""))?;
     let root = root.as_fd();
     let failed = |source| CgroupError::Make {
-        path: mount.join(below),
+        path: directory.clone(),
         source,
     };
     let mut result = rustix::fs::mkdirat(root, below, DIRECTORY_MODE);
@@ -209,22 +214,25 @@ fn make(hierarchy: &Hierarchy, path: &str, existing: Existing) -> Result<Branch,
         }
     }
     result.map_err(failed)?;
-    files::open_directory_at(root, below)
-        .map(branch)
-        .map_err(|source| {
-            let cause = files::access("open", mount, below)(source);
-            match rustix::fs::unlinkat(root, below, AtFlags::REMOVEDIR) {
-                Ok(()) => cause,
-                Err(source) => CgroupError::Undo {
-                    cause: Box::new(cause),
-                    failures: vec![RemoveFailure {
-                        path: mount.join(below),
-                        source,
-                        processes: Vec::new(),
-                    }],
-                },
-            }
-        })
+    open_made(&directory).map(branch)
+}
+
+/// Opens a directory that was just made; one that cannot be opened is removed.
+fn open_made(directory: &Path) -> Result<OwnedFd, CgroupError> {
+    files::open_directory(directory).map_err(|source| {
+        let cause = files::access("open", directory, "")(source);
+        match rustix::fs::rmdir(directory) {
+            Ok(()) => cause,
+            Err(source) => CgroupError::Undo {
+                cause: Box::new(cause),
+                failures: vec![RemoveFailure {
+                    path: directory.to_owned(),
+                    source,
+                    processes: Vec::new(),
+                }],
+            },
+        }
+    })
 }
 
 /// Takes a directory that somebody else made, if nothing runs in it and it is not frozen: what

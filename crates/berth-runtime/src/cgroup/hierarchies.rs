@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 /// The cgroup hierarchies of this host.
@@ -215,8 +215,18 @@ impl MountTable {
         carried
             .filter(|id| !passed.contains(id))
             .filter_map(|id| self.all.get(id))
-            .any(|(_, other)| point.starts_with(other))
+            .any(|(_, other)| is_below(point, other))
     }
+}
+
+/// Whether one path is the other or below it. The kernel writes mount points without `.`, `..`
+/// and double slashes, so bytes tell.
+fn is_below(point: &Path, other: &Path) -> bool {
+    let rest = point
+        .as_os_str()
+        .as_bytes()
+        .strip_prefix(other.as_os_str().as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || other == Path::new("/"))
 }
 
 /// Mount id, parent id and mount point of a mountinfo line.

@@ -9,6 +9,7 @@
 //! socket until it is set up; the folder and the cgroup then are `delete --force`'s to remove.
 
 use std::fs;
+use std::mem::{self, ManuallyDrop};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -74,6 +75,9 @@ pub(crate) fn create(
     starter: Starter,
     preserved: u32,
 ) -> Outcome<Newborn> {
+    // Never freed: that would write to pages which init shares with us until it executes, each
+    // write a copy, and we end soon after.
+    let mut prepared = ManuallyDrop::new(prepared);
     let (folder, lock) = store.claim(&wishes.id)?;
     let state = StateFile {
         version: STATE_FILE_VERSION,
@@ -109,7 +113,7 @@ pub(crate) fn create(
                 .ok_or_else(|| fail(ErrorClass::Internal, "init is missing"))?;
             let container = Container::new(wishes.id.clone(), folder, state);
             Ok(Newborn {
-                container: container.with_config(prepared.spec),
+                container: container.with_config(mem::take(&mut prepared.spec)),
                 init: Waiting {
                     pid,
                     pidfd,
@@ -152,6 +156,8 @@ impl Creation<'_> {
         };
         let (ours, theirs) = wire::pair().map_err(|e| cannot("make a socket pair", e))?;
         self.clone_init(&doors, listener, (ours.as_fd(), theirs), preserved)?;
+        // While init is busy, not while it waits for us.
+        drop(doors);
         self.enter_resctrl_group()?;
         let terminal = self.accompany(ours.as_fd())?;
         Ok((ours, terminal))

@@ -16,6 +16,7 @@ use crate::facts::{HostFacts, Source};
 use crate::plan::{
     self, CgroupEntry, Keyring, Plan, RootChange, RootPlace, Setup, StartSignal, Supervision,
 };
+use crate::process::read_proc;
 use crate::resctrl;
 use crate::spec;
 use crate::stage::{self, Filter};
@@ -85,8 +86,7 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
     if let Some(folder) = &notify {
         notify::extend(&mut spec, folder);
     }
-    let read =
-        |file: &str| fs::read_to_string(file).map_err(|e| cannot(&format!("read {file}"), e));
+    let read = |file: &str| read_proc(file).map_err(|e| cannot(&format!("read {file}"), e));
     let mountinfo = read("/proc/self/mountinfo")?;
     let hierarchies = Hierarchies::discover(&mountinfo, &read("/proc/self/cgroup")?);
     let placement = placement(&spec, wishes)?;

@@ -1,6 +1,6 @@
 //! From create to delete: what each operation does, and when it is refused.
 
-use berth_testkit::{covers, is_running};
+use berth_testkit::{covers, is_running, soon};
 use serde_json::json;
 
 use crate::runtime;
@@ -414,4 +414,29 @@ fn one_of_eight_creates_of_one_id_succeeds() {
     assert_eq!(runtime.list().len(), 1);
     drop(runtime.delete_force("same").ok());
     runtime.assert_nothing_left();
+}
+
+#[test]
+fn run_leaves_another_container_of_its_name_alone() {
+    let runtime = runtime();
+    let first = runtime.bundle().sh("exec sleep 60");
+    let mut run = runtime
+        .bundle_command("run", "one", &first, &[])
+        .spawn()
+        .unwrap();
+    soon("a first container that runs", || {
+        let state = runtime.state("one").out;
+        state.contains("\"running\"").then_some(())
+    });
+    let foreground = rustix::process::Pid::from_child(&run);
+    // Not to hear of its container's end until another has its name.
+    rustix::process::kill_process(foreground, rustix::process::Signal::STOP).unwrap();
+    assert_eq!(runtime.delete_force("one").code, 0);
+    let second = runtime.bundle().sh("true");
+    let container = runtime.created("one", &second);
+    rustix::process::kill_process(foreground, rustix::process::Signal::CONT).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(137));
+    assert_eq!(container.status(), "created");
+    container.start();
+    assert_eq!(container.wait(), 0);
 }
