@@ -47,6 +47,19 @@ impl Cgroup {
     }
 }
 
+impl Cgroup {
+    /// Removes the directories if nothing is in them, neither processes nor sub-cgroups, and says
+    /// whether they are gone. The first that is busy ends it: whoever is inside can still be ended
+    /// through all of them, since the v2 hierarchy is tried first and the freezer's next.
+    pub(crate) fn remove_empty(&self) -> bool {
+        let after_freezer = |branch: &&Branch| !branch.has("freezer");
+        let mut v1: Vec<&Branch> = self.v1.iter().collect();
+        v1.sort_by_key(after_freezer);
+        let mut branches = self.v2.iter().chain(v1);
+        branches.all(|branch| matches!(rustix::fs::rmdir(&branch.path), Ok(()) | Err(Errno::NOENT)))
+    }
+}
+
 /// The processes still inside, for the message; none where even that cannot be read.
 fn survivors(branch: &Branch) -> Vec<u32> {
     pids_below(branch).unwrap_or_default()

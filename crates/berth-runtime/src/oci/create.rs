@@ -491,6 +491,7 @@ fn become_init(ours: BorrowedFd<'_>, prepared: &PreparedInit<'_>, context: &mut 
 }
 
 /// What init needs prepared before the clone.
+#[derive(Default)]
 struct InitParts {
     create_container: Vec<crate::act::hooks::PreparedHook>,
     start_container: Vec<crate::act::hooks::PreparedHook>,
@@ -500,12 +501,14 @@ struct InitParts {
 
 impl InitParts {
     fn new(creation: &Creation<'_>) -> Outcome<Self> {
+        let Some(listed) = creation.prepared.spec.hooks() else {
+            return Ok(Self::default());
+        };
         let prefix = |status| {
             HookState::new(&creation.state, status)
                 .prefix()
                 .map_err(|e| cannot("encode the state", e))
         };
-        let listed = creation.prepared.spec.hooks().clone().unwrap_or_default();
         Ok(Self {
             create_container: hooks::for_init(listed.create_container())?,
             start_container: hooks::for_init(listed.start_container())?,

@@ -59,8 +59,10 @@ pub(crate) fn delete(container: &Container, force: Force) -> Outcome<Vec<String>
         intended.wait_empty(deadline).map_err(failed)?;
         intended.remove().map_err(failed)?;
     } else {
-        cgroup.end(deadline).map_err(failed)?;
-        cgroup.remove().map_err(failed)?;
+        if !cgroup.remove_empty() {
+            cgroup.end(deadline).map_err(failed)?;
+            cgroup.remove().map_err(failed)?;
+        }
         // Without cgroups the scope was never started, and a unit of its name is another's.
         if let Some(scope) = &container.state.scope {
             scope.stop().map_err(failed)?;
