@@ -54,7 +54,8 @@ fn hostile(runtime: &Runtime) -> Bundle {
     bundle
 }
 
-/// Seen to fail without its guard: `oci/shield.rs` not called. Then: the copy was emptied, and
+/// Seen to fail without its guard: `oci/shield.rs` not called and no entry point
+/// of ours (`build.rs`); each of the two is enough. Then: the copy was emptied, and
 /// could not be started any more.
 #[test]
 fn cve_2019_5736_the_runtime_is_not_overwritten_from_inside() {
