@@ -3,30 +3,49 @@
  *
  *     floor host PROGRAM [ARG...]    root: the host's /usr, /etc and /opt below throwaway layers
  *     floor DIR PROGRAM [ARG...]     root: the directory, bind-mounted
+ *     floor spec DIR PROGRAM...      the same, with what runc's default spec asks for besides
  *
  * One clone3(2) with the namespaces of a default container (user excepted), its mounts, a cgroup in
  * every v1 hierarchy (or in the v2 hierarchy where there is none), pivot_root(2), execve(2), wait,
  * and the removal of the cgroups. No capabilities, no seccomp, no masked paths, no state, no logs:
  * a container engine does all this and more, so its time is measured in multiples of this one.
  *
+ * `spec` adds what a runtime cannot leave out of runc's default spec: device rules, its cgroups
+ * mounted inside, masked and read-only paths, a read-only root, loopback up, keyring, session,
+ * host name, a limit, capabilities, no_new_privs; and that it executes itself from a read-only
+ * mount (CVE-2019-5736). Still no spec is read, nothing checked, no state kept.
+ *
  * Built by `cargo xtask bench`. Needs root.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/mount.h>
 #include <linux/sched.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* <sys/mount.h> and <linux/mount.h> of Debian 12 exclude each other. */
+int mount(const char *, const char *, const char *, unsigned long, const void *);
+int umount2(const char *, int);
+#define MNT_DETACH 2
 
 #define CGROUPS_MAX 32
 #define BASE "/mnt/base"
@@ -202,8 +221,131 @@ static void directory_base(const char *directory)
 		die("bind", directory);
 }
 
+/* A clone of what is at `from` below `at`, with attributes, mounted on `onto`. */
+static void clone_onto(int at, const char *from, unsigned flags, uint64_t attributes,
+		       const char *onto)
+{
+	struct mount_attr set = { .attr_set = attributes };
+	int target = open(onto, O_PATH | O_CLOEXEC), tree;
+	if (target < 0)
+		return;
+	tree = syscall(SYS_open_tree, at, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+	if (tree < 0 ||
+	    (attributes && syscall(SYS_mount_setattr, tree, "", flags | AT_EMPTY_PATH, &set,
+				   sizeof set)) ||
+	    syscall(SYS_move_mount, tree, "", target, "",
+		    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
+		die("mount on", onto);
+	close(tree);
+	close(target);
+}
+
+/* Child. The container's cgroups below /sys/fs/cgroup, read-only. */
+static void mount_cgroups(void)
+{
+	char path[64];
+	mount_at("tmpfs", "sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755");
+	for (int i = 0; i < cgroup_count; i++) {
+		snprintf(path, sizeof path, "sys/fs/cgroup/%d", i);
+		folder(path);
+		clone_onto(AT_FDCWD, cgroups[i], 0,
+			   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				   MOUNT_ATTR_NOEXEC,
+			   path);
+	}
+}
+
+/* Child. The masked and the read-only paths of the default spec. */
+static void hide(void)
+{
+	static const char *const folders[] = { "proc/acpi", "sys/firmware", "proc/scsi" };
+	static const char *const files[] = { "proc/asound", "proc/kcore", "proc/keys",
+					     "proc/latency_stats", "proc/timer_list",
+					     "proc/timer_stats", "proc/sched_debug" };
+	static const char *const read_only[] = { "proc/bus", "proc/fs", "proc/irq", "proc/sys",
+						 "proc/sysrq-trigger" };
+	folder("/mnt/empty");
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+		clone_onto(AT_FDCWD, "/mnt/empty", 0, MOUNT_ATTR_RDONLY, folders[i]);
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		clone_onto(AT_FDCWD, "/dev/null", 0, 0, files[i]);
+	for (size_t i = 0; i < sizeof read_only / sizeof *read_only; i++)
+		clone_onto(AT_FDCWD, read_only[i], AT_RECURSIVE, MOUNT_ATTR_RDONLY, read_only[i]);
+}
+
+/* Child. Loopback, session, keyring, host name. */
+static void settle(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int file = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (file < 0 || ioctl(file, SIOCSIFFLAGS, &request))
+		die("set up", "lo");
+	close(file);
+	if (setsid() < 0 || syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ||
+	    sethostname("runc", 4))
+		die("settle", "init");
+}
+
+/* Child, after the pivot. A read-only root, a limit, and three capabilities. */
+static void give_up_privilege(void)
+{
+	const uint32_t kept = 1u << CAP_KILL | 1u << CAP_NET_BIND_SERVICE | 1u << CAP_AUDIT_WRITE;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2] = { { .effective = kept, .permitted = kept } };
+	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+	struct rlimit limit = { 1024, 1024 };
+	if (syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &read_only, sizeof read_only) ||
+	    setrlimit(RLIMIT_NOFILE, &limit) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		die("confine", "init");
+	for (int capability = 0; capability <= CAP_LAST_CAP; capability++)
+		if (capability >= 32 || !(kept >> capability & 1))
+			prctl(PR_CAPBSET_DROP, capability);
+	if (setresgid(0, 0, 0) || setresuid(0, 0, 0) || syscall(SYS_capset, &header, sets))
+		die("drop capabilities of", "init");
+}
+
+/* The device rules of the default spec, where there is a v1 controller for them. */
+static void write_device_rules(void)
+{
+	static const char *const allowed[] = { "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm",
+					       "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm",
+					       "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm" };
+	char path[320];
+	for (int i = 0; i < cgroup_count; i++) {
+		if (!strstr(cgroups[i], "/devices/"))
+			continue;
+		snprintf(path, sizeof path, "%.255s/devices.deny", cgroups[i]);
+		int file = open(path, O_WRONLY | O_CLOEXEC);
+		if (file < 0 || write(file, "a", 1) != 1)
+			die("write", path);
+		close(file);
+		snprintf(path, sizeof path, "%.255s/devices.allow", cgroups[i]);
+		file = open(path, O_WRONLY | O_CLOEXEC);
+		for (size_t j = 0; j < sizeof allowed / sizeof *allowed; j++)
+			if (write(file, allowed[j], strlen(allowed[j])) < 0)
+				die("write", path);
+		close(file);
+	}
+}
+
+/* Executes this program anew from a read-only mount, unless it runs from one. */
+static void get_out_of_reach(char **words)
+{
+	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+	struct statvfs place;
+	if (statvfs("/proc/self/exe", &place) == 0 && (place.f_flag & ST_RDONLY))
+		return;
+	int tree = syscall(SYS_open_tree, AT_FDCWD, "/proc/self/exe",
+			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0 || syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &read_only,
+				sizeof read_only))
+		die("clone the mount of", words[0]);
+	syscall(SYS_execveat, tree, "", words, environ, AT_EMPTY_PATH);
+	die("execute anew", words[0]);
+}
+
 /* Child, in the new namespaces, with every capability. */
-static void run(const char *root, char **command)
+static void run(const char *root, char **command, int by_spec)
 {
 	join_cgroups();
 	if (unshare(CLONE_NEWCGROUP))
@@ -222,8 +364,15 @@ static void run(const char *root, char **command)
 	mount_at("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount_at("sysfs", "sys", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
 	make_dev();
+	if (by_spec) {
+		mount_cgroups();
+		hide();
+		settle();
+	}
 	if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
 		die("pivot_root", BASE);
+	if (by_spec)
+		give_up_privilege();
 	execve(command[0], command, environ);
 	die("execve", command[0]);
 }
@@ -237,17 +386,23 @@ int main(int count, char **words)
 		.pidfd = (uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
-	if (count < 3) {
-		fprintf(stderr, "usage: floor host|DIR PROGRAM [ARG...]\n");
+	int by_spec = count > 1 && !strcmp(words[1], "spec");
+	if (count < 3 + by_spec) {
+		fprintf(stderr, "usage: floor host|[spec] DIR PROGRAM [ARG...]\n");
 		return 125;
 	}
+	if (by_spec)
+		get_out_of_reach(words);
+	words += by_spec;
 	find_cgroups();
 	make_cgroups();
+	if (by_spec)
+		write_device_rules();
 	pid_t child = syscall(SYS_clone3, &args, sizeof args);
 	if (child < 0)
 		die("clone3", "child");
 	if (child == 0)
-		run(words[1], words + 2);
+		run(words[1], words + 2, by_spec);
 	if (waitpid(child, &status, 0) < 0)
 		die("wait for", "child");
 	remove_cgroups();

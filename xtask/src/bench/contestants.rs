@@ -158,6 +158,7 @@ pub(super) fn oci(stage: &Stage) -> Vec<Contestant> {
     let mut all = Vec::new();
     for copies in SIZES {
         all.push(floor_of_bundle(stage, copies));
+        all.push(floor_of_spec(stage, copies));
         for runtime in &runtimes {
             all.push(runtime.run(stage, copies));
             all.push(runtime.lifecycle(stage, copies));
@@ -178,10 +179,22 @@ fn floor(stage: &Stage) -> Vec<Contestant> {
 }
 
 fn floor_of_bundle(stage: &Stage, copies: usize) -> Contestant {
+    on_the_floor("floor", stage, "", copies)
+}
+
+/// The floor, with what the default spec asks for besides.
+fn floor_of_spec(stage: &Stage, copies: usize) -> Contestant {
+    on_the_floor("floor, spec", stage, "spec ", copies)
+}
+
+fn on_the_floor(name: &'static str, stage: &Stage, mode: &str, copies: usize) -> Contestant {
     let floor = [stage.floor.to_string_lossy().into_owned()];
-    let bundle = words(&floor, &format!("{} /bin/true", stage.rootfs.display()));
+    let bundle = words(
+        &floor,
+        &format!("{mode}{} /bin/true", stage.rootfs.display()),
+    );
     let work = Work::Oci(Oci::Run, copies);
-    Contestant::new("floor", work, Place::Apart, vec![bundle])
+    Contestant::new(name, work, Place::Apart, vec![bundle])
 }
 
 /// A program with runc's command line.
