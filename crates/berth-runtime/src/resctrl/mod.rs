@@ -114,6 +114,9 @@ pub struct Group {
 
 /// Where resctrl is mounted, from the text of `/proc/self/mountinfo`.
 pub fn mount_point(mountinfo: &str) -> Option<PathBuf> {
+    if !mountinfo.contains(" - resctrl ") {
+        return None;
+    }
     mountinfo.lines().rev().find_map(|line| {
         let (left, right) = line.split_once(" - ")?;
         if right.split(' ').next()? != "resctrl" {
