@@ -4,7 +4,7 @@ use berth_base::ErrorClass;
 use berth_base::protocol::Failure;
 use rustix::io::Errno;
 
-use crate::plan::Step;
+use crate::plan::{SecurityModule, Step};
 
 /// The engine itself failed (Docker's 125).
 pub(crate) const ENGINE: u8 = 125;
@@ -47,10 +47,29 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
         (Some(Step::Attach { .. }), Errno::BUSY) => {
             "; nothing is mounted over procfs, which guards the container"
         }
+        (Some(Step::MemoryPolicy { mode, .. }), Errno::INVAL) => memory_policy_hint(*mode),
+        (
+            Some(Step::ExecLabel {
+                module: SecurityModule::AppArmor,
+                ..
+            }),
+            Errno::NOENT,
+        ) => "; no such profile is loaded, load it with apparmor_parser",
         (Some(Step::Attach { .. }), Errno::LOOP) => "; the target is a symbolic link",
         _ => "",
     };
     engine(class, format!("cannot {what}: {}{hint}", describe(errno)))
+}
+
+/// Which kernel a memory policy needs (set_mempolicy(2)), or what else may be wrong with it.
+const fn memory_policy_hint(mode: u32) -> &'static str {
+    /// MPOL_F_NUMA_BALANCING, the lowest of the flags.
+    const FLAGS: u32 = 1 << 13;
+    match mode % FLAGS {
+        5 => "; MPOL_PREFERRED_MANY needs Linux 5.15",
+        6 => "; MPOL_WEIGHTED_INTERLEAVE needs Linux 6.9",
+        _ => "; are all of its nodes there, and do its flags go together?",
+    }
 }
 
 /// execve failed, or would.

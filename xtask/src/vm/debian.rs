@@ -12,7 +12,7 @@ use crate::setup;
 /// What systemd as PID 1, its buses, the helpers of rootless containers and the tools that tests
 /// start are made of. The
 /// closure is written out, since apt would add what only an installation needs (perl, adduser).
-const PACKAGES: [&str; 41] = [
+const PACKAGES: [&str; 48] = [
     "systemd",
     "libsystemd-shared",
     "libsystemd0",
@@ -29,21 +29,27 @@ const PACKAGES: [&str; 41] = [
     "uidmap",
     "dash",
     "util-linux",
+    "iproute2",
     "libacl1",
     "libapparmor1",
     "libaudit1",
     "libblkid1",
+    "libbpf1",
+    "libbsd0",
     "libc6",
     "libcap-ng0",
     "libcap2",
     "libcrypt1",
     "libdbus-1-3",
+    "libelf1",
     "libexpat1",
     "libgcrypt20",
     "libgpg-error0",
     "libip4tc2",
     "libkmod2",
     "liblz4-1",
+    "libmd0",
+    "libmnl0",
     "liblzma5",
     "libmount1",
     "libpcre2-8-0",
@@ -54,6 +60,7 @@ const PACKAGES: [&str; 41] = [
     "libtinfo6",
     "libuuid1",
     "libzstd1",
+    "zlib1g",
 ];
 
 /// Parts of packages that nobody reads in the guest, and a su that asks PAM; busybox has another.

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fmt;
 
 use super::Step;
+use super::step::SecurityModule;
 
 impl Step {
     /// The step and its object, for messages: "mount proc on /proc".
@@ -21,6 +22,10 @@ impl Step {
             Self::TakeInterface { .. } => "linux.netDevices",
             Self::RootPropagation { .. } => "linux.rootfsPropagation",
             Self::MemoryPolicy { .. } => "linux.memoryPolicy",
+            Self::ExecLabel { module, .. } => match module {
+                SecurityModule::AppArmor => "process.apparmorProfile",
+                SecurityModule::SeLinux => "process.selinuxLabel",
+            },
             Self::Personality { .. } => "linux.personality",
             Self::Seccomp => "linux.seccomp",
             Self::Hostname(_) => "hostname",
