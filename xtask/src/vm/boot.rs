@@ -105,9 +105,11 @@ impl Machine<'_> {
         qemu.arg("-serial")
             .arg(joined("file:", &self.console, ""))
             .args(["-serial", "stdio"]);
-        // panic=-1 and -no-reboot: a panic ends the machine at once.
+        // panic=-1 and -no-reboot: a panic ends the machine at once. no_timer_check: the kernel tries
+        // the timer of the IO-APIC for a moment, and panics where a busy host emulates it too slowly.
         let line = format!(
             "console=ttyS0 panic=-1 quiet loglevel=4 random.trust_cpu=on tsc=unstable \
+             no_timer_check \
              systemd.unit=guest-tests.target systemd.show_status=0 systemd.log_level=warning \
              berth.init={} berth.only={}",
             self.init, self.only
