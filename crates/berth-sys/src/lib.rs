@@ -12,7 +12,9 @@ mod early;
 mod exec;
 mod fd;
 mod keyring;
+pub mod links;
 mod mount;
+pub mod mount_list;
 mod namespace;
 pub mod net;
 pub mod netlink;
@@ -21,6 +23,7 @@ mod pidfd;
 mod sched;
 mod seccomp;
 pub mod signal;
+pub mod socket;
 
 pub use alloc::{GuardedAllocator, forbid_allocation};
 pub use clone::{Clone3, Forked, exit_now, is_single_threaded};
