@@ -8,29 +8,53 @@ use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_sys::nsfs;
 
 use super::ProcRoot;
-use super::procfs::Scan;
+use super::ways::Ways;
 use crate::model::Namespace;
 
 /// PID and user namespaces nest at most this deep (MAX_PID_NS_LEVEL; user: 33).
 const MAX_DEPTH: usize = 64;
 
-/// Asks the kernel about every namespace of a scan, and about ancestors that no process shows.
-///
-/// What it refuses (EPERM above the caller's own namespaces, a fake procfs of a test) stays
-/// unknown.
-pub(super) fn ask(proc: &ProcRoot, scan: &Scan) -> Vec<Namespace> {
-    let samples = scan.samples();
-    let mut found = BTreeMap::new();
-    let mut asked = BTreeSet::new();
-    for (id, pid) in samples {
-        if asked.contains(&id) {
-            continue;
-        }
-        if let Some(descriptor) = open_verified(proc, pid, id) {
-            climb(id, descriptor, &mut asked, &mut found);
+/// What the kernel told of namespaces so far.
+#[derive(Debug, Default)]
+pub(super) struct Hierarchy {
+    asked: BTreeSet<NamespaceId>,
+    found: BTreeMap<NamespaceId, Namespace>,
+}
+
+impl Hierarchy {
+    /// Asks the kernel about every namespace that is known, and about ancestors that nothing
+    /// else shows.
+    ///
+    /// What it refuses (EPERM above the caller's own namespaces, a fake procfs of a test) stays
+    /// unknown.
+    pub(super) fn ask(&mut self, proc: &ProcRoot, ways: &Ways) {
+        for id in ways.iter().collect::<Vec<_>>() {
+            if self.asked.contains(&id) {
+                continue;
+            }
+            if let Some(descriptor) = ways.open(proc, id) {
+                self.climb(id, descriptor);
+            } else if !ways.is_inhabited(id) {
+                // Nothing but a holder names it.
+                self.found.entry(id).or_insert_with(|| Namespace::new(id));
+            }
         }
     }
-    found.into_values().collect()
+
+    /// Records a namespace and its ancestors, up to the first that is known already.
+    pub(super) fn climb(&mut self, id: NamespaceId, descriptor: OwnedFd) {
+        climb(id, descriptor, &mut self.asked, &mut self.found);
+    }
+
+    /// All that is known.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.found.values()
+    }
+
+    /// Gives up all that is known.
+    pub(super) fn into_namespaces(self) -> Vec<Namespace> {
+        self.found.into_values().collect()
+    }
 }
 
 /// Asks the kernel about one process's PID namespace and all those above it.
@@ -88,6 +112,6 @@ fn related(opened: io::Result<OwnedFd>, kind: NamespaceKind) -> Option<(Namespac
 }
 
 /// The inode number of an open namespace, which is its id.
-fn inode_of(descriptor: impl AsFd) -> io::Result<u64> {
+pub(super) fn inode_of(descriptor: impl AsFd) -> io::Result<u64> {
     Ok(rustix::fs::fstat(descriptor)?.st_ino)
 }

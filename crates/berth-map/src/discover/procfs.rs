@@ -1,8 +1,6 @@
 //! The procfs source: every process the mount shows, and facts about the host.
 
-use std::collections::BTreeMap;
-
-use berth_base::{HostPid, NamespaceId};
+use berth_base::HostPid;
 
 use super::pid_dir::Reader;
 use super::{DiscoverError, ProcRoot};
@@ -14,21 +12,10 @@ pub(super) struct Scan {
     pub(super) host: Host,
     /// The processes, by ascending PID.
     pub(super) processes: Vec<Process>,
+    /// Those of them that have more than one thread, by ascending PID.
+    pub(super) threaded: Vec<HostPid>,
     /// What was refused.
     pub(super) warnings: Vec<String>,
-}
-
-impl Scan {
-    /// One process for each namespace seen, through which the namespace can be opened.
-    pub(super) fn samples(&self) -> BTreeMap<NamespaceId, HostPid> {
-        let mut samples = BTreeMap::new();
-        for process in &self.processes {
-            for id in process.namespaces.iter() {
-                samples.entry(id).or_insert(process.pid);
-            }
-        }
-        samples
-    }
 }
 
 /// Reads all processes.
@@ -37,9 +24,15 @@ pub(super) fn scan(proc: &ProcRoot) -> Result<Scan, DiscoverError> {
     let mut reader = Reader::new(proc);
     let mut processes = Vec::with_capacity(pids.len());
     let mut refused = Vec::new();
+    let mut threaded = Vec::new();
     for pid in pids {
-        match reader.read(pid) {
-            Ok(Some(process)) => processes.push(process),
+        match reader.read_counted(pid) {
+            Ok(Some((process, threads))) => {
+                if threads > 1 {
+                    threaded.push(pid);
+                }
+                processes.push(process);
+            }
             Ok(None) => {}
             Err(refusal) => refused.push(refusal),
         }
@@ -53,6 +46,7 @@ pub(super) fn scan(proc: &ProcRoot) -> Result<Scan, DiscoverError> {
         });
     }
     processes.sort_by_key(|p| p.pid);
+    threaded.sort_unstable();
     let mut warnings = Vec::new();
     if let Some(first) = refused.first() {
         warnings.push(format!(
@@ -66,6 +60,7 @@ pub(super) fn scan(proc: &ProcRoot) -> Result<Scan, DiscoverError> {
     Ok(Scan {
         host: read_host(proc, &processes),
         processes,
+        threaded,
         warnings,
     })
 }
