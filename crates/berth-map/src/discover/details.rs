@@ -10,7 +10,9 @@ use super::ProcRoot;
 use super::hierarchy::Hierarchy;
 use super::procfs::Scan;
 use super::ways::Ways;
-use super::{bind_mounts, children, descriptors, listns, maps, mounts, sockets, threads};
+use super::{
+    bind_mounts, children, descriptors, listns, maps, mounts, network, sockets, threads, usage,
+};
 use crate::model::{Details, Holder, Namespace, Wanted, WantedThreads};
 
 /// What sources share, and fill.
@@ -108,9 +110,19 @@ const TABLE: &[Entry] = &[
         read: maps::read,
     },
     Entry {
+        name: "networks",
+        is_wanted: |wanted| wanted.networks,
+        read: network::read,
+    },
+    Entry {
         name: "mounts",
         is_wanted: |wanted| !wanted.mounts.is_empty(),
         read: mounts::read,
+    },
+    Entry {
+        name: "cgroups",
+        is_wanted: |wanted| wanted.usage,
+        read: usage::read,
     },
 ];
 

@@ -17,13 +17,17 @@ mod listns;
 mod maps;
 mod mountinfo;
 mod mounts;
+mod net_tables;
+mod network;
 mod parse;
 mod pid_dir;
 mod proc_root;
 mod procfs;
+mod reach;
 mod sockets;
 
 mod threads;
+mod usage;
 mod ways;
 
 use std::path::PathBuf;

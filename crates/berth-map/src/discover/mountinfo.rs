@@ -4,13 +4,26 @@ use berth_sys::mount_list::MountStat;
 
 use crate::model::{Mount, decode_untrusted};
 
+/// One line of mountinfo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) mount: Mount,
+    /// The options of the file system, which all mounts of it share.
+    pub(super) shared_options: String,
+}
+
 /// Parses `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
 pub(super) fn parse(text: &[u8]) -> Vec<Mount> {
+    parse_rows(text).into_iter().map(|row| row.mount).collect()
+}
+
+/// The same with the options of the file systems.
+pub(super) fn parse_rows(text: &[u8]) -> Vec<Row> {
     let lines = text.split(|b| *b == b'\n');
     lines.filter_map(parse_line).collect()
 }
 
-fn parse_line(line: &[u8]) -> Option<Mount> {
+fn parse_line(line: &[u8]) -> Option<Row> {
     let mut fields = line.split(|b| *b == b' ');
     let id = parse_number(fields.next()?)?;
     let parent = parse_number(fields.next()?)?;
@@ -21,7 +34,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let propagation: Vec<String> = tags.map(decode_untrusted).collect();
     let kind = unescape(fields.next()?);
     let source = unescape(fields.next()?);
-    Some(Mount {
+    let mount = Mount {
         id,
         parent,
         root,
@@ -30,6 +43,10 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
         source: some_source(source),
         options,
         propagation: propagation.join(" "),
+    };
+    Some(Row {
+        mount,
+        shared_options: fields.next().map(decode_untrusted).unwrap_or_default(),
     })
 }
 
@@ -165,6 +182,7 @@ mod tests {
         assert_eq!(mounts[1].root, "net:[4026532246]");
         assert_eq!(mounts[1].propagation, "");
         assert_eq!(mounts[1].source, None);
+        assert_eq!(parse_rows(text)[0].shared_options, "rw");
     }
 
     #[test]

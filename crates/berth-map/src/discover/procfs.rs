@@ -3,7 +3,7 @@
 use berth_base::HostPid;
 
 use super::pid_dir::Reader;
-use super::{DiscoverError, ProcRoot};
+use super::{DiscoverError, ProcRoot, reach};
 use crate::model::{Host, Links, Process};
 
 /// What one pass over a procfs found.
@@ -57,8 +57,10 @@ pub(super) fn scan(proc: &ProcRoot) -> Result<Scan, DiscoverError> {
             std::io::Error::from(first.error),
         ));
     }
+    let host = read_host(proc, &processes);
+    warnings.extend(reach::limits(proc, host.pid_namespace, &processes));
     Ok(Scan {
-        host: read_host(proc, &processes),
+        host,
         processes,
         threaded,
         warnings,
