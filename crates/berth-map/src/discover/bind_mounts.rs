@@ -57,7 +57,7 @@ pub(super) fn walk(
     mut each: impl FnMut(OwnedFd, MountNamespace),
 ) -> std::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let own = rustix::fs::openat(proc, c"self/ns/mnt", flags, Mode::empty())?;
+    let own = rustix::fs::openat(proc, c"thread-self/ns/mnt", flags, Mode::empty())?;
     let mut oldest = (own, None);
     for _ in 0..MAX_NAMESPACES {
         match mount_list::neighbour(&oldest.0, Step::Previous)? {
@@ -139,7 +139,7 @@ fn held_by(mount: &Mount) -> Option<NamespaceId> {
 /// Adds the mounts of our own mount namespace as ways to open what they hold.
 fn add_own_ways(reading: &mut Reading<'_>) {
     let mut buffer = Vec::new();
-    if read_file(reading.proc, c"self/mountinfo", &mut buffer).is_err() {
+    if read_file(reading.proc, c"thread-self/mountinfo", &mut buffer).is_err() {
         return;
     }
     let mounts = mountinfo::parse(&buffer);

@@ -56,7 +56,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
 
 /// The network namespace that we are in.
 fn own_namespace(reading: &Reading<'_>) -> Option<NamespaceId> {
-    let link = rustix::fs::readlinkat(reading.proc, c"self/ns/net", Vec::new()).ok()?;
+    let link = rustix::fs::readlinkat(reading.proc, c"thread-self/ns/net", Vec::new()).ok()?;
     parse::parse_link(NamespaceKind::Net, link.as_bytes())
 }
 

@@ -18,7 +18,7 @@ use crate::model::{CgroupEntry, CgroupSet, CgroupUsage};
 /// Reads them for every set of cgroups that a process is in.
 pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     let mut text = Vec::new();
-    read_file(reading.proc, c"self/mountinfo", &mut text).map_err(|error| {
+    read_file(reading.proc, c"thread-self/mountinfo", &mut text).map_err(|error| {
         format!(
             "cannot read our own mounts: {}",
             std::io::Error::from(error)

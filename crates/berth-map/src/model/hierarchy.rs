@@ -80,8 +80,43 @@ fn infer_parents(table: &mut BTreeMap<NamespaceId, Namespace>, processes: &[Proc
     }
 }
 
-/// Gives a level to PID namespaces that have no process, from their children.
+/// Gives a level to PID namespaces that have no process, from their children or their parents.
 fn spread_levels(table: &mut BTreeMap<NamespaceId, Namespace>) {
+    spread_up(table);
+    spread_down(table);
+}
+
+/// From the parents. What a chain of parents without levels learns, the next one finds.
+fn spread_down(table: &mut BTreeMap<NamespaceId, Namespace>) {
+    let unknown: Vec<NamespaceId> = table
+        .values()
+        .filter(|n| n.id.kind == NamespaceKind::Pid && n.level.is_none())
+        .map(|n| n.id)
+        .collect();
+    for start in unknown {
+        let mut chain = vec![start];
+        let level = loop {
+            let parent = chain.last().and_then(|id| table.get(id)?.parent);
+            // The kernel makes no cycles; a damaged table must not hang us.
+            let Some(parent) = parent.filter(|id| !chain.contains(id)) else {
+                break None;
+            };
+            match table.get(&parent).and_then(|n| n.level) {
+                Some(level) => break Some(level),
+                None => chain.push(parent),
+            }
+        };
+        let Some(level) = level else { continue };
+        for (below, id) in (1..).zip(chain.iter().rev()) {
+            if let Some(entry) = table.get_mut(id) {
+                entry.level = entry.level.or(Some(level + below));
+            }
+        }
+    }
+}
+
+/// From the children.
+fn spread_up(table: &mut BTreeMap<NamespaceId, Namespace>) {
     let known: Vec<(NamespaceId, usize)> = table
         .values()
         .filter(|n| n.id.kind == NamespaceKind::Pid)
