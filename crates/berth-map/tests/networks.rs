@@ -160,6 +160,49 @@ fn without_privilege_the_own_network_is_looked_into() {
 }
 
 #[test]
+fn a_user_looks_into_the_network_of_a_rootless_container() {
+    if !is_root() {
+        return;
+    }
+    let script = "ip link add v0 type veth peer name v1 && ip addr add 192.0.2.9/24 dev v0 && \
+        ip addr add 2001:db8::9/64 dev v0 nodad && ip link set v0 up && ip link set lo up && \
+        exec sleep 300";
+    let seen = unprivileged(move || {
+        let flags = ["--user", "--map-root-user", "--net"];
+        let arguments = [&flags[..], &["sh", "-c", script]].concat();
+        let mut child = Own::start("unshare", &arguments);
+        let comm = format!("/proc/{}/comm", child.pid());
+        let mut ended = None;
+        eventually(|| {
+            ended = child.0.try_wait().unwrap();
+            ended.is_some() || fs::read_to_string(&comm).unwrap() == "sleep\n"
+        });
+        if ended.is_some() {
+            return None;
+        }
+        let id = child.namespace(NamespaceKind::Net);
+        Some((discover(&networks()), id))
+    });
+    let Some((world, id)) = seen else {
+        return skip("no user namespace for users, or no ip (iproute2)");
+    };
+    let v0 = interface(&world, id, "v0");
+    let mut addresses: Vec<String> = v0
+        .addresses
+        .iter()
+        .map(|(a, prefix)| format!("{a}/{prefix}"))
+        .collect();
+    addresses.retain(|address| !address.starts_with("fe80"));
+    addresses.sort();
+    assert_eq!(addresses, ["192.0.2.9/24", "2001:db8::9/64"]);
+    assert!(v0.is_up);
+    let lo = interface(&world, id, "lo");
+    assert!(lo.is_loopback && lo.is_up);
+    assert!(lo.addresses.contains(&("127.0.0.1".parse().unwrap(), 8)));
+    assert!(!interface(&world, id, "v1").is_up);
+}
+
+#[test]
 fn listeners_of_both_families_and_protocols_have_their_process() {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();

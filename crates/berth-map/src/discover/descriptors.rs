@@ -15,11 +15,21 @@ use super::proc_root::open_dir;
 use super::ways::Way;
 use crate::model::Holder;
 
-/// What processes have open.
+/// What processes have open, process by process, by ascending PID.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
-    /// Sockets, by process.
+    /// Namespaces.
+    pub(super) namespaces: Vec<Namespace>,
+    /// Sockets.
     pub(super) sockets: Vec<Socket>,
+}
+
+/// One descriptor of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Namespace {
+    pub(super) pid: HostPid,
+    pub(super) fd: u32,
+    pub(super) id: NamespaceId,
 }
 
 /// One descriptor of a socket.
@@ -29,66 +39,72 @@ pub(super) struct Socket {
     pub(super) fd: u32,
     /// The inode number of the socket.
     pub(super) inode: u64,
-}
-
-/// What one descriptor is.
-enum Target {
-    Namespace(NamespaceId),
-    Socket(u64),
+    /// The network namespace in which it was made, where the source tells.
+    pub(super) namespace: Option<NamespaceId>,
 }
 
 /// Bytes of directory entries taken per getdents64(2).
 const DIRENT_BUFFER: usize = 16 * 1024;
 
-/// Reads the descriptors of every process. Those of threads that do not share them with their
-/// process (unshare(2) of CLONE_FILES) are not looked at.
+/// Reads the descriptors of every process, and takes namespaces among them for holders.
 pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
+    let (found, refused) = list(reading);
+    reading.descriptors = found;
+    if reading.wanted.holders {
+        for Namespace { pid, fd, id } in reading.descriptors.namespaces.clone() {
+            reading.ways.insert(id, Way::Descriptor { pid, fd });
+            reading.hold(id, Holder::Descriptor { pid, fd });
+        }
+    }
+    match refused.first() {
+        None => Ok(()),
+        Some((pid, error)) => Err(format!(
+            "those of {} processes cannot be read, as of process {pid} (the first of them): {}; try again as root",
+            refused.len(),
+            std::io::Error::from(*error)
+        )),
+    }
+}
+
+/// Lists the descriptors of every process, and the processes that refuse. Those of threads that do
+/// not share them with their process (unshare(2) of CLONE_FILES) are not looked at.
+fn list(reading: &Reading<'_>) -> (Descriptors, Vec<(HostPid, Errno)>) {
     let mut space = vec![MaybeUninit::uninit(); DIRENT_BUFFER];
-    let mut refused = 0usize;
-    let mut first = None;
+    let mut found = Descriptors::default();
+    let mut refused = Vec::new();
     for process in &reading.scan.processes {
         if process.kernel_thread || process.is_zombie() {
             continue;
         }
         let pid = process.pid;
-        let mut found = Vec::new();
         let path = format!("{pid}/fd");
-        match open_dir(reading.proc, Path::new(&path))
-            .and_then(|dir| read_links(&dir, &mut space, &mut found))
-        {
+        let read = open_dir(reading.proc, Path::new(&path)).and_then(|dir| {
+            read_links(&dir, &mut space, |fd, target| {
+                if let Some(inode) = parse::parse_socket(target) {
+                    found.sockets.push(Socket {
+                        pid,
+                        fd,
+                        inode,
+                        namespace: None,
+                    });
+                } else if let Some(id) = parse::parse_any_link(target) {
+                    found.namespaces.push(Namespace { pid, fd, id });
+                }
+            })
+        });
+        match read {
             Ok(()) | Err(Errno::NOENT | Errno::SRCH) => {}
-            Err(error) => {
-                refused += 1;
-                first.get_or_insert((pid, error));
-            }
-        }
-        for (fd, target) in found {
-            match target {
-                Target::Socket(inode) => {
-                    reading.descriptors.sockets.push(Socket { pid, fd, inode });
-                }
-                Target::Namespace(id) if reading.wanted.holders => {
-                    reading.ways.insert(id, Way::Descriptor { pid, fd });
-                    reading.hold(id, Holder::Descriptor { pid, fd });
-                }
-                Target::Namespace(_) => {}
-            }
+            Err(error) => refused.push((pid, error)),
         }
     }
-    match first {
-        None => Ok(()),
-        Some((pid, error)) => Err(format!(
-            "those of {refused} processes cannot be read, as of process {pid} (the first of them): {}; try again as root",
-            std::io::Error::from(error)
-        )),
-    }
+    (found, refused)
 }
 
-/// Reads the links of one process.
+/// Calls `each` with the number and the target of every descriptor of one process.
 fn read_links(
     dir: &OwnedFd,
     space: &mut [MaybeUninit<u8>],
-    found: &mut Vec<(u32, Target)>,
+    mut each: impl FnMut(u32, &[u8]),
 ) -> Result<(), Errno> {
     let mut entries = RawDir::new(dir, space);
     while let Some(entry) = entries.next() {
@@ -98,14 +114,8 @@ fn read_links(
         };
         let mut target = [MaybeUninit::<u8>::uninit(); 64];
         // A longer target is cut, and is the path of a file.
-        let Ok((target, _)) = rustix::fs::readlinkat_raw(dir, entry.file_name(), &mut target)
-        else {
-            continue;
-        };
-        if let Some(inode) = parse::parse_socket(target) {
-            found.push((fd, Target::Socket(inode)));
-        } else if let Some(id) = parse::parse_any_link(target) {
-            found.push((fd, Target::Namespace(id)));
+        if let Ok((target, _)) = rustix::fs::readlinkat_raw(dir, entry.file_name(), &mut target) {
+            each(fd, target);
         }
     }
     Ok(())

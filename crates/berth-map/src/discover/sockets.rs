@@ -20,7 +20,7 @@ use super::hierarchy::inode_of;
 use super::proc_root::read_file;
 use super::threads::find;
 use super::ways::{self, Way};
-use crate::model::Holder;
+use crate::model::{CgroupSet, Holder, Process};
 
 /// Tables that cost microseconds, with the column of the inode (proc_pid_net(5)).
 const TABLES: [(&str, usize); 7] = [
@@ -37,15 +37,25 @@ const TCP_TABLES: [(&str, usize); 2] = [("tcp", 9), ("tcp6", 9)];
 
 /// Finds the sockets that hold a namespace.
 pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
-    let may_duplicate = !classes_are_in_use(reading);
-    let mut placed = read_tables(reading, &TABLES);
-    if !may_duplicate {
-        placed.extend(read_tables(reading, &TCP_TABLES));
+    let may_duplicate = !classes_are_in_use(&reading.scan.processes);
+    let all_known = reading
+        .descriptors
+        .sockets
+        .iter()
+        .all(|s| s.namespace.is_some());
+    let mut placed = HashMap::new();
+    if !all_known {
+        placed = read_tables(reading, &TABLES);
+        if !may_duplicate {
+            placed.extend(read_tables(reading, &TCP_TABLES));
+        }
     }
     let mut asker = Asker::default();
     let mut unknown = 0usize;
     for socket in reading.descriptors.sockets.clone() {
-        let known = placed.get(&socket.inode).copied();
+        let known = socket
+            .namespace
+            .or_else(|| placed.get(&socket.inode).copied());
         let found = known.or_else(|| may_duplicate.then(|| asker.ask(socket))?);
         let Some(id) = found else {
             unknown += usize::from(!may_duplicate);
@@ -75,16 +85,17 @@ fn home(reading: &Reading<'_>, pid: HostPid) -> Option<NamespaceId> {
 
 /// Whether sockets have a class or a priority by cgroup (v1 net_cls and net_prio): every process
 /// is in a cgroup of each hierarchy that is in use.
-fn classes_are_in_use(reading: &Reading<'_>) -> bool {
-    let mut processes = reading.scan.processes.iter().filter(|p| !p.is_zombie());
-    let Some(process) = processes.next() else {
-        return false;
-    };
-    let mut controllers = process.cgroups.entries.iter();
-    controllers.any(|entry| {
-        let mut names = entry.controllers.split(',');
-        names.any(|name| matches!(name, "net_cls" | "net_prio"))
-    })
+fn classes_are_in_use(processes: &[Process]) -> bool {
+    let mut living = processes.iter().filter(|p| !p.is_zombie());
+    living.next().is_some_and(|p| has_classes(&p.cgroups))
+}
+
+fn has_classes(cgroups: &CgroupSet) -> bool {
+    let mut controllers = cgroups
+        .entries
+        .iter()
+        .flat_map(|entry| entry.controllers.split(','));
+    controllers.any(|name| matches!(name, "net_cls" | "net_prio"))
 }
 
 /// Reads which sockets are in the tables of the network namespaces of processes with sockets.
@@ -178,6 +189,13 @@ mod tests {
         let tcp = b"  sl  local_address\n   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 \
             00:00000000 00000000     0        0 77 1\n   1: 0 0 06 0:0 03:0 00000000     0        0 0 3\n";
         assert_eq!(read_column(tcp, 9).collect::<Vec<_>>(), [77]);
+    }
+
+    #[test]
+    fn classes_are_in_use_where_a_hierarchy_has_them() {
+        let set = |text: &[u8]| super::super::parse::parse_cgroup(text);
+        assert!(has_classes(&set(b"5:net_cls,net_prio:/\n0::/\n")));
+        assert!(!has_classes(&set(b"5:cpu,memory:/net_cls\n0::/net_prio\n")));
     }
 
     #[test]
