@@ -235,8 +235,9 @@ fn listeners_in_a_namespace_of_a_thread_are_found_too() {
         unshare(UnshareFlags::NEWNET);
         berth_sys::net::loopback_up().unwrap();
         let tcp = TcpListener::bind("[::1]:0").or_else(|_| TcpListener::bind("127.0.0.1:0"));
+        let tcp = tcp.unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        (own_namespace(NamespaceKind::Net), tcp.unwrap(), udp)
+        (own_namespace(NamespaceKind::Net), tcp, udp)
     });
     let (id, tcp, udp) = &resident.value;
     let world = discover(&networks());
@@ -252,6 +253,30 @@ fn listeners_in_a_namespace_of_a_thread_are_found_too() {
         (Protocol::Udp, udp.local_addr().unwrap().port())
     );
     assert_eq!(world.details().networks[id].listeners.len(), 2);
+}
+
+#[test]
+fn a_connection_that_nobody_has_open_hides_no_listener() {
+    if !is_root() {
+        return;
+    }
+    // Not accepted yet, the connection has no descriptor: the sockets that processes have open
+    // are not all that the kernel counts, and its table is read.
+    let resident = stay(|| {
+        unshare(UnshareFlags::NEWNET);
+        berth_sys::net::loopback_up().unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(tcp.local_addr().unwrap()).unwrap();
+        (own_namespace(NamespaceKind::Net), tcp, client)
+    });
+    let (id, tcp, _client) = &resident.value;
+    let world = discover(&networks());
+    let found = &world.details().networks[id].listeners;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (found[0].inode, found[0].process),
+        (inode(tcp), Some(own_pid()))
+    );
 }
 
 /// A cgroup below the root of a hierarchy, with one below it; both are removed at the end.

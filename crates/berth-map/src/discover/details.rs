@@ -4,14 +4,18 @@
 //! asked for their parents and owners; then sources that look into them. Each runs only when what
 //! it reads is wanted, and one that fails becomes a warning.
 
-use berth_base::NamespaceId;
+use std::collections::BTreeMap;
+
+use berth_base::{NamespaceId, NamespaceKind};
 
 use super::ProcRoot;
+use super::asker::Tcp;
 use super::hierarchy::Hierarchy;
 use super::procfs::Scan;
 use super::ways::Ways;
 use super::{
-    bind_mounts, children, descriptors, listns, maps, mounts, network, sockets, threads, usage,
+    bind_mounts, children, descriptors, listns, maps, mounts, network, parse, sockets, threads,
+    usage,
 };
 use crate::model::{Details, Holder, Namespace, Wanted, WantedThreads};
 
@@ -29,6 +33,8 @@ pub(super) struct Reading<'s> {
     pub(super) hierarchy: Hierarchy,
     /// Descriptors that are namespaces or sockets.
     pub(super) descriptors: descriptors::Descriptors,
+    /// TCP sockets that were asked what they are, by network namespace.
+    pub(super) tcp: BTreeMap<NamespaceId, Tcp>,
     /// What was found.
     pub(super) details: Details,
     /// What could not be read.
@@ -39,6 +45,12 @@ impl Reading<'_> {
     /// Adds a holder of a namespace.
     pub(super) fn hold(&mut self, id: NamespaceId, holder: Holder) {
         self.details.holders.entry(id).or_default().push(holder);
+    }
+
+    /// The network namespace that we are in; `None` when the procfs does not show us.
+    pub(super) fn own_network(&self) -> Option<NamespaceId> {
+        let link = rustix::fs::readlinkat(self.proc, c"thread-self/ns/net", Vec::new()).ok()?;
+        parse::parse_link(NamespaceKind::Net, link.as_bytes())
     }
 }
 
@@ -78,7 +90,7 @@ const TABLE: &[Entry] = &[
     },
     Entry {
         name: "sockets",
-        is_wanted: |wanted| wanted.holders,
+        is_wanted: |wanted| wanted.holders || wanted.networks,
         read: sockets::read,
     },
     Entry {
@@ -135,6 +147,7 @@ pub(super) fn read(proc: &ProcRoot, wanted: &Wanted, scan: &Scan) -> Read {
         ways: Ways::through(&scan.processes),
         hierarchy: Hierarchy::default(),
         descriptors: descriptors::Descriptors::default(),
+        tcp: BTreeMap::new(),
         details: Details::default(),
         warnings: Vec::new(),
     };

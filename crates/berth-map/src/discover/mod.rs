@@ -6,6 +6,7 @@
 //! on.
 
 mod around;
+mod asker;
 mod berth;
 mod bind_mounts;
 mod children;

@@ -75,13 +75,13 @@ fn parse_address(digits: &str) -> Option<IpAddr> {
     }
 }
 
-/// Whether `sockstat` or `sockstat6` counts sockets of a protocol (`TCP:`, `UDP6:`). A text
-/// without such a line tells nothing: then there may be some.
-pub(super) fn counts_sockets(text: &[u8], label: &str) -> bool {
-    let line = lines(text).find(|fields| fields.first() == Some(&label));
+/// How many sockets of a protocol `sockstat` or `sockstat6` counts (`TCP:`, `UDP6:`); `None` when
+/// the text has no such line.
+pub(super) fn count_sockets(text: &[u8], label: &str) -> Option<u64> {
+    let mut lines = lines(text);
+    let line = lines.find(|fields| fields.first() == Some(&label))?;
     // `TCP: inuse 5 orphan 0 ...`
-    let count = line.and_then(|fields| fields.get(2)?.parse::<u64>().ok());
-    count != Some(0)
+    line.get(2)?.parse().ok()
 }
 
 /// What procfs tells of interfaces: names and addresses; indexes of those that are up, 0 for the
@@ -241,11 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_count_of_none_is_none() {
+    fn sockets_are_counted_by_protocol() {
         let text = b"sockets: used 9\nTCP: inuse 0 orphan 0\nUDP: inuse 2 mem 0\n";
-        assert!(!counts_sockets(text, "TCP:"));
-        assert!(counts_sockets(text, "UDP:"));
-        assert!(counts_sockets(b"", "TCP6:"));
+        assert_eq!(count_sockets(text, "TCP:"), Some(0));
+        assert_eq!(count_sockets(text, "UDP:"), Some(2));
+        assert_eq!(count_sockets(b"TCP6:\n", "TCP6:"), None);
+        assert_eq!(count_sockets(b"", "TCP6:"), None);
     }
 
     #[test]

@@ -9,8 +9,10 @@
 //! the others tell what `/proc/PID/net` shows.
 //!
 //! Listening sockets are not told to another namespace. Our own is asked by sock_diag, which lists
-//! them alone; the others by `/proc/PID/net/tcp`, for which the kernel walks the connections of
-//! the whole host (3 ms here), so that it is read only where `sockstat` counts TCP sockets.
+//! them alone. For the others `/proc/PID/net/udp` is cheap, but for `tcp` the kernel walks the
+//! connections of the whole host (3 ms here, for each namespace). So the TCP sockets that processes
+//! have open are asked themselves (`asker`), and the table is read only where `sockstat` counts
+//! others than those: of the kernel, of a process that may not be asked, of nobody any more.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -20,9 +22,9 @@ use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_sys::links::{self, Link, Transport};
 use rustix::io::Errno;
 
+use super::asker::Tcp;
 use super::details::Reading;
 use super::net_tables::{self, InterfaceTables};
-use super::parse;
 use super::proc_root::read_file;
 use crate::model::{Interface, Listener, Network, Peer, Protocol, decode_untrusted};
 
@@ -33,7 +35,7 @@ const IFF_LOOPBACK: u32 = 0x8;
 /// Reads all network namespaces that can be looked into.
 pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     let ids: Vec<NamespaceId> = reading.ways.of_kind(NamespaceKind::Net).collect();
-    let own = own_namespace(reading);
+    let own = reading.own_network();
     let mut interfaces = read_interfaces(reading, &ids, own);
     let owners = socket_owners(reading);
     for id in ids {
@@ -52,12 +54,6 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     }
     name_peers(&mut reading.details.networks);
     Ok(())
-}
-
-/// The network namespace that we are in.
-fn own_namespace(reading: &Reading<'_>) -> Option<NamespaceId> {
-    let link = rustix::fs::readlinkat(reading.proc, c"thread-self/ns/net", Vec::new()).ok()?;
-    parse::parse_link(NamespaceKind::Net, link.as_bytes())
 }
 
 /// The first process that has each socket open.
@@ -202,25 +198,31 @@ fn read_listeners(
     {
         return found;
     }
+    let none = Tcp::default();
+    let asked = reading.tcp.get(&id).unwrap_or(&none);
+    let mut found = Vec::new();
     let Some(folder) = reading.ways.folder(id) else {
-        return Vec::new();
+        // Nobody lives there, and what was asked is all there is.
+        found.extend(asked.listeners.iter().flatten().cloned());
+        return found;
     };
     let mut text = Vec::new();
-    let mut read = |table: &str| {
-        let path = format!("{folder}/net/{table}");
-        let read = read_file(reading.proc, path, &mut text);
-        read.map(|()| text.clone()).unwrap_or_default()
-    };
-    let mut found = Vec::new();
-    for (count, suffix) in [("sockstat", ""), ("sockstat6", "6")] {
-        let counts = read(count);
-        for (label, table, protocol) in
-            [("TCP", "tcp", Protocol::Tcp), ("UDP", "udp", Protocol::Udp)]
-        {
-            if net_tables::counts_sockets(&counts, &format!("{label}{suffix}:")) {
-                let text = read(&format!("{table}{suffix}"));
-                found.extend(net_tables::parse_listeners(&text, protocol));
-            }
+    for (family, suffix) in ["", "6"].into_iter().enumerate() {
+        let mut read = |table: &str| {
+            let path = format!("{folder}/net/{table}{suffix}");
+            let read = read_file(reading.proc, path, &mut text);
+            read.map(|()| text.clone()).unwrap_or_default()
+        };
+        let counts = read("sockstat");
+        let tcp = net_tables::count_sockets(&counts, &format!("TCP{suffix}:"));
+        let udp = net_tables::count_sockets(&counts, &format!("UDP{suffix}:"));
+        if tcp.is_some() && tcp == asked.counted.get(family).copied() {
+            found.extend(asked.listeners.get(family).into_iter().flatten().cloned());
+        } else {
+            found.extend(net_tables::parse_listeners(&read("tcp"), Protocol::Tcp));
+        }
+        if udp != Some(0) {
+            found.extend(net_tables::parse_listeners(&read("udp"), Protocol::Udp));
         }
     }
     found

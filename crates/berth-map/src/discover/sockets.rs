@@ -1,25 +1,24 @@
-//! Sockets that were made in another network namespace than their process lives in: each keeps
-//! that namespace alive.
+//! Which network namespace each socket was made in: one that is not where its process lives keeps
+//! that namespace alive. TCP sockets that listen are noted on the way.
 //!
 //! procfs does not tell the namespace of a socket. It tells, for each network namespace, which
 //! sockets are in its tables, so that most are placed without being touched. The rest (TCP, whose
 //! table takes milliseconds to read for each namespace, and sockets that were never bound) is
-//! duplicated by pidfd_getfd(2) and asked. A duplicate takes on the class of the receiver where
-//! net_cls or net_prio is in use, which would change how the socket's packets are treated: on such
-//! hosts nothing is duplicated, the table of TCP is read, and what remains is unknown.
+//! duplicated by pidfd_getfd(2) and asked, unless they are so many in one namespace that its table
+//! is the quicker way. A duplicate takes on the class of the receiver where net_cls or net_prio is
+//! in use, which would change how the socket's packets are treated: on such hosts nothing is
+//! duplicated, the tables of TCP are read, and what remains is unknown.
 
-use std::collections::{BTreeSet, HashMap};
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::{BTreeMap, HashMap};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
-use berth_sys::socket;
 
+use super::asker::Asker;
 use super::descriptors::Socket;
 use super::details::Reading;
-use super::hierarchy::inode_of;
 use super::proc_root::read_file;
 use super::threads::find;
-use super::ways::{self, Way};
+use super::ways::Way;
 use crate::model::{CgroupSet, Holder, Process};
 
 /// Tables that cost microseconds, with the column of the inode (proc_pid_net(5)).
@@ -35,45 +34,68 @@ const TABLES: [(&str, usize); 7] = [
 /// The table of TCP: the kernel walks that of the whole host for each namespace, 3 ms each here.
 const TCP_TABLES: [(&str, usize); 2] = [("tcp", 9), ("tcp6", 9)];
 
-/// Finds the sockets that hold a namespace.
+/// A socket costs 3 us to ask, the tables of TCP 6 ms: beyond this many the tables are quicker.
+const MANY: usize = 1_000;
+
+/// Places the sockets, and finds those that hold a namespace.
 pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     let may_duplicate = !classes_are_in_use(&reading.scan.processes);
-    let all_known = reading
-        .descriptors
-        .sockets
-        .iter()
-        .all(|s| s.namespace.is_some());
-    let mut placed = HashMap::new();
-    if !all_known {
-        placed = read_tables(reading, &TABLES);
-        if !may_duplicate {
-            placed.extend(read_tables(reading, &TCP_TABLES));
-        }
-    }
-    let mut asker = Asker::default();
+    let mut placed = place_by_tables(reading, may_duplicate);
+    let own = reading.own_network();
+    let mut asker = Asker::new(own);
     let mut unknown = 0usize;
-    for socket in reading.descriptors.sockets.clone() {
+    for socket in std::mem::take(&mut reading.descriptors.sockets) {
+        reading.descriptors.sockets.push(socket);
+        let home = home(reading, socket.pid);
         let known = socket
             .namespace
             .or_else(|| placed.get(&socket.inode).copied());
-        let found = known.or_else(|| may_duplicate.then(|| asker.ask(socket))?);
+        // Where no holders are wanted, our own sockets are listed quicker otherwise.
+        let is_asked = may_duplicate && (reading.wanted.holders || home != own);
+        let found = known.or_else(|| is_asked.then(|| asker.ask(socket))?);
         let Some(id) = found else {
             unknown += usize::from(!may_duplicate);
             continue;
         };
         placed.insert(socket.inode, id);
-        let Socket { pid, fd, .. } = socket;
-        if home(reading, pid) != Some(id) {
+        if reading.wanted.holders && home != Some(id) {
+            let Socket { pid, fd, .. } = socket;
             reading.ways.insert(id, Way::Socket { pid, fd });
             reading.hold(id, Holder::Socket { pid, fd });
         }
     }
-    if unknown == 0 {
+    reading.tcp = asker.into_tcp();
+    if unknown == 0 || !reading.wanted.holders {
         return Ok(());
     }
     Err(format!(
         "the network namespace of {unknown} sockets is not known: taking a copy of them would change their class (net_cls or net_prio)"
     ))
+}
+
+/// Places as many sockets as the tables do that are worth reading.
+fn place_by_tables(reading: &Reading<'_>, may_duplicate: bool) -> HashMap<u64, NamespaceId> {
+    let mut rest: BTreeMap<NamespaceId, Vec<u64>> = BTreeMap::new();
+    for socket in &reading.descriptors.sockets {
+        if socket.namespace.is_none()
+            && let Some(home) = home(reading, socket.pid)
+        {
+            rest.entry(home).or_default().push(socket.inode);
+        }
+    }
+    let mut placed = HashMap::new();
+    let mut buffer = Vec::new();
+    for id in rest.keys() {
+        read_tables(reading, *id, &TABLES, &mut buffer, &mut placed);
+    }
+    for (id, inodes) in &rest {
+        let unplaced = inodes.iter().filter(|inode| !placed.contains_key(inode));
+        let count = unplaced.count();
+        if count > MANY || (count > 0 && !may_duplicate) {
+            read_tables(reading, *id, &TCP_TABLES, &mut buffer, &mut placed);
+        }
+    }
+    placed
 }
 
 /// The network namespace that a process lives in.
@@ -98,28 +120,23 @@ fn has_classes(cgroups: &CgroupSet) -> bool {
     controllers.any(|name| matches!(name, "net_cls" | "net_prio"))
 }
 
-/// Reads which sockets are in the tables of the network namespaces of processes with sockets.
-fn read_tables(reading: &Reading<'_>, tables: &[(&str, usize)]) -> HashMap<u64, NamespaceId> {
-    let pids: BTreeSet<HostPid> = reading.descriptors.sockets.iter().map(|s| s.pid).collect();
-    let homes: BTreeSet<NamespaceId> = pids
-        .into_iter()
-        .filter_map(|pid| home(reading, pid))
-        .collect();
-    let mut placed = HashMap::new();
-    let mut buffer = Vec::new();
-    for id in homes {
-        let Some(folder) = reading.ways.folder(id) else {
-            continue;
-        };
-        for (table, column) in tables {
-            let path = format!("{folder}/net/{table}");
-            if read_file(reading.proc, path, &mut buffer).is_ok() {
-                let inodes = read_column(&buffer, *column);
-                placed.extend(inodes.map(|inode| (inode, id)));
-            }
+/// Reads which sockets are in tables of a network namespace.
+fn read_tables(
+    reading: &Reading<'_>,
+    id: NamespaceId,
+    tables: &[(&str, usize)],
+    buffer: &mut Vec<u8>,
+    placed: &mut HashMap<u64, NamespaceId>,
+) {
+    let Some(folder) = reading.ways.folder(id) else {
+        return;
+    };
+    for (table, column) in tables {
+        let path = format!("{folder}/net/{table}");
+        if read_file(reading.proc, path, buffer).is_ok() {
+            placed.extend(read_column(buffer, *column).map(|inode| (inode, id)));
         }
     }
-    placed
 }
 
 /// The numbers in one column of a table, its heading left out.
@@ -137,47 +154,10 @@ fn read_column(text: &[u8], column: usize) -> impl Iterator<Item = u64> + '_ {
     })
 }
 
-/// Asks sockets for their namespace, remembering what it can.
-#[derive(Default)]
-struct Asker {
-    /// The pidfd of the process asked last; sockets come process by process.
-    process: Option<(HostPid, Option<OwnedFd>)>,
-    /// Namespaces by the number that the kernel gives them; `None` may not be opened.
-    cookies: HashMap<u64, Option<NamespaceId>>,
-}
-
-impl Asker {
-    fn ask(&mut self, wanted: Socket) -> Option<NamespaceId> {
-        if self.process.as_ref().is_none_or(|p| p.0 != wanted.pid) {
-            self.process = Some((wanted.pid, ways::open_pidfd(wanted.pid)));
-        }
-        let pidfd = self.process.as_ref()?.1.as_ref()?;
-        let duplicate = ways::duplicate_from(pidfd, wanted.fd)?;
-        // The descriptor may be another one by now.
-        if inode_of(&duplicate).ok()? != wanted.inode {
-            return None;
-        }
-        match socket::network_namespace_cookie(&duplicate) {
-            Ok(cookie) => *self
-                .cookies
-                .entry(cookie)
-                .or_insert_with(|| open_namespace(&duplicate)),
-            Err(_) => open_namespace(&duplicate),
-        }
-    }
-}
-
-fn open_namespace(duplicate: impl AsFd) -> Option<NamespaceId> {
-    let descriptor = socket::open_network_namespace(duplicate).ok()?;
-    Some(NamespaceId {
-        kind: NamespaceKind::Net,
-        inode: inode_of(&descriptor).ok()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd as _;
 
     #[test]
     fn inodes_are_read_from_their_column() {
