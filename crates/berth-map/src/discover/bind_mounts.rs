@@ -104,14 +104,21 @@ fn is_nsfs(magic: u64) -> bool {
     u64::try_from(NSFS_MAGIC).is_ok_and(|nsfs| nsfs == magic)
 }
 
-/// The same from `/proc/PID/mountinfo`.
+/// The same from `/proc/PID/mountinfo`, our own included, which may be that of a thread.
 fn read_mountinfo(reading: &mut Reading<'_>) {
-    let ids: Vec<NamespaceId> = reading.ways.of_kind(NamespaceKind::Mnt).collect();
+    let kind = NamespaceKind::Mnt;
+    let ways = &reading.ways;
+    let mut folders: Vec<(NamespaceId, String)> = ways
+        .of_kind(kind)
+        .filter_map(|id| Some((id, ways.folder(id)?)))
+        .collect();
+    let own = rustix::fs::readlinkat(reading.proc, c"thread-self/ns/mnt", Vec::new());
+    let own = own
+        .ok()
+        .and_then(|link| parse::parse_link(kind, link.as_bytes()));
+    folders.extend(own.map(|id| (id, "thread-self".to_owned())));
     let mut buffer = Vec::new();
-    for id in ids {
-        let Some(folder) = reading.ways.folder(id) else {
-            continue;
-        };
+    for (id, folder) in folders {
         if read_file(reading.proc, format!("{folder}/mountinfo"), &mut buffer).is_err() {
             continue;
         }
