@@ -40,30 +40,29 @@ const MANY: usize = 1_000;
 /// Places the sockets, and finds those that hold a namespace.
 pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     let may_duplicate = !classes_are_in_use(&reading.scan.processes);
-    let mut placed = place_by_tables(reading, may_duplicate);
     let own = reading.own_network();
+    let sockets = std::mem::take(&mut reading.descriptors.sockets);
+    let mut placed = place_by_tables(reading, &sockets, own, may_duplicate);
     let mut asker = Asker::new(own);
     let mut unknown = 0usize;
-    for socket in std::mem::take(&mut reading.descriptors.sockets) {
-        reading.descriptors.sockets.push(socket);
-        let home = home(reading, socket.pid);
-        let known = socket
-            .namespace
-            .or_else(|| placed.get(&socket.inode).copied());
-        // Where no holders are wanted, our own sockets are listed quicker otherwise.
-        let is_asked = may_duplicate && (reading.wanted.holders || home != own);
-        let found = known.or_else(|| is_asked.then(|| asker.ask(socket))?);
+    for socket in &sockets {
+        let found = placed.get(&socket.inode).copied().or_else(|| {
+            let is_asked = may_duplicate && is_question(reading, socket, own);
+            let told = is_asked.then(|| asker.ask(*socket)).flatten();
+            told.or(socket.namespace)
+        });
         let Some(id) = found else {
             unknown += usize::from(!may_duplicate);
             continue;
         };
         placed.insert(socket.inode, id);
-        if reading.wanted.holders && home != Some(id) {
-            let Socket { pid, fd, .. } = socket;
+        let Socket { pid, fd, .. } = *socket;
+        if reading.wanted.holders && home(reading, pid) != Some(id) {
             reading.ways.insert(id, Way::Socket { pid, fd });
             reading.hold(id, Holder::Socket { pid, fd });
         }
     }
+    reading.descriptors.sockets = sockets;
     reading.tcp = asker.into_tcp();
     if unknown == 0 || !reading.wanted.holders {
         return Ok(());
@@ -73,14 +72,27 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     ))
 }
 
+/// Whether there is something to find out about a socket: its namespace, where holders are wanted;
+/// whether it listens, where networks are, in one that is not our own: that is asked otherwise.
+fn is_question(reading: &Reading<'_>, socket: &Socket, own: Option<NamespaceId>) -> bool {
+    let place = socket.namespace.or_else(|| home(reading, socket.pid));
+    let unplaced = reading.wanted.holders && socket.namespace.is_none();
+    unplaced || (reading.wanted.networks && place != own)
+}
+
 /// Places as many sockets as the tables do that are worth reading.
-fn place_by_tables(reading: &Reading<'_>, may_duplicate: bool) -> HashMap<u64, NamespaceId> {
+fn place_by_tables(
+    reading: &Reading<'_>,
+    sockets: &[Socket],
+    own: Option<NamespaceId>,
+    may_duplicate: bool,
+) -> HashMap<u64, NamespaceId> {
     let mut rest: BTreeMap<NamespaceId, Vec<u64>> = BTreeMap::new();
-    for socket in &reading.descriptors.sockets {
-        if socket.namespace.is_none()
-            && let Some(home) = home(reading, socket.pid)
+    for socket in sockets {
+        if is_question(reading, socket, own)
+            && let Some(id) = socket.namespace.or_else(|| home(reading, socket.pid))
         {
-            rest.entry(home).or_default().push(socket.inode);
+            rest.entry(id).or_default().push(socket.inode);
         }
     }
     let mut placed = HashMap::new();
