@@ -130,6 +130,36 @@ fn a_descriptor_alone_holds_a_namespace_of_every_kind() {
     }
 }
 
+#[test]
+fn a_descriptor_opened_by_a_bind_mount_holds_too() {
+    if !is_root() {
+        return;
+    }
+    // Its link in procfs is the path of the mount, not the name of the namespace.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("n");
+    fs::write(&file, "").unwrap();
+    let held = apart(move || {
+        unshare(UnshareFlags::NEWNS);
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", private).unwrap();
+        unshare(UnshareFlags::NEWUTS);
+        rustix::mount::mount_bind("/proc/thread-self/ns/uts", &file).unwrap();
+        File::open(&file).unwrap()
+    });
+    let link = fs::read_link(format!("/proc/self/fd/{}", number(&held))).unwrap();
+    assert!(link.is_absolute(), "{link:?}");
+    let world = discover(&holders());
+    let expected = Holder::Descriptor {
+        pid: own_pid(),
+        fd: number(&held),
+    };
+    let id = namespace_of(&held, NamespaceKind::Uts);
+    assert_eq!(world.holders(id), [expected]);
+    let owner = world.namespace(id).unwrap().owner;
+    assert_eq!(owner, Some(own_namespace(NamespaceKind::User)));
+}
+
 /// A mount namespace of its own in which a network namespace is mounted at a name with a blank and
 /// a line break, below a folder; both, and the name.
 fn hide_network_namespace(folder: &std::path::Path) -> (File, berth_base::NamespaceId, String) {

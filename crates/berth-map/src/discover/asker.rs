@@ -61,6 +61,8 @@ impl Asker {
         }
         let pidfd = self.process.as_ref()?.1.as_ref()?;
         let duplicate = ways::duplicate_from(pidfd, wanted.fd)?;
+        // Any other file could be one of FUSE by now, which must not be asked for its attributes.
+        sockopt::socket_domain(&duplicate).ok()?;
         if inode_of(&duplicate).ok()? != wanted.inode {
             return None;
         }

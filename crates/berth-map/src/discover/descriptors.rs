@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::details::Reading;
 use super::parse;
 use super::proc_root::open_dir;
-use super::ways::Way;
+use super::ways::{Way, identify, identify_descriptor, nsfs_device};
 use crate::model::Holder;
 
 /// What processes have open, process by process, by ascending PID.
@@ -70,6 +70,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
 /// not share them with their process (unshare(2) of CLONE_FILES) are not looked at.
 fn list(reading: &Reading<'_>) -> (Descriptors, Vec<(HostPid, Errno)>) {
     let mut space = vec![MaybeUninit::uninit(); DIRENT_BUFFER];
+    let nsfs = nsfs_device(reading.proc);
     let mut found = Descriptors::default();
     let mut refused = Vec::new();
     for process in &reading.scan.processes {
@@ -79,8 +80,17 @@ fn list(reading: &Reading<'_>) -> (Descriptors, Vec<(HostPid, Errno)>) {
         let pid = process.pid;
         let path = format!("{pid}/fd");
         let read = open_dir(reading.proc, Path::new(&path)).and_then(|dir| {
-            read_links(&dir, &mut space, |fd, target| {
-                if let Some(inode) = parse::parse_socket(target) {
+            read_links(&dir, &mut space, |fd, name, target| {
+                if target.starts_with(b"/") {
+                    // One that was opened by a bind mount goes by the path of that.
+                    let is_namespace =
+                        nsfs.is_some() && identify(&dir, name).map(|file| file.device) == nsfs;
+                    let id = is_namespace.then(|| identify_descriptor(reading.proc, pid, fd));
+                    let id = id.flatten();
+                    found
+                        .namespaces
+                        .extend(id.map(|id| Namespace { pid, fd, id }));
+                } else if let Some(inode) = parse::parse_socket(target) {
                     found.sockets.push(Socket {
                         pid,
                         fd,
@@ -100,11 +110,11 @@ fn list(reading: &Reading<'_>) -> (Descriptors, Vec<(HostPid, Errno)>) {
     (found, refused)
 }
 
-/// Calls `each` with the number and the target of every descriptor of one process.
+/// Calls `each` with the number, the name and the target of every descriptor of one process.
 fn read_links(
     dir: &OwnedFd,
     space: &mut [MaybeUninit<u8>],
-    mut each: impl FnMut(u32, &[u8]),
+    mut each: impl FnMut(u32, &CStr, &[u8]),
 ) -> Result<(), Errno> {
     let mut entries = RawDir::new(dir, space);
     while let Some(entry) = entries.next() {
@@ -115,7 +125,7 @@ fn read_links(
         let mut target = [MaybeUninit::<u8>::uninit(); 64];
         // A longer target is cut, and is the path of a file.
         if let Ok((target, _)) = rustix::fs::readlinkat_raw(dir, entry.file_name(), &mut target) {
-            each(fd, target);
+            each(fd, entry.file_name(), target);
         }
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! How each known namespace can be opened, without following a name that a container chose.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_sys::socket;
-use rustix::fs::{FsWord, Mode, OFlags};
+use rustix::fs::{AtFlags, FsWord, Mode, OFlags, StatxFlags};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
 use super::ProcRoot;
@@ -95,9 +96,9 @@ impl Ways {
             Way::Process(pid) => link(format!("{pid}/ns/{kind}")),
             Way::Thread { process, tid } => link(format!("{process}/task/{tid}/ns/{kind}")),
             Way::ForChildren(pid) => link(format!("{pid}/ns/{kind}_for_children")),
-            Way::Descriptor { pid, fd } => open_descriptor(proc, *pid, *fd),
+            Way::Descriptor { pid, fd } => open_descriptor(proc, *pid, *fd, id),
             Way::Socket { pid, fd } => socket::open_network_namespace(duplicate(*pid, *fd)?).ok(),
-            Way::Mounted(path) => open_mounted(path),
+            Way::Mounted(path) => open_mounted(proc, path, id),
             Way::Passed => None,
         }?;
         let inode = rustix::fs::fstat(&opened).ok()?.st_ino;
@@ -105,18 +106,22 @@ impl Ways {
     }
 }
 
-/// Opens what a descriptor of another process refers to, if it is a namespace.
+/// Opens what a descriptor of another process refers to, if it is the namespace.
 ///
-/// The process may have put a FIFO or a device there meanwhile, which must not be opened for real:
-/// so only the place is taken (O_PATH) until it is known for a namespace.
-fn open_descriptor(proc: &ProcRoot, pid: HostPid, fd: u32) -> Option<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let place = rustix::fs::openat(proc, format!("{pid}/fd/{fd}"), flags, Mode::empty()).ok()?;
-    open_place(&place)
+/// The process may have put a FIFO or a device there meanwhile, which must not be opened for real,
+/// or a file of FUSE, which must not even be asked for its attributes: so only the place is taken
+/// (O_PATH) until it is known for the namespace.
+fn open_descriptor(proc: &ProcRoot, pid: HostPid, fd: u32, id: NamespaceId) -> Option<OwnedFd> {
+    open_place(proc, &place_of_descriptor(proc, pid, fd)?, id)
 }
 
-/// Opens a bind mount of our own mount namespace, following no link, if it is a namespace.
-fn open_mounted(path: &[u8]) -> Option<OwnedFd> {
+fn place_of_descriptor(proc: &ProcRoot, pid: HostPid, fd: u32) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::openat(proc, format!("{pid}/fd/{fd}"), flags, Mode::empty()).ok()
+}
+
+/// Opens a bind mount of our own mount namespace, following no link, if it is the namespace.
+fn open_mounted(proc: &ProcRoot, path: &[u8], id: NamespaceId) -> Option<OwnedFd> {
     use rustix::fs::ResolveFlags;
     let root = super::proc_root::open_dir(rustix::fs::CWD, std::path::Path::new("/")).ok()?;
     let place = rustix::fs::openat2(
@@ -127,19 +132,60 @@ fn open_mounted(path: &[u8]) -> Option<OwnedFd> {
         ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
     )
     .ok()?;
-    open_place(&place)
+    open_place(proc, &place, id)
 }
 
-/// Opens a namespace of which the place is known.
-fn open_place(place: &OwnedFd) -> Option<OwnedFd> {
-    if !is_namespace(place) {
-        return None;
-    }
-    berth_sys::reopen(place.as_fd(), OFlags::RDONLY).ok()
+/// Opens the namespace of which the place is known; `None` when something else is there.
+fn open_place(proc: &ProcRoot, place: &OwnedFd, id: NamespaceId) -> Option<OwnedFd> {
+    let file = identify(place, c"")?;
+    let is_it = file.device == nsfs_device(proc)? && file.inode == id.inode;
+    is_it.then(|| berth_sys::reopen(place.as_fd(), OFlags::RDONLY).ok())?
 }
 
 fn is_namespace(descriptor: impl AsFd) -> bool {
     rustix::fs::fstatfs(descriptor).is_ok_and(|stat| stat.f_type == NSFS_MAGIC)
+}
+
+/// Which file something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    /// Major and minor number of the device.
+    pub(super) device: (u32, u32),
+    pub(super) inode: u64,
+}
+
+/// Identifies a file below a directory, links of procfs followed, or a descriptor with an empty
+/// path. The file system is not asked (AT_STATX_DONT_SYNC), since it may be one of FUSE that never
+/// answers.
+pub(super) fn identify(at: impl AsFd, path: &CStr) -> Option<FileIdentity> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(at, path, flags, StatxFlags::INO).ok()?;
+    Some(FileIdentity {
+        device: (stat.stx_dev_major, stat.stx_dev_minor),
+        inode: stat.stx_ino,
+    })
+}
+
+/// The device of nsfs, of which the kernel has one.
+pub(super) fn nsfs_device(proc: &ProcRoot) -> Option<(u32, u32)> {
+    // We are not in a procfs of another PID namespace; its PID 1 is.
+    let places = [c"thread-self/ns/mnt", c"1/ns/mnt"];
+    let found = places.into_iter().find_map(|path| identify(proc, path));
+    found.map(|file| file.device)
+}
+
+/// The namespace behind a descriptor of another process, whichever it is; `None` when it is none.
+pub(super) fn identify_descriptor(proc: &ProcRoot, pid: HostPid, fd: u32) -> Option<NamespaceId> {
+    let place = place_of_descriptor(proc, pid, fd)?;
+    let file = identify(&place, c"")?;
+    if file.device != nsfs_device(proc)? {
+        return None;
+    }
+    let opened = berth_sys::reopen(place.as_fd(), OFlags::RDONLY).ok()?;
+    Some(NamespaceId {
+        kind: kind_of(&opened)?,
+        inode: file.inode,
+    })
 }
 
 /// Duplicates a descriptor of another process (pidfd_getfd(2), 5.6).
