@@ -57,14 +57,13 @@ impl Hierarchy {
     }
 }
 
-/// Asks the kernel about one process's PID namespace and all those above it.
-pub(super) fn ask_pid_chain(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> Vec<Namespace> {
+/// Asks the kernel about one process's PID or user namespace and all those above it.
+pub(super) fn ask_chain(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> Vec<Namespace> {
     let mut found = BTreeMap::new();
     if let Some(descriptor) = open_verified(proc, pid, id) {
         climb(id, descriptor, &mut BTreeSet::new(), &mut found);
     }
-    let pid_only = |namespace: &Namespace| namespace.id.kind == NamespaceKind::Pid;
-    found.into_values().filter(pid_only).collect()
+    found.into_values().collect()
 }
 
 /// Opens a namespace through a process, and makes sure that it is still the same one.

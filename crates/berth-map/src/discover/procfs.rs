@@ -73,7 +73,7 @@ pub(super) fn read_boot_id(proc: &ProcRoot) -> Option<String> {
 }
 
 /// Reads the facts about the host. What cannot be read stays empty.
-fn read_host(proc: &ProcRoot, processes: &[Process]) -> Host {
+pub(super) fn read_host(proc: &ProcRoot, processes: &[Process]) -> Host {
     let find = |pid: HostPid| {
         let at = processes.binary_search_by_key(&pid, |p| p.pid);
         at.ok().and_then(|at| processes.get(at))
