@@ -217,6 +217,12 @@ impl Instruction {
         Self::new(0x85, Register::R0, Register::R0, 0, helper)
     }
 
+    /// Calls a function of the kernel by the id that it has in the kernel's BTF
+    /// (BPF_PSEUDO_KFUNC_CALL, 5.13). Registers 1 to 5 are lost.
+    pub const fn call_kernel(function: i32) -> Self {
+        Self::new(0x85, Register::R0, Register::R2, 0, function)
+    }
+
     /// Returns register 0.
     pub const fn exit() -> Self {
         Self::new(0x95, Register::R0, Register::R0, 0, 0)

@@ -1,6 +1,6 @@
 //! Programs with labels instead of distances. Pure.
 
-use berth_sys::bpf::{Condition, Instruction, Register, Width};
+use berth_sys::bpf::{Instruction, Register, Width};
 
 /// A place in a program that jumps lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +41,9 @@ impl Assembler {
         self.code.push(jump);
     }
 
-    /// `to = *(from + offset)` for a pointer; leaves for `if_null` when it is null.
-    pub(super) fn follow(&mut self, to: Register, from: Register, offset: i16, if_null: Label) {
+    /// `to = *(from + offset)` for a pointer.
+    pub(super) fn follow(&mut self, to: Register, from: Register, offset: i16) {
         self.push(Instruction::load(Width::Double, to, from, offset));
-        self.jump(
-            Instruction::jump_double(Condition::Equal, to, 0, 0),
-            if_null,
-        );
     }
 
     /// Copies a field to the stack, through a register that is lost.

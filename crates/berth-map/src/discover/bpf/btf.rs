@@ -140,6 +140,11 @@ impl<'a> Btf<'a> {
         self.functions.get(name.as_bytes()).copied()
     }
 
+    /// The id of a structure.
+    pub(super) fn structure(&self, name: &str) -> Option<u32> {
+        self.structures.get(name.as_bytes())?.first().copied()
+    }
+
     /// Follows a path of members, such as `ns.inum`, from a structure.
     pub(super) fn member(&self, structure: &str, path: &str) -> Option<Member> {
         let ids = self.structures.get(structure.as_bytes())?;
@@ -163,8 +168,7 @@ impl<'a> Btf<'a> {
 
     /// The size of a structure in bytes.
     pub(super) fn size(&self, structure: &str) -> Option<u32> {
-        let ids = self.structures.get(structure.as_bytes())?;
-        Some(self.head(*ids.first()?)?.value)
+        Some(self.head(self.structure(structure)?)?.value)
     }
 
     /// The number of elements of an array member; 0 is an array without a bound.

@@ -14,6 +14,7 @@
 
 mod assembler;
 mod btf;
+mod cache;
 mod gather;
 mod iterate;
 mod kernel;

@@ -15,6 +15,8 @@ enum Find {
     Size(&'static str),
     /// The id of a function.
     Function(&'static str),
+    /// The id of a structure.
+    Structure(&'static str),
 }
 
 /// Whether there is no map without it.
@@ -38,12 +40,16 @@ macro_rules! fields {
     };
 }
 
-use Find::{Function, Length, Member, Size};
+use Find::{Function, Length, Member, Size, Structure};
 
 fields! {
     /// Ids of the iterators' functions, by which programs attach.
     IterTask: Required Function("bpf_iter_task");
     IterTaskFile: Optional Function("bpf_iter_task_file");
+    /// 6.2; see `task_program`.
+    Cast: Optional Function("bpf_rdonly_cast");
+    Task: Required Structure("task_struct");
+    File: Optional Structure("file");
 
     TaskPid: Required Member(&[("task_struct", "pid")]);
     TaskTgid: Required Member(&[("task_struct", "tgid")]);
@@ -152,7 +158,7 @@ impl Offsets {
     pub(super) fn look_up(btf: &[u8]) -> Result<Self, NoOffsets> {
         let names = FIELDS.iter().flat_map(|(_, _, _, find)| match find {
             Member(places) => places.iter().map(|place| place.0).collect(),
-            Length(name, _) | Size(name) | Function(name) => vec![*name],
+            Length(name, _) | Size(name) | Function(name) | Structure(name) => vec![*name],
         });
         let btf = Btf::parse(btf, names).map_err(NoOffsets::Damaged)?;
         let mut values = [ABSENT; COUNT];
@@ -184,16 +190,25 @@ impl Offsets {
         entries.next().is_none().then_some(Self(values))
     }
 
+    /// The names of all fields.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        FIELDS.iter().map(|field| field.1)
+    }
+
     /// Every name with its value.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'static str, u32)> + '_ {
-        let names = FIELDS.iter().map(|field| field.1);
-        names.zip(self.0.iter().copied())
+        Self::names().zip(self.0.iter().copied())
     }
 
     /// A value, where the kernel has it.
     pub(super) fn value(&self, field: Field) -> Option<u32> {
         let value = self.0.get(field as usize).copied()?;
         (value != ABSENT).then_some(value)
+    }
+
+    /// An id as the constant of an instruction, where the kernel has it.
+    pub(super) fn id(&self, field: Field) -> Option<i32> {
+        i32::try_from(self.value(field)?).ok()
     }
 
     /// An offset, where the kernel has it.
@@ -211,6 +226,7 @@ fn find_one(btf: &Btf, find: Find) -> Option<u32> {
         Length(structure, path) => btf.array_length(btf.member(structure, path)?),
         Size(structure) => btf.size(structure),
         Function(name) => btf.function(name),
+        Structure(name) => btf.structure(name),
     }?;
     is_valid(find, value).then_some(value)
 }
@@ -218,7 +234,7 @@ fn find_one(btf: &Btf, find: Find) -> Option<u32> {
 /// Whether a value fits where it goes: offsets into the 16 signed bits of an instruction.
 fn is_valid(find: Find, value: u32) -> bool {
     match find {
-        Function(_) => value != 0 && value != ABSENT,
+        Function(_) | Structure(_) => value != 0 && i32::try_from(value).is_ok(),
         Member(_) | Size(_) => i16::try_from(value).is_ok(),
         Length(..) => value != ABSENT,
     }
