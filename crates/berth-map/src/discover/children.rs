@@ -9,7 +9,7 @@ use super::details::Reading;
 use super::parse;
 use super::pid_dir::open_pid;
 use super::ways::Way;
-use crate::model::{Holder, Links};
+use crate::model::{Holder, Links, Process};
 
 /// The two links, with the kind that they must differ from (namespaces(7), 4.12 and 5.6).
 const LINKS: [(NamespaceKind, &std::ffi::CStr); 2] = [
@@ -20,7 +20,15 @@ const LINKS: [(NamespaceKind, &std::ffi::CStr); 2] = [
 /// Reads which namespaces the next children of processes will be born in. The kernel hides a PID
 /// namespace that has never had a process.
 pub(super) fn read_links(reading: &mut Reading<'_>) -> Result<(), String> {
-    for process in &reading.scan.processes {
+    read_links_of(reading, |_| true)
+}
+
+/// As [`read_links`], of some processes.
+pub(super) fn read_links_of(
+    reading: &mut Reading<'_>,
+    is_chosen: impl Fn(&Process) -> bool,
+) -> Result<(), String> {
+    for process in reading.scan.processes.iter().filter(|p| is_chosen(p)) {
         if process.kernel_thread || process.is_zombie() || process.links == Links::Denied {
             continue;
         }

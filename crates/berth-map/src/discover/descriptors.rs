@@ -9,11 +9,12 @@ use berth_base::{HostPid, NamespaceId};
 use rustix::fs::RawDir;
 use rustix::io::Errno;
 
+use super::bpf::Beside;
 use super::details::Reading;
 use super::parse;
 use super::proc_root::open_dir;
 use super::ways::{Way, identify, identify_descriptor, nsfs_device};
-use crate::model::Holder;
+use crate::model::{Holder, Process};
 
 /// What processes have open, process by process, by ascending PID.
 #[derive(Debug, Default)]
@@ -22,6 +23,16 @@ pub(super) struct Descriptors {
     pub(super) namespaces: Vec<Namespace>,
     /// Sockets.
     pub(super) sockets: Vec<Socket>,
+}
+
+impl Descriptors {
+    /// Adds those of other processes.
+    fn extend(&mut self, other: Self) {
+        self.namespaces.extend(other.namespaces);
+        self.namespaces.sort_by_key(|open| (open.pid, open.fd));
+        self.sockets.extend(other.sockets);
+        self.sockets.sort_by_key(|open| (open.pid, open.fd));
+    }
 }
 
 /// One descriptor of a namespace.
@@ -48,7 +59,20 @@ const DIRENT_BUFFER: usize = 16 * 1024;
 
 /// Reads the descriptors of every process, and takes namespaces among them for holders.
 pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
-    let (found, refused) = list(reading);
+    let (found, refused) = match reading.beside.as_ref().map(Beside::descriptors) {
+        None => list(reading, |_| true),
+        Some(Err(why)) => {
+            let line = format!("descriptors: BPF is not available: {why}");
+            reading.warnings.push(line);
+            list(reading, |_| true)
+        }
+        Some(Ok(mut found)) => {
+            let unseen = |p: &Process| reading.beside.as_ref().is_some_and(|b| !b.shows(p.pid));
+            let (rest, refused) = list(reading, unseen);
+            found.extend(rest);
+            (found, refused)
+        }
+    };
     reading.descriptors = found;
     if reading.wanted.holders {
         for Namespace { pid, fd, id } in reading.descriptors.namespaces.clone() {
@@ -66,14 +90,17 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     }
 }
 
-/// Lists the descriptors of every process, and the processes that refuse. Those of threads that do
+/// Lists the descriptors of the chosen processes, and those that refuse. Those of threads that do
 /// not share them with their process (unshare(2) of CLONE_FILES) are not looked at.
-fn list(reading: &Reading<'_>) -> (Descriptors, Vec<(HostPid, Errno)>) {
+fn list(
+    reading: &Reading<'_>,
+    is_chosen: impl Fn(&Process) -> bool,
+) -> (Descriptors, Vec<(HostPid, Errno)>) {
     let mut space = vec![MaybeUninit::uninit(); DIRENT_BUFFER];
     let nsfs = nsfs_device(reading.proc);
     let mut found = Descriptors::default();
     let mut refused = Vec::new();
-    for process in &reading.scan.processes {
+    for process in reading.scan.processes.iter().filter(|p| is_chosen(p)) {
         if process.kernel_thread || process.is_zombie() {
             continue;
         }

@@ -10,6 +10,7 @@ use berth_base::{NamespaceId, NamespaceKind};
 
 use super::ProcRoot;
 use super::asker::Tcp;
+use super::bpf::Beside;
 use super::hierarchy::Hierarchy;
 use super::procfs::Scan;
 use super::ways::Ways;
@@ -31,6 +32,8 @@ pub(super) struct Reading<'s> {
     pub(super) ways: Ways,
     /// Parents and owners.
     pub(super) hierarchy: Hierarchy,
+    /// What came with the processes, where BPF read them.
+    pub(super) beside: Option<Beside>,
     /// Descriptors that are namespaces or sockets.
     pub(super) descriptors: descriptors::Descriptors,
     /// TCP sockets that were asked what they are, by network namespace.
@@ -76,7 +79,7 @@ const TABLE: &[Entry] = &[
     Entry {
         name: "threads",
         is_wanted: |wanted| wanted.threads != WantedThreads::None,
-        read: threads::read,
+        read: |reading| by_bpf_or(reading, Beside::threads, threads::read),
     },
     Entry {
         name: "descriptors",
@@ -86,7 +89,7 @@ const TABLE: &[Entry] = &[
     Entry {
         name: "namespaces for children",
         is_wanted: |wanted| wanted.holders,
-        read: children::read_links,
+        read: |reading| by_bpf_or(reading, Beside::for_children, children::read_links),
     },
     Entry {
         name: "sockets",
@@ -138,14 +141,35 @@ const TABLE: &[Entry] = &[
     },
 ];
 
+/// Takes what came with the processes, where BPF read them; reads otherwise.
+fn by_bpf_or(
+    reading: &mut Reading<'_>,
+    by_bpf: fn(&mut Beside, &mut Reading<'_>) -> Result<(), String>,
+    otherwise: fn(&mut Reading<'_>) -> Result<(), String>,
+) -> Result<(), String> {
+    let Some(mut beside) = reading.beside.take() else {
+        return otherwise(reading);
+    };
+    let done = by_bpf(&mut beside, reading);
+    reading.beside = Some(beside);
+    done
+}
+
 /// Runs the sources whose details are wanted.
-pub(super) fn read(proc: &ProcRoot, wanted: &Wanted, scan: &Scan) -> Read {
+pub(super) fn read(
+    proc: &ProcRoot,
+    wanted: &Wanted,
+    scan: &Scan,
+    mut beside: Option<Beside>,
+) -> Read {
+    let known = beside.as_mut().map(Beside::take_namespaces);
     let mut reading = Reading {
         proc,
         wanted,
         scan,
         ways: Ways::through(&scan.processes),
-        hierarchy: Hierarchy::default(),
+        hierarchy: Hierarchy::with(known.unwrap_or_default()),
+        beside,
         descriptors: descriptors::Descriptors::default(),
         tcp: BTreeMap::new(),
         details: Details::default(),

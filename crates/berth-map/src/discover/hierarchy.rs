@@ -22,6 +22,14 @@ pub(super) struct Hierarchy {
 }
 
 impl Hierarchy {
+    /// Begins with namespaces of which the source of processes told everything.
+    pub(super) fn with(known: Vec<Namespace>) -> Self {
+        Self {
+            asked: known.iter().map(|namespace| namespace.id).collect(),
+            found: known.into_iter().map(|n| (n.id, n)).collect(),
+        }
+    }
+
     /// Asks the kernel about every namespace that is known, and about ancestors that nothing
     /// else shows.
     ///

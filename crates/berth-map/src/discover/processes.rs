@@ -77,7 +77,7 @@ fn read_bpf(sources: &Sources, threads: WantedThreads) -> Result<Processes, Fail
         scan: Scan {
             host,
             processes: tasks.processes,
-            threaded: Vec::new(),
+            threaded: tasks.threaded,
             warnings,
         },
         beside: Some(tasks.beside),

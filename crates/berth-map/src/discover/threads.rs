@@ -58,7 +58,7 @@ fn read_process(
 
 /// Whether a thread lives in a namespace that its process is not seen in. What the first thread
 /// does not show (it has ended, and the process is a zombie until its last thread ends) counts.
-fn is_stray(process: &Process, thread: &NamespaceSet) -> bool {
+pub(super) fn is_stray(process: &Process, thread: &NamespaceSet) -> bool {
     process.links == Links::Read
         && thread
             .iter()

@@ -1,6 +1,6 @@
 //! How each known namespace can be opened, without following a name that a container chose.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -43,7 +43,9 @@ impl Ways {
     /// The ways through processes.
     pub(super) fn through(processes: &[Process]) -> Self {
         let mut ways = Self::default();
-        for process in processes {
+        let mut seen = HashSet::new();
+        // Most processes live where others do.
+        for process in processes.iter().filter(|p| seen.insert(p.namespaces)) {
             for id in process.namespaces.iter() {
                 ways.insert(id, Way::Process(process.pid));
             }

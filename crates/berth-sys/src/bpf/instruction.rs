@@ -162,6 +162,11 @@ impl Instruction {
         Self::new(0x07, to, Register::R0, 0, constant)
     }
 
+    /// `to -= from`, 64 bits.
+    pub const fn subtract(to: Register, from: Register) -> Self {
+        Self::new(0x1f, to, from, 0, 0)
+    }
+
     /// `to &= constant`, the constant sign-extended to 64 bits.
     pub const fn and_constant(to: Register, constant: i32) -> Self {
         Self::new(0x57, to, Register::R0, 0, constant)

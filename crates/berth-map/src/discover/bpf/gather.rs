@@ -8,7 +8,7 @@ use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
 use super::task_record::TaskRecord;
 use super::tasks::Clock;
-use crate::model::{CgroupSet, Holder, Links, Namespace, Process, Thread};
+use crate::model::{CgroupSet, Links, Namespace, Process, Thread};
 
 /// The records so far.
 pub(super) struct Gather {
@@ -33,7 +33,7 @@ pub(super) struct Gathered {
     /// Other threads.
     pub(super) threads: Vec<(Thread, Extra)>,
     /// Namespaces of children, where they are not the process's own.
-    pub(super) for_children: Vec<(NamespaceId, Holder)>,
+    pub(super) for_children: Vec<(NamespaceId, HostPid)>,
     /// Of each set of cgroups the oldest process, with its start: the one that is least likely to
     /// be on its way to another.
     pub(super) sets: Vec<(u64, HostPid)>,
@@ -80,9 +80,9 @@ impl Gather {
         }
     }
 
-    /// Whether the reader's PID namespace is the first of the system.
-    pub(super) fn is_outermost(&self) -> bool {
-        self.base == Some(0)
+    /// At which level of the system the reader's PID namespace is.
+    pub(super) fn base(&self) -> usize {
+        self.base.unwrap_or(0)
     }
 
     /// Takes one record in. A task that was reaped meanwhile has no PIDs and is left out.
@@ -123,8 +123,7 @@ impl Gather {
         if !extra.raced {
             for id in record.for_children().into_iter().flatten() {
                 if namespaces.of(id.kind) != Some(id) {
-                    let holder = Holder::ForChildren { pid };
-                    self.gathered.for_children.push((id, holder));
+                    self.gathered.for_children.push((id, pid));
                 }
             }
         }

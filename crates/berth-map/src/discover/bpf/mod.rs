@@ -8,13 +8,19 @@
 //! | Module | Does |
 //! |---|---|
 //! | `btf`, `offsets`, `cache` | where the kernel keeps what is read |
-//! | `assembler`, `task_program` | the programs |
+//! | `assembler`, `task_program`, `file_program` | the programs |
 //! | `iterate` | loads and runs them |
 //! | `task_record`, `gather`, `settle`, `tasks` | from what they write to processes |
+//! | `file_record`, `files` | and to descriptors of namespaces and sockets |
+//! | `beside` | hands what came with the processes to the sources of details |
 
 mod assembler;
+mod beside;
 mod btf;
 mod cache;
+mod file_program;
+mod file_record;
+mod files;
 mod gather;
 mod iterate;
 mod kernel;
@@ -25,6 +31,7 @@ mod task_record;
 mod tasks;
 mod unavailable;
 
+pub(super) use beside::Beside;
 pub(super) use tasks::read_tasks;
 pub(super) use unavailable::Unavailable;
 

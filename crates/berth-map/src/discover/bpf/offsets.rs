@@ -123,6 +123,7 @@ fields! {
     WorkerPool: Optional Member(&[("worker", "pool")]);
 
     FileInode: Optional Member(&[("file", "f_inode")]);
+    FilePrivate: Optional Member(&[("file", "private_data")]);
     InodeSuper: Optional Member(&[("inode", "i_sb")]);
     InodeNumber: Optional Member(&[("inode", "i_ino")]);
     InodePrivate: Optional Member(&[("inode", "i_private")]);

@@ -2,43 +2,46 @@
 //! cgroups, a process whose namespaces changed while they were read, and namespaces above those
 //! that have processes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use berth_base::{HostPid, NamespaceKind};
 use rustix::io::Errno;
 
 use super::super::pid_dir::Reader;
+use super::super::threads::{find, is_stray};
 use super::super::{ProcRoot, hierarchy, parse, proc_root};
+use super::Beside;
 use super::gather::{Extra, Gather, Gathered};
+use super::offsets::Offsets;
 use super::tasks::Tasks;
 use crate::model::{CgroupSet, Links, Namespace, NamespaceSet, Process, Thread, WantedThreads};
 
 /// Completes what was gathered.
-pub(super) fn settle(proc: &ProcRoot, gather: Gather, threads: WantedThreads) -> Tasks {
-    let outermost = gather.is_outermost();
+pub(super) fn settle(
+    proc: &ProcRoot,
+    gather: Gather,
+    offsets: Offsets,
+    wanted: WantedThreads,
+) -> Tasks {
+    let base = gather.base();
     let mut gathered = gather.gathered;
     reread_raced(proc, &mut gathered);
     find_above(proc, &mut gathered);
     let sets = read_sets(proc, &gathered);
-    let by_global: HashMap<u32, HostPid> = match outermost {
-        true => HashMap::new(),
-        false => {
+    let by_global: HashMap<u32, HostPid> = match base {
+        0 => HashMap::new(),
+        _ => {
             let all = gathered.processes.iter();
             all.map(|(process, extra)| (extra.global_pid, process.pid))
                 .collect()
         }
     };
-    let locate = |global: u32| match outermost {
-        true => HostPid::new(global),
-        false => by_global.get(&global).copied(),
+    let locate = |global: u32| match base {
+        0 => HostPid::new(global),
+        _ => by_global.get(&global).copied(),
     };
-    let mut tasks = Tasks {
-        namespaces: gathered.namespaces.into_values().collect(),
-        for_children: gathered.for_children,
-        ..Tasks::default()
-    };
-    tasks.processes.reserve(gathered.processes.len());
+    let mut processes = Vec::with_capacity(gathered.processes.len());
     for (mut process, extra) in gathered.processes {
         // All of a set are gone when it cannot be read: then so is this process.
         let Some(cgroups) = sets.get(extra.set).and_then(Option::as_ref) else {
@@ -46,26 +49,58 @@ pub(super) fn settle(proc: &ProcRoot, gather: Gather, threads: WantedThreads) ->
         };
         process.cgroups = Arc::clone(cgroups);
         process.parent = locate(extra.global_parent);
-        tasks.processes.push(process);
+        processes.push(process);
     }
+    let unseen = read_unseen(proc, &mut processes);
+    let mut threads: BTreeMap<HostPid, Vec<Thread>> = BTreeMap::new();
     for (thread, extra) in gathered.threads {
-        if let Some(pid) = locate(extra.global_pid)
-            && is_wanted(&tasks.processes, pid, &thread, threads)
+        let process = locate(extra.global_pid).and_then(|pid| find(&processes, pid));
+        if let Some(process) = process
+            && (wanted == WantedThreads::All || is_stray(process, &thread.namespaces))
         {
-            tasks.threads.entry(pid).or_default().push(thread);
+            threads.entry(process.pid).or_default().push(thread);
         }
     }
-    tasks
+    let beside = Beside {
+        namespaces: gathered.namespaces.into_values().collect(),
+        threads,
+        for_children: gathered.for_children,
+        unseen: unseen.iter().map(|(pid, _)| *pid).collect(),
+        offsets,
+        base,
+    };
+    let threaded = unseen.into_iter().filter(|(_, count)| *count > 1);
+    Tasks {
+        processes,
+        threaded: threaded.map(|(pid, _)| pid).collect(),
+        beside,
+    }
 }
 
-/// Whether a thread belongs to a process that was read, and lives elsewhere if only such are
-/// wanted.
-fn is_wanted(processes: &[Process], pid: HostPid, thread: &Thread, threads: WantedThreads) -> bool {
-    let found = processes.binary_search_by_key(&pid, |process| process.pid);
-    let Some(process) = found.ok().and_then(|at| processes.get(at)) else {
-        return false;
-    };
-    threads == WantedThreads::All || thread.namespaces != process.namespaces
+/// Reads PID 1 and parents that the pass did not show: a process may be born behind it while it
+/// lasts, and a kernel may keep some from BPF that procfs shows. Returns them with the number of
+/// their threads.
+fn read_unseen(proc: &ProcRoot, processes: &mut Vec<Process>) -> Vec<(HostPid, u32)> {
+    let mut missing: BTreeSet<HostPid> = HostPid::new(1).into_iter().collect();
+    missing.extend(processes.iter().filter_map(|process| process.parent));
+    missing.retain(|pid| find(processes, *pid).is_none());
+    let mut reader = Reader::new(proc);
+    let mut unseen = BTreeMap::new();
+    while let Some(pid) = missing.pop_first() {
+        let Ok(Some((process, threads))) = reader.read_counted(pid) else {
+            continue;
+        };
+        unseen.insert(pid, threads);
+        if let Some(parent) = process.parent
+            && !unseen.contains_key(&parent)
+            && find(processes, parent).is_none()
+        {
+            missing.insert(parent);
+        }
+        let place = processes.partition_point(|other| other.pid < pid);
+        processes.insert(place, process);
+    }
+    unseen.into_iter().collect()
 }
 
 /// Reads tasks anew whose namespaces changed while they were read.

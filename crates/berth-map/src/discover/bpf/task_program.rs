@@ -11,17 +11,12 @@
 use berth_base::NamespaceKind;
 use berth_sys::bpf::{Condition, Instruction, Register, Width};
 
-use super::assembler::{Assembler, Label};
+use super::assembler::{Assembler, Helper, Label};
 use super::offsets::{Field, Offsets};
 use super::task_record::{MAX_LEVEL, PF_KTHREAD, PF_WQ_WORKER, at, slot};
 use crate::model::WantedThreads;
 
 use Register::{R0, R1, R2, R3, R6, R7, R8, R9, R10};
-
-/// Helpers by number (bpf-helpers(7)).
-const PROBE_READ_KERNEL: i32 = 113;
-const PROBE_READ_KERNEL_STR: i32 = 115;
-const SEQ_WRITE: i32 = 127;
 
 /// Bytes of the longest record: all levels.
 const LONGEST: i16 = at::LEVELS + 8 * (MAX_LEVEL + 1);
@@ -99,7 +94,7 @@ impl Writer<'_> {
         self.asm.follow(R7, R1, 0);
         // struct bpf_iter_meta: seq.
         self.asm.follow(R7, R7, 0);
-        self.cast(R6, Field::Task)?;
+        self.asm.cast(self.offsets, R6, Field::Task)?;
         self.choose(threads, end)?;
         for place in (RECORD..0).step_by(8) {
             let zero = Instruction::store_constant(Width::Double, R10, place, 0);
@@ -114,21 +109,6 @@ impl Writer<'_> {
         self.asm.place(end);
         self.asm.push(Instruction::move_constant(R0, 0));
         self.asm.push(Instruction::exit());
-        Some(())
-    }
-
-    /// Makes a pointer one that may be followed but is trusted no further.
-    ///
-    /// For each pointer that is read through a trusted one, kernels since 6.2 search all of their
-    /// type information four times, 0.2 ms each. Those before 6.2 lack the cast and need none.
-    fn cast(&mut self, register: Register, structure: Field) -> Option<()> {
-        if let Some(cast) = self.offsets.id(Field::Cast) {
-            let id = self.offsets.id(structure)?;
-            self.asm.push(Instruction::move_register(R1, register));
-            self.asm.push(Instruction::move_constant(R2, id));
-            self.asm.push(Instruction::call_kernel(cast));
-            self.asm.push(Instruction::move_register(register, R0));
-        }
         Some(())
     }
 
@@ -337,23 +317,8 @@ impl Writer<'_> {
         Some(())
     }
 
-    /// Copies bytes from wherever a register and an offset lead to the stack; zeros when there is
-    /// nothing.
     fn probe(&mut self, to: i16, length: i16, from: Register, offset: i16) {
-        self.probe_with(PROBE_READ_KERNEL, to, length, (from, offset));
-    }
-
-    fn probe_with(&mut self, helper: i32, to: i16, length: i16, (from, offset): (Register, i16)) {
-        self.asm.push(Instruction::move_register(R3, from));
-        if offset != 0 {
-            let offset = i32::from(offset);
-            self.asm.push(Instruction::add_constant(R3, offset));
-        }
-        self.asm.push(Instruction::move_register(R1, R10));
-        self.asm.push(Instruction::add_constant(R1, i32::from(to)));
-        let length = Instruction::move_constant(R2, i32::from(length));
-        self.asm.push(length);
-        self.asm.push(Instruction::call(helper));
+        self.asm.probe(Helper::Copy, to, length, (from, offset));
     }
 
     /// Hands the record out, with its length.
@@ -382,11 +347,7 @@ impl Writer<'_> {
         let length = RECORD + at::LENGTH;
         self.asm
             .push(Instruction::store(Width::Word, R10, length, R3));
-        self.asm.push(Instruction::move_register(R1, R7));
-        self.asm.push(Instruction::move_register(R2, R10));
-        let start = Instruction::add_constant(R2, i32::from(RECORD));
-        self.asm.push(start);
-        self.asm.push(Instruction::call(SEQ_WRITE));
+        self.asm.write(R7, RECORD);
         Some(())
     }
 
@@ -404,7 +365,7 @@ impl Writer<'_> {
         let is_null = Instruction::jump_double(Condition::Equal, R1, 0, 0);
         self.asm.jump(is_null, no_name);
         let to = RECORD + at::NAME;
-        self.probe_with(PROBE_READ_KERNEL_STR, to, 64, (R1, 0));
+        self.asm.probe(Helper::CopyText, to, 64, (R1, 0));
         self.asm.place(no_name);
         // 24 bytes before 6.9, 32 since.
         let description = known(Field::WorkerDescriptionLength).map_or(0, |length| length.min(32));

@@ -1,6 +1,5 @@
 //! From the records of tasks to processes, threads and namespaces.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
@@ -11,20 +10,17 @@ use super::iterate::{self, Program};
 use super::offsets::{Field, Offsets};
 use super::settle::settle;
 use super::task_record::TaskRecord;
-use super::{Unavailable, kernel, task_program};
-use crate::model::{Holder, Namespace, Process, Thread, WantedThreads};
+use super::{Beside, Unavailable, kernel, task_program};
+use crate::model::{Process, WantedThreads};
 
 /// Everything that one pass over all tasks gives.
-#[derive(Default)]
 pub(in super::super) struct Tasks {
     /// The processes, by ascending PID.
     pub(in super::super) processes: Vec<Process>,
-    /// Threads by their process, as far as wanted.
-    pub(in super::super) threads: BTreeMap<HostPid, Vec<Thread>>,
-    /// Parents and owners of namespaces.
-    pub(in super::super) namespaces: Vec<Namespace>,
-    /// Namespaces of children yet to be born, where they are not the process's own.
-    pub(in super::super) for_children: Vec<(NamespaceId, Holder)>,
+    /// Those of them that have more than one thread, which are not among the rest.
+    pub(in super::super) threaded: Vec<HostPid>,
+    /// The rest.
+    pub(in super::super) beside: Beside,
 }
 
 /// Reads all tasks of the reader's PID namespace.
@@ -35,20 +31,20 @@ pub(in super::super) fn read_tasks(
 ) -> Result<Tasks, Unavailable> {
     let own = own_pid_namespace(proc).ok_or(Unavailable::OtherProcfs)?;
     let offsets = kernel::offsets(state_dir)?;
-    read_with(proc, &offsets, own, threads)
+    read_with(proc, offsets, own, threads)
 }
 
 /// As [`read_tasks`], with offsets that are known.
 fn read_with(
     proc: &ProcRoot,
-    offsets: &Offsets,
+    offsets: Offsets,
     own: NamespaceId,
     threads: WantedThreads,
 ) -> Result<Tasks, Unavailable> {
     let missing = || Unavailable::Layout {
         why: "the kernel lacks a field of tasks".to_owned(),
     };
-    let code = task_program::assemble(offsets, threads).ok_or_else(missing)?;
+    let code = task_program::assemble(&offsets, threads).ok_or_else(missing)?;
     let program = Program {
         name: "berth_tasks",
         what: "tasks",
@@ -61,7 +57,7 @@ fn read_with(
             gather.add(&record);
         }
     })?;
-    Ok(settle(proc, gather, threads))
+    Ok(settle(proc, gather, offsets, threads))
 }
 
 /// The PID namespace of this process, when the procfs is a real one that belongs to it.
