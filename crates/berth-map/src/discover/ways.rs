@@ -44,8 +44,10 @@ impl Ways {
     pub(super) fn through(processes: &[Process]) -> Self {
         let mut ways = Self::default();
         let mut seen = HashSet::new();
-        // Most processes live where others do.
-        for process in processes.iter().filter(|p| seen.insert(p.namespaces)) {
+        // Most processes live where others do, often their neighbours.
+        let runs = processes.chunk_by(|a, b| a.namespaces == b.namespaces);
+        let firsts = runs.filter_map(|run| run.first());
+        for process in firsts.filter(|p| seen.insert(p.namespaces)) {
             for id in process.namespaces.iter() {
                 ways.insert(id, Way::Process(process.pid));
             }

@@ -1,6 +1,5 @@
 //! Collects the records of one pass. Pure.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -20,8 +19,12 @@ pub(super) struct Gather {
     /// What counts as having no cgroups, until they are read.
     no_cgroups: Arc<CgroupSet>,
     set_by_key: HashMap<(u64, u64, bool), usize>,
+    /// The last task's: neighbours often share theirs.
+    last_set: Option<((u64, u64, bool), usize)>,
     /// What has been said about namespaces, byte for byte.
     seen: HashSet<Vec<u8>>,
+    /// What was said last.
+    last_seen: Vec<u8>,
     pub(super) gathered: Gathered,
 }
 
@@ -29,7 +32,9 @@ pub(super) struct Gather {
 #[derive(Default)]
 pub(super) struct Gathered {
     /// The processes, by ascending PID, without parents and cgroups.
-    pub(super) processes: Vec<(Process, Extra)>,
+    pub(super) processes: Vec<Process>,
+    /// What belongs to each of them.
+    pub(super) extras: Vec<Extra>,
     /// Other threads.
     pub(super) threads: Vec<(Thread, Extra)>,
     /// Namespaces of children, where they are not the process's own.
@@ -75,7 +80,9 @@ impl Gather {
             base: None,
             no_cgroups: Arc::default(),
             set_by_key: HashMap::new(),
+            last_set: None,
             seen: HashSet::new(),
+            last_seen: Vec::new(),
             gathered: Gathered::default(),
         }
     }
@@ -140,29 +147,36 @@ impl Gather {
             uid: record.uid(),
             kernel_thread: record.is_kernel_thread(),
         };
-        self.gathered.processes.push((process, extra));
+        self.gathered.processes.push(process);
+        self.gathered.extras.push(extra);
     }
 
     /// The place of a task's set of cgroups.
     fn set(&mut self, record: &TaskRecord<'_>, task: (u64, HostPid)) -> usize {
+        let key = record.cgroup_key();
         let sets = &mut self.gathered.sets;
-        match self.set_by_key.entry(record.cgroup_key()) {
-            Entry::Occupied(known) => {
-                if let Some(oldest) = sets.get_mut(*known.get()) {
-                    *oldest = (*oldest).min(task);
-                }
-                *known.get()
-            }
-            Entry::Vacant(new) => {
+        let place = match self.last_set {
+            Some((last, place)) if last == key => place,
+            _ => *self.set_by_key.entry(key).or_insert_with(|| {
                 sets.push(task);
-                *new.insert(sets.len() - 1)
-            }
+                sets.len() - 1
+            }),
+        };
+        self.last_set = Some((key, place));
+        if let Some(oldest) = sets.get_mut(place) {
+            *oldest = (*oldest).min(task);
         }
+        place
     }
 
     /// Notes parents and owners, of namespaces that have not been met.
     fn note_namespaces(&mut self, record: &TaskRecord<'_>, pid: HostPid, base: usize) {
         let bytes = record.namespace_bytes();
+        if self.last_seen == bytes {
+            return;
+        }
+        self.last_seen.clear();
+        self.last_seen.extend_from_slice(bytes);
         if self.seen.contains(bytes) {
             return;
         }

@@ -32,7 +32,7 @@ pub(super) fn settle(
     let by_global: HashMap<u32, HostPid> = match base {
         0 => HashMap::new(),
         _ => {
-            let all = gathered.processes.iter();
+            let all = gathered.processes.iter().zip(&gathered.extras);
             all.map(|(process, extra)| (extra.global_pid, process.pid))
                 .collect()
         }
@@ -41,15 +41,18 @@ pub(super) fn settle(
         0 => HostPid::new(global),
         _ => by_global.get(&global).copied(),
     };
-    let mut processes = Vec::with_capacity(gathered.processes.len());
-    for (mut process, extra) in gathered.processes {
-        // All of a set are gone when it cannot be read: then so is this process.
-        let Some(cgroups) = sets.get(extra.set).and_then(Option::as_ref) else {
-            continue;
-        };
-        process.cgroups = Arc::clone(cgroups);
+    let mut processes = gathered.processes;
+    for (process, extra) in processes.iter_mut().zip(&gathered.extras) {
+        if let Some(cgroups) = sets.get(extra.set).and_then(Option::as_ref) {
+            process.cgroups = Arc::clone(cgroups);
+        }
         process.parent = locate(extra.global_parent);
-        processes.push(process);
+    }
+    if sets.iter().any(Option::is_none) {
+        // All of a set are gone when it cannot be read.
+        let mut extras = gathered.extras.iter();
+        let is_there = |extra: &Extra| sets.get(extra.set).is_some_and(Option::is_some);
+        processes.retain(|_| extras.next().is_some_and(is_there));
     }
     let unseen = read_unseen(proc, &mut processes);
     let mut threads: BTreeMap<HostPid, Vec<Thread>> = BTreeMap::new();
@@ -121,7 +124,8 @@ fn reread_raced(proc: &ProcRoot, gathered: &mut Gathered) {
         }
     };
     let is_raced = |extra: &Extra| extra.raced;
-    for (process, _) in gathered.processes.iter_mut().filter(|p| is_raced(&p.1)) {
+    let processes = gathered.processes.iter_mut().zip(&gathered.extras);
+    for (process, _) in processes.filter(|p| is_raced(p.1)) {
         process.links = reread(process.pid, &mut process.namespaces);
     }
     for (thread, _) in gathered.threads.iter_mut().filter(|t| is_raced(&t.1)) {
@@ -178,7 +182,7 @@ fn read_sets(proc: &ProcRoot, gathered: &Gathered) -> Vec<Option<Arc<CgroupSet>>
     for (place, (_, oldest)) in gathered.sets.iter().enumerate() {
         let mut found = read(*oldest);
         if found.is_none() {
-            let all = gathered.processes.iter();
+            let all = gathered.processes.iter().zip(&gathered.extras);
             let mut members = all.filter(|(_, extra)| extra.set == place);
             found = members.find_map(|(process, _)| read(process.pid));
         }
