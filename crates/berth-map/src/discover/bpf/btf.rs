@@ -252,3 +252,136 @@ fn head(types: &[u8], at: usize) -> Option<Head> {
         value: word(types, at + 8)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Type information that is written by hand.
+    #[derive(Default)]
+    struct Builder {
+        types: Vec<u8>,
+        strings: Vec<u8>,
+    }
+
+    impl Builder {
+        fn name(&mut self, name: &str) -> u32 {
+            if self.strings.is_empty() {
+                self.strings.push(0);
+            }
+            if name.is_empty() {
+                return 0;
+            }
+            let at = u32::try_from(self.strings.len()).unwrap();
+            self.strings.extend(name.as_bytes());
+            self.strings.push(0);
+            at
+        }
+
+        /// A type with its trailing words.
+        fn add(&mut self, name: &str, info: u32, value: u32, words: &[u32]) {
+            let name = self.name(name);
+            for word in [name, info, value].iter().chain(words) {
+                self.types.extend(word.to_ne_bytes());
+            }
+        }
+
+        fn structure(&mut self, kind: u32, name: &str, members: &[(&str, u32, u32)]) {
+            let words: Vec<u32> = members
+                .iter()
+                .flat_map(|(name, of, bits)| [self.name(name), *of, *bits])
+                .collect();
+            let count = u32::try_from(members.len()).unwrap();
+            self.add(name, kind << 24 | count, 64, &words);
+        }
+
+        fn finish(&self) -> Vec<u8> {
+            let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap();
+            let mut data = Vec::new();
+            data.extend((MAGIC | 1 << 16).to_ne_bytes());
+            let types = length(&self.types);
+            for word in [24, 0, types, types, length(&self.strings)] {
+                data.extend(u32::to_ne_bytes(word));
+            }
+            data.extend(&self.types);
+            data.extend(&self.strings);
+            data
+        }
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut all = Builder::default();
+        // 1: int, 2: an array of 7 of it, 3: const int.
+        all.add("int", 1 << 24, 4, &[32]);
+        all.add("", ARRAY << 24, 0, &[1, 1, 7]);
+        all.add("", 10 << 24, 1, &[]);
+        // 4: struct inner, 5: an anonymous union with it, 6: its typedef.
+        all.structure(STRUCTURE, "inner", &[("a", 1, 0), ("b", 3, 32)]);
+        all.structure(UNION, "", &[("deep", 4, 0), ("other", 1, 0)]);
+        all.add("inner_t", 8 << 24, 4, &[]);
+        // 7 and 8: two of one name.
+        all.structure(STRUCTURE, "twice", &[("x", 1, 0)]);
+        all.structure(STRUCTURE, "twice", &[("y", 1, 128)]);
+        let members = [("", 5, 64), ("named", 6, 192), ("list", 2, 256)];
+        all.structure(STRUCTURE, "outer", &members);
+        // 10: with bit fields: the first byte of an offset is the width.
+        all.structure(
+            STRUCTURE | 0x80,
+            "bits",
+            &[("flag", 1, 1 << 24), ("whole", 1, 32)],
+        );
+        all.add("run", FUNCTION << 24, 1, &[]);
+        all.finish()
+    }
+
+    const WANTED: [&str; 5] = ["outer", "twice", "bits", "run", "none"];
+
+    #[test]
+    fn members_are_found_through_names_and_anonymous_members() {
+        let data = sample();
+        let btf = Btf::parse(&data, WANTED).unwrap();
+        let offset = |structure, path| btf.member(structure, path).map(|m| m.offset);
+        assert_eq!(offset("outer", "deep.b"), Some(12));
+        assert_eq!(offset("outer", "other"), Some(8));
+        assert_eq!(offset("outer", "named.b"), Some(28));
+        assert_eq!(offset("outer", "named.b.c"), None);
+        assert_eq!(offset("outer", "b"), None);
+        assert_eq!(offset("twice", "y"), Some(16));
+        assert_eq!(offset("inner", "a"), None, "it was not asked for");
+        let list = btf.member("outer", "list").unwrap();
+        assert_eq!(btf.array_length(list), Some(7));
+        assert_eq!(
+            (btf.size("outer"), btf.function("run")),
+            (Some(64), Some(11))
+        );
+        assert_eq!(
+            (btf.structure("outer"), btf.structure("none")),
+            (Some(9), None)
+        );
+    }
+
+    #[test]
+    fn a_bit_field_has_no_offset() {
+        let data = sample();
+        let btf = Btf::parse(&data, WANTED).unwrap();
+        assert_eq!(btf.member("bits", "flag"), None);
+        assert_eq!(btf.member("bits", "whole").map(|m| m.offset), Some(4));
+    }
+
+    #[test]
+    fn damage_is_refused_or_finds_less() {
+        let data = sample();
+        for end in 0..data.len() {
+            let cut = Btf::parse(&data[..end], WANTED);
+            assert!(cut.is_err(), "{end}");
+        }
+        for place in 0..data.len() {
+            let mut changed = data.clone();
+            changed[place] ^= 0xff;
+            if let Ok(btf) = Btf::parse(&changed, WANTED) {
+                btf.member("outer", "deep.b");
+                btf.member("outer", "named.b");
+            }
+        }
+    }
+}

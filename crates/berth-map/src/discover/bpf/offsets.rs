@@ -218,6 +218,16 @@ impl Offsets {
     }
 }
 
+#[cfg(test)]
+impl Offsets {
+    /// The offsets of a kernel in which one value is another, or missing.
+    pub(super) fn with(&self, field: Field, value: Option<u32>) -> Self {
+        let mut changed = self.clone();
+        changed.0[field as usize] = value.unwrap_or(ABSENT);
+        changed
+    }
+}
+
 fn find_one(btf: &Btf, find: Find) -> Option<u32> {
     let value = match find {
         Member(places) => places

@@ -248,3 +248,108 @@ fn word(bytes: &[u8], at: i16) -> Option<u32> {
     let four = bytes.get(start..start + 4)?;
     Some(u32::from_ne_bytes(four.try_into().ok()?))
 }
+
+#[cfg(test)]
+impl<'a> TaskRecord<'a> {
+    /// The record as if its namespaces had changed while they were read: garbage, and marked.
+    pub(super) fn spoilt(&self, space: &'a mut Vec<u8>) -> Self {
+        space.extend_from_slice(self.0);
+        let mut put = |at: i16| {
+            let at = usize::try_from(at).unwrap();
+            space[at..at + 4].copy_from_slice(&1u32.to_ne_bytes());
+        };
+        put(at::RACED);
+        put(at::NAMESPACES + slot(NamespaceKind::Net));
+        put(at::OWNERS + slot(NamespaceKind::Net));
+        put(at::PID_FOR_CHILDREN);
+        Self(space)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record with these fields of 32 bits.
+    fn record(words: &[(i16, u32)], texts: &[(i16, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(at::KERNEL_END).unwrap()];
+        let length = u32::try_from(bytes.len()).unwrap();
+        let words = words.iter().copied().chain([(at::LENGTH, length)]);
+        for (at, word) in words {
+            let at = usize::try_from(at).unwrap();
+            bytes[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        for (at, text) in texts {
+            let at = usize::try_from(*at).unwrap();
+            bytes[at..at + text.len()].copy_from_slice(text);
+        }
+        bytes
+    }
+
+    fn take(bytes: &[u8]) -> TaskRecord<'_> {
+        TaskRecord::take(&mut &*bytes).unwrap()
+    }
+
+    #[test]
+    fn states_are_those_of_procfs() {
+        // task_struct.__state, exit_state, and what get_task_state makes of them.
+        for (state, exit_state, letter) in [
+            (0, 0, 'R'),
+            (0x1, 0, 'S'),
+            (0x2, 0, 'D'),
+            (0x402, 0, 'I'),
+            (0x4 | 0x100, 0, 'T'),
+            (0x8, 0, 't'),
+            (0x80, 0x10, 'X'),
+            (0x80, 0x20, 'Z'),
+            (0x40, 0, 'P'),
+            (0x1000, 0, 'D'),
+            (0x8000, 0, 'D'),
+        ] {
+            let bytes = record(&[(at::STATE, state), (at::EXIT_STATE, exit_state)], &[]);
+            assert_eq!(take(&bytes).state(), letter, "{state:#x} {exit_state:#x}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_thread_has_its_whole_name_and_says_what_it_does() {
+        let kernel = [(at::FLAGS, PF_KTHREAD)];
+        let worker = [(at::FLAGS, PF_KTHREAD | PF_WQ_WORKER), (at::POOL, 1)];
+        let busy = [worker[0], worker[1], (at::WORK, 1)];
+        let comm = (at::COMM, &b"kworker/u8:1"[..]);
+        let does = (at::DESCRIPTION, &b"writeback"[..]);
+        let long = (at::NAME, &b"kworker/R-a_very_long_name"[..]);
+        let name = |words: &[_], texts: &[_]| take(&record(words, texts)).comm();
+        assert_eq!(name(&kernel, &[comm]), "kworker/u8:1");
+        assert_eq!(name(&kernel, &[comm, long]), "kworker/R-a_very_long_name");
+        assert_eq!(name(&worker, &[comm, does]), "kworker/u8:1-writeback");
+        assert_eq!(name(&busy, &[comm, does]), "kworker/u8:1+writeback");
+        // Without a pool, or as a program, the rest means nothing.
+        assert_eq!(name(&worker[..1], &[comm, does]), "kworker/u8:1");
+        assert_eq!(name(&[], &[comm, does, long]), "kworker/u8:1");
+    }
+
+    #[test]
+    fn levels_end_where_they_end() {
+        let word = |at: i16| (at, u32::from(at.unsigned_abs()));
+        let levels: Vec<_> = (0..6).map(|n| word(at::LEVELS + 4 * n)).collect();
+        let mut words = vec![(at::LEVEL, 2)];
+        words.extend(levels);
+        let bytes = record(&words, &[]);
+        let all: Vec<_> = take(&bytes).levels().collect();
+        assert_eq!(all, [(160, 164), (168, 172), (176, 180)]);
+        // A level that cannot be is cut at the end of the record.
+        let bytes = record(&[(at::LEVEL, u32::MAX)], &[]);
+        assert_eq!(take(&bytes).levels().count(), 0);
+    }
+
+    #[test]
+    fn half_a_record_waits_for_the_rest() {
+        let bytes = record(&[], &[]);
+        for end in 0..bytes.len() {
+            let mut buffer = &bytes[..end];
+            assert!(TaskRecord::take(&mut buffer).is_none());
+            assert_eq!(buffer.len(), end);
+        }
+    }
+}
