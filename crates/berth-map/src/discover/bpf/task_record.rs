@@ -220,9 +220,11 @@ impl<'a> TaskRecord<'a> {
             return decode_untrusted(comm);
         }
         let long = self.text(at::NAME, NAME_SIZE);
-        let mut name = if long.is_empty() { comm } else { long }.to_vec();
         let does = self.text(at::DESCRIPTION, 32);
         let is_worker = self.word(at::FLAGS) & PF_WQ_WORKER != 0;
+        // Of a workqueue's thread it is shown since 6.10; those that are long begin so since 6.9.
+        let is_shown = !long.is_empty() && (!is_worker || long.starts_with(b"kworker/"));
+        let mut name = if is_shown { long } else { comm }.to_vec();
         if is_worker && !does.is_empty() && self.double(at::POOL) != 0 {
             name.push(match self.double(at::WORK) {
                 0 => b'-',
@@ -323,6 +325,10 @@ mod tests {
         assert_eq!(name(&kernel, &[comm]), "kworker/u8:1");
         assert_eq!(name(&kernel, &[comm, long]), "kworker/R-a_very_long_name");
         assert_eq!(name(&worker, &[comm, does]), "kworker/u8:1-writeback");
+        let cut = (at::COMM, &b"quota_events_un"[..]);
+        let whole = (at::NAME, &b"quota_events_unbound"[..]);
+        assert_eq!(name(&kernel, &[cut, whole]), "quota_events_unbound");
+        assert_eq!(name(&worker, &[cut, whole]), "quota_events_un");
         assert_eq!(name(&busy, &[comm, does]), "kworker/u8:1+writeback");
         // Without a pool, or as a program, the rest means nothing.
         assert_eq!(name(&worker[..1], &[comm, does]), "kworker/u8:1");
