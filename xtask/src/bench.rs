@@ -5,6 +5,7 @@
 
 mod budgets;
 mod contestants;
+mod map;
 mod memory;
 mod peers;
 pub(crate) mod rootfs;
@@ -49,14 +50,17 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         Some("start") => start(&how),
         Some("oci") => oci(&how),
         Some("memory") => memory::run(how.markdown),
+        Some("map") => map::run(&how),
         Some(other) => {
-            let hint = nearest(other, ["start", "oci", "memory"].into_iter())
+            let hint = nearest(other, ["start", "oci", "memory", "map"].into_iter())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             Err(Failure::usage(format!(
-                "bench knows start, oci and memory, not \"{other}\"{hint}"
+                "bench knows start, oci, memory and map, not \"{other}\"{hint}"
             )))
         }
-        None => Err(Failure::usage("bench needs a word: start, oci or memory")),
+        None => Err(Failure::usage(
+            "bench needs a word: start, oci, memory or map",
+        )),
     }
 }
 

@@ -39,8 +39,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "start|oci|memory [--rounds N] [--markdown]",
-        about: "starts against the kernel's floor, other engines and runtimes; idle memory",
+        usage: "start|oci|memory|map [--rounds N] [--markdown]",
+        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map",
         run: bench::command,
     },
     Command {

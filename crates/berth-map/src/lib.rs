@@ -3,7 +3,7 @@
 //!
 //! | Module | Room |
 //! |---|---|
-//! | [`discover`] | reads a host: procfs, the kernel's answers about namespaces, Berth's run files |
+//! | [`discover`] | reads a host: processes, and those details that are wanted ([`model::Wanted`]) |
 //! | [`model`] | the snapshot ([`World`]): plain, immutable, without I/O |
 //! | [`attribute`] | which container owns which process |
 //! | [`translate`] | host PID to container PID and back, on a snapshot |
@@ -15,6 +15,7 @@
 //! process and writes nothing. A terminal, the environment and exit codes are the caller's.
 //!
 //! ```no_run
+//! use berth_map::model::Wanted;
 //! use berth_map::{Sources, World, draw, lookup, top};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,6 +34,12 @@
 //!
 //! // berth map
 //! print!("{}", draw::map(&world, &draw::MapOptions::default()));
+//!
+//! // Who keeps a namespace alive that no process lives in?
+//! let world = World::discover_with(&sources, &Wanted::everything())?;
+//! for namespace in world.namespaces().filter(|n| n.processes == 0) {
+//!     println!("{}: {:?}", namespace.id, world.holders(namespace.id));
+//! }
 //! # Ok(())
 //! # }
 //! ```

@@ -12,7 +12,10 @@ mod early;
 mod exec;
 mod fd;
 mod keyring;
+pub mod links;
+mod mapped;
 mod mount;
+pub mod mount_list;
 mod namespace;
 pub mod net;
 pub mod netlink;
@@ -21,6 +24,7 @@ mod pidfd;
 mod sched;
 mod seccomp;
 pub mod signal;
+pub mod socket;
 
 pub use alloc::{GuardedAllocator, forbid_allocation};
 pub use clone::{Clone3, Forked, exit_now, is_single_threaded};
@@ -32,6 +36,7 @@ pub use fd::{
     close_all_but_streams, close_on_exec_from, inherited, keep_on_exec, place_at, release, reopen,
 };
 pub use keyring::join_anonymous_session_keyring;
+pub use mapped::{MappedBtf, map_kernel_btf};
 pub use mount::{MountAttributes, mount_setattr};
 pub use namespace::{NAMESPACE_FLAGS, namespace_flag, unshare_namespaces};
 pub use pidfd::{ExitStatus, exit_status};

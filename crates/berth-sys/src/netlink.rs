@@ -139,7 +139,7 @@ fn addresses_of(socket: BorrowedFd<'_>, index: i32, list: &mut [Address]) -> Res
 
 /// How many messages answer a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reply {
+pub(crate) enum Reply {
     /// One, or an acknowledgement.
     Single,
     /// Any number, up to NLMSG_DONE.
@@ -147,7 +147,7 @@ enum Reply {
 }
 
 /// Calls `each` with type and body of every message that answers.
-fn answers(
+pub(crate) fn answers(
     socket: BorrowedFd<'_>,
     reply: Reply,
     mut each: impl FnMut(u16, &[u8]) -> Result<(), Errno>,
@@ -166,14 +166,13 @@ fn answers(
             let kind = short(rest, 4).ok_or(Errno::BADMSG)?;
             let body = rest.get(HEADER..size).unwrap_or_default();
             match i32::from(kind) {
-                libc::NLMSG_ERROR => {
-                    let code = number(body, 0).ok_or(Errno::BADMSG)?.cast_signed();
-                    return match code {
-                        0 => Ok(()),
-                        code => Err(Errno::from_raw_os_error(code.saturating_neg())),
+                // The end of a dump carries the error that cut it short.
+                libc::NLMSG_ERROR | libc::NLMSG_DONE => {
+                    return match number(body, 0).map_or(0, u32::cast_signed) {
+                        code @ ..0 => Err(Errno::from_raw_os_error(code.saturating_neg())),
+                        0.. => Ok(()),
                     };
                 }
-                libc::NLMSG_DONE => return Ok(()),
                 _ => each(kind, body)?,
             }
             if reply == Reply::Single {
@@ -185,7 +184,7 @@ fn answers(
 }
 
 /// The value of the first attribute of a kind.
-fn attribute_of(mut rest: &[u8], wanted: u16) -> Option<&[u8]> {
+pub(crate) fn attribute_of(mut rest: &[u8], wanted: u16) -> Option<&[u8]> {
     while rest.len() >= 4 {
         let size = usize::from(short(rest, 0)?);
         let value = rest.get(4..size)?;
@@ -201,14 +200,14 @@ const fn aligned(length: usize) -> usize {
     (length + 3) & !3
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn number(bytes: &[u8], at: usize) -> Option<u32> {
     bytes
         .get(at..)?
         .first_chunk()
         .map(|b| u32::from_ne_bytes(*b))
 }
 
-fn short(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn short(bytes: &[u8], at: usize) -> Option<u16> {
     bytes
         .get(at..)?
         .first_chunk()
@@ -216,7 +215,7 @@ fn short(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// A request under construction.
-struct Message {
+pub(crate) struct Message {
     bytes: [u8; 256],
     length: usize,
 }
@@ -240,13 +239,20 @@ impl Message {
         Self::new(libc::RTM_NEWADDR, flags, &body)
     }
 
-    fn new(kind: u16, flags: libc::c_int, body: &[u8]) -> Self {
+    pub(crate) fn new(kind: u16, flags: libc::c_int, body: &[u8]) -> Self {
         let mut message = Self {
             bytes: [0; 256],
             length: HEADER + body.len(),
         };
         place(&mut message.bytes, HEADER, body);
         message.set_kind(kind, libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags);
+        message
+    }
+
+    /// A request whose answers are many.
+    pub(crate) fn dump(kind: u16, body: &[u8]) -> Self {
+        let mut message = Self::new(kind, 0, body);
+        message.set_kind(kind, libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
         message
     }
 
@@ -257,7 +263,7 @@ impl Message {
         place(&mut self.bytes, 6, &flags.to_ne_bytes());
     }
 
-    fn attribute(&mut self, kind: u16, value: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) -> Result<(), Errno> {
         let size = 4 + value.len();
         let end = self.length + aligned(size);
         if end > self.bytes.len() {
@@ -271,7 +277,7 @@ impl Message {
         Ok(())
     }
 
-    fn send(&mut self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub(crate) fn send(&mut self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
         let length = u32::try_from(self.length).map_err(|_| Errno::MSGSIZE)?;
         place(&mut self.bytes, 0, &length.to_ne_bytes());
         let bytes = self.bytes.get(..self.length).ok_or(Errno::MSGSIZE)?;
@@ -279,7 +285,7 @@ impl Message {
     }
 
     /// Sends it and waits for the acknowledgement.
-    fn perform(mut self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub(crate) fn perform(mut self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
         self.send(socket)?;
         answers(socket, Reply::Many, |_, _| Ok(()))
     }

@@ -57,6 +57,121 @@ pub fn translate_pid_into(pid_namespace: impl AsFd, pid: u32) -> io::Result<u32>
     translate(pid_namespace, libc::NS_GET_PID_IN_PIDNS, pid)
 }
 
+/// `struct ns_id_req` of linux/nsfs.h, 6.19 (NS_ID_REQ_SIZE_VER0).
+#[repr(C)]
+struct RawListRequest {
+    size: u32,
+    spare: u32,
+    id: u64,
+    kind: u32,
+    spare2: u32,
+    owner: u64,
+}
+
+/// `struct file_handle` with a `struct nsfs_file_handle` in it (linux/nsfs.h, 6.18).
+#[repr(C)]
+struct RawHandle {
+    bytes: u32,
+    kind: libc::c_int,
+    id: u64,
+    namespace_kind: u32,
+    inode: u32,
+}
+
+/// The size of [`RawListRequest`], as it says itself.
+const LIST_REQUEST_SIZE: u32 = 32;
+const _: () = assert!(size_of::<RawListRequest>() == 32);
+/// The number of listns(2) on every architecture; libc does not know it yet.
+const SYS_LISTNS: libc::c_long = 470;
+
+/// Ids taken by one listns(2).
+const BATCH: usize = 512;
+
+/// The 64-bit ids of all namespaces that are in use, of every kind (listns(2), 6.19).
+///
+/// In use are those with processes, descriptors, bind mounts or children. Left out is what the
+/// caller may not see: with CAP_SYS_ADMIN in the first user namespace nothing. Fails with ENOSYS
+/// on older kernels.
+pub fn list_namespaces() -> io::Result<Vec<u64>> {
+    let mut found: Vec<u64> = Vec::new();
+    loop {
+        let request = RawListRequest {
+            size: LIST_REQUEST_SIZE,
+            spare: 0,
+            id: found.last().copied().unwrap_or(0),
+            kind: 0,
+            spare2: 0,
+            owner: 0,
+        };
+        let mut batch = [0u64; BATCH];
+        // SAFETY: `request` is a live ns_id_req that says its own size; the kernel writes at most
+        // BATCH ids to `batch`, which holds as many.
+        let result =
+            unsafe { libc::syscall(SYS_LISTNS, &raw const request, batch.as_mut_ptr(), BATCH, 0) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let count = usize::try_from(result).map_err(io::Error::other)?;
+        found.extend(batch.iter().take(count));
+        if count == 0 {
+            return Ok(found);
+        }
+    }
+}
+
+/// Opens a namespace by its 64-bit id (a file handle of nsfs, name_to_handle_at(2), 6.18).
+///
+/// `known` is its CLONE_NEW* flag and inode number, which 6.18 demands and later kernels check.
+/// Fails with ESTALE when there is none, EPERM when the caller may not see it, EBADF on older
+/// kernels.
+pub fn open_by_id(id: u64, known: Option<(u32, u32)>) -> io::Result<OwnedFd> {
+    /// FILEID_NSFS of linux/exportfs.h, and FD_NSFS_ROOT of linux/fcntl.h.
+    const FILEID_NSFS: libc::c_int = 0xf1;
+    const FD_NSFS_ROOT: libc::c_int = -10003;
+    let (namespace_kind, inode) = known.unwrap_or((0, 0));
+    let mut handle = RawHandle {
+        bytes: 16,
+        kind: FILEID_NSFS,
+        id,
+        namespace_kind,
+        inode,
+    };
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    // SAFETY: `handle` is a live file_handle whose length is that of what follows its header; the
+    // call only reads it.
+    let opened = unsafe {
+        libc::syscall(
+            libc::SYS_open_by_handle_at,
+            FD_NSFS_ROOT,
+            &raw mut handle,
+            flags,
+        )
+    };
+    if opened < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let opened = i32::try_from(opened).map_err(io::Error::other)?;
+    // SAFETY: a non-negative result is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
+}
+
+/// Reads the 64-bit id of a namespace, never used again (NS_GET_ID, 6.18).
+///
+/// Fails with ENOTTY on older kernels.
+pub fn read_id(namespace: impl AsFd) -> io::Result<u64> {
+    let mut id = 0u64;
+    let request = rustix::ioctl::opcode::read::<u64>(0xb7, 13);
+    let fd = namespace.as_fd().as_raw_fd();
+    // SAFETY: NS_GET_ID writes one 64-bit integer through its argument, which points to a live
+    // and aligned one; the descriptor is borrowed and open.
+    let result = unsafe { libc::ioctl(fd, libc::Ioctl::from(request), &raw mut id) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(id)
+    }
+}
+
 /// The ioctls that return a descriptor and take no argument.
 fn open_related(namespace: impl AsFd, request: libc::Ioctl) -> io::Result<OwnedFd> {
     let fd = namespace.as_fd().as_raw_fd();
@@ -122,6 +237,41 @@ mod tests {
                 assert!(read_owner_uid(&net).is_err());
             }
             Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EPERM)),
+        }
+    }
+
+    #[test]
+    fn a_namespace_opens_by_its_id() {
+        use std::os::unix::fs::MetadataExt as _;
+        let own = File::open("/proc/self/ns/net").unwrap();
+        let id = match read_id(&own) {
+            Ok(id) => id,
+            Err(error) => return assert_eq!(error.raw_os_error(), Some(libc::ENOTTY)),
+        };
+        let inode = own.metadata().unwrap().ino();
+        let kind = libc::CLONE_NEWNET.cast_unsigned();
+        let known = Some((kind, u32::try_from(inode).unwrap()));
+        let again = match open_by_id(id, known) {
+            Ok(again) => File::from(again),
+            // Without privilege.
+            Err(error) => return assert_eq!(error.raw_os_error(), Some(libc::EPERM)),
+        };
+        assert_eq!(again.metadata().unwrap().ino(), inode);
+        let error = open_by_id(u64::MAX - 7, known).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ESTALE));
+    }
+
+    #[test]
+    fn the_list_of_namespaces_holds_our_own_or_is_not_there() {
+        match list_namespaces() {
+            Ok(ids) => {
+                let own = File::open("/proc/self/ns/net").unwrap();
+                assert!(ids.contains(&read_id(&own).unwrap()));
+            }
+            Err(error) => assert!(matches!(
+                error.raw_os_error(),
+                Some(libc::ENOSYS | libc::EPERM)
+            )),
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn render(lanes: &[Lane], budgets: &[Budget], rounds: usize, markdown
 }
 
 /// Kernel and processors, since a time says nothing without them.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!("Linux {}, {cores} cores", release.trim())

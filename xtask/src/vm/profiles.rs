@@ -180,6 +180,21 @@ const ROWS: &[Row] = &[
         limit_s: 120,
     },
     Row {
+        profile: "systemd",
+        // The map by BPF on an older kernel, with its own truth for comparison.
+        suite: Suite::Programs("berth-map", "bpf"),
+        names: &["_"],
+        share: Share::All,
+        limit_s: 180,
+    },
+    Row {
+        profile: "systemd",
+        suite: Suite::Units("berth-map"),
+        names: &["discover::bpf::tasks::"],
+        share: Share::All,
+        limit_s: 60,
+    },
+    Row {
         profile: "systemd_rootless",
         suite: OCI,
         names: &["systemd::"],

@@ -26,7 +26,7 @@ pub(super) fn read(sources: &Sources, pid: HostPid) -> Result<Option<World>, Dis
         return Ok(None);
     };
     let namespaces = match process.pid_namespace() {
-        Some(id) if process.level() > 0 => hierarchy::ask_pid_chain(&sources.proc, pid, id),
+        Some(id) if process.level() > 0 => hierarchy::ask_chain(&sources.proc, pid, id),
         _ => Vec::new(),
     };
     let chain = pid_chain(&process, &namespaces);

@@ -30,6 +30,14 @@ pub enum DiscoverError {
         /// The procfs.
         path: PathBuf,
     },
+    /// The one source that was asked for cannot be used.
+    #[error("cannot read processes by {what}: {why}")]
+    NoSource {
+        /// Which source.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
     /// A process exists but its basic facts may not be read.
     #[error("cannot read {file} of process {pid}: {source}; try again as root")]
     ReadProcess {
@@ -52,9 +60,10 @@ impl DiscoverError {
                 ErrorClass::Denied
             }
             Self::ReadProcess { .. } => ErrorClass::Denied,
-            Self::OpenProc { .. } | Self::ListProc { .. } | Self::NoProcess { .. } => {
-                ErrorClass::Unsupported
-            }
+            Self::OpenProc { .. }
+            | Self::ListProc { .. }
+            | Self::NoProcess { .. }
+            | Self::NoSource { .. } => ErrorClass::Unsupported,
         }
     }
 }

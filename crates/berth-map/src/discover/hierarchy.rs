@@ -8,39 +8,70 @@ use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_sys::nsfs;
 
 use super::ProcRoot;
-use super::procfs::Scan;
+use super::ways::Ways;
 use crate::model::Namespace;
 
 /// PID and user namespaces nest at most this deep (MAX_PID_NS_LEVEL; user: 33).
 const MAX_DEPTH: usize = 64;
 
-/// Asks the kernel about every namespace of a scan, and about ancestors that no process shows.
-///
-/// What it refuses (EPERM above the caller's own namespaces, a fake procfs of a test) stays
-/// unknown.
-pub(super) fn ask(proc: &ProcRoot, scan: &Scan) -> Vec<Namespace> {
-    let samples = scan.samples();
-    let mut found = BTreeMap::new();
-    let mut asked = BTreeSet::new();
-    for (id, pid) in samples {
-        if asked.contains(&id) {
-            continue;
-        }
-        if let Some(descriptor) = open_verified(proc, pid, id) {
-            climb(id, descriptor, &mut asked, &mut found);
-        }
-    }
-    found.into_values().collect()
+/// What the kernel told of namespaces so far.
+#[derive(Debug, Default)]
+pub(super) struct Hierarchy {
+    asked: BTreeSet<NamespaceId>,
+    found: BTreeMap<NamespaceId, Namespace>,
 }
 
-/// Asks the kernel about one process's PID namespace and all those above it.
-pub(super) fn ask_pid_chain(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> Vec<Namespace> {
+impl Hierarchy {
+    /// Begins with namespaces of which the source of processes told everything.
+    pub(super) fn with(known: Vec<Namespace>) -> Self {
+        Self {
+            asked: known.iter().map(|namespace| namespace.id).collect(),
+            found: known.into_iter().map(|n| (n.id, n)).collect(),
+        }
+    }
+
+    /// Asks the kernel about every namespace that is known, and about ancestors that nothing
+    /// else shows.
+    ///
+    /// What it refuses (EPERM above the caller's own namespaces, a fake procfs of a test) stays
+    /// unknown.
+    pub(super) fn ask(&mut self, proc: &ProcRoot, ways: &Ways) {
+        for id in ways.iter().collect::<Vec<_>>() {
+            if self.asked.contains(&id) {
+                continue;
+            }
+            if let Some(descriptor) = ways.open(proc, id) {
+                self.climb(id, descriptor);
+            } else if !ways.is_inhabited(id) {
+                // Nothing but a holder names it.
+                self.found.entry(id).or_insert_with(|| Namespace::new(id));
+            }
+        }
+    }
+
+    /// Records a namespace and its ancestors, up to the first that is known already.
+    pub(super) fn climb(&mut self, id: NamespaceId, descriptor: OwnedFd) {
+        climb(id, descriptor, &mut self.asked, &mut self.found);
+    }
+
+    /// All that is known.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.found.values()
+    }
+
+    /// Gives up all that is known.
+    pub(super) fn into_namespaces(self) -> Vec<Namespace> {
+        self.found.into_values().collect()
+    }
+}
+
+/// Asks the kernel about one process's PID or user namespace and all those above it.
+pub(super) fn ask_chain(proc: &ProcRoot, pid: HostPid, id: NamespaceId) -> Vec<Namespace> {
     let mut found = BTreeMap::new();
     if let Some(descriptor) = open_verified(proc, pid, id) {
         climb(id, descriptor, &mut BTreeSet::new(), &mut found);
     }
-    let pid_only = |namespace: &Namespace| namespace.id.kind == NamespaceKind::Pid;
-    found.into_values().filter(pid_only).collect()
+    found.into_values().collect()
 }
 
 /// Opens a namespace through a process, and makes sure that it is still the same one.
@@ -88,6 +119,6 @@ fn related(opened: io::Result<OwnedFd>, kind: NamespaceKind) -> Option<(Namespac
 }
 
 /// The inode number of an open namespace, which is its id.
-fn inode_of(descriptor: impl AsFd) -> io::Result<u64> {
+pub(super) fn inode_of(descriptor: impl AsFd) -> io::Result<u64> {
     Ok(rustix::fs::fstat(descriptor)?.st_ino)
 }

@@ -2,7 +2,7 @@
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
-use crate::model::{CgroupEntry, CgroupSet, decode_untrusted};
+use crate::model::{CgroupEntry, CgroupSet, IdRange, decode_untrusted};
 
 /// What is taken from `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) struct Stat {
     pub(super) state: char,
     pub(super) parent: Option<HostPid>,
     pub(super) kernel_thread: bool,
+    /// How many threads its process has.
+    pub(super) threads: u32,
     pub(super) start_ticks: u64,
 }
 
@@ -33,16 +35,18 @@ pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     let comm = decode_untrusted(text.get(open + 1..close)?);
     let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    // Fields 3, 4, 9 and 22 of the manual page.
+    // Fields 3, 4, 9, 20 and 22 of the manual page.
     let state = fields.next()?.chars().next()?;
     let parent = HostPid::new(fields.next()?.parse().ok()?);
     let flags: u32 = fields.nth(4)?.parse().ok()?;
-    let start_ticks = fields.nth(12)?.parse().ok()?;
+    let threads = fields.nth(10)?.parse().ok()?;
+    let start_ticks = fields.nth(1)?.parse().ok()?;
     Some(Stat {
         comm,
         state,
         parent,
         kernel_thread: flags & PF_KTHREAD != 0,
+        threads,
         start_ticks,
     })
 }
@@ -75,6 +79,33 @@ pub(super) fn parse_link(kind: NamespaceKind, target: &[u8]) -> Option<Namespace
     let rest = text.strip_prefix(kind.as_str())?.strip_prefix(":[")?;
     let inode: u64 = rest.strip_suffix(']')?.parse().ok()?;
     (inode != 0).then_some(NamespaceId { kind, inode })
+}
+
+/// Parses the target of a descriptor or link that may be a namespace of any kind.
+pub(super) fn parse_any_link(target: &[u8]) -> Option<NamespaceId> {
+    let mut kinds = NamespaceKind::ALL.into_iter();
+    kinds.find_map(|kind| parse_link(kind, target))
+}
+
+/// Parses the target of a descriptor that is a socket, `socket:[INODE]`.
+pub(super) fn parse_socket(target: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(target).ok()?;
+    let inode = text.strip_prefix("socket:[")?.strip_suffix(']')?;
+    inode.parse().ok()
+}
+
+/// Parses `/proc/PID/uid_map` or `gid_map` (user_namespaces(7)).
+pub(super) fn parse_id_map(text: &[u8]) -> Vec<IdRange> {
+    let lines = text.split(|b| *b == b'\n');
+    let ranges = lines.filter_map(|line| {
+        let mut fields = numbers(line);
+        Some(IdRange {
+            inside: fields.next()?,
+            outside: fields.next()?,
+            count: fields.next()?,
+        })
+    });
+    ranges.collect()
 }
 
 /// Parses `/proc/PID/cgroup`. Line breaks in a path cannot occur: the kernel refuses such names.
@@ -111,7 +142,7 @@ mod tests {
         assert_eq!(stat.state, 'Z');
         assert_eq!(stat.parent, HostPid::new(7));
         assert!(stat.kernel_thread);
-        assert_eq!(stat.start_ticks, 998_877);
+        assert_eq!((stat.threads, stat.start_ticks), (1, 998_877));
     }
 
     #[test]
@@ -137,6 +168,39 @@ mod tests {
         for wrong in [&b"net:[1]"[..], b"pid:[]", b"pid:[0]", b"pid:[1", b"pid:1"] {
             assert_eq!(parse_link(NamespaceKind::Pid, wrong), None);
         }
+    }
+
+    #[test]
+    fn descriptors_are_namespaces_sockets_or_neither() {
+        let id = parse_any_link(b"time:[4026531834]").unwrap();
+        assert_eq!(id.to_string(), "time:[4026531834]");
+        assert_eq!(parse_socket(b"socket:[77]"), Some(77));
+        for other in [
+            &b"/dev/null"[..],
+            b"pipe:[7]",
+            b"socket:[7",
+            b"anon_inode:[net]",
+        ] {
+            assert_eq!(parse_any_link(other), None);
+            assert_eq!(parse_socket(other), None);
+        }
+    }
+
+    #[test]
+    fn id_maps_are_read_line_by_line() {
+        let text = b"         0     100000      65536\n     65536          7          1\n";
+        let ranges = parse_id_map(text);
+        assert_eq!(ranges.len(), 2);
+        assert_eq!(
+            ranges[0],
+            IdRange {
+                inside: 0,
+                outside: 100_000,
+                count: 65_536
+            }
+        );
+        assert_eq!(parse_id_map(b"0 0 4294967295\n")[0].count, u32::MAX);
+        assert_eq!(parse_id_map(b"0 0\n\n"), []);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::parse::{self, Stat};
 use super::proc_root::read_file;
 use super::{DiscoverError, ProcRoot};
-use crate::model::{CgroupSet, Links, NamespaceSet, Process};
+use crate::model::{CgroupSet, Links, NamespaceSet, Process, Thread};
 
 /// Reads processes one after the other, reusing its buffers.
 ///
@@ -68,6 +68,11 @@ impl<'p> Reader<'p> {
 
     /// Reads a process; `None` when there is none (any more).
     pub(super) fn read(&mut self, pid: HostPid) -> Result<Option<Process>, Refused> {
+        Ok(self.read_counted(pid)?.map(|(process, _)| process))
+    }
+
+    /// Reads a process and the number of its threads.
+    pub(super) fn read_counted(&mut self, pid: HostPid) -> Result<Option<(Process, u32)>, Refused> {
         let refused = |file, error| Refused { pid, file, error };
         let result = self.read_parts(pid);
         match result {
@@ -84,7 +89,38 @@ impl<'p> Reader<'p> {
         Some((stat.start_ticks, stat.state))
     }
 
-    fn read_parts(&mut self, pid: HostPid) -> Result<Process, (&'static str, Errno)> {
+    /// Reads a thread of a process, when `wanted` says so of the namespaces it lives in; `None`
+    /// when there is none (any more), it is not wanted, or it may not be read.
+    pub(super) fn read_thread(
+        &mut self,
+        process: HostPid,
+        tid: HostPid,
+        wanted: impl FnOnce(&NamespaceSet) -> bool,
+    ) -> Option<Thread> {
+        let path = format!("{process}/task/{tid}");
+        let dir = open_dir(self.proc, path.as_bytes()).ok()?;
+        // A thread that has ended is gone at once, save the first one of its process.
+        let (namespaces, _) = read_links(&dir, false).ok()?;
+        if !wanted(&namespaces) {
+            return None;
+        }
+        let stat = self.read_stat(&dir).ok()?;
+        read_file(&dir, c"status", &mut self.buffer).ok()?;
+        let mut tids = parse::parse_status(&self.buffer)?.pids;
+        if tids.is_empty() {
+            tids.push(tid.get());
+        }
+        Some(Thread {
+            tid,
+            tids,
+            namespaces,
+            comm: stat.comm,
+            state: stat.state,
+            start_ticks: stat.start_ticks,
+        })
+    }
+
+    fn read_parts(&mut self, pid: HostPid) -> Result<(Process, u32), (&'static str, Errno)> {
         let dir = open_pid(self.proc, pid).map_err(|e| ("the directory", e))?;
         let stat = self.read_stat(&dir).map_err(|e| ("stat", e))?;
         read_file(&dir, c"status", &mut self.buffer).map_err(|e| ("status", e))?;
@@ -96,7 +132,7 @@ impl<'p> Reader<'p> {
         let cgroups = self.read_cgroups(&dir).map_err(|e| ("cgroup", e))?;
         let zombie = matches!(stat.state, 'Z' | 'X' | 'x');
         let (namespaces, links) = read_links(&dir, zombie).map_err(|e| ("ns", e))?;
-        Ok(Process {
+        let process = Process {
             pid,
             pids,
             namespaces,
@@ -108,7 +144,8 @@ impl<'p> Reader<'p> {
             cgroups,
             uid: status.uid,
             kernel_thread: stat.kernel_thread,
-        })
+        };
+        Ok((process, stat.threads))
     }
 
     fn read_stat(&mut self, dir: &OwnedFd) -> Result<Stat, Errno> {
@@ -134,9 +171,13 @@ impl<'p> Reader<'p> {
 }
 
 /// Opens the directory of a process, for looking up names in it.
-fn open_pid(proc: &ProcRoot, pid: HostPid) -> Result<OwnedFd, Errno> {
+pub(super) fn open_pid(proc: &ProcRoot, pid: HostPid) -> Result<OwnedFd, Errno> {
     let mut digits = [0u8; 11];
-    let name = write_digits(&mut digits, pid.get());
+    open_dir(proc, write_digits(&mut digits, pid.get()))
+}
+
+/// Opens a directory below a procfs, for looking up names in it.
+fn open_dir(proc: &ProcRoot, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(proc, name, flags, Mode::empty())
 }

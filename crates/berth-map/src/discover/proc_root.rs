@@ -125,13 +125,13 @@ impl AsFd for ProcRoot {
 }
 
 /// Opens a directory for reading.
-fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
+pub(super) fn open_dir(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(at, path, flags, Mode::empty())
 }
 
 /// The entries of a directory that are numbers.
-fn list_numbers(dir: &OwnedFd) -> Result<Vec<HostPid>, Errno> {
+pub(super) fn list_numbers(dir: &OwnedFd) -> Result<Vec<HostPid>, Errno> {
     let mut buffer = vec![MaybeUninit::uninit(); DIRENT_BUFFER];
     let mut entries = RawDir::new(dir, &mut buffer);
     let mut pids = Vec::new();

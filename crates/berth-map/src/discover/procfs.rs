@@ -1,11 +1,9 @@
 //! The procfs source: every process the mount shows, and facts about the host.
 
-use std::collections::BTreeMap;
-
-use berth_base::{HostPid, NamespaceId};
+use berth_base::HostPid;
 
 use super::pid_dir::Reader;
-use super::{DiscoverError, ProcRoot};
+use super::{DiscoverError, ProcRoot, reach};
 use crate::model::{Host, Links, Process};
 
 /// What one pass over a procfs found.
@@ -14,21 +12,10 @@ pub(super) struct Scan {
     pub(super) host: Host,
     /// The processes, by ascending PID.
     pub(super) processes: Vec<Process>,
+    /// Those of them that have more than one thread, by ascending PID.
+    pub(super) threaded: Vec<HostPid>,
     /// What was refused.
     pub(super) warnings: Vec<String>,
-}
-
-impl Scan {
-    /// One process for each namespace seen, through which the namespace can be opened.
-    pub(super) fn samples(&self) -> BTreeMap<NamespaceId, HostPid> {
-        let mut samples = BTreeMap::new();
-        for process in &self.processes {
-            for id in process.namespaces.iter() {
-                samples.entry(id).or_insert(process.pid);
-            }
-        }
-        samples
-    }
 }
 
 /// Reads all processes.
@@ -37,9 +24,15 @@ pub(super) fn scan(proc: &ProcRoot) -> Result<Scan, DiscoverError> {
     let mut reader = Reader::new(proc);
     let mut processes = Vec::with_capacity(pids.len());
     let mut refused = Vec::new();
+    let mut threaded = Vec::new();
     for pid in pids {
-        match reader.read(pid) {
-            Ok(Some(process)) => processes.push(process),
+        match reader.read_counted(pid) {
+            Ok(Some((process, threads))) => {
+                if threads > 1 {
+                    threaded.push(pid);
+                }
+                processes.push(process);
+            }
             Ok(None) => {}
             Err(refusal) => refused.push(refusal),
         }
@@ -53,6 +46,7 @@ pub(super) fn scan(proc: &ProcRoot) -> Result<Scan, DiscoverError> {
         });
     }
     processes.sort_by_key(|p| p.pid);
+    threaded.sort_unstable();
     let mut warnings = Vec::new();
     if let Some(first) = refused.first() {
         warnings.push(format!(
@@ -63,9 +57,12 @@ pub(super) fn scan(proc: &ProcRoot) -> Result<Scan, DiscoverError> {
             std::io::Error::from(first.error),
         ));
     }
+    let host = read_host(proc, &processes);
+    warnings.extend(reach::limits(proc, host.pid_namespace, &processes));
     Ok(Scan {
-        host: read_host(proc, &processes),
+        host,
         processes,
+        threaded,
         warnings,
     })
 }
@@ -76,7 +73,7 @@ pub(super) fn read_boot_id(proc: &ProcRoot) -> Option<String> {
 }
 
 /// Reads the facts about the host. What cannot be read stays empty.
-fn read_host(proc: &ProcRoot, processes: &[Process]) -> Host {
+pub(super) fn read_host(proc: &ProcRoot, processes: &[Process]) -> Host {
     let find = |pid: HostPid| {
         let at = processes.binary_search_by_key(&pid, |p| p.pid);
         at.ok().and_then(|at| processes.get(at))

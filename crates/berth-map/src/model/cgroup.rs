@@ -38,6 +38,10 @@ pub struct CgroupUsage {
     pub pids: Option<u64>,
     /// The most that are allowed, here or further up; `None` is no limit.
     pub pids_max: Option<u64>,
+    /// How many more may be made before a limit here or further up is met; `None` is no limit.
+    /// A limit further up counts what is beside it too, so this may be less than the difference
+    /// of the two numbers above.
+    pub pids_left: Option<u64>,
     /// Memory in use, in bytes.
     pub memory_bytes: Option<u64>,
     /// The most that is allowed, here or further up; `None` is no limit.

@@ -1,10 +1,10 @@
 //! The tree of PID namespaces: from NSpid chains, from what the kernel said, and by inference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use berth_base::{NamespaceId, NamespaceKind};
 
-use super::{Host, Namespace, Process};
+use super::{Host, Namespace, NamespaceSet, Process};
 
 /// Makes the table of namespaces: every one that a process lives in or that a source named, with
 /// level, parent and number of processes.
@@ -27,12 +27,12 @@ pub(super) fn link(
         entry.owner = namespace.owner;
         entry.owner_uid = namespace.owner_uid;
     }
-    for process in processes {
-        for id in process.namespaces.iter() {
+    for (set, (processes, level)) in count_by_set(processes) {
+        for id in set.iter() {
             let entry = table.entry(id).or_insert_with(|| Namespace::new(id));
-            entry.processes = entry.processes.saturating_add(1);
+            entry.processes = entry.processes.saturating_add(processes);
             if id.kind == NamespaceKind::Pid {
-                entry.level = Some(process.level());
+                entry.level = Some(level);
             }
         }
     }
@@ -42,6 +42,21 @@ pub(super) fn link(
     infer_parents(&mut table, processes, host);
     spread_levels(&mut table);
     table
+}
+
+/// How many processes live in the very same namespaces, and at which level those do. Most
+/// processes of a host share theirs with others, and those that do are often neighbours.
+fn count_by_set(processes: &[Process]) -> HashMap<NamespaceSet, (u32, usize)> {
+    let mut counts: HashMap<NamespaceSet, (u32, usize)> = HashMap::new();
+    for run in processes.chunk_by(|a, b| a.namespaces == b.namespaces && a.level() == b.level()) {
+        let Some(first) = run.first() else { continue };
+        let entry = counts.entry(first.namespaces).or_default();
+        entry.0 = entry
+            .0
+            .saturating_add(u32::try_from(run.len()).unwrap_or(u32::MAX));
+        entry.1 = first.level();
+    }
+    counts
 }
 
 /// Fills in parents that no source named.
@@ -55,13 +70,14 @@ fn infer_parents(table: &mut BTreeMap<NamespaceId, Namespace>, processes: &[Proc
         let at = processes.binary_search_by_key(&pid, |p: &Process| p.pid);
         at.ok().and_then(|at| processes.get(at))
     };
-    for process in processes {
-        let Some(id) = process.pid_namespace() else {
+    let mut last_known = None;
+    for process in processes.iter().filter(|process| process.level() > 0) {
+        let Some(id) = process.pid_namespace().filter(|id| last_known != Some(*id)) else {
             continue;
         };
         let level = process.level();
-        let known = table.get(&id).is_some_and(|n| n.parent.is_some());
-        if level == 0 || known {
+        if table.get(&id).is_some_and(|n| n.parent.is_some()) {
+            last_known = Some(id);
             continue;
         }
         let parent = if level == 1 {
@@ -80,8 +96,43 @@ fn infer_parents(table: &mut BTreeMap<NamespaceId, Namespace>, processes: &[Proc
     }
 }
 
-/// Gives a level to PID namespaces that have no process, from their children.
+/// Gives a level to PID namespaces that have no process, from their children or their parents.
 fn spread_levels(table: &mut BTreeMap<NamespaceId, Namespace>) {
+    spread_up(table);
+    spread_down(table);
+}
+
+/// From the parents. What a chain of parents without levels learns, the next one finds.
+fn spread_down(table: &mut BTreeMap<NamespaceId, Namespace>) {
+    let unknown: Vec<NamespaceId> = table
+        .values()
+        .filter(|n| n.id.kind == NamespaceKind::Pid && n.level.is_none())
+        .map(|n| n.id)
+        .collect();
+    for start in unknown {
+        let mut chain = vec![start];
+        let level = loop {
+            let parent = chain.last().and_then(|id| table.get(id)?.parent);
+            // The kernel makes no cycles; a damaged table must not hang us.
+            let Some(parent) = parent.filter(|id| !chain.contains(id)) else {
+                break None;
+            };
+            match table.get(&parent).and_then(|n| n.level) {
+                Some(level) => break Some(level),
+                None => chain.push(parent),
+            }
+        };
+        let Some(level) = level else { continue };
+        for (below, id) in (1..).zip(chain.iter().rev()) {
+            if let Some(entry) = table.get_mut(id) {
+                entry.level = entry.level.or(Some(level + below));
+            }
+        }
+    }
+}
+
+/// From the children.
+fn spread_up(table: &mut BTreeMap<NamespaceId, Namespace>) {
     let known: Vec<(NamespaceId, usize)> = table
         .values()
         .filter(|n| n.id.kind == NamespaceKind::Pid)
