@@ -60,9 +60,7 @@ impl Asker {
             self.process = Some((wanted.pid, ways::open_pidfd(wanted.pid)));
         }
         let pidfd = self.process.as_ref()?.1.as_ref()?;
-        let duplicate = ways::duplicate_from(pidfd, wanted.fd)?;
-        // Any other file could be one of FUSE by now, which must not be asked for its attributes.
-        sockopt::socket_domain(&duplicate).ok()?;
+        let duplicate = ways::duplicate_socket(pidfd, wanted.fd)?;
         if inode_of(&duplicate).ok()? != wanted.inode {
             return None;
         }

@@ -58,7 +58,12 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
         placed.insert(socket.inode, id);
         let Socket { pid, fd, .. } = *socket;
         if reading.wanted.holders && home(reading, pid) != Some(id) {
-            reading.ways.insert(id, Way::Socket { pid, fd });
+            let way = if may_duplicate {
+                Way::Socket { pid, fd }
+            } else {
+                Way::Passed
+            };
+            reading.ways.insert(id, way);
             reading.hold(id, Holder::Socket { pid, fd });
         }
     }

@@ -192,10 +192,9 @@ pub(super) fn identify_descriptor(proc: &ProcRoot, pid: HostPid, fd: u32) -> Opt
     })
 }
 
-/// Duplicates a descriptor of another process (pidfd_getfd(2), 5.6).
-pub(super) fn duplicate(pid: HostPid, fd: u32) -> Option<OwnedFd> {
-    let pidfd = open_pidfd(pid)?;
-    duplicate_from(&pidfd, fd)
+/// Duplicates a socket of another process.
+fn duplicate(pid: HostPid, fd: u32) -> Option<OwnedFd> {
+    duplicate_socket(&open_pidfd(pid)?, fd)
 }
 
 /// A pidfd of a process.
@@ -204,10 +203,15 @@ pub(super) fn open_pidfd(pid: HostPid) -> Option<OwnedFd> {
     rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
-/// Duplicates a descriptor of the process behind a pidfd.
-pub(super) fn duplicate_from(pidfd: &OwnedFd, fd: u32) -> Option<OwnedFd> {
+/// Duplicates a socket of the process behind a pidfd (pidfd_getfd(2), 5.6).
+///
+/// `None` for anything else: it could be a file of FUSE by now, whose process must not be asked.
+pub(super) fn duplicate_socket(pidfd: &OwnedFd, fd: u32) -> Option<OwnedFd> {
     let fd = i32::try_from(fd).ok()?;
-    rustix::process::pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty()).ok()
+    let duplicate = rustix::process::pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty()).ok()?;
+    // Answered by the kernel alone: ENOTSOCK for what is none.
+    rustix::net::sockopt::socket_domain(&duplicate).ok()?;
+    Some(duplicate)
 }
 
 /// The kind of an open namespace.
