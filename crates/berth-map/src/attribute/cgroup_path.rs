@@ -15,15 +15,43 @@ pub(crate) struct PathMatch<'a> {
 
 /// Finds the containers that a cgroup path names, from the outside in.
 pub(crate) fn containers_in_path(path: &str) -> impl Iterator<Item = PathMatch<'_>> {
+    prefixes(path).filter_map(|step| {
+        let (engine, id) = recognise(step.parent, step.component)?;
+        let prefix = step.prefix;
+        Some(PathMatch { engine, id, prefix })
+    })
+}
+
+/// One component of a path with what surrounds it.
+pub(super) struct Step<'a> {
+    /// The component above.
+    parent: &'a str,
+    /// The component.
+    component: &'a str,
+    /// The path up to and including it.
+    pub(super) prefix: &'a str,
+}
+
+impl<'a> Step<'a> {
+    /// The container that the component names.
+    pub(super) fn recognise(&self) -> Option<(Option<Engine>, &'a str)> {
+        recognise(self.parent, self.component)
+    }
+}
+
+/// The components of a path, from the outside in.
+pub(super) fn prefixes(path: &str) -> impl Iterator<Item = Step<'_>> {
     let mut parent = "";
     let mut end = 0;
     path.split('/').filter_map(move |component| {
-        let before = std::mem::replace(&mut parent, component);
+        let parent = std::mem::replace(&mut parent, component);
         let component_end = end + component.len();
         end = component_end + 1;
-        let (engine, id) = recognise(before, component)?;
-        let prefix = path.get(..component_end)?;
-        Some(PathMatch { engine, id, prefix })
+        Some(Step {
+            parent,
+            component,
+            prefix: path.get(..component_end)?,
+        })
     })
 }
 
@@ -48,7 +76,18 @@ fn recognise<'a>(parent: &str, component: &'a str) -> Option<(Option<Engine>, &'
     if let Some(unit) = component.strip_prefix("systemd-nspawn@") {
         return named(Engine::Nspawn, unit.strip_suffix(".service")?);
     }
+    if let Some(name) = component.strip_prefix("snap.") {
+        let unit = name.strip_suffix(".scope");
+        return named(
+            Engine::Snap,
+            unit.or_else(|| name.strip_suffix(".service"))?,
+        );
+    }
     let bare = component.strip_suffix(".scope").unwrap_or(component);
+    if let (Some(name), true) = (bare.strip_prefix("machine-"), bare != component) {
+        // systemd-machined's scopes; libvirt registers its virtual machines there too.
+        return (!name.starts_with("qemu")).then(|| named(Engine::Nspawn, name))?;
+    }
     let (prefix, id) = bare.rsplit_once('-')?;
     if !is_long_id(id) {
         return None;
@@ -71,7 +110,7 @@ fn named(engine: Engine, name: &str) -> Option<(Option<Engine>, &str)> {
 }
 
 /// Whether a text is 64 lower-case hex digits.
-fn is_long_id(text: &str) -> bool {
+pub(super) fn is_long_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -122,6 +161,18 @@ mod tests {
             found("/machine.slice/systemd-nspawn@deb.service/payload")[0].1,
             "deb"
         );
+        let scope = found("/machine.slice/machine-deb.scope/payload");
+        assert_eq!(
+            (scope[0].0, scope[0].1.as_str()),
+            (Some(Engine::Nspawn), "deb")
+        );
+        for (unit, id) in [
+            ("a.b-1f.scope", "a.b-1f"),
+            ("lxd.daemon.service", "lxd.daemon"),
+        ] {
+            let snap = found(&format!("/user.slice/snap.{unit}"));
+            assert_eq!((snap[0].0, snap[0].1.as_str()), (Some(Engine::Snap), id));
+        }
     }
 
     #[test]
@@ -134,6 +185,9 @@ mod tests {
             format!("/docker/{}", ID.to_uppercase()),
             "/docker/buildkit/x".to_owned(),
             "/lxc.payload.".to_owned(),
+            "/snap.web".to_owned(),
+            "/machine.slice/machine-qemu\\x2d1.scope".to_owned(),
+            "/machine-deb".to_owned(),
         ] {
             assert!(found(&path).is_empty(), "{path}");
         }

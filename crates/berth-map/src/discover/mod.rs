@@ -6,6 +6,7 @@
 
 mod around;
 mod berth;
+mod engines;
 mod error;
 mod hierarchy;
 mod parse;
@@ -15,7 +16,9 @@ mod procfs;
 
 use std::path::PathBuf;
 
+pub(crate) use around::read_foreign;
 pub use berth::{StateRead, read_container, read_containers};
+pub use engines::{EngineRoot, EngineRoots};
 pub use error::DiscoverError;
 pub(crate) use hierarchy::open_verified;
 pub use proc_root::ProcRoot;
@@ -30,14 +33,17 @@ pub struct Sources {
     pub proc: ProcRoot,
     /// Berth's volatile state directory (`/run/berth`); `None` looks for no containers of Berth.
     pub state_dir: Option<PathBuf>,
+    /// Where the files of other engines are looked for.
+    pub roots: EngineRoots,
 }
 
 impl Sources {
-    /// The host's `/proc` and a state directory.
+    /// The host's `/proc`, a state directory, and other engines' files where they usually are.
     pub fn host(state_dir: impl Into<PathBuf>) -> Result<Self, DiscoverError> {
         Ok(Self {
             proc: ProcRoot::open("/proc")?,
             state_dir: Some(state_dir.into()),
+            roots: EngineRoots::host(),
         })
     }
 }
@@ -55,16 +61,21 @@ impl World {
         }
         let judged = state.judge(&sources.proc, scan.host.boot_id.as_deref());
         let namespaces = hierarchy::ask(&sources.proc, &scan);
+        let (proc, roots) = (&sources.proc, &sources.roots);
+        let engines = engines::read_all(proc, roots, &scan.processes, &namespaces, &scan.host);
+        let mut known = judged.live;
+        known.extend(engines.known);
         let mut warnings = scan.warnings;
         warnings.extend(state.warnings);
         warnings.extend(judged.warnings);
+        warnings.extend(engines.warnings);
         Ok(Self::assemble(Parts {
             source: Source::Procfs,
             extent: Extent::Host,
             host: scan.host,
             processes: scan.processes,
             namespaces,
-            known: judged.live,
+            known,
             stale: judged.stale,
             details: Details::default(),
             warnings,

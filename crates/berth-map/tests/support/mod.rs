@@ -15,7 +15,7 @@ use std::sync::Arc;
 use berth_base::state::{CgroupPaths, RunFile, STATE_VERSION};
 use berth_base::{HostPid, NamespaceId, NamespaceKind, ProcessIdentity, Timestamp};
 use berth_map::attribute::KnownContainer;
-use berth_map::discover::{ProcRoot, Sources};
+use berth_map::discover::{EngineRoots, ProcRoot, Sources};
 use berth_map::model::{
     CgroupEntry, CgroupSet, Details, Extent, Host, Links, NamespaceSet, Parts, Process, Source,
     World, decode_untrusted,
@@ -180,6 +180,7 @@ impl FakeHost {
         fs::write(proc.join("sys/kernel/hostname"), "fake\n").unwrap();
         fs::write(proc.join("sys/kernel/pid_max"), "32768\n").unwrap();
         fs::create_dir_all(folder.path().join("state/containers")).unwrap();
+        fs::create_dir(folder.path().join("root")).unwrap();
         let host = Self { folder };
         for process in processes {
             process.write(&host.proc());
@@ -189,6 +190,18 @@ impl FakeHost {
 
     pub fn proc(&self) -> PathBuf {
         self.folder.path().join("proc")
+    }
+
+    /// The root of the fake file system, in which other engines keep their files.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// Writes a file of another engine's.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     pub fn state(&self) -> PathBuf {
@@ -223,6 +236,10 @@ impl FakeHost {
         Sources {
             proc: ProcRoot::open(self.proc()).unwrap(),
             state_dir: Some(self.state()),
+            roots: EngineRoots {
+                root: Some(self.root()),
+                more: Vec::new(),
+            },
         }
     }
 
