@@ -37,6 +37,7 @@ pub(crate) fn attribute(world: &World, known: &[KnownContainer]) -> Attribution 
     attribution.own_by_namespace(world);
     attribution.own_by_mounts(world);
     attribution.find_unclaimed(world);
+    attribution.nest_by_namespace(world);
     attribution.own_zombies_by_parent(world);
     attribution.own_namespaces_of_all_kinds(world);
     attribution

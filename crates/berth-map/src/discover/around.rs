@@ -125,7 +125,7 @@ impl Near<'_> {
             self.read_files(&|engine| engine != Engine::Docker, None, Some(&inits));
         }
         self.read_sandbox();
-        self.find_by_program();
+        self.find_nearby();
         let is_known = |id: &String| self.known.iter().any(|k| k.id == *id);
         // Without privilege no file of an engine could be read on the whole host either.
         let root = rustix::process::geteuid().is_root();
@@ -247,11 +247,11 @@ impl Near<'_> {
         Some(self.processes.len() - 1)
     }
 
-    /// Finds containers by the programs that made them.
-    fn find_by_program(&mut self) {
+    /// Finds containers by the programs that made them, and by their shims.
+    fn find_nearby(&mut self) {
         let mut sorted = self.processes.clone();
         sorted.sort_by_key(|p| p.pid);
-        let found = engines::read_programs(
+        let found = engines::read_near(
             &self.sources.proc,
             &self.sources.roots,
             &sorted,

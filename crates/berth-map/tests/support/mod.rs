@@ -204,6 +204,19 @@ impl FakeHost {
         fs::write(path, text).unwrap();
     }
 
+    /// Writes a file of the root that a process of the fake host sees.
+    pub fn write_in(&self, pid: u32, path: &str, text: &str) {
+        let path = self.proc().join(format!("{pid}/root/{path}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Sets the command line of a process.
+    pub fn command(&self, pid: u32, arguments: &[&str]) {
+        let text = arguments.join("\0") + "\0";
+        fs::write(self.proc().join(format!("{pid}/cmdline")), text).unwrap();
+    }
+
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }

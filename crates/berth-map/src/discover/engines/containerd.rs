@@ -4,7 +4,7 @@
 //! Seen with containerd 1.6 and its CRI plugin. Docker's containers are there too, in the
 //! namespace `moby`: they are recorded as Docker's.
 
-use super::record::{OciSpec, Record, Search};
+use super::record::{OciSpec, Record, Search, is_plain};
 use crate::model::{Container, Engine, Pod};
 
 /// State folders of containerd itself, of Docker's own containerd, of k3s and microk8s.
@@ -20,9 +20,19 @@ const TASKS: &str = "io.containerd.runtime.v2.task";
 /// What its folder is called whatever the version.
 const ANY_TASKS: &str = "io.containerd.runtime.v";
 
-/// Reads the containers of one state folder.
-pub(super) fn read(search: &mut Search, state: &str) {
+/// State folder, and `NAMESPACE/ID`, of a task's folder.
+pub(super) fn split_task(folder: &str) -> Option<(&str, &str)> {
+    let (state, task) = folder.split_once(TASKS)?;
+    let (state, task) = (state.strip_suffix('/')?, task.strip_prefix('/')?);
+    (task.split('/').filter(|part| is_plain(part)).count() == 2).then_some((state, task))
+}
+
+/// Reads the containers of one state folder, or only one of them.
+pub(super) fn read(search: &mut Search, state: &str, only: Option<&str>) {
     let tasks = format!("{state}/{TASKS}");
+    if let Some((namespace, id)) = only.and_then(|only| only.split_once('/')) {
+        return read_one(search, &format!("{tasks}/{namespace}"), namespace, id);
+    }
     let namespaces = search.list(&tasks);
     if namespaces.is_empty() {
         warn_of_version(search, state);

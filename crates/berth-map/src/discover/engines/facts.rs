@@ -17,6 +17,16 @@ const MAX_COMMANDS: usize = 1024;
 /// Roots of engines in mount namespaces of their own that are looked at.
 const MAX_TREES: usize = 64;
 
+/// containerd's shims, cut to the 15 characters of a `comm`.
+pub(super) const SHIM: &str = "containerd-shim";
+
+/// What the process of an engine tells of the engine's places.
+pub(super) struct Daemon {
+    pub(super) arguments: Vec<String>,
+    /// The folder a shim works in; empty for others.
+    pub(super) folder: String,
+}
+
 /// The processes at hand, and what was read through them.
 pub(super) struct Facts<'a> {
     pub(super) proc: &'a ProcRoot,
@@ -40,7 +50,7 @@ impl<'a> Facts<'a> {
         root: Option<Tree>,
     ) -> Self {
         let parents = namespaces.iter().filter_map(|n| Some((n.id, n.parent?)));
-        Self {
+        let mut facts = Self {
             proc,
             processes,
             host,
@@ -48,6 +58,24 @@ impl<'a> Facts<'a> {
             commands_left: MAX_COMMANDS,
             root: root.map(Rc::new),
             trees: BTreeMap::new(),
+        };
+        facts.infer_parents();
+        facts
+    }
+
+    /// Fills in what the kernel did not tell: a PID 1 was forked from the PID namespace above.
+    fn infer_parents(&mut self) {
+        for init in self.processes.iter().filter(|p| p.is_namespace_init()) {
+            let Some(id) = init.pid_namespace() else {
+                continue;
+            };
+            if self.parents.contains_key(&id) {
+                continue;
+            }
+            let above = self.parent(init).filter(|p| p.level() + 1 == init.level());
+            if let Some(above) = above.and_then(Process::pid_namespace) {
+                self.parents.insert(id, above);
+            }
         }
     }
 
@@ -79,6 +107,24 @@ impl<'a> Facts<'a> {
                 && process
                     .pid_namespace()
                     .is_some_and(|id| self.is_below(id, nested.pid_namespace))
+        })
+    }
+
+    /// What a daemon tells of itself; `None` once too many were asked.
+    pub(super) fn daemon(&mut self, process: &Process) -> Option<Daemon> {
+        // A shim works in its container's folder, and is told no path that leads there.
+        if process.comm == SHIM {
+            self.commands_left = self.commands_left.checked_sub(1)?;
+            let path = format!("{}/cwd", process.pid);
+            let folder = rustix::fs::readlinkat(self.proc, path.as_str(), Vec::new()).ok()?;
+            return Some(Daemon {
+                arguments: Vec::new(),
+                folder: decode_untrusted(folder.as_bytes()),
+            });
+        }
+        Some(Daemon {
+            arguments: self.arguments(process.pid)?,
+            folder: String::new(),
         })
     }
 

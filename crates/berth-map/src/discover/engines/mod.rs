@@ -60,7 +60,7 @@ pub(super) fn read_all(
 ) -> EnginesRead {
     let mut facts = Facts::new(proc, processes, namespaces, host, roots.open());
     let mut spots = usual_spots(&facts, roots, |_| true);
-    add_daemons(&mut facts, &mut spots);
+    add_daemons(&mut facts, &mut spots, Reach::Everything);
     let mut found = EnginesRead::default();
     let clock = Clock::now();
     for (row, tree, place) in spots {
@@ -103,8 +103,9 @@ pub(super) fn read_some(
     found
 }
 
-/// Finds containers by the programs and namespaces of a few processes.
-pub(super) fn read_programs(
+/// Finds containers by the programs and namespaces of a few processes, and the files that shims
+/// among them name.
+pub(super) fn read_near(
     proc: &ProcRoot,
     roots: &EngineRoots,
     processes: &[Process],
@@ -114,6 +115,18 @@ pub(super) fn read_programs(
 ) -> Vec<KnownContainer> {
     let mut facts = Facts::new(proc, processes, namespaces, host, roots.open());
     let mut found = known.to_vec();
+    let mut spots = Vec::new();
+    add_daemons(&mut facts, &mut spots, Reach::OwnContainer);
+    let clock = Clock::now();
+    for (row, tree, place) in spots.into_iter().filter(|spot| spot.2.only.is_some()) {
+        for record in read_spot(row, &tree, &place, Wanted::All, &mut Vec::new()) {
+            // Docker's containers have their names elsewhere.
+            let init = facts.find(&tree, record.pid);
+            let init = init.filter(|_| record.engine != Engine::Docker);
+            let new = init.filter(|init| found.iter().all(|k| k.init != init.pid));
+            found.extend(new.and_then(|init| believe(record, init, facts.parent(init), clock)));
+        }
+    }
     if let Some(root) = facts.root.clone() {
         snap::find(&root, &facts, &mut found);
     }
@@ -161,8 +174,17 @@ fn spots_below(
     spots
 }
 
-/// Adds the places that the command lines of running daemons name.
-fn add_daemons(facts: &mut Facts, spots: &mut Vec<Spot>) {
+/// How much of a place that a daemon names is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// All of it, and the usual places in the daemon's mount namespace.
+    Everything,
+    /// The one container that a shim is for.
+    OwnContainer,
+}
+
+/// Adds the places that running daemons and shims name.
+fn add_daemons(facts: &mut Facts, spots: &mut Vec<Spot>, reach: Reach) {
     if facts.root.is_none() {
         return;
     }
@@ -176,13 +198,18 @@ fn add_daemons(facts: &mut Facts, spots: &mut Vec<Spot>) {
         let Some(tree) = facts.tree_of(process) else {
             continue;
         };
-        let Some(arguments) = facts.arguments(process.pid) else {
+        let Some(daemon) = facts.daemon(process) else {
             continue;
         };
-        let hinted = (row.hinted)(&tree, &arguments);
-        // Elsewhere than on the host the usual places were not looked at yet.
-        let usual = tree.nested.is_some().then(|| (row.usual)(&tree));
-        for place in hinted.into_iter().chain(usual.into_iter().flatten()) {
+        let mut places = (row.hinted)(&tree, &daemon);
+        if reach == Reach::Everything {
+            places.iter_mut().for_each(|place| place.only = None);
+            // Elsewhere than on the host the usual places were not looked at yet.
+            if tree.nested.is_some() {
+                places.extend((row.usual)(&tree));
+            }
+        }
+        for place in places {
             add_spot(spots, (at, Rc::clone(&tree), place));
         }
     }

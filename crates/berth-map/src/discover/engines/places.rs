@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::facts::{Daemon, SHIM};
 use super::record::Search;
 use super::storage::Storage;
 use super::tree::Tree;
@@ -57,20 +58,22 @@ impl EngineRoots {
 pub(super) struct Place {
     pub(super) data: String,
     pub(super) state: String,
+    /// The one container there that is looked for, `NAMESPACE/ID` of containerd.
+    pub(super) only: Option<String>,
 }
 
 impl Place {
     fn data(path: &str) -> Self {
         Self {
             data: relative(path),
-            state: String::new(),
+            ..Self::default()
         }
     }
 
     fn state(path: &str) -> Self {
         Self {
-            data: String::new(),
             state: relative(path),
+            ..Self::default()
         }
     }
 }
@@ -84,6 +87,7 @@ impl From<&EngineRoot> for Place {
         Self {
             data: text(&root.data),
             state: text(&root.state),
+            only: None,
         }
     }
 }
@@ -100,8 +104,8 @@ pub(super) struct Row {
     pub(super) daemons: &'static [&'static str],
     /// Where they are when nobody says otherwise, or the configuration file does.
     pub(super) usual: fn(&Tree) -> Vec<Place>,
-    /// What a daemon's command line names.
-    pub(super) hinted: fn(&Tree, &[String]) -> Vec<Place>,
+    /// What a daemon tells.
+    pub(super) hinted: fn(&Tree, &Daemon) -> Vec<Place>,
     /// Reads one place.
     pub(super) read: fn(&mut Search, &Place),
 }
@@ -112,21 +116,21 @@ pub(super) const TABLE: &[Row] = &[
         engines: &[Engine::Docker],
         daemons: &["dockerd"],
         usual: usual_docker,
-        hinted: |_, arguments| hinted_docker(arguments),
+        hinted: |_, daemon| hinted_docker(&daemon.arguments),
         read: |search, place| docker::read(search, &place.data),
     },
     Row {
         engines: &[Engine::Containerd, Engine::Docker],
-        daemons: &["containerd"],
+        daemons: &["containerd", SHIM],
         usual: usual_containerd,
         hinted: hinted_containerd,
-        read: |search, place| containerd::read(search, &place.state),
+        read: |search, place| containerd::read(search, &place.state, place.only.as_deref()),
     },
     Row {
         engines: &[Engine::Podman, Engine::Crio],
         daemons: &["conmon", "crio"],
         usual: usual_storage,
-        hinted: |_, arguments| hinted_storage(arguments),
+        hinted: |_, daemon| hinted_storage(&daemon.arguments),
         read: |search, place| {
             let (graph, run) = (place.data.clone(), place.state.clone());
             storage::read(search, &Storage { graph, run });
@@ -209,7 +213,14 @@ fn usual_containerd(tree: &Tree) -> Vec<Place> {
     places
 }
 
-fn hinted_containerd(tree: &Tree, arguments: &[String]) -> Vec<Place> {
+fn hinted_containerd(tree: &Tree, daemon: &Daemon) -> Vec<Place> {
+    if let Some((state, only)) = containerd::split_task(&daemon.folder) {
+        return vec![Place {
+            only: Some(only.to_owned()),
+            ..Place::state(state)
+        }];
+    }
+    let arguments = daemon.arguments.as_slice();
     let file = option(arguments, &["--config", "-c"]);
     let file = file.map(|file| read_configuration(tree, &relative(&file)));
     let configured = file.and_then(|text| find_setting(&text, "state"));
@@ -221,6 +232,7 @@ fn usual_storage(tree: &Tree) -> Vec<Place> {
     let pair = |graph: &str, run: &str| Place {
         data: relative(graph),
         state: relative(run),
+        only: None,
     };
     let mut places = vec![pair(storage::GRAPH, storage::RUN)];
     let configuration = read_configuration(tree, "etc/containers/storage.conf");
@@ -251,6 +263,7 @@ fn hinted_storage(arguments: &[String]) -> Vec<Place> {
         (Some(bundle), Some(file)) => vec![Place {
             data: relative(&up(&bundle, 3)),
             state: relative(&up(&file, 4)),
+            only: None,
         }],
         _ => Vec::new(),
     }
@@ -326,6 +339,7 @@ mod tests {
         let place = Place {
             data: "g".to_owned(),
             state: "r".to_owned(),
+            only: None,
         };
         assert_eq!(hinted_storage(&words(line)), [place]);
         assert!(hinted_storage(&words("conmon -b")).is_empty());

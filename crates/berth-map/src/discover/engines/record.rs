@@ -158,7 +158,7 @@ impl<'a> Search<'a> {
 }
 
 /// Whether a name from a cgroup path leads nowhere else when it is put into a path.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains('/')
 }
 
