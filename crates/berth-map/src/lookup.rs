@@ -8,7 +8,8 @@ use berth_sys::nsfs;
 
 use crate::attribute::KnownContainer;
 use crate::discover::{
-    DiscoverError, Sources, StateRead, open_verified, read_containers, read_foreign,
+    DiscoverError, Sources, StateRead, find_lxc_member, open_verified, read_containers,
+    read_foreign,
 };
 use crate::model::{Confidence, Engine, World};
 use crate::translate::{
@@ -151,17 +152,21 @@ fn find_live(sources: &Sources, container: &str) -> Result<Option<Place>, PidErr
     match split_engine(container) {
         Some((Whose::Engine(Engine::Berth), _)) => find_own(sources, container).map(Some),
         Some((Whose::Engine(engine), name)) if engine.names_by_pid() => {
-            Ok(find_by_pid(sources, container, name))
+            let init = name.parse().ok().and_then(HostPid::new);
+            Ok(init.and_then(|init| find_around(sources, container, init)))
+        }
+        Some((Whose::Engine(Engine::Lxc | Engine::Incus), name)) => {
+            let member = find_lxc_member(sources, name);
+            Ok(member.and_then(|member| find_around(sources, container, member)))
         }
         Some((Whose::Engine(engine), name)) => Ok(find_foreign(sources, engine, name)),
         Some((Whose::Pods, _)) | None => Ok(None),
     }
 }
 
-/// Finds a sandbox that is called by the PID of its first process.
-fn find_by_pid(sources: &Sources, container: &str, digits: &str) -> Option<Place> {
-    let init = HostPid::new(digits.parse().ok()?)?;
-    let world = World::around(sources, init).ok()??;
+/// Finds a container of which one process is known.
+fn find_around(sources: &Sources, container: &str, member: HostPid) -> Option<Place> {
+    let world = World::around(sources, member).ok()??;
     let found = world.container(world.find_container(container).ok()?)?;
     Some(Place {
         init: found.init?,

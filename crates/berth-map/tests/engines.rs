@@ -1,5 +1,5 @@
 //! Containers of other engines: fixtures of their files, as the engines were seen to write them or
-//! as they document them, and what a hostile container makes of them.
+//! as they document them.
 
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
@@ -9,62 +9,12 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use berth_map::discover::{EngineRoot, EngineRoots, Sources};
 use berth_map::lookup;
-use berth_map::model::{Confidence, Container, Engine, EvidenceKind, World};
+use berth_map::model::{Confidence, Engine, EvidenceKind, World};
 use serde_json::json;
-use support::{Fake, FakeHost, id, pid};
-
-/// A host with an init, and these.
-fn host(processes: &[Fake]) -> FakeHost {
-    let init = Fake::new(&[1], 0, "systemd");
-    FakeHost::new(&[&[init], processes].concat())
-}
-
-fn container<'w>(world: &'w World, name: &str) -> &'w Container {
-    let index = world.find_container(name);
-    let all: Vec<_> = world
-        .containers()
-        .iter()
-        .map(Container::display_name)
-        .collect();
-    world
-        .container(index.unwrap_or_else(|e| panic!("{e}: {all:?}, {:?}", world.warnings())))
-        .unwrap()
-}
-
-/// `NAME:PID` of a process, by the whole host and by the small snapshot, which agree.
-fn answer(host: &FakeHost, number: u32) -> String {
-    let large = host
-        .world()
-        .resolve(pid(number))
-        .unwrap()
-        .answer
-        .to_string();
-    let found = lookup::find(&host.sources(), &number.to_string().parse().unwrap()).unwrap();
-    assert_eq!(found.resolution().unwrap().answer.to_string(), large);
-    let back = lookup::find(&host.sources(), &large.parse().unwrap()).unwrap();
-    assert_eq!(back.pid.get(), number, "{large}");
-    large
-}
-
-fn docker_config(digit: char, name: &str, pid: u32) -> String {
-    json!({
-        "ID": id(digit),
-        "Name": format!("/{name}"),
-        "State": {"Running": true, "Paused": false, "Pid": pid, "StartedAt": "2026-11-25T21:27:09Z"},
-        "Config": {"Image": "nginx:1.27", "Labels": null},
-        "Driver": "overlay2",
-    })
-    .to_string()
-}
-
-fn docker_file(digit: char) -> String {
-    format!("var/lib/docker/containers/{}/config.v2.json", id(digit))
-}
-
-fn docker_process(digit: char, pids: &[u32], base: u64) -> Fake {
-    let cgroup = format!("/system.slice/docker-{}.scope", id(digit));
-    Fake::new(pids, 1, "nginx").isolated(base).cgroup(&cgroup)
-}
+use support::engines::{
+    answer, answer_whole, container, docker_config, docker_file, docker_process, host,
+};
+use support::{Fake, id, pid};
 
 #[test]
 fn docker_is_known_at_its_usual_place_and_at_a_given_one() {
@@ -101,147 +51,6 @@ fn docker_is_known_at_its_usual_place_and_at_a_given_one() {
     // daemon.json says the same to everybody.
     host.write("etc/docker/daemon.json", r#"{"data-root": "/srv/docker"}"#);
     assert_eq!(answer(&host, 600), "docker/db:1");
-}
-
-#[test]
-fn a_record_is_believed_of_the_process_that_it_was_written_of() {
-    let named = docker_process('a', &[500, 1], 200);
-    let elsewhere = Fake::new(&[600, 1], 1, "sh")
-        .isolated(300)
-        .cgroup("/custom");
-    let zombie = docker_process('c', &[700, 1], 400).state('Z');
-    let host = host(&[named, elsewhere, zombie]);
-    for (digit, pid) in [('a', 500), ('b', 600), ('c', 700), ('d', 900)] {
-        let name = format!("c-{digit}");
-        host.write(&docker_file(digit), &docker_config(digit, &name, pid));
-    }
-    let known = |host: &FakeHost| {
-        let world = host.world();
-        let mut names: Vec<_> = world.containers().iter().map(|c| c.name.clone()).collect();
-        names.sort();
-        names
-    };
-    let short_c = id('c')[..12].to_owned();
-    assert_eq!(known(&host), ["c-a", "c-b", &short_c]);
-    // Written before the process began: its PID was given to another. Where the cgroup bears the
-    // id it is the container's all the same, whatever the clock was.
-    for digit in ['a', 'b'] {
-        let path = host.root().join(docker_file(digit));
-        let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(std::time::UNIX_EPOCH).unwrap();
-    }
-    assert_eq!(known(&host), ["600", "c-a", &short_c]);
-}
-
-#[test]
-fn what_is_damaged_is_said_and_cgroups_still_tell() {
-    let host = host(&[
-        docker_process('a', &[500, 1], 200),
-        docker_process('b', &[600, 1], 300),
-        docker_process('c', &[700, 1], 400),
-        docker_process('d', &[800, 1], 500),
-    ]);
-    host.write(&docker_file('a'), "{\"ID\": \"\u{1b}[2J");
-    host.write(
-        &docker_file('b'),
-        r#"{"ID": "b", "Version": 3, "Containers": []}"#,
-    );
-    host.write(&docker_file('c'), &docker_config('a', "other", 700));
-    let path = host.root().join(docker_file('d'));
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let long = std::fs::File::create(path).unwrap();
-    long.set_len(1 << 30).unwrap();
-    host.write(
-        "run/containerd/io.containerd.runtime.v9.task/default/x/init.pid",
-        "1",
-    );
-    let world = host.world();
-    for number in [500, 600, 700, 800] {
-        let answer = world.resolve(pid(number)).unwrap().answer.to_string();
-        assert!(
-            answer.starts_with("docker/") && answer.ends_with(":1"),
-            "{answer}"
-        );
-    }
-    let warnings = world.warnings();
-    let says = |at: usize, what: &str| assert!(warnings[at].contains(what), "{warnings:#?}");
-    says(0, "is damaged or of an unknown version (line 1, column");
-    says(1, "is damaged or of an unknown version");
-    says(2, "names another container");
-    says(3, "is longer than");
-    says(4, "v9.task is of an unknown version");
-    assert_eq!(warnings.len(), 5);
-    assert!(!warnings.join("").contains('\x1b'));
-}
-
-#[test]
-fn warnings_are_few_however_much_is_damaged() {
-    let host = host(&[]);
-    for number in 0..50 {
-        let path = format!("var/lib/docker/containers/{number:064x}/config.v2.json");
-        host.write(&path, "{");
-    }
-    assert_eq!(host.world().warnings().len(), 5);
-}
-
-#[test]
-fn a_container_cannot_take_anothers_name_or_place() {
-    // In container b: a cgroup that bears a's id, and one called like LXC's container on the host.
-    let inside = format!("/system.slice/docker-{}.scope", id('b'));
-    let evil = |pids: &[u32], below: &str| {
-        let cgroup = format!("{inside}/{below}");
-        Fake::new(pids, 600, "evil").isolated(300).cgroup(&cgroup)
-    };
-    let host = host(&[
-        docker_process('a', &[500, 1], 200),
-        docker_process('b', &[600, 1], 300),
-        evil(&[601, 2], &format!("docker-{}.scope", id('a'))),
-        evil(&[602, 3], "lxc.payload.web"),
-        evil(&[603, 4], "libpod-conmon-x"),
-        Fake::new(&[700, 1], 1, "init")
-            .isolated(400)
-            .cgroup("/lxc.payload.web"),
-    ]);
-    host.write(&docker_file('a'), &docker_config('a', "a", 500));
-    host.write(&docker_file('b'), &docker_config('b', "b", 600));
-    assert_eq!(answer(&host, 601), "docker/b:2");
-    assert_eq!(answer(&host, 603), "docker/b:4");
-    let world = host.world();
-    let owner = |number| world.container(world.owner(pid(number)).unwrap()).unwrap();
-    // A container within b, by its own word; what the host's is called does not depend on it.
-    let imitation = owner(602);
-    assert_eq!(
-        (imitation.engine, imitation.name.as_str()),
-        (Engine::Lxc, "web")
-    );
-    assert_eq!(
-        world.container(imitation.parent.unwrap()).unwrap().name,
-        "b"
-    );
-    let honest = world.find_container("lxc/web").unwrap();
-    assert_eq!(world.container(honest).unwrap().init, Some(pid(700)));
-}
-
-#[test]
-fn a_user_speaks_of_own_processes_only() {
-    let bundle = format!(
-        "run/user/1000/containers/overlay-containers/{}/userdata",
-        id('a')
-    );
-    let theirs = Fake::new(&[500, 1], 1, "sh").isolated(200);
-    let host = host(&[theirs]);
-    host.write(&format!("{bundle}/pidfile"), "500");
-    let owner = std::os::unix::fs::chown;
-    let path = host.root().join(format!("{bundle}/pidfile"));
-    if owner(&path, Some(1000), None).is_err() {
-        return eprintln!("skipped: needs root to give a file away");
-    }
-    let engines = |host: &FakeHost| -> Vec<Engine> {
-        host.world().containers().iter().map(|c| c.engine).collect()
-    };
-    assert_eq!(engines(&host), [Engine::Unshare]);
-    owner(&path, Some(0), None).unwrap();
-    assert_eq!(engines(&host), [Engine::Podman]);
 }
 
 #[test]
@@ -435,94 +244,6 @@ fn chromes_zygote_is_its_sandbox() {
     assert_eq!(chrome.confidence(), Confidence::Guess);
     assert_eq!(chrome.evidence[0].kind, EvidenceKind::Program);
     assert_eq!(world.containers().len(), 1);
-    assert_eq!(answer_whole(&world, 600), "host:600");
-}
-
-fn answer_whole(world: &World, number: u32) -> String {
-    world.resolve(pid(number)).unwrap().answer.to_string()
-}
-
-#[test]
-fn an_engine_in_a_container_is_believed_about_that_container_only() {
-    // kind: containerd within a container of Docker's, its pods in cgroups below.
-    let node = format!("/docker/{}", id('a'));
-    let inner = format!("{node}/kubelet/kubepods/pod7/{}", id('b'));
-    let host = host(&[
-        Fake::new(&[500, 1], 1, "systemd")
-            .isolated(200)
-            .cgroup(&node),
-        Fake::new(&[510, 5], 500, "containerd")
-            .isolated(200)
-            .cgroup(&node),
-        Fake::new(&[520, 6, 1], 500, "nginx")
-            .isolated(300)
-            .cgroup(&inner),
-        Fake::new(&[521, 7, 2], 520, "worker")
-            .isolated(300)
-            .cgroup(&inner),
-        Fake::new(&[7], 1, "sshd").cgroup("/system.slice/ssh.service"),
-    ]);
-    host.write(&docker_file('a'), &docker_config('a', "node", 500));
-    host.command(510, &["/usr/local/bin/containerd"]);
-    let tasks = "run/containerd/io.containerd.runtime.v2.task/k8s.io";
-    let own = |path: &str, text: &str| host.write_in(510, &format!("{tasks}/{path}"), text);
-    let annotations = json!({
-        "io.kubernetes.cri.container-name": "web",
-        "io.kubernetes.cri.sandbox-name": "api",
-        "io.kubernetes.cri.sandbox-namespace": "default",
-    });
-    own(&format!("{}/init.pid", id('b')), "6");
-    let config = json!({ "annotations": annotations }).to_string();
-    own(&format!("{}/config.json", id('b')), &config);
-    // PID 7 in there is the worker, not the host's sshd.
-    own("evil/init.pid", "7");
-    own("none/init.pid", "400");
-    let world = host.world();
-    assert_eq!(answer_whole(&world, 520), "containerd/default/api/web:1");
-    assert_eq!(answer_whole(&world, 7), "host:7");
-    let web = container(&world, "k8s/default/api/web");
-    let parent = world.container(web.parent.unwrap()).unwrap();
-    assert_eq!(parent.display_name(), "docker/node");
-    assert!(
-        web.evidence[0].detail.starts_with("/proc/510/root/"),
-        "{web:?}"
-    );
-}
-
-#[test]
-fn links_in_a_containers_files_are_not_followed() {
-    let node = format!("/docker/{}", id('a'));
-    let host = host(&[
-        Fake::new(&[500, 1], 1, "dockerd")
-            .isolated(200)
-            .cgroup(&node),
-        Fake::new(&[510, 2, 1], 500, "x")
-            .isolated(300)
-            .cgroup(&node),
-    ]);
-    host.command(500, &["dockerd"]);
-    host.write_in(500, "elsewhere/config.v2.json", &docker_config('b', "b", 2));
-    let folder = host.proc().join("500/root/var/lib/docker/containers");
-    std::fs::create_dir_all(&folder).unwrap();
-    symlink("/elsewhere", folder.join(id('b'))).unwrap();
-    let world = host.world();
-    assert!(world.find_container("docker/b").is_err());
-    assert_eq!(world.warnings().len(), 1, "{:?}", world.warnings());
-}
-
-#[test]
-fn a_process_of_a_container_is_no_daemon_of_the_hosts() {
-    // It shares the host's PID namespace, and calls itself dockerd.
-    let node = format!("/docker/{}", id('a'));
-    let evil = Fake::new(&[500], 1, "dockerd").isolated(200).ns("pid", 100);
-    let host = host(&[
-        evil.cgroup(&node),
-        Fake::new(&[600], 1, "sshd").cgroup("/system.slice/ssh.service"),
-    ]);
-    host.command(500, &["dockerd"]);
-    host.write_in(500, &docker_file('b'), &docker_config('b', "b", 600));
-    let world = host.world();
-    assert!(world.find_container("docker/b").is_err());
     assert_eq!(answer_whole(&world, 600), "host:600");
 }
 

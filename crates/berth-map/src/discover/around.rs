@@ -77,6 +77,11 @@ pub(crate) fn read_foreign(sources: &Sources, engine: Engine) -> Vec<KnownContai
     engines::read_some(&sources.roots, &|e| e == engine, None, &mut find).known
 }
 
+/// A process of an LXC or Incus container, by name; its first one may be another.
+pub(crate) fn find_lxc_member(sources: &Sources, name: &str) -> Option<HostPid> {
+    HostPid::new(engines::find_lxc_member(&sources.roots, name)?)
+}
+
 /// Everything, where a part does not tell.
 fn whole(sources: &Sources, pid: HostPid) -> Result<Option<World>, DiscoverError> {
     let world = World::discover(sources)?;

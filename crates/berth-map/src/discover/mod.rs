@@ -16,7 +16,7 @@ mod procfs;
 
 use std::path::PathBuf;
 
-pub(crate) use around::read_foreign;
+pub(crate) use around::{find_lxc_member, read_foreign};
 pub use berth::{StateRead, read_container, read_containers};
 pub use engines::{EngineRoot, EngineRoots};
 pub use error::DiscoverError;

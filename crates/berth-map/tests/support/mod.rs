@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of test binaries")]
 
+pub mod engines;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;

@@ -95,6 +95,7 @@ fn read_one(search: &mut Search, folder: &str, namespace: &str, id: &str) {
         evidence: search.evidence(&path),
         written_s: file.written_s,
         uid: file.uid,
+        nested: search.tree.nested.is_some(),
     });
 }
 

@@ -74,6 +74,7 @@ fn read_folder(search: &mut Search, folder: &str) {
                 evidence: search.evidence(&path),
                 written_s: file.written_s,
                 uid: file.uid,
+                nested: search.tree.nested.is_some(),
                 id,
             });
         }

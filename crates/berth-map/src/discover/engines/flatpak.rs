@@ -38,6 +38,7 @@ pub(super) fn read(search: &mut Search, runtime_dir: &str) {
             evidence: search.evidence(&path),
             written_s: file.written_s,
             uid: file.uid,
+            nested: search.tree.nested.is_some(),
             id: instance,
         });
     }

@@ -52,7 +52,7 @@ pub(super) fn believe(
     if init.is_zombie() || init.kernel_thread {
         return None;
     }
-    let named = names_it(init, &record.id);
+    let named = names_it(init, &record.id, record.nested);
     let same = clock.started_s(init) <= record.written_s.saturating_add(SLACK_S);
     if !named && !same {
         return None;
@@ -84,10 +84,15 @@ pub(super) fn believe(
     })
 }
 
-/// Whether a process sits in a cgroup that bears the container's id.
-fn names_it(init: &Process, id: &str) -> bool {
+/// Whether a process sits in a cgroup that bears the container's id. For an engine of the host's
+/// that is the outermost container there: below its own, a container can make any.
+fn names_it(init: &Process, id: &str, nested: bool) -> bool {
+    let reach = if nested { usize::MAX } else { 1 };
     let mut entries = init.cgroups.entries.iter();
-    entries.any(|entry| containers_in_path(&entry.path).any(|found| found.id == id))
+    entries.any(|entry| {
+        let mut found = containers_in_path(&entry.path).take(reach);
+        found.any(|found| found.id == id)
+    })
 }
 
 /// The end of the path that a recorded cgroup has in a hierarchy: for `slice:prefix:name` the

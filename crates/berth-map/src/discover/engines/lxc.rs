@@ -4,7 +4,7 @@
 //! That both are so is the kernel's word; that it is LXC's container is believed as far as the
 //! container's `config` below LXCPATH belongs to whom the monitor runs as. Seen with LXC 5.0.
 
-use super::record::Record;
+use super::record::{Record, is_plain};
 use super::tree::Tree;
 use crate::model::{Engine, Evidence, EvidenceKind, Process};
 
@@ -20,6 +20,9 @@ pub(super) const MONITORS: [&str; 6] = [
     "incusd",
     "[lxc monitor]",
 ];
+
+/// Where hierarchies of cgroups are mounted.
+const CGROUPS: &str = "sys/fs/cgroup";
 
 /// No line of an Incus container's backup file further down is read.
 const MAX_LINES: usize = 400;
@@ -72,6 +75,23 @@ pub(super) fn read(
         // The child is there now, and has been since it was cloned.
         written_s: i64::MAX,
         uid: monitor.uid,
+        nested: tree.is_some_and(|tree| tree.nested.is_some()),
+    })
+}
+
+/// A process of a running container, by the cgroup that liblxc makes at the root of each
+/// hierarchy it uses.
+pub(super) fn find_member(tree: &Tree, name: &str) -> Option<u32> {
+    if !is_plain(name) {
+        return None;
+    }
+    let mut folders = tree.list(CGROUPS).ok()?;
+    folders.insert(0, ".".to_owned());
+    folders.iter().find_map(|hierarchy| {
+        let path = format!("{CGROUPS}/{hierarchy}/lxc.payload.{name}/cgroup.procs");
+        let file = tree.read(&path).ok().flatten()?;
+        let text = String::from_utf8_lossy(&file.bytes).into_owned();
+        text.lines().find_map(|line| line.parse().ok())
     })
 }
 
@@ -79,8 +99,7 @@ pub(super) fn read(
 fn parse_title(arguments: &[String]) -> Option<(&str, &str)> {
     let title = arguments.first()?.strip_prefix(TITLE)?;
     let (path, name) = title.trim_end().rsplit_once(' ')?;
-    let plain = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
-    (plain && path.starts_with('/')).then_some((path, name))
+    (is_plain(name) && path.starts_with('/')).then_some((path, name))
 }
 
 /// What Incus says of the image a container was made from.

@@ -103,6 +103,11 @@ pub(super) fn read_some(
     found
 }
 
+/// A process of an LXC or Incus container, by name; its first one may be another.
+pub(super) fn find_lxc_member(roots: &EngineRoots, name: &str) -> Option<u32> {
+    lxc::find_member(&roots.open()?, name)
+}
+
 /// Finds containers by the programs and namespaces of a few processes, and the files that shims
 /// among them name.
 pub(super) fn read_near(

@@ -41,6 +41,7 @@ pub(super) fn read(search: &mut Search) {
             evidence: search.evidence(&path),
             written_s: file.written_s,
             uid: file.uid,
+            nested: search.tree.nested.is_some(),
             id: name,
         });
     }

@@ -34,6 +34,7 @@ pub(super) fn record(
         evidence: search.evidence(&stored.path),
         written_s: stored.file.written_s,
         uid: stored.file.uid,
+        nested: search.tree.nested.is_some(),
         id: stored.id,
     }
 }

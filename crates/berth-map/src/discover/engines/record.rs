@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::io;
 
 use berth_base::escape_untrusted;
 use serde::Deserialize;
@@ -31,6 +32,8 @@ pub(super) struct Record {
     pub(super) written_s: i64,
     /// Who wrote it down.
     pub(super) uid: u32,
+    /// Whether that was inside a container.
+    pub(super) nested: bool,
 }
 
 /// Which containers are looked for.
@@ -83,7 +86,7 @@ impl<'a> Search<'a> {
         match self.tree.read(path) {
             Ok(file) => file,
             Err(error) => {
-                self.warn(path, format!("cannot be read: {error}"));
+                self.refuse(path, "read", &error);
                 None
             }
         }
@@ -135,16 +138,25 @@ impl<'a> Search<'a> {
         match self.tree.list(path) {
             Ok(names) => names,
             Err(error) => {
-                self.warn(path, format!("cannot be listed: {error}"));
+                self.refuse(path, "listed", &error);
                 Vec::new()
             }
         }
     }
 
+    /// Notes what the kernel refused.
+    fn refuse(&mut self, path: &str, what: &str, error: &io::Error) {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => " (try again as root)",
+            _ => "",
+        };
+        self.warn(path, format!("cannot be {what}: {error}{remedy}"));
+    }
+
     /// Notes what is left out, and why.
     pub(super) fn warn(&mut self, path: &str, why: impl Display) {
         let text = format!(
-            "{} {why}; what it holds is left out of the map, cgroups still tell containers apart",
+            "{} {why}; the names in it are left out, cgroups still tell its containers apart",
             self.tree.name(path)
         );
         match self.warnings.len() {

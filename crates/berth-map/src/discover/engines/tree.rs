@@ -15,6 +15,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::discover::ProcRoot;
+use crate::discover::proc_root::read_file;
 use crate::model::decode_untrusted;
 use berth_base::HostPid;
 
@@ -22,6 +23,8 @@ use berth_base::HostPid;
 pub(super) const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Entries of one directory that are looked at.
 pub(super) const MAX_ENTRIES: usize = 4096;
+/// Types of file systems that another machine or a program serves.
+const SLOW: [&str; 7] = ["fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph"];
 /// Bytes of directory entries taken per getdents64(2).
 const DIRENT_BUFFER: usize = 16 * 1024;
 
@@ -44,6 +47,8 @@ pub(super) struct Tree {
     label: String,
     /// Set where the files were written inside a container.
     pub(super) nested: Option<Nested>,
+    /// Mount points of file systems that a program of the container's may serve, and not answer.
+    avoided: Vec<String>,
 }
 
 /// A file that was read.
@@ -65,17 +70,23 @@ impl Tree {
             dir,
             label: root.display().to_string().trim_end_matches('/').to_owned(),
             nested: None,
+            avoided: Vec::new(),
         })
     }
 
     /// The root of a process in another mount namespace.
     pub(super) fn of_process(proc: &ProcRoot, nested: Nested) -> Option<Self> {
+        let avoided = slow_mounts(proc, nested.daemon);
+        if avoided.iter().any(|point| point == "/") {
+            return None;
+        }
         let path = format!("{}/root", nested.daemon);
         let dir = rustix::fs::openat(proc, path.as_str(), dir_flags(), Mode::empty()).ok()?;
         Some(Self {
             dir,
             label: format!("/proc/{path}"),
             nested: Some(nested),
+            avoided,
         })
     }
 
@@ -166,9 +177,37 @@ impl Tree {
         if self.nested.is_some() {
             resolve |= ResolveFlags::NO_SYMLINKS;
         }
+        let covers = |point: &String| {
+            let rest = point
+                .strip_prefix('/')
+                .and_then(|point| path.strip_prefix(point));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if self.avoided.iter().any(covers) {
+            return Err(Errno::OPNOTSUPP);
+        }
         let flags = flags | OFlags::CLOEXEC;
         rustix::fs::openat2(&self.dir, path, flags, Mode::empty(), resolve)
     }
+}
+
+/// Where file systems are mounted, in the mount namespace of a process, whose reads somebody else
+/// answers, in his own time.
+fn slow_mounts(proc: &ProcRoot, pid: HostPid) -> Vec<String> {
+    let mut text = Vec::new();
+    if read_file(proc, format!("{pid}/mountinfo").as_str(), &mut text).is_err() {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(&text);
+    let mounts = text.lines().filter_map(|line| {
+        // proc_pid_mountinfo(5): the mount point is the fifth field, the type follows a dash.
+        let (mount, rest) = line.split_once(" - ")?;
+        let kind = rest.split(' ').next()?;
+        let slow = SLOW.iter().any(|slow| kind.starts_with(slow)) && kind != "fuseblk";
+        let point = slow.then(|| mount.split(' ').nth(4)).flatten()?;
+        Some(point.replace("\\040", " "))
+    });
+    mounts.collect()
 }
 
 fn dir_flags() -> OFlags {
