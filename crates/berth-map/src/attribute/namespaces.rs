@@ -1,13 +1,15 @@
 //! What namespaces say of owners: of processes that no cgroup gives away, and of the namespaces
 //! themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use berth_base::{NamespaceId, NamespaceKind};
 
 use super::claims::Claims;
 use super::owners::Attribution;
-use crate::model::{Container, ContainerIndex, Engine, Evidence, EvidenceKind, Process, World};
+use crate::model::{
+    Container, ContainerIndex, Engine, Evidence, EvidenceKind, NamespaceSet, Process, World,
+};
 
 /// The name of unshare(1), as `comm` shows it.
 const UNSHARE: &str = "unshare";
@@ -119,27 +121,30 @@ impl Attribution {
     /// Makes a container of each outermost PID namespace that nobody claims, with what lives in
     /// it and below.
     pub(super) fn find_unclaimed(&mut self, world: &World) {
+        let mut inits: HashMap<NamespaceId, &Process> = HashMap::new();
+        for init in world.processes().iter().filter(|p| p.is_namespace_init()) {
+            inits.extend(init.pid_namespace().map(|id| (id, init)));
+        }
+        let mut outermost: HashMap<NamespaceId, Option<NamespaceId>> = HashMap::new();
         let mut made: HashMap<NamespaceId, ContainerIndex> = HashMap::new();
         for (at, process) in world.processes().iter().enumerate() {
             if process.level() == 0 || self.owners.get(at).copied().flatten().is_some() {
                 continue;
             }
-            let chain = world.pid_namespaces(process);
-            let Some(outermost) = chain.get(1).copied().flatten() else {
+            let Some(own) = process.pid_namespace() else {
                 continue;
             };
-            let index = match made.get(&outermost) {
-                Some(index) => *index,
-                None => {
-                    let Some(container) = unclaimed(world, outermost) else {
-                        continue;
-                    };
-                    let index = ContainerIndex(self.containers.len());
-                    self.containers.push(container);
-                    made.insert(outermost, index);
-                    index
-                }
+            let find = || world.pid_namespaces(process).get(1).copied().flatten();
+            let Some(id) = *outermost.entry(own).or_insert_with(find) else {
+                continue;
             };
+            // While its PID 1 is not seen, nothing can be said of it.
+            let Some(init) = inits.get(&id) else { continue };
+            let next = ContainerIndex(self.containers.len());
+            let index = *made.entry(id).or_insert(next);
+            if index == next {
+                self.containers.push(unclaimed(world, id, init));
+            }
             if let Some(place) = self.owners.get_mut(at) {
                 *place = Some(index);
             }
@@ -149,23 +154,14 @@ impl Attribution {
     /// Says of each namespace whose it is: the container's whose first process lives in it and
     /// began first (others joined), or else the one container that owns all its processes.
     pub(super) fn own_namespaces_of_all_kinds(&mut self, world: &World) {
-        let mut first: BTreeMap<NamespaceId, (u64, usize)> = BTreeMap::new();
-        for (at, container) in self.containers.iter().enumerate() {
-            let Some(init) = container.init.and_then(|pid| world.process(pid)) else {
-                continue;
-            };
-            for id in init.namespaces.iter().filter(|id| !is_hosts(world, *id)) {
-                let begun = (init.start_ticks, at);
-                let best = first.entry(id).or_insert(begun);
-                *best = (*best).min(begun);
-            }
-        }
-        let mut namespaces: BTreeMap<NamespaceId, ContainerIndex> = first
-            .into_iter()
-            .map(|(id, (_, at))| (id, ContainerIndex(at)))
-            .collect();
+        let mut namespaces = self.namespaces_of_first_processes(world);
         let mut shared: BTreeMap<NamespaceId, Option<ContainerIndex>> = BTreeMap::new();
+        // Many processes live in few different sets of namespaces.
+        let mut seen: HashSet<(&NamespaceSet, Option<ContainerIndex>)> = HashSet::new();
         for (process, owner) in world.processes().iter().zip(&self.owners) {
+            if !seen.insert((&process.namespaces, *owner)) {
+                continue;
+            }
             for id in process.namespaces.iter() {
                 if is_hosts(world, id) || namespaces.contains_key(&id) {
                     continue;
@@ -183,6 +179,28 @@ impl Attribution {
         self.namespaces = namespaces;
     }
 
+    /// The container that began first of those whose first process lives in a namespace.
+    fn namespaces_of_first_processes(
+        &self,
+        world: &World,
+    ) -> BTreeMap<NamespaceId, ContainerIndex> {
+        let mut first: BTreeMap<NamespaceId, (u64, usize)> = BTreeMap::new();
+        for (at, container) in self.containers.iter().enumerate() {
+            let Some(init) = container.init.and_then(|pid| world.process(pid)) else {
+                continue;
+            };
+            for id in init.namespaces.iter().filter(|id| !is_hosts(world, *id)) {
+                let begun = (init.start_ticks, at);
+                let best = first.entry(id).or_insert(begun);
+                *best = (*best).min(begun);
+            }
+        }
+        let first = first.into_iter();
+        first
+            .map(|(id, (_, at))| (id, ContainerIndex(at)))
+            .collect()
+    }
+
     /// The containers by the PID namespace they own.
     fn own_pid_namespaces(&self) -> HashMap<NamespaceId, ContainerIndex> {
         let own = self.containers.iter().enumerate();
@@ -197,14 +215,8 @@ fn is_hosts(world: &World, id: NamespaceId) -> bool {
     world.host().namespaces.of(id.kind) == Some(id) || world.host().pid_namespace == Some(id)
 }
 
-/// The container of a PID namespace that nobody claims; `None` while its PID 1 is not seen.
-fn unclaimed(world: &World, namespace: NamespaceId) -> Option<Container> {
-    let lives = |p: &&Process| p.pid_namespace() == Some(namespace);
-    let init = world
-        .processes()
-        .iter()
-        .filter(lives)
-        .find(|p| p.is_namespace_init())?;
+/// The container of a PID namespace that nobody claims.
+fn unclaimed(world: &World, namespace: NamespaceId, init: &Process) -> Container {
     let maker = world.parent(init).filter(|p| p.comm == UNSHARE);
     let evidence = match maker {
         Some(maker) => Evidence {
@@ -216,7 +228,7 @@ fn unclaimed(world: &World, namespace: NamespaceId) -> Option<Container> {
             detail: namespace.to_string(),
         },
     };
-    Some(Container {
+    Container {
         engine: Engine::Unshare,
         id: init.pid.to_string(),
         name: init.pid.to_string(),
@@ -228,5 +240,5 @@ fn unclaimed(world: &World, namespace: NamespaceId) -> Option<Container> {
         image: None,
         pod: None,
         evidence: vec![evidence],
-    })
+    }
 }

@@ -32,7 +32,7 @@ pub(crate) enum Ask {
 }
 
 /// Names of bubblewrap and systemd-nspawn, as `comm` shows them.
-const BWRAP: &str = "bwrap";
+pub(crate) const BWRAP: &str = "bwrap";
 const NSPAWN: &str = "systemd-nspawn";
 /// How Chromium's setuid helper is called, cut to 15 characters.
 const CHROME_HELPERS: [&str; 2] = ["chrome-sandbox", "chromium-sandbo"];

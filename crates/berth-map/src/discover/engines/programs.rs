@@ -13,7 +13,7 @@ use super::judge::{Clock, believe};
 use super::lxc;
 use super::record::Record;
 use crate::attribute::KnownContainer;
-use crate::attribute::programs::{Ask, Made, recognise_init, recognise_maker, whom_to_ask};
+use crate::attribute::programs::{Ask, BWRAP, Made, recognise_init, recognise_maker, whom_to_ask};
 use crate::model::{Engine, Evidence, EvidenceKind, Process};
 
 /// Own command lines of first processes that are read to find Chromium.
@@ -21,11 +21,12 @@ const MAX_OWN_COMMANDS: usize = 64;
 
 /// Finds them, outermost first, leaving out what is known already.
 pub(super) fn find(facts: &mut Facts, known: &[KnownContainer]) -> Vec<KnownContainer> {
-    let mut first: Vec<&Process> = facts
+    let has_bwrap = facts.processes.iter().any(|p| p.comm == BWRAP);
+    let may_be = facts
         .processes
         .iter()
-        .filter(|p| is_first(facts, p))
-        .collect();
+        .filter(|p| has_bwrap || p.is_namespace_init());
+    let mut first: Vec<&Process> = may_be.filter(|p| is_first(facts, p)).collect();
     first.sort_by_key(|p| (p.level(), p.pid));
     let mut taken: BTreeMap<NamespaceId, Engine> = BTreeMap::new();
     for container in known.iter().filter(|k| k.own_pid_namespace) {
@@ -67,7 +68,7 @@ fn is_first(facts: &Facts, process: &Process) -> bool {
         return maker.level() < process.level();
     }
     let mount = |p: &Process| p.namespaces.of(NamespaceKind::Mnt);
-    maker.comm == "bwrap" && mount(maker).is_some() && mount(process) != mount(maker)
+    maker.comm == BWRAP && mount(maker).is_some() && mount(process) != mount(maker)
 }
 
 /// Asks the command line that can tell what a first process belongs to.
