@@ -1,5 +1,5 @@
 //! Real peers: dockerd, containerd and podman, each with `berth-runtime` as its OCI runtime; and
-//! LXC, systemd-nspawn and bubblewrap, which the map is to know.
+//! LXC, systemd-nspawn, bubblewrap and Chromium, which the map is to know.
 //!
 //! Each daemon lives in namespaces, folders and a cgroup of the test's own ([`world`]), takes its
 //! image from a file that the test wrote ([`image`]), and is ended before the test looks whether

@@ -1,8 +1,9 @@
-//! The map of containers without a daemon: LXC, systemd-nspawn, bubblewrap.
+//! The map of containers without a daemon: LXC, systemd-nspawn, bubblewrap, Chromium's sandbox.
 
 use std::fs;
 
-use berth_map::model::{Confidence, EvidenceKind};
+use berth_base::NamespaceKind;
+use berth_map::model::{Confidence, Engine, EvidenceKind};
 
 use crate::image;
 use crate::map::{Expected, Map};
@@ -175,6 +176,65 @@ fn the_map_knows_bubblewraps_sandboxes() {
     let mut found: Vec<Vec<&str>> = first.map(|p| comms(p.pid)).collect();
     found.sort();
     assert_eq!(found, [["bwrap", "sleep"], ["sh", "sleep"]]);
+}
+
+#[test]
+fn the_map_knows_chromiums_sandbox() {
+    need("chromium");
+    let world = World::new("chromium");
+    let nobody = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    // Its sandbox is for users: root would have to turn it off.
+    let browser = [
+        "env",
+        "HOME=/dev/shm",
+        "chromium",
+        "--headless",
+        "--disable-gpu",
+    ];
+    let page = [
+        "--user-data-dir=/dev/shm/profile",
+        "about:blank",
+        "--remote-debugging-port=0",
+    ];
+    let _browser = world.daemon(&[&nobody[..], &browser, &page].concat(), &[]);
+    let find = |map: &Map| {
+        let all = map.world.indexed_containers();
+        let chrome = all.filter(|(_, c)| c.engine == Engine::Chrome);
+        let here = chrome.filter(|(_, c)| is_in(&world, map, c.init.unwrap()));
+        here.map(|(index, _)| index).collect::<Vec<_>>()
+    };
+    // The zygote, its child, and at least one process of a PID namespace below.
+    eventually("a sandboxed process", || {
+        let map = Map::read();
+        find(&map).iter().any(|index| map.owned(*index).len() > 2)
+    });
+    let map = Map::read();
+    let found = find(&map);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let zygote = map.world.container(found[0]).unwrap().clone();
+    let name = zygote.display_name();
+    let index = map.expect(
+        &name,
+        &Expected {
+            evidence: &[EvidenceKind::Program],
+            confidence: Confidence::Guess,
+            image: None,
+            pod: None,
+        },
+    );
+    map.assert_outside(index, "chromium");
+    let init = map.world.process(zygote.init.unwrap()).unwrap();
+    let user = init.namespaces.of(NamespaceKind::User);
+    let processes = map.world.processes().iter();
+    let sandboxed = processes.filter(|p| p.namespaces.of(NamespaceKind::User) == user);
+    let sandboxed: Vec<_> = sandboxed.map(|p| p.pid).collect();
+    let owned: Vec<_> = map.owned(index).iter().map(|p| p.pid).collect();
+    assert_eq!(owned, sandboxed);
 }
 
 /// Whether a process lives in the world.
