@@ -208,14 +208,15 @@ fn snaps_are_known_by_cgroup_and_mount_namespace() {
     std::fs::rename(scratch.root().join("run/snapd"), kept).unwrap();
     let world = host.world();
     let name = "firefox.firefox-4a5f2c1e-7d5b-4a0e-9d4f-0123456789ab";
-    let firefox = container(&world, &format!("snap/{name}"));
+    let firefox = container(&world, "snap/firefox.firefox");
+    assert_eq!(firefox.id, name);
     assert_eq!(firefox.confidence(), Confidence::Certain);
     assert_eq!(firefox.image.as_deref(), Some("firefox"));
     assert_eq!(
         container(&world, "snap/lxd.daemon").confidence(),
         Confidence::Likely
     );
-    assert_eq!(answer(&host, 501), format!("snap/{name}:501"));
+    assert_eq!(answer(&host, 501), "snap/firefox.firefox:501");
 }
 
 #[test]

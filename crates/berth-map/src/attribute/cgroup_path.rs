@@ -1,6 +1,6 @@
 //! Containers as the components of a cgroup path name them.
 
-use crate::model::Engine;
+use crate::model::{Container, Engine};
 
 /// One component of a cgroup path that names a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +104,33 @@ fn recognise<'a>(parent: &str, component: &'a str) -> Option<(Option<Engine>, &'
     Some((Some(engine), id))
 }
 
+/// The name of a container of which a cgroup path alone tells: the short id; of a snap without
+/// the uuid that tells its runs apart; of a machine without systemd's escapes (systemd.unit(5)).
+pub(crate) fn name_by_path(engine: Engine, id: &str) -> String {
+    match engine {
+        Engine::Snap => strip_uuid(id).to_owned(),
+        Engine::Nspawn => id.replace("\\x2d", "-"),
+        _ => Container::shorten_id(id).to_owned(),
+    }
+}
+
+/// A text without the uuid at its end.
+fn strip_uuid(text: &str) -> &str {
+    const LENGTH: usize = 36;
+    let at = text.len().checked_sub(LENGTH + 1);
+    let split = at.and_then(|at| text.split_at_checked(at));
+    match split.map(|(front, back)| (front, back.strip_prefix('-'))) {
+        Some((front, Some(uuid))) if is_uuid(uuid) => front,
+        _ => text,
+    }
+}
+
+/// Whether a text is a uuid of 8, 4, 4, 4 and 12 hex digits.
+fn is_uuid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+}
+
 /// A container whose engine names it by name.
 fn named(engine: Engine, name: &str) -> Option<(Option<Engine>, &str)> {
     (!name.is_empty()).then_some((Some(engine), name))
@@ -192,6 +219,27 @@ mod tests {
             assert!(found(&path).is_empty(), "{path}");
         }
         assert_eq!(found(&format!("/custom/{ID}"))[0].0, None);
+    }
+
+    #[test]
+    fn names_are_what_people_call_them() {
+        let uuid = "4a5f2c1e-7d5b-4a0e-9d4f-0123456789ab";
+        let table = [
+            (Engine::Docker, ID.to_owned(), &ID[..12]),
+            (Engine::Snap, format!("a.b-{uuid}"), "a.b"),
+            (
+                Engine::Snap,
+                format!("a.b-{}", &uuid[1..]),
+                &*format!("a.b-{}", &uuid[1..]),
+            ),
+            (Engine::Snap, "lxd.daemon".to_owned(), "lxd.daemon"),
+            (Engine::Snap, "é".repeat(20), &*"é".repeat(20)),
+            (Engine::Nspawn, "deb\\x2d1".to_owned(), "deb-1"),
+            (Engine::Lxc, "web".to_owned(), "web"),
+        ];
+        for (engine, id, name) in table {
+            assert_eq!(name_by_path(engine, &id), name);
+        }
     }
 
     #[test]

@@ -13,6 +13,6 @@ mod namespaces;
 mod owners;
 pub(crate) mod programs;
 
-pub(crate) use cgroup_path::containers_in_path;
+pub(crate) use cgroup_path::{containers_in_path, name_by_path};
 pub use claims::KnownContainer;
 pub(crate) use owners::attribute;

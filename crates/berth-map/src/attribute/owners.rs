@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use berth_base::NamespaceId;
 
-use super::KnownContainer;
 use super::claims::{Claims, Link};
+use super::{KnownContainer, name_by_path};
 use crate::model::{
     CgroupSet, Container, ContainerIndex, Engine, Evidence, EvidenceKind, Process, World,
 };
@@ -129,11 +129,11 @@ impl<'a> Registry<'a> {
             .or_insert(next);
         if index == next {
             let stale = self.world.stale().iter().find(|s| s.id == id);
-            let name = stale.map_or(Container::shorten_id(id), |s| &s.name);
+            let name = stale.map_or_else(|| name_by_path(engine, id), |s| s.name.clone());
             self.containers.push(Container {
                 engine,
                 id: id.to_owned(),
-                name: name.to_owned(),
+                name,
                 init: None,
                 pid_namespace: None,
                 pid_level: None,

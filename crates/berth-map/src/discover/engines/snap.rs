@@ -8,7 +8,7 @@ use berth_base::NamespaceKind;
 
 use super::facts::Facts;
 use super::tree::Tree;
-use crate::attribute::{KnownContainer, containers_in_path};
+use crate::attribute::{KnownContainer, containers_in_path, name_by_path};
 use crate::model::{Engine, Evidence, EvidenceKind, Process};
 
 /// Where snap-confine keeps mount namespaces.
@@ -35,7 +35,7 @@ pub(super) fn find(tree: &Tree, facts: &Facts, known: &mut Vec<KnownContainer>) 
         known.push(KnownContainer {
             engine: Engine::Snap,
             id: id.to_owned(),
-            name: id.to_owned(),
+            name: name_by_path(Engine::Snap, id),
             init: process.pid,
             pid_namespace: process.pid_namespace(),
             own_pid_namespace: false,
