@@ -74,12 +74,23 @@ pub(crate) fn read_foreign(sources: &Sources, engine: Engine) -> Vec<KnownContai
         let parent = init.parent.and_then(|pid| reader.read(pid).ok().flatten());
         Some((init, parent))
     };
-    engines::read_some(&sources.roots, &|e| e == engine, None, &mut find).known
+    engines::read_some(
+        &sources.proc,
+        &sources.roots,
+        &|e| e == engine,
+        None,
+        &mut find,
+    )
+    .known
 }
 
 /// A process of an LXC or Incus container, by name; its first one may be another.
 pub(crate) fn find_lxc_member(sources: &Sources, name: &str) -> Option<HostPid> {
-    HostPid::new(engines::find_lxc_member(&sources.roots, name)?)
+    HostPid::new(engines::find_lxc_member(
+        &sources.proc,
+        &sources.roots,
+        name,
+    )?)
 }
 
 /// Everything, where a part does not tell.
@@ -163,7 +174,13 @@ impl Near<'_> {
             let parent = init.parent.and_then(|pid| reader.read(pid).ok().flatten());
             Some((init, parent))
         };
-        let found = engines::read_some(&self.sources.roots, wanted, ids, &mut find);
+        let found = engines::read_some(
+            &self.sources.proc,
+            &self.sources.roots,
+            wanted,
+            ids,
+            &mut find,
+        );
         let known = &self.known;
         let new = |k: &KnownContainer| known.iter().all(|old| old.init != k.init);
         let new: Vec<_> = found.known.into_iter().filter(new).collect();

@@ -58,7 +58,7 @@ pub(super) fn read_all(
     namespaces: &[Namespace],
     host: &Host,
 ) -> EnginesRead {
-    let mut facts = Facts::new(proc, processes, namespaces, host, roots.open());
+    let mut facts = Facts::new(proc, processes, namespaces, host, roots.open(proc));
     let mut spots = usual_spots(&facts, roots, |_| true);
     add_daemons(&mut facts, &mut spots, Reach::Everything);
     let mut found = EnginesRead::default();
@@ -81,13 +81,14 @@ pub(super) fn read_all(
 /// Finds the containers of some engines at the usual places, or those with certain ids, looking
 /// at no process but their first ones.
 pub(super) fn read_some(
+    proc: &ProcRoot,
     roots: &EngineRoots,
     engines: &dyn Fn(Engine) -> bool,
     ids: Option<&BTreeSet<String>>,
     find: &mut dyn FnMut(u32) -> Option<(Process, Option<Process>)>,
 ) -> EnginesRead {
     let mut found = EnginesRead::default();
-    let Some(tree) = roots.open().map(Rc::new) else {
+    let Some(tree) = roots.open(proc).map(Rc::new) else {
         return found;
     };
     let wanted = ids.map_or(Wanted::All, Wanted::Named);
@@ -104,8 +105,8 @@ pub(super) fn read_some(
 }
 
 /// A process of an LXC or Incus container, by name; its first one may be another.
-pub(super) fn find_lxc_member(roots: &EngineRoots, name: &str) -> Option<u32> {
-    lxc::find_member(&roots.open()?, name)
+pub(super) fn find_lxc_member(proc: &ProcRoot, roots: &EngineRoots, name: &str) -> Option<u32> {
+    lxc::find_member(&roots.open(proc)?, name)
 }
 
 /// Finds containers by the programs and namespaces of a few processes, and the files that shims
@@ -118,7 +119,7 @@ pub(super) fn read_near(
     host: &Host,
     known: &[KnownContainer],
 ) -> Vec<KnownContainer> {
-    let mut facts = Facts::new(proc, processes, namespaces, host, roots.open());
+    let mut facts = Facts::new(proc, processes, namespaces, host, roots.open(proc));
     let mut found = known.to_vec();
     let mut spots = Vec::new();
     add_daemons(&mut facts, &mut spots, Reach::OwnContainer);

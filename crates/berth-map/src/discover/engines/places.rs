@@ -11,9 +11,10 @@ use serde::Deserialize;
 use super::facts::{Daemon, SHIM};
 use super::record::Search;
 use super::storage::Storage;
-use super::tree::Tree;
+use super::tree::{Tree, USERS};
 use super::{containerd, docker, flatpak, nspawn, storage};
 use crate::attribute::programs::option;
+use crate::discover::ProcRoot;
 use crate::model::Engine;
 
 /// Where the files of other engines are looked for.
@@ -48,8 +49,8 @@ impl EngineRoots {
     }
 
     /// The root, opened.
-    pub(super) fn open(&self) -> Option<Tree> {
-        Tree::host(self.root.as_deref()?)
+    pub(super) fn open(&self, proc: &ProcRoot) -> Option<Tree> {
+        Tree::host(proc, self.root.as_deref()?)
     }
 }
 
@@ -278,7 +279,7 @@ struct User {
 
 /// The users with a runtime folder.
 fn users(tree: &Tree) -> Vec<User> {
-    let Ok(uids) = tree.list("run/user") else {
+    let Ok(uids) = tree.list(USERS) else {
         return Vec::new();
     };
     if uids.is_empty() {
@@ -295,7 +296,7 @@ fn users(tree: &Tree) -> Vec<User> {
     };
     let users = uids.into_iter().take(MAX_USERS).map(|uid| User {
         home: home(&uid),
-        runtime: format!("run/user/{uid}"),
+        runtime: format!("{USERS}/{uid}"),
     });
     users.collect()
 }

@@ -23,6 +23,8 @@ use berth_base::HostPid;
 pub(super) const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Entries of one directory that are looked at.
 pub(super) const MAX_ENTRIES: usize = 4096;
+/// Runtime folders of users who are logged in.
+pub(super) const USERS: &str = "run/user";
 /// Types of file systems that another machine or a program serves.
 const SLOW: [&str; 7] = ["fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph"];
 /// Bytes of directory entries taken per getdents64(2).
@@ -64,19 +66,25 @@ pub(super) struct FileRead {
 
 impl Tree {
     /// The root of the host's files, or of a fake host's.
-    pub(super) fn host(root: &Path) -> Option<Self> {
+    pub(super) fn host(proc: &ProcRoot, root: &Path) -> Option<Self> {
         let dir = rustix::fs::openat(CWD, root, dir_flags(), Mode::empty()).ok()?;
-        Some(Self {
+        let mut tree = Self {
             dir,
             label: root.display().to_string().trim_end_matches('/').to_owned(),
             nested: None,
             avoided: Vec::new(),
-        })
+        };
+        // Users keep engines' files in their homes, which may be far away.
+        if !tree.list(USERS).unwrap_or_default().is_empty() {
+            tree.avoided = slow_mounts(proc, "self");
+            tree.avoided.retain(|point| point != "/");
+        }
+        Some(tree)
     }
 
     /// The root of a process in another mount namespace.
     pub(super) fn of_process(proc: &ProcRoot, nested: Nested) -> Option<Self> {
-        let avoided = slow_mounts(proc, nested.daemon);
+        let avoided = slow_mounts(proc, &nested.daemon.to_string());
         if avoided.iter().any(|point| point == "/") {
             return None;
         }
@@ -193,9 +201,9 @@ impl Tree {
 
 /// Where file systems are mounted, in the mount namespace of a process, whose reads somebody else
 /// answers, in his own time.
-fn slow_mounts(proc: &ProcRoot, pid: HostPid) -> Vec<String> {
+fn slow_mounts(proc: &ProcRoot, process: &str) -> Vec<String> {
     let mut text = Vec::new();
-    if read_file(proc, format!("{pid}/mountinfo").as_str(), &mut text).is_err() {
+    if read_file(proc, format!("{process}/mountinfo").as_str(), &mut text).is_err() {
         return Vec::new();
     }
     let text = String::from_utf8_lossy(&text);
@@ -249,7 +257,8 @@ mod tests {
         std::fs::write(root.join("file"), "inside").unwrap();
         symlink("../secret", root.join("up")).unwrap();
         symlink("/file", root.join("link")).unwrap();
-        let tree = Tree::host(&root).unwrap();
+        let proc = ProcRoot::open("/proc").unwrap();
+        let tree = Tree::host(&proc, &root).unwrap();
         assert!(tree.read("up").unwrap().is_none());
         assert!(tree.read("../secret").unwrap().is_none());
         assert_eq!(tree.read("link").unwrap().unwrap().bytes, b"inside");
