@@ -91,7 +91,6 @@ const PACKAGES: &[Package] = &[
     package("lxc", Test, "containers that the map is to know"),
     package("systemd-container", Test, "systemd-nspawn, for the same"),
     package("bubblewrap", Test, "sandboxes, for the same"),
-    package("chromium", Test, "its sandbox, for the same"),
     package("qemu-system-x86", Vm, "the machine that is emulated"),
     package("busybox-static", Vm, "the shell inside it"),
     package("e2fsprogs", Vm, "mke2fs, which makes its disk"),

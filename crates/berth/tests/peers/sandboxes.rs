@@ -1,6 +1,7 @@
 //! The map of containers without a daemon: LXC, systemd-nspawn, bubblewrap, Chromium's sandbox.
 
 use std::fs;
+use std::path::Path;
 
 use berth_base::NamespaceKind;
 use berth_map::model::{Confidence, Engine, EvidenceKind};
@@ -180,7 +181,9 @@ fn the_map_knows_bubblewraps_sandboxes() {
 
 #[test]
 fn the_map_knows_chromiums_sandbox() {
-    need("chromium");
+    if !Path::new("/usr/bin/chromium").exists() {
+        return berth_testkit::skip("chromium is not installed");
+    }
     let world = World::new("chromium");
     let nobody = [
         "setpriv",
