@@ -57,7 +57,7 @@ impl Engine {
     ];
 
     /// Whether its containers have no name but the PID of their first process.
-    pub(crate) const fn names_by_pid(self) -> bool {
+    pub const fn names_by_pid(self) -> bool {
         matches!(self, Self::Bubblewrap | Self::Chrome | Self::Unshare)
     }
 
