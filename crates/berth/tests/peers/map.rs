@@ -52,7 +52,9 @@ impl Map {
         let pod = container.pod.as_ref();
         let pod = pod.map(|p| (p.name.as_str(), p.namespace.as_deref()));
         assert_eq!(pod, expected.pod, "{container:#?}");
-        for process in self.owned(index) {
+        // Of many processes the first two: the peer is no container of a usual place, so that each
+        // question reads the whole host.
+        for process in self.owned(index).into_iter().take(2) {
             let found = lookup::find(&self.sources, &process.pid.to_string().parse().unwrap());
             let answer = found.unwrap().resolution().unwrap().answer;
             let seen = self.world.seen_from(process.pid, index).unwrap();
