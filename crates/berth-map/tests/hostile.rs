@@ -7,7 +7,7 @@ mod support;
 
 use std::os::unix::fs::symlink;
 
-use berth_map::model::Engine;
+use berth_map::model::{Engine, EvidenceKind};
 use proptest::prelude::*;
 use serde_json::json;
 use support::engines::{
@@ -238,6 +238,51 @@ fn a_process_of_a_container_is_no_daemon_of_the_hosts() {
     let world = host.world();
     assert!(world.find_container("docker/b").is_err());
     assert_eq!(answer_whole(&world, 600), "host:600");
+}
+
+#[test]
+fn a_user_takes_no_name_from_roots_containers() {
+    let mine = |digit, number, base| {
+        let process = docker_process(digit, &[number, 1], base);
+        process.cgroup(&format!("/user.slice/docker-{}.scope", id(digit)))
+    };
+    let host = host(&[
+        docker_process('a', &[500, 1], 200),
+        mine('b', 600, 300),
+        mine('c', 700, 400),
+    ]);
+    host.write(&docker_file('a'), &docker_config('a', "web", 500));
+    host.write("etc/passwd", "u:x:1000:1000::/home/u:/bin/sh\n");
+    std::fs::create_dir_all(host.root().join("run/user/1000")).unwrap();
+    let theirs = |folder: char, digit, name, number| {
+        let folder = format!("home/u/.local/share/docker/containers/{}", id(folder));
+        let path = format!("{folder}/config.v2.json");
+        host.write(&path, &docker_config(digit, name, number));
+        std::os::unix::fs::chown(host.root().join(path), Some(1000), None)
+    };
+    if theirs('b', 'b', "web", 600).is_err() {
+        return eprintln!("skipped: needs root to give a file away");
+    }
+    theirs('a', 'a', "other", 700).unwrap();
+    let world = host.world();
+    // Neither process is the user's, so nothing that the files say is believed.
+    let web = world.container(world.find_container("docker/web").unwrap());
+    assert_eq!(web.unwrap().init, Some(pid(500)));
+    assert_eq!(world.containers().len(), 3);
+    // Read by that user the files count, and still take nothing away.
+    let reader = std::thread::spawn(move || {
+        let user = rustix::fs::Uid::from_raw(1000);
+        rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+        host.world()
+    });
+    let world = reader.join().unwrap();
+    let web = world.container(world.find_container("docker/web").unwrap());
+    assert_eq!(web.unwrap().init, Some(pid(500)));
+    let own = format!("docker/{}", &id('b')[..12]);
+    assert_eq!(
+        container(&world, &own).evidence[0].kind,
+        EvidenceKind::StateFile
+    );
 }
 
 #[test]

@@ -29,7 +29,7 @@ use std::rc::Rc;
 
 use crate::attribute::KnownContainer;
 use crate::discover::ProcRoot;
-use crate::model::{Engine, Host, Namespace, Process};
+use crate::model::{Container, Engine, Host, Namespace, Process};
 
 use facts::Facts;
 use judge::{Clock, believe};
@@ -66,8 +66,9 @@ pub(super) fn read_all(
     for (row, tree, place) in spots {
         for record in read_spot(row, &tree, &place, Wanted::All, &mut found.warnings) {
             let init = facts.find(&tree, record.pid);
+            let by = record.uid;
             let known = init.and_then(|init| believe(record, init, facts.parent(init), clock));
-            found.add(known);
+            found.add(known, by);
         }
     }
     if let Some(root) = facts.root.clone() {
@@ -98,7 +99,8 @@ pub(super) fn read_some(
             let Some((init, parent)) = find(record.pid) else {
                 continue;
             };
-            found.add(believe(record, &init, parent.as_ref(), clock));
+            let by = record.uid;
+            found.add(believe(record, &init, parent.as_ref(), clock), by);
         }
     }
     found
@@ -142,11 +144,34 @@ pub(super) fn read_near(
 }
 
 impl EnginesRead {
-    /// Keeps a container, unless its first process is that of one that was found before: places
-    /// overlap, and Docker's containers are containerd's too.
-    fn add(&mut self, container: Option<KnownContainer>) {
-        let is_new = |c: &KnownContainer| self.known.iter().all(|k| k.init != c.init);
-        self.known.extend(container.filter(is_new));
+    /// Keeps a container of which `by` wrote, unless its first process is that of one that was
+    /// found before: places overlap, and Docker's containers are containerd's too.
+    ///
+    /// A user may run an engine of their own, but takes no id or name from a container that was
+    /// found before, root's first of all.
+    fn add(&mut self, container: Option<KnownContainer>, by: u32) {
+        let Some(mut container) = container else {
+            return;
+        };
+        let alike = |k: &&KnownContainer| k.engine == container.engine;
+        let (mut others, mut named) = (self.known.iter(), self.known.iter().filter(alike));
+        if others.any(|k| k.init == container.init) {
+            return;
+        }
+        if by != 0 {
+            if self
+                .known
+                .iter()
+                .filter(alike)
+                .any(|k| k.id == container.id)
+            {
+                return;
+            }
+            if named.any(|k| k.name == container.name) {
+                container.name = Container::shorten_id(&container.id).to_owned();
+            }
+        }
+        self.known.push(container);
     }
 }
 
