@@ -54,7 +54,7 @@ pub mod top;
 pub mod translate;
 mod zombie;
 
-pub use discover::{DiscoverError, ProcRoot, Sources};
+pub use discover::{DiscoverError, EngineRoots, ProcRoot, Sources};
 pub use lookup::{Found, LookupError};
 pub use model::{Container, ContainerIndex, Process, World};
 pub use translate::{Answer, PidError, PidSpec, Resolution};

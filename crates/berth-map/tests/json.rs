@@ -92,6 +92,11 @@ fn one_process_of_the_map() {
       "uid": 0
     }
     "#);
+}
+
+#[test]
+fn one_container_of_the_map() {
+    let map = parse(&MapDocument::from(&three_levels().world()));
     let containers = map["containers"].as_array().unwrap();
     let side = containers.iter().find(|c| c["name"] == "side").unwrap();
     insta::assert_snapshot!(serde_json::to_string_pretty(side).unwrap(), @r#"
@@ -102,6 +107,10 @@ fn one_process_of_the_map() {
         {
           "detail": "containers/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/run.json",
           "kind": "run-file"
+        },
+        {
+          "detail": "/berth/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+          "kind": "cgroup-path"
         }
       ],
       "id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",

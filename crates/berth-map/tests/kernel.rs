@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use berth_base::state::{CgroupPaths, RunFile, STATE_VERSION};
 use berth_base::{HostPid, NamespaceKind, ProcessIdentity, Timestamp};
-use berth_map::discover::{ProcRoot, Sources};
+use berth_map::discover::{EngineRoots, ProcRoot, Sources};
 use berth_map::draw::{self, MapOptions};
 use berth_map::lookup;
 use berth_map::model::{Links, Process, World};
@@ -260,6 +260,7 @@ fn a_thread_is_found_by_its_id() {
         let sources = Sources {
             proc: ProcRoot::open("/proc").unwrap(),
             state_dir: None,
+            roots: EngineRoots::default(),
         };
         let found = lookup::find(&sources, &PidSpec::Host(pid(tid))).unwrap();
         found.resolution().unwrap().levels[0].pid == tid
@@ -297,6 +298,7 @@ fn an_unprivileged_reader_still_translates() {
     let sources = Sources {
         proc: ProcRoot::open("/proc").unwrap(),
         state_dir: None,
+        roots: EngineRoots::default(),
     };
     // Credentials are per thread for the kernel: only this thread becomes nobody.
     let reader = thread::spawn(move || {
@@ -382,6 +384,7 @@ fn namespaces_have_owners_and_the_host_is_level_0() {
     let world = World::discover(&Sources {
         proc: ProcRoot::open("/proc").unwrap(),
         state_dir: None,
+        roots: EngineRoots::default(),
     })
     .unwrap();
     let own = world.process(pid(std::process::id())).unwrap();

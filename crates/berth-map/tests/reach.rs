@@ -8,7 +8,7 @@ mod real;
 use std::os::fd::OwnedFd;
 
 use berth_map::model::{Wanted, World};
-use berth_map::{ProcRoot, Sources};
+use berth_map::{EngineRoots, ProcRoot, Sources};
 use real::{Own, eventually, is_root, own_pid, skip, unprivileged};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
@@ -16,6 +16,7 @@ fn read(proc: ProcRoot) -> World {
     let sources = Sources {
         proc,
         state_dir: None,
+        roots: EngineRoots::default(),
     };
     World::discover_with(&sources, &Wanted::everything()).unwrap()
 }

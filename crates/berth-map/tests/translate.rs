@@ -119,7 +119,8 @@ fn a_run_file_is_believed_only_for_the_very_process() {
         host.record_run(run);
     }
     let world = host.world();
-    assert!(world.containers().is_empty());
+    let engines: Vec<_> = world.containers().iter().map(|c| c.engine).collect();
+    assert_eq!(engines, [Engine::Unshare]);
     let reasons: Vec<_> = world.stale().iter().map(|s| s.reason).collect();
     assert_eq!(
         reasons,
@@ -129,7 +130,7 @@ fn a_run_file_is_believed_only_for_the_very_process() {
             StaleReason::Ended
         ]
     );
-    assert_eq!(ask(&host.sources(), "500").unwrap().1, "host:500");
+    assert_eq!(ask(&host.sources(), "500").unwrap().1, "unshare/500:1");
     let error = ask(&host.sources(), "ended:1").unwrap_err();
     assert_eq!(error.class(), ErrorClass::Conflict);
     assert!(error.to_string().contains("is not running"), "{error}");

@@ -1,12 +1,12 @@
 //! The attribution itself: containers found, processes given to them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use berth_base::NamespaceId;
 
-use super::KnownContainer;
-use super::claims::Claims;
+use super::claims::{Claims, Link};
+use super::{KnownContainer, name_by_path};
 use crate::model::{
     CgroupSet, Container, ContainerIndex, Engine, Evidence, EvidenceKind, Process, World,
 };
@@ -17,20 +17,29 @@ pub(crate) struct Attribution {
     pub(crate) containers: Vec<Container>,
     /// The innermost owner of each process, in the order of [`World::processes`].
     pub(crate) owners: Vec<Option<ContainerIndex>>,
+    /// The container that each namespace belongs to, of those that belong to one.
+    pub(crate) namespaces: BTreeMap<NamespaceId, ContainerIndex>,
 }
 
 /// Attributes the processes of a world that has no containers yet.
 pub(crate) fn attribute(world: &World, known: &[KnownContainer]) -> Attribution {
-    let mut registry = Registry::with_known(world, known);
-    let owners = registry.own_by_cgroup(world, &Claims::collect(world, known));
+    let claims = Claims::collect(world, known);
+    let mut registry = Registry::with_known(world, known, &claims);
+    let owners = registry.own_by_cgroup(world, &claims);
     let mut attribution = Attribution {
         containers: registry.containers,
         owners,
+        namespaces: BTreeMap::new(),
     };
     attribution.find_first_processes(world);
+    attribution.nest_by_first_process(world, &claims);
     attribution.nest_by_namespace(world);
     attribution.own_by_namespace(world);
+    attribution.own_by_mounts(world);
+    attribution.find_unclaimed(world);
+    attribution.nest_by_namespace(world);
     attribution.own_zombies_by_parent(world);
+    attribution.own_namespaces_of_all_kinds(world);
     attribution
 }
 
@@ -44,11 +53,15 @@ struct Registry<'a> {
 
 impl<'a> Registry<'a> {
     /// Begins with the recorded containers, at the same places.
-    fn with_known(world: &'a World, known: &[KnownContainer]) -> Self {
-        let containers = known.iter().map(|k| {
+    fn with_known(world: &'a World, known: &[KnownContainer], claims: &Claims) -> Self {
+        let containers = known.iter().enumerate().map(|(place, k)| {
             let init = world.process(k.init);
             let pid_namespace = init.and_then(Process::pid_namespace).or(k.pid_namespace);
             let level = pid_namespace.and_then(|id| world.namespace(id)?.level);
+            let cgroup = claims.cgroup_of(place).map(by_cgroup);
+            let mut evidence: Vec<Evidence> = cgroup.into_iter().collect();
+            evidence.push(k.evidence.clone());
+            evidence.sort_by_key(|e| e.kind);
             Container {
                 engine: k.engine,
                 id: k.id.clone(),
@@ -60,7 +73,7 @@ impl<'a> Registry<'a> {
                 parent: None,
                 image: k.image.clone(),
                 pod: k.pod.clone(),
-                evidence: vec![k.evidence.clone()],
+                evidence,
             }
         });
         Self {
@@ -86,10 +99,10 @@ impl<'a> Registry<'a> {
     /// Enters the containers that a set of cgroups names; returns the innermost.
     fn intern(&mut self, claims: &Claims, cgroups: &CgroupSet) -> Option<ContainerIndex> {
         let mut outer: Option<ContainerIndex> = None;
-        for (engine, id) in claims.chain(cgroups) {
-            let index = match claims.place(id) {
-                Some(place) => ContainerIndex(place),
-                None => self.intern_by_path(outer, engine, id),
+        for link in claims.chain(cgroups) {
+            let index = match link {
+                Link::Known(place) => ContainerIndex(place),
+                Link::Named(engine, id, cgroup) => self.intern_by_path(outer, engine, id, cgroup),
             };
             if let Some(container) = self.containers.get_mut(index.0)
                 && container.parent.is_none()
@@ -107,6 +120,7 @@ impl<'a> Registry<'a> {
         outer: Option<ContainerIndex>,
         engine: Engine,
         id: &str,
+        cgroup: &str,
     ) -> ContainerIndex {
         let next = ContainerIndex(self.containers.len());
         let index = *self
@@ -115,11 +129,11 @@ impl<'a> Registry<'a> {
             .or_insert(next);
         if index == next {
             let stale = self.world.stale().iter().find(|s| s.id == id);
-            let name = stale.map_or(Container::shorten_id(id), |s| &s.name);
+            let name = stale.map_or_else(|| name_by_path(engine, id), |s| s.name.clone());
             self.containers.push(Container {
                 engine,
                 id: id.to_owned(),
-                name: name.to_owned(),
+                name,
                 init: None,
                 pid_namespace: None,
                 pid_level: None,
@@ -127,13 +141,18 @@ impl<'a> Registry<'a> {
                 parent: outer,
                 image: None,
                 pod: None,
-                evidence: vec![Evidence {
-                    kind: EvidenceKind::CgroupPath,
-                    detail: id.to_owned(),
-                }],
+                evidence: vec![by_cgroup(cgroup)],
             });
         }
         index
+    }
+}
+
+/// The path of a cgroup as evidence.
+fn by_cgroup(path: &str) -> Evidence {
+    Evidence {
+        kind: EvidenceKind::CgroupPath,
+        detail: path.to_owned(),
     }
 }
 
@@ -169,7 +188,7 @@ impl Attribution {
             let Some(container) = self.containers.get_mut(index.0) else {
                 continue;
             };
-            if container.evidence.first().map(|e| e.kind) == Some(EvidenceKind::CgroupPath) {
+            if container.init.is_none() {
                 container.init = Some(process.pid);
                 container.pid_namespace = process.pid_namespace();
                 container.pid_level = Some(process.level());
@@ -199,38 +218,6 @@ impl Attribution {
         }
     }
 
-    /// Puts a container without a parent inside the one that owns the nearest PID namespace above.
-    fn nest_by_namespace(&mut self, world: &World) {
-        let own = self.own_namespaces();
-        for at in 0..self.containers.len() {
-            let Some(container) = self.containers.get(at) else {
-                continue;
-            };
-            if container.parent.is_some() || !container.own_pid_namespace {
-                continue;
-            }
-            let up = |id: &NamespaceId| world.namespace(*id)?.parent;
-            let found = std::iter::successors(container.pid_namespace, up)
-                .skip(1)
-                .find_map(|id| own.get(&id).copied());
-            if let Some(container) = self.containers.get_mut(at) {
-                container.parent = found;
-            }
-        }
-    }
-
-    /// Gives processes without an owner to the container of the nearest PID namespace.
-    fn own_by_namespace(&mut self, world: &World) {
-        let own = self.own_namespaces();
-        for (process, owner) in world.processes().iter().zip(&mut self.owners) {
-            if owner.is_none() && process.level() > 0 {
-                let chain = world.pid_namespaces(process);
-                let mut inside_out = chain.iter().rev().flatten();
-                *owner = inside_out.find_map(|id| own.get(id).copied());
-            }
-        }
-    }
-
     /// Gives zombies without an owner (v1 shows no cgroup of a zombie) to their parent's.
     fn own_zombies_by_parent(&mut self, world: &World) {
         for at in 0..self.owners.len() {
@@ -249,16 +236,8 @@ impl Attribution {
         }
     }
 
-    /// The containers by the PID namespace they own.
-    fn own_namespaces(&self) -> HashMap<NamespaceId, ContainerIndex> {
-        let own = self.containers.iter().enumerate();
-        own.filter(|(_, c)| c.own_pid_namespace)
-            .filter_map(|(at, c)| Some((c.pid_namespace?, ContainerIndex(at))))
-            .collect()
-    }
-
     /// The owner of a process, as far as found.
-    fn owner_of(&self, world: &World, process: &Process) -> Option<ContainerIndex> {
+    pub(super) fn owner_of(&self, world: &World, process: &Process) -> Option<ContainerIndex> {
         let at = world
             .processes()
             .binary_search_by_key(&process.pid, |p| p.pid);
@@ -267,7 +246,7 @@ impl Attribution {
     }
 
     /// A container and those it runs inside of, from the inside out.
-    fn enclosing(
+    pub(super) fn enclosing(
         &self,
         inner: Option<ContainerIndex>,
     ) -> impl Iterator<Item = ContainerIndex> + '_ {

@@ -2,8 +2,8 @@
 //!
 //! One file per source: `processes` has the ordered table of those that read processes (`bpf`,
 //! then `procfs`), `berth` reads this engine's volatile state, and `details` has the table of those
-//! that read the rest, each only where it is wanted. What vanishes meanwhile is skipped, what may not be read is marked, and the rest goes
-//! on.
+//! that read the rest, each only where it is wanted; `engines` has the table of other engines'
+//! state. What vanishes meanwhile is skipped, what may not be read is marked, and the rest goes on.
 
 mod around;
 mod asker;
@@ -13,6 +13,7 @@ mod bpf;
 mod children;
 mod descriptors;
 mod details;
+mod engines;
 mod error;
 mod hierarchy;
 mod listns;
@@ -34,7 +35,9 @@ mod ways;
 
 use std::path::PathBuf;
 
+pub(crate) use around::{find_lxc_member, read_foreign};
 pub use berth::{StateRead, read_container, read_containers};
+pub use engines::{EngineRoot, EngineRoots};
 pub use error::DiscoverError;
 pub(crate) use hierarchy::open_verified;
 pub use proc_root::ProcRoot;
@@ -51,14 +54,17 @@ pub struct Sources {
     pub proc: ProcRoot,
     /// Berth's volatile state directory (`/run/berth`); `None` looks for no containers of Berth.
     pub state_dir: Option<PathBuf>,
+    /// Where the files of other engines are looked for.
+    pub roots: EngineRoots,
 }
 
 impl Sources {
-    /// The host's `/proc` and a state directory.
+    /// The host's `/proc`, a state directory, and other engines' files where they usually are.
     pub fn host(state_dir: impl Into<PathBuf>) -> Result<Self, DiscoverError> {
         Ok(Self {
             proc: ProcRoot::open("/proc")?,
             state_dir: Some(state_dir.into()),
+            roots: EngineRoots::host(),
         })
     }
 }
@@ -105,17 +111,22 @@ impl World {
         }
         let judged = state.judge(&sources.proc, scan.host.boot_id.as_deref());
         let read = details::read(&sources.proc, wanted, &scan, beside);
+        let (proc, roots) = (&sources.proc, &sources.roots);
+        let engines = engines::read_all(proc, roots, &scan.processes, &read.namespaces, &scan.host);
+        let mut known = judged.live;
+        known.extend(engines.known);
         let mut warnings = scan.warnings;
         warnings.extend(state.warnings);
         warnings.extend(judged.warnings);
         warnings.extend(read.warnings);
+        warnings.extend(engines.warnings);
         Ok(Self::assemble(Parts {
             source,
             extent: Extent::Host,
             host: scan.host,
             processes: scan.processes,
             namespaces: read.namespaces,
-            known: judged.live,
+            known,
             stale: judged.stale,
             details: read.details,
             warnings,

@@ -13,7 +13,7 @@ pub enum Engine {
     Docker,
     /// Podman.
     Podman,
-    /// containerd's CRI service under systemd cgroups.
+    /// containerd, by ctr, nerdctl or its CRI service.
     Containerd,
     /// CRI-O.
     Crio,
@@ -21,7 +21,7 @@ pub enum Engine {
     Kubernetes,
     /// LXC.
     Lxc,
-    /// Incus, LXD.
+    /// Incus, and LXD before it.
     Incus,
     /// systemd-nspawn.
     Nspawn,
@@ -38,6 +38,29 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Berth,
+        Self::Docker,
+        Self::Podman,
+        Self::Containerd,
+        Self::Crio,
+        Self::Kubernetes,
+        Self::Lxc,
+        Self::Incus,
+        Self::Nspawn,
+        Self::Bubblewrap,
+        Self::Flatpak,
+        Self::Snap,
+        Self::Chrome,
+        Self::Unshare,
+    ];
+
+    /// Whether its containers have no name but the PID of their first process.
+    pub const fn names_by_pid(self) -> bool {
+        matches!(self, Self::Bubblewrap | Self::Chrome | Self::Unshare)
+    }
+
     /// The word that prefixes the names of this engine's containers, as in `docker/web:7`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -148,10 +171,11 @@ pub struct Pod {
 pub struct Container {
     /// Who made it.
     pub engine: Engine,
-    /// Its id: 64 hex digits where the engine has such, else its name.
+    /// Its id: 64 hex digits where the engine has such, else its name; of containerd the namespace
+    /// comes first, `default/ship`; what has neither is called by its first process's PID.
     pub id: String,
-    /// Its name; of a foreign engine the short id, until its own files are read. May come from a
-    /// cgroup's name: escape before showing.
+    /// Its name; the short id where its engine's files do not tell. Of a Kubernetes pod
+    /// `NAMESPACE/POD/CONTAINER`. May come from a cgroup's name: escape before showing.
     pub name: String,
     /// Its first process, when it was found.
     pub init: Option<HostPid>,

@@ -88,6 +88,7 @@ pub struct World {
     owners: Vec<Option<ContainerIndex>>,
     namespaces: BTreeMap<NamespaceId, Namespace>,
     containers: Vec<Container>,
+    container_of: BTreeMap<NamespaceId, ContainerIndex>,
     stale: Vec<StaleContainer>,
     details: Details,
     warnings: Vec<String>,
@@ -109,6 +110,7 @@ impl World {
             namespaces: hierarchy::link(&processes, &parts.host, parts.namespaces),
             owners: Vec::new(),
             containers: Vec::new(),
+            container_of: BTreeMap::new(),
             source: parts.source,
             extent: parts.extent,
             host: parts.host,
@@ -120,6 +122,7 @@ impl World {
         let attribution = attribute::attribute(&world, &parts.known);
         world.containers = attribution.containers;
         world.owners = attribution.owners;
+        world.container_of = attribution.namespaces;
         world
     }
 
@@ -208,11 +211,11 @@ impl World {
         std::iter::successors(inner, next).take(self.containers.len())
     }
 
-    /// The container that owns a PID namespace as its own.
+    /// The container that a namespace belongs to: a PID namespace as its own, any other as the
+    /// one whose first process lives in it and began first, or that owns all processes in it.
+    /// `None` for the host's.
     pub fn container_of_namespace(&self, id: NamespaceId) -> Option<ContainerIndex> {
-        self.indexed_containers()
-            .find(|(_, c)| c.own_pid_namespace && c.pid_namespace == Some(id))
-            .map(|(index, _)| index)
+        self.container_of.get(&id).copied()
     }
 
     /// Berth's containers that ended but whose `run.json` is still there.

@@ -8,7 +8,7 @@ mod select;
 mod spec;
 
 pub use error::PidError;
-pub(crate) use select::{Candidate, explain_stale, select, split_engine};
+pub(crate) use select::{Candidate, Whose, explain_stale, select, split_engine};
 pub use spec::PidSpec;
 
 use std::fmt;
@@ -156,12 +156,16 @@ impl World {
     }
 
     /// Finds a container by what a user wrote: full id, name, or unambiguous beginning of an id;
-    /// other engines' with the engine in front, as in `docker/4f2a`.
+    /// other engines' with the engine in front, as in `docker/web`, `containerd/default/ship`;
+    /// those of a Kubernetes pod as `k8s/NAMESPACE/POD/CONTAINER` too. Of a name with slashes its
+    /// end will do.
     pub fn find_container(&self, text: &str) -> Result<ContainerIndex, PidError> {
         let live = self.indexed_containers().map(|(index, c)| Candidate {
             engine: c.engine,
             id: &c.id,
             name: &c.name,
+            in_pod: c.pod.as_ref().is_some_and(|pod| pod.namespace.is_some()),
+            rank: (c.confidence(), self.enclosing(Some(index)).count()),
             value: index,
         });
         select(text, live).map_err(|error| match error {

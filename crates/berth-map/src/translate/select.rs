@@ -3,7 +3,7 @@
 use berth_base::escape_untrusted;
 
 use super::PidError;
-use crate::model::{Container, Engine, StaleContainer};
+use crate::model::{Confidence, Container, Engine, StaleContainer};
 
 /// One container that a text may mean.
 #[derive(Clone, Copy, Debug)]
@@ -14,34 +14,53 @@ pub(crate) struct Candidate<'a, T> {
     pub(crate) id: &'a str,
     /// Its name.
     pub(crate) name: &'a str,
+    /// Whether it belongs to a Kubernetes pod.
+    pub(crate) in_pod: bool,
+    /// How well it is known, and how deep inside others: the smaller, the better.
+    pub(crate) rank: (Confidence, usize),
     /// What the caller knows it by.
     pub(crate) value: T,
 }
 
-/// Every engine, for reading `docker/web`.
-const ENGINES: [Engine; 8] = [
-    Engine::Berth,
-    Engine::Docker,
-    Engine::Podman,
-    Engine::Containerd,
-    Engine::Crio,
-    Engine::Kubernetes,
-    Engine::Lxc,
-    Engine::Nspawn,
-];
+/// Words for containers of a Kubernetes pod, whatever engine runs them.
+const PODS: [&str; 2] = ["k8s", "kubernetes"];
 
-/// Splits `docker/web` into engine and name; without a slash the engine is Berth.
-pub(crate) fn split_engine(text: &str) -> Option<(Engine, &str)> {
-    match text.split_once('/') {
-        None => Some((Engine::Berth, text)),
-        Some((word, name)) => {
-            let engine = ENGINES.into_iter().find(|e| e.as_str() == word)?;
-            Some((engine, name))
+/// Which containers the word in front of a slash means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// One engine's.
+    Engine(Engine),
+    /// Those of pods, and those whose engine only is known to be Kubernetes'.
+    Pods,
+}
+
+impl Whose {
+    /// Whether a candidate is meant.
+    fn means<T>(self, candidate: &Candidate<'_, T>) -> bool {
+        match self {
+            Self::Engine(engine) => candidate.engine == engine,
+            Self::Pods => candidate.in_pod || candidate.engine == Engine::Kubernetes,
         }
     }
 }
 
-/// Finds the one candidate that a text means: by full id, then name, then beginning of the id.
+/// Splits `docker/web` into engine and name; without a slash the engine is Berth.
+pub(crate) fn split_engine(text: &str) -> Option<(Whose, &str)> {
+    match text.split_once('/') {
+        None => Some((Whose::Engine(Engine::Berth), text)),
+        Some((word, name)) if PODS.contains(&word) => Some((Whose::Pods, name)),
+        Some((word, name)) => {
+            let engine = Engine::ALL.into_iter().find(|e| e.as_str() == word)?;
+            Some((Whose::Engine(engine), name))
+        }
+    }
+}
+
+/// Finds the one candidate that a text means: by full id, then name, then the end of a name behind
+/// a slash (`api/web` of `default/api/web`), then beginning of the id.
+///
+/// Of several with the same id or name the one that is best known counts, and of these the
+/// outermost: a container cannot put itself in another's place by taking its name.
 pub(crate) fn select<'a, T: Copy + 'a>(
     text: &str,
     candidates: impl Iterator<Item = Candidate<'a, T>>,
@@ -49,17 +68,24 @@ pub(crate) fn select<'a, T: Copy + 'a>(
     let unknown = || PidError::UnknownContainer {
         container: escape_untrusted(text).into_owned(),
     };
-    let (engine, wanted) = split_engine(text).ok_or_else(unknown)?;
+    let (whose, wanted) = split_engine(text).ok_or_else(unknown)?;
     if wanted.is_empty() {
         return Err(unknown());
     }
-    let candidates: Vec<_> = candidates.filter(|c| c.engine == engine).collect();
-    let exact = |found: fn(&Candidate<'a, T>) -> &'a str| {
-        let all: Vec<_> = candidates.iter().filter(|c| found(c) == wanted).collect();
-        (!all.is_empty()).then_some(all)
+    let candidates: Vec<_> = candidates.filter(|c| whose.means(c)).collect();
+    let best = |found: &dyn Fn(&Candidate<'a, T>) -> bool| {
+        let all: Vec<_> = candidates.iter().filter(|c| found(c)).collect();
+        let rank = all.iter().map(|c| c.rank).min()?;
+        let best = all.into_iter().filter(|c| c.rank == rank);
+        Some(best.collect::<Vec<_>>())
     };
-    let matches = exact(|c| c.id)
-        .or_else(|| exact(|c| c.name))
+    let ends = |name: &str| {
+        let front = name.strip_suffix(wanted);
+        front.is_some_and(|front| front.ends_with('/'))
+    };
+    let matches = best(&|c| c.id == wanted)
+        .or_else(|| best(&|c| c.name == wanted))
+        .or_else(|| best(&|c| ends(c.name)))
         .unwrap_or_else(|| {
             let begins = candidates.iter().filter(|c| c.id.starts_with(wanted));
             begins.collect()
@@ -91,6 +117,8 @@ pub(crate) fn explain_stale(unknown: PidError, text: &str, stale: &[StaleContain
         engine: Engine::Berth,
         id: &s.id,
         name: &s.name,
+        in_pod: false,
+        rank: (Confidence::Certain, 0),
         value: s,
     });
     match select(text, candidates) {
@@ -123,6 +151,8 @@ mod tests {
                     engine: *engine,
                     id,
                     name,
+                    in_pod: false,
+                    rank: (Confidence::Certain, 0),
                     value,
                 }),
         )

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of test binaries")]
 
+pub mod engines;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use berth_base::state::{CgroupPaths, RunFile, STATE_VERSION};
 use berth_base::{HostPid, NamespaceId, NamespaceKind, ProcessIdentity, Timestamp};
 use berth_map::attribute::KnownContainer;
-use berth_map::discover::{ProcRoot, Sources};
+use berth_map::discover::{EngineRoots, ProcRoot, Sources};
 use berth_map::model::{
     CgroupEntry, CgroupSet, Details, Extent, Host, Links, NamespaceSet, Parts, Process, Source,
     World, decode_untrusted,
@@ -180,6 +182,7 @@ impl FakeHost {
         fs::write(proc.join("sys/kernel/hostname"), "fake\n").unwrap();
         fs::write(proc.join("sys/kernel/pid_max"), "32768\n").unwrap();
         fs::create_dir_all(folder.path().join("state/containers")).unwrap();
+        fs::create_dir(folder.path().join("root")).unwrap();
         let host = Self { folder };
         for process in processes {
             process.write(&host.proc());
@@ -189,6 +192,31 @@ impl FakeHost {
 
     pub fn proc(&self) -> PathBuf {
         self.folder.path().join("proc")
+    }
+
+    /// The root of the fake file system, in which other engines keep their files.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// Writes a file of another engine's.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Writes a file of the root that a process of the fake host sees.
+    pub fn write_in(&self, pid: u32, path: &str, text: &str) {
+        let path = self.proc().join(format!("{pid}/root/{path}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Sets the command line of a process.
+    pub fn command(&self, pid: u32, arguments: &[&str]) {
+        let text = arguments.join("\0") + "\0";
+        fs::write(self.proc().join(format!("{pid}/cmdline")), text).unwrap();
     }
 
     pub fn state(&self) -> PathBuf {
@@ -223,6 +251,10 @@ impl FakeHost {
         Sources {
             proc: ProcRoot::open(self.proc()).unwrap(),
             state_dir: Some(self.state()),
+            roots: EngineRoots {
+                root: Some(self.root()),
+                more: Vec::new(),
+            },
         }
     }
 

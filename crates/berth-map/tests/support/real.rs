@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_map::model::{Wanted, World};
-use berth_map::{ProcRoot, Sources};
+use berth_map::{EngineRoots, ProcRoot, Sources};
 pub use berth_testkit::skip;
 use rustix::thread::UnshareFlags;
 
@@ -149,6 +149,7 @@ pub fn sources() -> Sources {
     Sources {
         proc: ProcRoot::open("/proc").unwrap(),
         state_dir: None,
+        roots: EngineRoots::default(),
     }
 }
 

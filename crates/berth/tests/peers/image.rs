@@ -42,7 +42,8 @@ pub fn write(world: &World) -> PathBuf {
     archive
 }
 
-fn write_root(root: &Path) {
+/// Writes the root of both: busybox with a link for each of its programs.
+pub fn write_root(root: &Path) {
     for folder in ["bin", "etc", "root", "tmp"] {
         fs::create_dir_all(root.join(folder)).unwrap();
     }

@@ -1,4 +1,5 @@
-//! Real peers: dockerd, containerd and podman, each with `berth-runtime` as its OCI runtime.
+//! Real peers: dockerd, containerd and podman, each with `berth-runtime` as its OCI runtime; and
+//! LXC, systemd-nspawn, bubblewrap and Chromium, which the map is to know.
 //!
 //! Each daemon lives in namespaces, folders and a cgroup of the test's own ([`world`]), takes its
 //! image from a file that the test wrote ([`image`]), and is ended before the test looks whether
@@ -11,7 +12,9 @@
 mod containerd;
 mod docker;
 mod image;
+mod map;
 mod podman;
+mod sandboxes;
 #[allow(dead_code)] // shared with the tests of the command line, which use all of it
 #[path = "../cli/support.rs"]
 mod support;

@@ -27,7 +27,7 @@ impl Containerd {
             .collect()
     }
 
-    fn run_container(&self, name: &str, flags: &[&str], program: &[&str]) -> Done {
+    pub(super) fn run_container(&self, name: &str, flags: &[&str], program: &[&str]) -> Done {
         let words = self.run_words(name, flags, program);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.run(&words)

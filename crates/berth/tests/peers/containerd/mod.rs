@@ -2,6 +2,7 @@
 
 mod cri;
 mod ctr;
+mod map;
 mod pods;
 
 use std::fs;

@@ -16,7 +16,7 @@ use crate::support::eventually;
 /// Modes of a namespace, as CRI counts them.
 const POD: i32 = 0;
 const CONTAINER: i32 = 1;
-const NODE: i32 = 2;
+pub(super) const NODE: i32 = 2;
 const TARGET: i32 = 3;
 
 const RUNNING: i32 = 1;
@@ -25,13 +25,13 @@ const EXITED: i32 = 2;
 const WAIT: &str = "trap 'exit 6' TERM; echo ready; while :; do sleep 3600 & wait $!; done";
 
 /// A kubelet with one pod.
-struct Kubelet {
+pub(super) struct Kubelet {
     containerd: Containerd,
     cri: Cri,
 }
 
 impl Kubelet {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let containerd = Containerd::start("k8s.io");
         let cri = Cri::connect(&containerd.socket());
         let kubelet = Self { containerd, cri };
@@ -51,7 +51,7 @@ impl Kubelet {
         kubelet
     }
 
-    fn pod_config(&self, name: &str, namespaces: NamespaceOptions) -> PodConfig {
+    pub(super) fn pod_config(&self, name: &str, namespaces: NamespaceOptions) -> PodConfig {
         let own = namespaces.network == POD;
         PodConfig {
             metadata: Some(PodMetadata {
@@ -75,7 +75,7 @@ impl Kubelet {
         }
     }
 
-    fn run_pod(&self, config: &PodConfig) -> String {
+    pub(super) fn run_pod(&self, config: &PodConfig) -> String {
         let request = RunPod {
             config: Some(config.clone()),
         };
@@ -83,7 +83,12 @@ impl Kubelet {
         reply.id
     }
 
-    fn run_container(&self, pod: &str, pod_config: &PodConfig, config: ContainerConfig) -> String {
+    pub(super) fn run_container(
+        &self,
+        pod: &str,
+        pod_config: &PodConfig,
+        config: ContainerConfig,
+    ) -> String {
         let request = CreateContainer {
             pod: pod.into(),
             config: Some(config),
@@ -117,7 +122,7 @@ impl Kubelet {
         String::from_utf8(done.out).unwrap().trim_end().to_owned()
     }
 
-    fn stop(&self, id: &str, timeout_s: i64) -> i32 {
+    pub(super) fn stop(&self, id: &str, timeout_s: i64) -> i32 {
         let id = id.to_owned();
         let request = StopContainer {
             id: id.clone(),
@@ -130,13 +135,13 @@ impl Kubelet {
         status.exit_code
     }
 
-    fn end_pod(&self, id: &str) {
+    pub(super) fn end_pod(&self, id: &str) {
         let pod = Id { id: id.into() };
         let _: Empty = self.cri.call("StopPodSandbox", &pod);
         let _: Empty = self.cri.call("RemovePodSandbox", &pod);
     }
 
-    fn finish(self) {
+    pub(super) fn finish(self) {
         for list in ["ListContainers", "ListPodSandbox"] {
             let left: List = self.cri.call(list, &Empty {});
             assert_eq!(left.items, [], "{list}");

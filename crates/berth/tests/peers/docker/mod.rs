@@ -4,6 +4,7 @@ mod confinement;
 mod files;
 mod lifecycle;
 mod limits;
+mod map;
 mod processes;
 mod restart;
 mod sharing;

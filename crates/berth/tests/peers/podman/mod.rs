@@ -1,6 +1,7 @@
 //! podman, which runs `berth-runtime` beneath conmon and without a daemon.
 
 mod containers;
+mod map;
 mod pods;
 
 use std::fs;
