@@ -49,6 +49,7 @@ fn ascii_inodes_and_kernel_threads() {
         style: Style::Ascii,
         kernel_threads: KernelThreads::Listed,
         inodes: Inodes::Shown,
+        ..MapOptions::default()
     };
     insta::assert_snapshot!(draw::map(&three_levels().world(), &options), @r#"
     host fake   15 procs   3 pid namespaces   pid_max 32768   HOST  L1  L2
@@ -185,10 +186,10 @@ fn a_ring_of_parents_is_drawn_once_and_ends() {
     ]);
     insta::assert_snapshot!(draw(&host.world()), @r#"
     host fake   5 procs   1 pid namespace   pid_max 32768                                 HOST
-    └─ init                                                                                  1
-    └─ a  <= from c 12                                                                      10
-       └─ b                                                                                 11
-          └─ c                                                                              12
+    ├─ init                                                                                  1
+    ├─ a  <= from c 12                                                                      10
+    │  └─ b                                                                                 11
+    │     └─ c                                                                              12
     └─ self  <= from self 13                                                                13
     "#);
 }
