@@ -34,7 +34,7 @@ const COLUMNS: [usize; 11] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
 /// Widths that are tried, over that of a well-proportioned box without gaps.
 const WIDTHS: [f64; 5] = [0.7, 0.9, 1.1, 1.4, 1.8];
 /// The fewest rows that a further column is worth.
-const LEAST_ROWS: usize = 5;
+const LEAST_ROWS: usize = 8;
 
 /// A box with a place for everything in it.
 struct Block {
@@ -76,7 +76,8 @@ fn build(mut content: Content) -> Block {
     let filling = fill(&content.rows, &inner);
     let width = filling.area.width.max(text_width(&content)).ceil();
     let facts = wrap(std::mem::take(&mut content.facts), width);
-    let foot = wrap(std::mem::take(&mut content.foot), width);
+    let foot = std::mem::take(&mut content.foot).into_iter();
+    let foot: Vec<Vec<Word>> = foot.flat_map(|words| wrap(words, width)).collect();
     let head = TITLE + px(facts.len()) * LINE + PADDING;
     let tail = px(foot.len()) * LINE;
     let shadow = if content.count > 1 { SHADOW } else { 0.0 };
@@ -106,7 +107,7 @@ fn build(mut content: Content) -> Block {
 /// The width that a box needs for its title and for its longest word, and may have for its other
 /// texts.
 fn text_width(content: &Content) -> f64 {
-    let texts = content.facts.iter().chain(&content.foot);
+    let texts = content.facts.iter().chain(content.foot.iter().flatten());
     let longest = texts
         .clone()
         .map(|word| note_width(std::slice::from_ref(word)));
@@ -285,16 +286,11 @@ fn emit_column(content: &Content, column: &Column, x: f64, y: f64, picture: &mut
     }
 }
 
-/// A pill from its left edge to the right edge of its column.
+/// A pill from its left edge to the end of its innermost PID; PIDs of one level stand below each
+/// other.
 fn pill(content: &Content, column: &Column, row: &Row, (x, left, top): (f64, f64, f64)) -> Pill {
-    let right = x + column.area.width;
-    let width = if row.pids.is_empty() {
-        label_width(&row.words) + 2.0 * INSET
-    } else {
-        right - left
-    };
     let all: f64 = column.cells.iter().sum();
-    let mut cell_x = right - all;
+    let mut cell_x = x + column.area.width - all;
     let mut cells = Vec::with_capacity(row.pids.len());
     for (level, (pid, width)) in row.pids.iter().zip(&column.cells).enumerate() {
         let tint = content.tints.get(level).copied();
@@ -306,6 +302,11 @@ fn pill(content: &Content, column: &Column, row: &Row, (x, left, top): (f64, f64
         });
         cell_x += width;
     }
+    let width = if cells.is_empty() {
+        label_width(&row.words) + 2.0 * INSET
+    } else {
+        cell_x - left
+    };
     Pill {
         rect: Rect {
             x: left,

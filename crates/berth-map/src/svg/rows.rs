@@ -1,5 +1,7 @@
 //! What is in each box: its own processes as rows, the boxes in it, and texts.
 
+use std::collections::HashMap;
+
 use berth_base::{NamespaceKind, escape_untrusted};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -11,7 +13,9 @@ use crate::picture::{
 use crate::scope::Role;
 
 /// The most characters of what is said of one process.
-const LABEL_ROOM: usize = 46;
+const LABEL_ROOM: usize = 58;
+/// From how many on siblings that look alike, save for the boxes below them, are one pill.
+const LEAST_ALIKE: usize = 4;
 
 /// One pill to be.
 #[derive(Clone, Debug, Default)]
@@ -47,8 +51,8 @@ pub(super) struct Content {
     pub(super) tints: Vec<Tint>,
     /// The boxes in it.
     pub(super) inner: Vec<Content>,
-    /// Pieces of text at its foot.
-    pub(super) foot: Vec<Word>,
+    /// Paragraphs at its foot.
+    pub(super) foot: Vec<Vec<Word>>,
     /// How many boxes it stands for.
     pub(super) count: usize,
     /// See [`super::Panel::tooltip`].
@@ -96,7 +100,7 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
             tints: vec![Tint::Host],
             rows: Vec::new(),
             inner: Vec::new(),
-            foot: said(self.words.foot(self.forest, Space::Host)),
+            foot: vec![said(self.words.foot(self.forest, Space::Host))],
             count: 1,
             tooltip: head,
         };
@@ -104,7 +108,7 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
         let below = below.chain(self.words.unreadable());
         content
             .foot
-            .extend(below.map(|text| word(Mood::Faint, text)));
+            .extend(below.map(|text| vec![word(Mood::Faint, text)]));
         self.fill(&mut content, Space::Host);
         content
     }
@@ -133,7 +137,7 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
             tints,
             rows: Vec::new(),
             inner: Vec::new(),
-            foot: said(self.words.foot(self.forest, space)),
+            foot: vec![said(self.words.foot(self.forest, space))],
             count: member.count,
         };
         let mut facts = said(title.facts);
@@ -151,6 +155,7 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
     /// than the call stack; boxes by recursion, as the kernel nests 32 deep.
     fn fill(&mut self, content: &mut Content, space: Space) {
         let crowds = self.crowds;
+        let mut rows: Vec<Row> = Vec::new();
         let mut todo: Vec<(Node, &Member, usize, Option<usize>)> = Vec::new();
         let push = |todo: &mut Vec<_>, node, depth, parent| {
             let members = crowds.members(node).iter().rev();
@@ -170,8 +175,8 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
             let Some(row) = self.row(node, member) else {
                 continue;
             };
-            let at = content.rows.len();
-            content.rows.push(Row {
+            let at = rows.len();
+            rows.push(Row {
                 depth,
                 parent,
                 ..row
@@ -180,6 +185,7 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
                 push(&mut todo, Node::Process(*pid), depth + 1, Some(at));
             }
         }
+        content.rows = fold_alike(rows);
     }
 
     fn row(&self, node: Node, member: &Member) -> Option<Row> {
@@ -205,8 +211,8 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
                 (self.words.zombies(&zombies), first, last)
             }
             Entry::KernelThreads(pids) => {
-                let text = format!("kernel threads x{}", thousands(pids.len()));
-                (vec![Span::new(Tone::Faint, text)], Vec::new(), None)
+                let name = Span::new(Tone::Faint, "kernel threads");
+                return Some(dress(vec![name], &[], None, pids.len(), false));
             }
             Entry::Space(_) => return None,
         };
@@ -231,11 +237,10 @@ fn dress(
     let mut tooltip = format!("{}: {}", texts.join(", "), levels.join(" | "));
     let mut shown = levels;
     if let Some(last) = last {
-        for (text, last) in shown.iter_mut().zip(&last) {
-            text.push_str(&format!("…{last}"));
-        }
+        let last: Vec<String> = last.iter().map(u32::to_string).collect();
+        extend_pids(&mut shown, &last);
     }
-    if count > 1 {
+    if count > 1 && !pids.is_empty() {
         tooltip.push_str(&format!(", and {} more like it", thousands(count - 1)));
     }
     let is_odd = spans.iter().skip(1).any(|span| span.tone == Tone::Alarm);
@@ -250,6 +255,78 @@ fn dress(
         is_context,
         tooltip,
         ..Row::default()
+    }
+}
+
+/// Folds siblings without rows below them that look alike: the shims of many containers, whose
+/// boxes say which of them they are below.
+fn fold_alike(rows: Vec<Row>) -> Vec<Row> {
+    let mut has_children = vec![false; rows.len()];
+    for parent in rows.iter().filter_map(|row| row.parent) {
+        if let Some(mark) = has_children.get_mut(parent) {
+            *mark = true;
+        }
+    }
+    let key = |row: &Row| (row.parent, row.is_context, texts(&row.words));
+    let mut crowds: HashMap<_, Vec<usize>> = HashMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        let counted = row.words.iter().any(|word| word.mood == Mood::Count);
+        if !row.pids.is_empty() && !counted && has_children.get(at) == Some(&false) {
+            crowds.entry(key(row)).or_default().push(at);
+        }
+    }
+    let mut hidden = vec![false; rows.len()];
+    let mut folded: HashMap<usize, (usize, Vec<String>)> = HashMap::new();
+    for crowd in crowds.into_values().filter(|c| c.len() >= LEAST_ALIKE) {
+        let (Some(first), Some(last)) = (crowd.first(), crowd.last()) else {
+            continue;
+        };
+        let pids = rows.get(*last).map(|row| row.pids.clone());
+        folded.insert(*first, (crowd.len(), pids.unwrap_or_default()));
+        for at in crowd.iter().skip(1) {
+            if let Some(mark) = hidden.get_mut(*at) {
+                *mark = true;
+            }
+        }
+    }
+    keep(rows, &hidden, &folded)
+}
+
+/// The rows that stay, their parents numbered anew.
+fn keep(
+    rows: Vec<Row>,
+    hidden: &[bool],
+    folded: &HashMap<usize, (usize, Vec<String>)>,
+) -> Vec<Row> {
+    let mut places = vec![0; rows.len()];
+    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    for (at, mut row) in rows.into_iter().enumerate() {
+        if hidden.get(at) == Some(&true) {
+            continue;
+        }
+        if let Some((count, last)) = folded.get(&at) {
+            extend_pids(&mut row.pids, last);
+            let count = format!("×{}", thousands(*count));
+            row.tooltip.push_str(&format!(", {count}"));
+            row.words.insert(1, word(Mood::Count, count));
+        }
+        row.parent = row.parent.and_then(|parent| places.get(parent).copied());
+        if let Some(place) = places.get_mut(at) {
+            *place = kept.len();
+        }
+        kept.push(row);
+    }
+    kept
+}
+
+fn texts(words: &[Word]) -> Vec<String> {
+    words.iter().map(|word| word.text.clone()).collect()
+}
+
+/// Writes the PIDs of the first of a crowd as from these to those of the last.
+fn extend_pids(first: &mut [String], last: &[String]) {
+    for (text, last) in first.iter_mut().zip(last) {
+        text.push_str(&format!("…{last}"));
     }
 }
 

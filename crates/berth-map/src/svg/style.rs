@@ -3,7 +3,7 @@
 /// The style sheet. Every rule is below the picture's own class, so that a page that holds the
 /// picture keeps its looks.
 pub(super) const SHEET: &str = "\
-.berth-map{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2328}
+.berth-map{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2328;color-scheme:light dark}
 .berth-map .bg{fill:#fff}
 .berth-map .title{font:600 14px system-ui,sans-serif}
 .berth-map .note{font:12px system-ui,sans-serif}

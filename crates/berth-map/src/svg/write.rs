@@ -177,6 +177,13 @@ fn push_pill(out: &mut String, pill: &Pill) {
     for (at, cell) in pill.cells.iter().enumerate() {
         push_cell(out, cell, rect.y, at + 1 == pill.cells.len());
     }
+    if !pill.cells.is_empty() {
+        out.push_str("<path class=\"link\" d=\"");
+        for cell in &pill.cells {
+            put(out, format_args!("M{} {}v{PILL}", cell.x, rect.y));
+        }
+        out.push_str("\"/>");
+    }
     put(
         out,
         format_args!(

@@ -49,7 +49,7 @@ impl Words<'_> {
         let mut words = Vec::new();
         let with_others = |kind| others.iter().any(|(kinds, _)| kinds.contains(&kind));
         let net = NamespaceKind::Net;
-        if own.of(net).is_some() && !host.contains(&net) && !with_others(net) {
+        if lens != net && own.of(net).is_some() && !host.contains(&net) && !with_others(net) {
             words.push(Span::new(Tone::Faint, "net own"));
         }
         if !host.is_empty() {
