@@ -33,7 +33,7 @@ pub fn write(world: &World, options: &PictureOptions) -> String {
     graph.line(format_args!("digraph berth {{"));
     graph.line(format_args!(
         "  graph [rankdir=LR, fontname=\"sans-serif\", label={}];",
-        quote(&[words.head(options.lens)])
+        quote(&[words.head(&forest)])
     ));
     graph.line(format_args!(
         "  node [shape=box, style=rounded, fontname=\"monospace\", fontsize=10];"

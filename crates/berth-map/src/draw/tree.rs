@@ -43,7 +43,7 @@ pub(super) fn draw(world: &World, options: &MapOptions) -> String {
     let forest = Forest::plant(world, arrangement);
     let words = Words::new(world, options.inodes);
     let mut canvas = Canvas::new(options, &largest_pids(world, &forest));
-    canvas.head(&words.head(options.lens));
+    canvas.head(&words.head(&forest));
     let mut walk = Walk {
         world,
         forest: &forest,

@@ -38,6 +38,11 @@ impl Selection {
         self.part.is_none()
     }
 
+    /// How many processes were asked for; all, when absent.
+    pub fn shown(&self) -> Option<usize> {
+        self.part.as_ref().map(|part| part.shown.len())
+    }
+
     /// What a process is to it.
     pub fn role(&self, pid: HostPid) -> Role {
         match &self.part {

@@ -86,7 +86,7 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
 
     /// The host, and everything in it.
     pub(super) fn host(mut self) -> Content {
-        let head = self.words.head(self.forest.lens());
+        let head = self.words.head(self.forest);
         let name = self.words.host_name();
         let counts = head.strip_prefix(&name).unwrap_or(&head).split("   ");
         let counts = counts.filter(|text| !text.is_empty());

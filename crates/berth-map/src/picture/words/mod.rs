@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use berth_base::{HostPid, NamespaceId, NamespaceKind, escape_untrusted};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{Inodes, Space};
+use super::{Forest, Inodes, Space};
 use crate::model::{ContainerIndex, Links, NamespaceSet, World};
 
 /// How a piece of text is meant.
@@ -99,14 +99,17 @@ impl<'w> Words<'w> {
     }
 
     /// The head line: the host and its counts.
-    pub(crate) fn head(&self, lens: NamespaceKind) -> String {
+    pub(crate) fn head(&self, forest: &Forest) -> String {
+        let lens = forest.lens();
+        let shown = forest.selection().shown();
+        let shown = shown.map_or_else(String::new, |n| format!("{} of ", thousands(n)));
         let host = self.world.host();
         let processes = self.world.processes().len();
         let spaces = self.world.namespaces();
         let spaces = spaces.filter(|n| n.id.kind == lens).count();
         let mut parts = vec![
             self.host_name(),
-            format!("{} proc{}", thousands(processes), plural(processes)),
+            format!("{shown}{} proc{}", thousands(processes), plural(processes)),
             format!(
                 "{} {lens} namespace{}",
                 thousands(spaces),

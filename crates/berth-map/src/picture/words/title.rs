@@ -35,6 +35,10 @@ impl Words<'_> {
             }
             facts.extend(self.state(!indices.is_empty(), head));
         }
+        // A narrow line cuts what comes last.
+        if let Some(rest) = facts.get_mut(1..) {
+            rest.sort_by_key(|span| span.tone != Tone::Alarm);
+        }
         Title {
             name,
             origin,
