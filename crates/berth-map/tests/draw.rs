@@ -382,7 +382,7 @@ fn every_lens_draws_every_process_once() {
             let repeated = found.windows(2).find(|two| two[0] == two[1]);
             assert_eq!(repeated, None, "{lens:?}\n{text}");
             let zombies = world.processes().iter().filter(|p| p.is_zombie()).count();
-            let folded = if zombies > 1 { zombies - 1 } else { 0 };
+            let folded = zombies.saturating_sub(1);
             assert_eq!(
                 found.len() + folded,
                 world.processes().len(),

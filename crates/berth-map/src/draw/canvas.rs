@@ -1,5 +1,7 @@
 //! Lines, borders and columns.
 
+use std::borrow::Cow;
+
 use unicode_width::UnicodeWidthStr as _;
 
 use super::paint::{Brush, Ink};
@@ -72,7 +74,7 @@ const GAP: usize = 2;
 
 /// A piece of a line, and its colour.
 struct Piece {
-    text: String,
+    text: Cow<'static, str>,
     ink: Ink,
 }
 
@@ -113,7 +115,7 @@ impl Canvas {
         let names = (0..self.columns.len()).map(column_name);
         let names = names.map(|name| (name, Ink::Faint)).collect();
         let label = Piece {
-            text: label.to_owned(),
+            text: Cow::Owned(label.to_owned()),
             ink: Ink::Strong,
         };
         self.line(Vec::new(), vec![label], names);
@@ -147,7 +149,7 @@ impl Canvas {
         line.push(border(self.glyphs.top, hue));
         let room = self.width().saturating_sub(width(&line) + 2);
         let mut words = vec![Piece {
-            text: title.name.text,
+            text: Cow::Owned(title.name.text),
             ink: Ink::Box(hue),
         }];
         for span in title.origin.into_iter().chain(title.facts) {
@@ -174,7 +176,7 @@ impl Canvas {
 
     /// A line of text below the tree, cut to the width.
     pub(super) fn note(&mut self, text: &str) {
-        let line = vec![faint(&cut(text, self.width(), self.glyphs.cut))];
+        let line = vec![faint(cut(text, self.width(), self.glyphs.cut))];
         self.write(line);
     }
 
@@ -217,7 +219,7 @@ impl Canvas {
         for mut piece in pieces {
             let needed = piece.text.width();
             if needed > left {
-                piece.text = cut(&piece.text, left, "");
+                piece.text = Cow::Owned(cut(&piece.text, left, ""));
                 kept.push(piece);
                 break;
             }
@@ -237,8 +239,11 @@ impl Canvas {
         for ((cell, ink), width) in cells.into_iter().zip(&self.columns) {
             let padding = missing + width.saturating_sub(cell.width());
             missing = 0;
-            line.push(plain(&" ".repeat(padding)));
-            line.push(Piece { text: cell, ink });
+            line.push(spaces(padding));
+            line.push(Piece {
+                text: Cow::Owned(cell),
+                ink,
+            });
         }
         self.write(line);
     }
@@ -246,7 +251,7 @@ impl Canvas {
     /// Writes a border line to the full width.
     fn fill(&mut self, mut line: Vec<Piece>, hue: Hue) {
         let missing = self.width().saturating_sub(width(&line));
-        line.push(border(&self.glyphs.fill.repeat(missing), hue));
+        line.push(border(self.glyphs.fill.repeat(missing), hue));
         self.write(line);
     }
 
@@ -257,7 +262,7 @@ impl Canvas {
             let text = if at + 1 == kept {
                 piece.text.trim_end()
             } else {
-                &piece.text
+                piece.text.as_ref()
             };
             self.brush.paint(&mut self.text, text, piece.ink);
         }
@@ -284,29 +289,38 @@ fn pieces(spans: Vec<Span>) -> Vec<Piece> {
 fn piece(span: Span) -> Piece {
     let ink = Ink::from(span.tone);
     Piece {
-        text: span.text,
+        text: Cow::Owned(span.text),
         ink,
     }
 }
 
-fn plain(text: &str) -> Piece {
+fn plain(text: impl Into<Cow<'static, str>>) -> Piece {
     Piece {
-        text: text.to_owned(),
+        text: text.into(),
         ink: Ink::Plain,
     }
 }
 
-fn faint(text: &str) -> Piece {
+fn faint(text: impl Into<Cow<'static, str>>) -> Piece {
     Piece {
-        text: text.to_owned(),
+        text: text.into(),
         ink: Ink::Faint,
     }
 }
 
-fn border(text: &str, hue: Hue) -> Piece {
+fn border(text: impl Into<Cow<'static, str>>, hue: Hue) -> Piece {
     Piece {
-        text: text.to_owned(),
+        text: text.into(),
         ink: Ink::Border(hue),
+    }
+}
+
+/// Padding, which most lines have some of.
+fn spaces(count: usize) -> Piece {
+    const SOME: &str = "                                                                ";
+    match SOME.get(..count) {
+        Some(some) => plain(some),
+        None => plain(" ".repeat(count)),
     }
 }
 

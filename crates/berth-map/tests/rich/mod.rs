@@ -100,32 +100,7 @@ fn interface(index: u32, name: &str, address: &str, prefix: u8, peer: Option<Pee
 fn details(all: &[Process]) -> Details {
     let mut details = Details::default();
     let (host_net, web_net) = (ns(NamespaceKind::Net, 104), ns(NamespaceKind::Net, 204));
-    let peer = Peer {
-        namespace: Some(host_net),
-        index: 9,
-        name: Some("veth1a2b".to_owned()),
-    };
-    let listener = Listener {
-        protocol: Protocol::Tcp,
-        address: "0.0.0.0".parse().unwrap(),
-        port: 80,
-        inode: 77_001,
-        process: HostPid::new(1589),
-    };
-    details.networks.insert(
-        web_net,
-        Network {
-            interfaces: vec![interface(2, "eth0", "172.17.0.2", 16, Some(peer))],
-            listeners: vec![listener],
-        },
-    );
-    details.networks.insert(
-        host_net,
-        Network {
-            interfaces: vec![interface(9, "veth1a2b", "192.0.2.1", 24, None)],
-            listeners: Vec::new(),
-        },
-    );
+    add_networks(&mut details, host_net, web_net);
     let hidden = ns(NamespaceKind::Net, 3144);
     details.holders.insert(
         hidden,
@@ -141,6 +116,11 @@ fn details(all: &[Process]) -> Details {
     details
         .holders
         .insert(ns(NamespaceKind::Mnt, 3145), vec![bound]);
+    let user = ns(NamespaceKind::User, 107);
+    let child = Holder::Child {
+        namespace: ns(NamespaceKind::User, 307),
+    };
+    details.holders.insert(user, vec![child]);
     let map = IdRange {
         inside: 0,
         outside: 100_000,
@@ -171,6 +151,38 @@ fn details(all: &[Process]) -> Details {
     details
 }
 
+fn add_networks(details: &mut Details, host_net: NamespaceId, web_net: NamespaceId) {
+    let peer = Peer {
+        namespace: Some(host_net),
+        index: 9,
+        name: Some("veth1a2b".to_owned()),
+    };
+    let listener = Listener {
+        protocol: Protocol::Tcp,
+        address: "0.0.0.0".parse().unwrap(),
+        port: 80,
+        inode: 77_001,
+        process: HostPid::new(1589),
+    };
+    details.networks.insert(
+        web_net,
+        Network {
+            interfaces: vec![interface(2, "eth0", "172.17.0.2", 16, Some(peer))],
+            listeners: vec![listener],
+        },
+    );
+    details.networks.insert(
+        host_net,
+        Network {
+            interfaces: vec![Interface {
+                master: Some(3),
+                ..interface(9, "veth1a2b", "192.0.2.1", 24, None)
+            }],
+            listeners: Vec::new(),
+        },
+    );
+}
+
 fn add_usage(details: &mut Details, all: &[Process]) {
     for (number, frozen, pids, most) in [(5492, false, 61, 512), (6025, true, 42, 43)] {
         let process = all.iter().find(|p| p.pid.get() == number).unwrap();
@@ -179,7 +191,7 @@ fn add_usage(details: &mut Details, all: &[Process]) {
             pids: Some(pids),
             pids_max: Some(most),
             memory_bytes: Some(1 << 20),
-            memory_max_bytes: None,
+            memory_max_bytes: frozen.then_some(1 << 30),
         };
         details.usage.insert(process.cgroups.clone(), usage);
     }
@@ -215,7 +227,7 @@ pub fn sketch() -> World {
     api.pod = Some(Pod {
         name: "api".to_owned(),
         namespace: Some("default".to_owned()),
-        id: None,
+        id: Some("8a6f".to_owned()),
     });
     let node = known(Engine::Docker, 'b', "kind-node", find(5492));
     let agent = known(Engine::Docker, 'd', "agent", find(7001));

@@ -78,7 +78,12 @@ impl Map {
             None => Selection::default(),
         };
         if self.json {
-            let text = self.document(&world, &selection)?;
+            // Indented for eyes; a program reads the compact form in half the time.
+            let layout = match context.out.is_terminal() {
+                true => Layout::Indented,
+                false => Layout::Compact,
+            };
+            let text = self.document(&world, &selection, layout)?;
             context.out.line(&text)?;
             return Ok(0);
         }
@@ -104,12 +109,17 @@ impl Map {
         Ok(World::discover(&sources(context)?)?)
     }
 
-    fn document(&self, world: &World, selection: &Selection) -> Result<String, Failure> {
+    fn document(
+        &self,
+        world: &World,
+        selection: &Selection,
+        layout: Layout,
+    ) -> Result<String, Failure> {
         let request = MapRequest {
             scope: self.scope.as_deref(),
             selection,
         };
-        to_text(&MapDocument::new(world, &request), Layout::Indented)
+        to_text(&MapDocument::new(world, &request), layout)
             .map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))
     }
 

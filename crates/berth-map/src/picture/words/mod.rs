@@ -197,6 +197,10 @@ fn find_residents(world: &World) -> HashMap<NamespaceId, Vec<ContainerIndex>> {
             }
         }
     }
+    // By age, or nearly: the first one named is the one that the others joined.
+    for all in residents.values_mut() {
+        all.sort_by_key(|index| world.container(*index).and_then(|c| c.init));
+    }
     residents
 }
 

@@ -31,7 +31,9 @@ impl Words<'_> {
         if let Some(head) = forest.head(space) {
             match indices {
                 [] => facts.extend(self.unnamed_sharing(forest, space, head)),
-                [first, ..] => facts.extend(self.sharing(lens, *first, &head.namespaces)),
+                [one] => facts.extend(self.sharing(lens, *one, &head.namespaces)),
+                // What several share with each other is the title itself.
+                _ => facts.extend(self.host_sharing(&head.namespaces)),
             }
             facts.extend(self.state(!indices.is_empty(), head));
         }
@@ -56,9 +58,7 @@ impl Words<'_> {
         if lens != net && own.of(net).is_some() && !host.contains(&net) && !with_others(net) {
             words.push(Span::new(Tone::Faint, "net own"));
         }
-        if !host.is_empty() {
-            words.push(Span::new(Tone::Alarm, format!("{} HOST!", join(&host))));
-        }
+        words.extend(self.host_sharing(own));
         for (mut kinds, other) in others {
             // Who joined the namespace of the box is drawn in it.
             kinds.retain(|kind| *kind != lens);
@@ -68,6 +68,13 @@ impl Words<'_> {
             }
         }
         words
+    }
+
+    /// `user HOST!`.
+    fn host_sharing(&self, own: &NamespaceSet) -> Option<Span> {
+        let kinds = own.shared_with(&self.world.host().namespaces);
+        let text = format!("{} HOST!", join(&kinds));
+        (!kinds.is_empty()).then(|| Span::new(Tone::Alarm, text))
     }
 
     /// What a namespace of no container shares with the host, beyond what the box around it does.
