@@ -10,7 +10,7 @@ use crate::model::{Process, World};
 use crate::picture::{Crowds, Entry, Forest, Member, Node, Space, Span, Words, thousands};
 use crate::svg::PictureOptions;
 
-/// The border colours of clusters, by level.
+/// The border colours of clusters, in turn.
 const COLORS: [&str; 6] = [
     "#0969da", "#1a7f37", "#8250df", "#bc4c00", "#0f766e", "#bf3989",
 ];

@@ -4,16 +4,18 @@ use std::fs::File;
 use std::io::Write as _;
 
 use berth_base::{ErrorClass, NamespaceKind, escape_untrusted};
+use berth_map::discover::Sources;
 use berth_map::draw::{Color, Inodes, KernelThreads, MapOptions, Style, Threads, map};
 use berth_map::json::{Layout, MapDocument, MapRequest, to_text};
-use berth_map::model::World;
+use berth_map::model::{Wanted, WantedThreads, World};
 use berth_map::scope::{Scope, ScopeError, Selection};
 use berth_map::svg::PictureOptions;
+use berth_map::translate::PidSpec;
 use berth_map::{dot, svg};
 use clap::Args;
 
 use super::failure::Failure;
-use super::pid::sources;
+use super::pid::{check_runs, sources};
 use super::{Context, Outcome};
 use crate::terminal::terminal_size;
 
@@ -72,11 +74,10 @@ pub(crate) struct Map {
 impl Map {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let scope = self.scope.as_deref().map(str::parse::<Scope>).transpose()?;
-        let world = self.discover(context)?;
-        let selection = match &scope {
-            Some(scope) => world.select(scope)?,
-            None => Selection::default(),
-        };
+        if let Some(container) = scope.as_ref().and_then(container_of) {
+            check_runs(context, container)?;
+        }
+        let (world, selection) = self.look(&sources(context)?, scope.as_ref())?;
         if self.json {
             // Indented for eyes; a program reads the compact form in half the time.
             let layout = match context.out.is_terminal() {
@@ -104,9 +105,36 @@ impl Map {
         Ok(0)
     }
 
-    /// Reads the host, and of its details what is to be shown.
-    fn discover(&self, context: &Context) -> Result<World, Failure> {
-        Ok(World::discover(&sources(context)?)?)
+    /// Reads the host, and selects what is to be shown. The mounts of the namespaces that are
+    /// part of it take a second reading: the first one tells which those are.
+    fn look(
+        &self,
+        sources: &Sources,
+        scope: Option<&Scope>,
+    ) -> Result<(World, Selection), Failure> {
+        let mut wanted = self.wanted();
+        if self.mounts {
+            let world = discover(sources, &Wanted::default())?;
+            let selection = select(&world, scope)?;
+            let all = world.namespaces().map(|namespace| namespace.id);
+            let all = all.filter(|id| id.kind == NamespaceKind::Mnt);
+            wanted.mounts = all.filter(|id| selection.has_namespace(*id)).collect();
+        }
+        let world = discover(sources, &wanted)?;
+        let selection = select(&world, scope)?;
+        Ok((world, selection))
+    }
+
+    /// Which details to read.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            threads: match self.threads {
+                true => WantedThreads::All,
+                false => WantedThreads::Strays,
+            },
+            id_maps: self.json,
+            ..Wanted::everything()
+        }
     }
 
     fn document(
@@ -196,6 +224,28 @@ impl Map {
     }
 }
 
+/// Reads the host, and of its details those that are wanted.
+fn discover(sources: &Sources, _wanted: &Wanted) -> Result<World, Failure> {
+    Ok(World::discover(sources)?)
+}
+
+fn select(world: &World, scope: Option<&Scope>) -> Result<Selection, Failure> {
+    match scope {
+        Some(scope) => Ok(world.select(scope)?),
+        None => Ok(Selection::default()),
+    }
+}
+
+/// The container that a scope names.
+fn container_of(scope: &Scope) -> Option<&str> {
+    match scope {
+        Scope::Container(container) | Scope::Process(PidSpec::Inside { container, .. }) => {
+            Some(container)
+        }
+        Scope::Engine(_) | Scope::Namespace(_) | Scope::Process(PidSpec::Host(_)) => None,
+    }
+}
+
 fn parse_kind(text: &str) -> Result<NamespaceKind, String> {
     let mut kinds = NamespaceKind::ALL.into_iter();
     kinds.find(|kind| kind.as_str() == text).ok_or_else(|| {
@@ -218,7 +268,7 @@ fn wants_color(variable: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 /// Whether the locale is a UTF-8 one (locale(7): LC_ALL, else LC_CTYPE, else LANG).
-fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+pub(super) fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
         .filter_map(variable)

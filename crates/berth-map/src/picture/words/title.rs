@@ -28,7 +28,7 @@ impl Words<'_> {
         let count = forest.count(space);
         let count = format!("{} proc{}", thousands(count), plural(count));
         let mut facts = vec![Span::new(Tone::Plain, count)];
-        if let Some(head) = forest.head(space) {
+        if let Some(head) = forest.head(space).filter(|_| space != Space::Unread) {
             match indices {
                 [] => facts.extend(self.unnamed_sharing(forest, space, head)),
                 [one] => facts.extend(self.sharing(lens, *one, &head.namespaces)),
