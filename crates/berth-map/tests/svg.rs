@@ -6,10 +6,12 @@ mod rich;
 mod support;
 
 use berth_base::NamespaceKind;
-use berth_map::model::World;
+use berth_map::dot;
+use berth_map::draw::{self, MapOptions};
+use berth_map::model::{Links, NamespaceSet, World};
 use berth_map::svg::{self, PictureOptions, Rect};
 use rich::{crowded, sketch};
-use support::{Fake, FakeHost, assemble};
+use support::{Fake, FakeHost, assemble, parts};
 
 fn picture(world: &World) -> svg::Picture {
     svg::layout(world, &PictureOptions::default())
@@ -206,4 +208,58 @@ fn the_document_is_well_formed_and_holds_no_script() {
     ] {
         assert!(text.contains(part), "{part}");
     }
+}
+
+/// Time of this thread alone: other work on the machine does not count.
+fn cpu_seconds(work: impl FnOnce()) -> f64 {
+    let now = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    let start = now();
+    work();
+    now() - start
+}
+
+/// Containers, sleepers, and a chain that the reader may not look into.
+fn large(count: u32) -> World {
+    let crowd = crowded(count / 2, count / 40);
+    let mut processes = crowd.processes().to_vec();
+    for n in 0..count / 2 {
+        let pids = [1_000_000 + n, 1 + n];
+        let mut process = Fake::new(&pids, 999_999 + n, format!("chain{}", n % 5)).process();
+        process.links = Links::Denied;
+        process.namespaces = NamespaceSet::default();
+        processes.push(process);
+    }
+    World::assemble(parts(processes))
+}
+
+#[test]
+fn alone_pictures_grow_with_the_processes() {
+    let measure = |count| {
+        let world = large(count);
+        let lenses = [NamespaceKind::Pid, NamespaceKind::Net, NamespaceKind::User];
+        cpu_seconds(|| {
+            for lens in lenses {
+                let options = PictureOptions {
+                    lens,
+                    ..PictureOptions::default()
+                };
+                svg::write(&world, &options);
+                dot::write(&world, &options);
+                let options = MapOptions {
+                    lens,
+                    ..MapOptions::default()
+                };
+                draw::map(&world, &options);
+            }
+        })
+    };
+    measure(1000);
+    let (small, large) = (measure(3000), measure(24_000));
+    assert!(
+        large < small * 8.0 * 2.5,
+        "{small} s, eight times as many {large} s"
+    );
 }

@@ -186,13 +186,14 @@ fn add_networks(details: &mut Details, host_net: NamespaceId, web_net: Namespace
 fn add_usage(details: &mut Details, all: &[Process]) {
     for (number, frozen, pids, most) in [(5492, false, 61, 512), (6025, true, 42, 43)] {
         let process = all.iter().find(|p| p.pid.get() == number).unwrap();
-        let usage = CgroupUsage {
+        let mut usage = CgroupUsage {
             frozen: Some(frozen),
             pids: Some(pids),
             pids_max: Some(most),
             memory_bytes: Some(1 << 20),
-            memory_max_bytes: frozen.then_some(1 << 30),
+            ..CgroupUsage::default()
         };
+        usage.memory_max_bytes = frozen.then_some(1 << 30);
         details.usage.insert(process.cgroups.clone(), usage);
     }
 }
