@@ -11,7 +11,7 @@ use std::str::FromStr;
 use berth_base::{NamespaceId, NamespaceKind, escape_untrusted};
 
 use crate::model::Engine;
-use crate::translate::{PidError, PidSpec};
+use crate::translate::{PidError, PidSpec, split_engine};
 
 pub use error::ScopeError;
 pub use selection::{Role, Selection};
@@ -28,24 +28,6 @@ pub enum Scope {
     /// A container by name, id, beginning of an id, or engine and one of these: `docker/web`.
     Container(String),
 }
-
-/// Every engine.
-const ENGINES: [Engine; 14] = [
-    Engine::Berth,
-    Engine::Docker,
-    Engine::Podman,
-    Engine::Containerd,
-    Engine::Crio,
-    Engine::Kubernetes,
-    Engine::Lxc,
-    Engine::Incus,
-    Engine::Nspawn,
-    Engine::Bubblewrap,
-    Engine::Flatpak,
-    Engine::Snap,
-    Engine::Chrome,
-    Engine::Unshare,
-];
 
 impl FromStr for Scope {
     type Err = ScopeError;
@@ -80,7 +62,10 @@ fn is_number(text: &str) -> bool {
 }
 
 fn parse_engine(word: &str) -> Option<Engine> {
-    ENGINES.into_iter().find(|engine| engine.as_str() == word)
+    // The table of engines is the translation's: `docker/` is that engine and no name.
+    let text = format!("{word}/");
+    let (engine, name) = split_engine(&text)?;
+    name.is_empty().then_some(engine)
 }
 
 fn parse_kind(word: &str) -> Option<NamespaceKind> {
