@@ -6,8 +6,9 @@ mod rich;
 mod support;
 
 use berth_base::{NamespaceId, NamespaceKind};
+use berth_map::attribute::KnownContainer;
 use berth_map::draw::{self, Color, Inodes, KernelThreads, MapOptions, Style, Threads};
-use berth_map::model::{Links, Namespace, NamespaceSet, World};
+use berth_map::model::{Engine, Evidence, EvidenceKind, Links, Namespace, NamespaceSet, World};
 use berth_map::top;
 use rich::{crowded, sketch};
 use support::{Fake, FakeHost, assemble, id, parts, pid, three_levels};
@@ -492,4 +493,43 @@ fn a_leak_of_namespaces_is_counted() {
     let text = draw(&World::assemble(parts));
     assert_eq!(text.lines().count(), 2 + 20 + 1);
     assert!(text.ends_with("hidden: 980 more\n"));
+}
+
+#[test]
+fn what_is_called_by_its_pid_has_no_name() {
+    let world = |own: bool| {
+        let init = Fake::new(&[2, 1], 1, "sh").isolated(200);
+        let init = if own {
+            init
+        } else {
+            Fake::new(&[2], 1, "sh").ns("net", 300)
+        };
+        let process = init.process();
+        let known = KnownContainer {
+            engine: Engine::Unshare,
+            id: "2".to_owned(),
+            name: "2".to_owned(),
+            init: process.pid,
+            pid_namespace: process.pid_namespace(),
+            own_pid_namespace: own,
+            cgroup_dirs: Vec::new(),
+            image: None,
+            pod: None,
+            evidence: Evidence {
+                kind: EvidenceKind::Namespaces,
+                detail: "net".to_owned(),
+            },
+        };
+        assemble(&[Fake::new(&[1], 0, "init"), init], vec![known])
+    };
+    let text = draw(&world(true));
+    assert!(
+        text.contains("┏━ pid namespace  unshare  1 proc  user HOST! ━"),
+        "{text}"
+    );
+    let text = draw(&world(false));
+    assert!(
+        text.contains("sh  ! unshare shares host cgroup,ipc,mnt,pid"),
+        "{text}"
+    );
 }

@@ -2,6 +2,7 @@
 
 use berth_base::{NamespaceKind, escape_untrusted};
 
+use super::title::is_nameless;
 use super::{Span, Tone, Words, join, shown_name};
 use crate::model::{Engine, Links, NamespaceSet, Process, Thread};
 use crate::picture::{Forest, Node, Space};
@@ -134,18 +135,18 @@ impl Words<'_> {
         for (kinds, other) in self.shared_with_containers(index, &process.namespaces) {
             shares.push(format!("{other} {}", join(&kinds)));
         }
-        let name = escape_untrusted(&container.name);
         let shares = shares.join(", ");
         let shares = if shares.is_empty() {
             shares
         } else {
             format!(" shares {shares}")
         };
-        let engine = match container.engine {
-            Engine::Berth => String::new(),
-            other => format!("{other} "),
+        let name = escape_untrusted(&container.name);
+        let text = match container.engine {
+            engine if is_nameless(container) => format!("! {engine}{shares}"),
+            Engine::Berth => format!("! container \"{name}\"{shares}"),
+            engine => format!("! {engine} container \"{name}\"{shares}"),
         };
-        let text = format!("! {engine}container \"{name}\"{shares}");
         Some(Span::new(Tone::Alarm, text))
     }
 

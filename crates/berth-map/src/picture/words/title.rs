@@ -15,11 +15,13 @@ impl Words<'_> {
     /// The title of a box.
     pub(crate) fn title(&self, forest: &Forest, space: Space) -> Title {
         let lens = forest.lens();
-        let indices = self.containers_of(lens, space);
-        let found = indices.iter().filter_map(|i| self.world.container(*i));
-        let containers: Vec<&Container> = found.collect();
+        let all = self.containers_of(lens, space).iter().copied();
+        let known = |index: &ContainerIndex| self.world.container(*index);
+        let (nameless, indices): (Vec<_>, Vec<_>) =
+            all.partition(|index| known(index).is_some_and(is_nameless));
+        let containers: Vec<&Container> = indices.iter().filter_map(known).collect();
         let (name, mut origin) = match containers.as_slice() {
-            [] => (namespace_name(lens, space), Vec::new()),
+            [] => (namespace_name(lens, space), self.makers(&nameless)),
             [first, ..] => (Span::new(Tone::Name, names(&containers)), origin(first)),
         };
         if let (Inodes::Shown, Space::Known(id)) = (self.inodes, space) {
@@ -29,7 +31,7 @@ impl Words<'_> {
         let count = format!("{} proc{}", thousands(count), plural(count));
         let mut facts = vec![Span::new(Tone::Plain, count)];
         if let Some(head) = forest.head(space).filter(|_| space != Space::Unread) {
-            match indices {
+            match indices.as_slice() {
                 [] => facts.extend(self.unnamed_sharing(forest, space, head)),
                 [one] => facts.extend(self.sharing(lens, *one, &head.namespaces)),
                 // What several share with each other is the title itself.
@@ -46,6 +48,13 @@ impl Words<'_> {
             origin,
             facts,
         }
+    }
+
+    /// The engine of a namespace that has no name: `unshare`.
+    fn makers(&self, nameless: &[ContainerIndex]) -> Vec<Span> {
+        let first = nameless.first().and_then(|i| self.world.container(*i));
+        let word = first.map(|c| Span::new(Tone::Plain, c.engine.as_str()));
+        word.into_iter().collect()
     }
 
     /// What a container shares and does not, as title words: `net own`, `net HOST!`, `ipc =db`.
@@ -111,6 +120,13 @@ impl Words<'_> {
         }
         words
     }
+}
+
+/// Whether a container is called by the PID of its first process, for want of a name. Its box
+/// says so by that process; without a name, boxes that look alike can be one.
+pub(super) fn is_nameless(container: &Container) -> bool {
+    let pid = container.init.map(|pid| pid.to_string());
+    pid.is_some_and(|pid| pid == container.name)
 }
 
 /// The name of a box that belongs to no container.
