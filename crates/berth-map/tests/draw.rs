@@ -296,7 +296,7 @@ fn the_lens_of_networks() {
     │  ├─ containerd-shim                                                        1560
     │  ├─ netd                                                                   2396
     │  └─ agent                                                                  7001
-    ├─ kernel threads x2
+    └─ kernel threads x2
     ┏━ shop-web  docker  nginx:1.27  3 procs  user HOST! ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
     ┃  nginx master  (pid 1)  <= from containerd-shim 1558                       1589    1
     ┃  ├─ stray  (thread)  net HOST!                                             1591    3

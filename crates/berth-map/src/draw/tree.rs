@@ -169,8 +169,10 @@ impl<'f, 'w> Walk<'f, 'w, '_> {
     fn push_below(&mut self, node: Node) {
         let in_box = matches!(node, Node::Space(space) if space != Space::Host);
         let entries = self.forest.entries(node);
+        // Boxes do not hang on a branch.
+        let last = entries.iter().rposition(|e| !matches!(e, Entry::Space(_)));
         for (at, entry) in entries.iter().enumerate().rev() {
-            let joint = match (in_box, at + 1 == entries.len()) {
+            let joint = match (in_box, Some(at) == last) {
                 (true, _) => Joint::None,
                 (false, true) => Joint::Last,
                 (false, false) => Joint::Middle,
