@@ -79,6 +79,11 @@ const PACKAGES: &[Package] = &[
     ),
     package("dbus-daemon", Test, "its bus"),
     package("uidmap", Test, "newuidmap and newgidmap, for rootless"),
+    package(
+        "chromium",
+        Test,
+        "a browser, for the picture that berth map draws",
+    ),
     package("busybox-static", Test, "the image of the real peers"),
     package("docker.io", Test, "a real peer, and its client"),
     package("containerd", Test, "a real peer, and its client"),

@@ -46,10 +46,14 @@
 
 pub mod attribute;
 pub mod discover;
+pub mod dot;
 pub mod draw;
 pub mod json;
 pub mod lookup;
 pub mod model;
+mod picture;
+pub mod scope;
+pub mod svg;
 pub mod top;
 pub mod translate;
 mod zombie;
@@ -57,5 +61,6 @@ mod zombie;
 pub use discover::{DiscoverError, EngineRoots, ProcRoot, Sources};
 pub use lookup::{Found, LookupError};
 pub use model::{Container, ContainerIndex, Process, World};
+pub use scope::{Scope, ScopeError, Selection};
 pub use translate::{Answer, PidError, PidSpec, Resolution};
 pub use zombie::Culprit;

@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
+mod rich;
 mod support;
 
-use berth_map::draw::{self, Inodes, KernelThreads, MapOptions, Style};
-use berth_map::model::{Links, NamespaceSet, World};
+use berth_base::{NamespaceId, NamespaceKind};
+use berth_map::attribute::KnownContainer;
+use berth_map::draw::{self, Color, Inodes, KernelThreads, MapOptions, Style, Threads};
+use berth_map::model::{Engine, Evidence, EvidenceKind, Links, Namespace, NamespaceSet, World};
 use berth_map::top;
+use rich::{crowded, sketch};
 use support::{Fake, FakeHost, assemble, id, parts, pid, three_levels};
 
 fn draw(world: &World) -> String {
@@ -23,7 +27,7 @@ fn three_levels_and_two_sharing_containers() {
     host fake   15 procs   3 pid namespaces   pid_max 32768                       HOST  L1  L2
     ├─ systemd                                                                       1
     │  ├─ berth-keeper                                                             400
-    │  │  ┏━ web  berth  8 procs  user HOST! ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    │  │  ┏━ web  berth  8 procs  user HOST!  net own ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
     │  │  ┃  nginx  (pid 1)                                                        500   1
     │  │  ┃  ├─ worker                                                             501   7
     │  │  ┃  └─ sh  Z zombie of PID 1 "nginx"                                      502   8
@@ -49,12 +53,13 @@ fn ascii_inodes_and_kernel_threads() {
         style: Style::Ascii,
         kernel_threads: KernelThreads::Listed,
         inodes: Inodes::Shown,
+        ..MapOptions::default()
     };
     insta::assert_snapshot!(draw::map(&three_levels().world(), &options), @r#"
     host fake   15 procs   3 pid namespaces   pid_max 32768   HOST  L1  L2
     |- systemd                                                   1
     |  |- berth-keeper                                         400
-    |  |  += web  berth  pid:[200]  8 procs  user HOST! ==================
+    |  |  += web  berth  pid:[200]  8 procs  user HOST!  net own =========
     |  |  |  nginx  (pid 1)                                    500   1
     |  |  |  |- worker                                         501   7
     |  |  |  `- sh  Z zombie of PID 1 "nginx"                  502   8
@@ -120,7 +125,7 @@ fn hostile_names_cannot_steer_or_break_a_line() {
     insta::assert_snapshot!(text, @r#"
     host fake   4 procs   2 pid namespaces   pid_max 32768                            HOST  L1
     └─ init                                                                              1
-       ┏━ \x1b]0;x\x07  lxc  3 procs  user HOST! ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+       ┏━ \x1b]0;x\x07  lxc  3 procs  user HOST!  net own ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
        ┃  \x1b[31m\xff\n  (pid 1)                                                      500   1
        ┃  └─ \u{202e}live\u{2028}                                                      501   2
        ┃  日本語  Z zombie of host PID 1 "init"  <= from init 1                        502   3
@@ -142,7 +147,7 @@ fn refused_links_are_marked_and_boxed_by_level() {
     host fake   15 procs   1 pid namespace   pid_max 32768                        HOST  L1  L2
     ├─ systemd                                                                       1
     │  ├─ berth-keeper                                                             400
-    │  │  ┏━ aaaaaaaaaaaa  berth  5 procs ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    │  │  ┏━ aaaaaaaaaaaa  berth  7 procs ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
     │  │  ┃  nginx  (pid 1)                                                        500   1
     │  │  ┃  ├─ worker                                                             501   7
     │  │  ┃  └─ sh  Z zombie of host PID 500 "nginx"                               502   8
@@ -185,10 +190,10 @@ fn a_ring_of_parents_is_drawn_once_and_ends() {
     ]);
     insta::assert_snapshot!(draw(&host.world()), @r#"
     host fake   5 procs   1 pid namespace   pid_max 32768                                 HOST
-    └─ init                                                                                  1
-    └─ a  <= from c 12                                                                      10
-       └─ b                                                                                 11
-          └─ c                                                                              12
+    ├─ init                                                                                  1
+    ├─ a  <= from c 12                                                                      10
+    │  └─ b                                                                                 11
+    │     └─ c                                                                              12
     └─ self  <= from self 13                                                                13
     "#);
 }
@@ -243,5 +248,288 @@ fn top_lists_deeper_levels_with_their_own_pids() {
     assert_eq!(
         (agent.len(), agent[0].pid, agent[0].level),
         (1, Some(700), 0)
+    );
+}
+
+#[test]
+fn the_sketch() {
+    insta::assert_snapshot!(draw(&sketch()), @r#"
+    host web1   55 procs   4 pid namespaces   pid_max 32768                      HOST   L1  L2
+    ├─ systemd                                                                      1
+    │  ├─ containerd-shim                                                        1558
+    │  │  ┏━ shop-web  docker  nginx:1.27  4 procs  user HOST!  net own ━━━━━━━━━━━━━━━━━━━━━━
+    │  │  ┃  nginx master  (pid 1)                                               1589    1
+    │  │  ┃  ├─ stray  (thread)  net HOST!                                       1591    3
+    │  │  ┃  ├─ nginx worker                                                     1799   29
+    │  │  ┃  └─ nginx worker                                                     1800   30
+    │  │  ┃  sh  <= from containerd-shim 1558  net HOST!                         2411   57
+    │  │  ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :80 LISTEN ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    │  ├─ containerd-shim                                                        1560
+    │  │  ┏━ kind-node  docker  44 procs  net own  pids 61/512 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    │  │  ┃  systemd  (pid 1)                                                    5492    1
+    │  │  ┃  └─ shim                                                             5999  126
+    │  │  ┃     ┏━ api  containerd  pod default/api  42 procs  pids 42/43  frozen  net own ━━━
+    │  │  ┃     ┃  sleep  (pid 1)                                                6025  146   1
+    │  │  ┃     ┃  └─ sh  Z zombie x41 of PID 1 "sleep"                          6427  235   7
+    │  │  ┃     ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    │  │  ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    │  ├─ netd                                                                   2396
+    │  └─ agent  ! docker container "agent" shares host net,pid,user             7001
+    └─ kernel threads x2
+    hidden: mnt:[3145] <- /run/snapd/ns/lxd.mnt
+    hidden: net:[3144] <- pid 2396 netd fd 4 (socket)
+    "#);
+}
+
+#[test]
+fn the_lens_of_networks() {
+    let options = MapOptions {
+        width: 90,
+        lens: NamespaceKind::Net,
+        ..MapOptions::default()
+    };
+    insta::assert_snapshot!(draw::map(&sketch(), &options), @r#"
+    host web1   55 procs   5 net namespaces   pid_max 32768                      HOST   L1  L2
+    ├─ systemd                                                                      1
+    │  ├─ containerd-shim                                                        1558
+    │  │  └─ sh                                                                  2411   57
+    │  ├─ containerd-shim                                                        1560
+    │  ├─ netd                                                                   2396
+    │  └─ agent                                                                  7001
+    └─ kernel threads x2
+    ┏━ shop-web  docker  nginx:1.27  3 procs  user HOST! ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    ┃  nginx master  (pid 1)  <= from containerd-shim 1558                       1589    1
+    ┃  ├─ stray  (thread)  net HOST!                                             1591    3
+    ┃  ├─ nginx worker                                                           1799   29
+    ┃  └─ nginx worker                                                           1800   30
+    ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :80 LISTEN ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    ┏━ kind-node  docker  2 procs  pids 61/512 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    ┃  systemd  (pid 1)  <= from containerd-shim 1560                            5492    1
+    ┃  └─ shim                                                                   5999  126
+    ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    ┏━ api  containerd  pod default/api  42 procs  pids 42/43  frozen ━━━━━━━━━━━━━━━━━━━━━━━━
+    ┃  sleep  (pid 1)  <= from shim 5999                                         6025  146   1
+    ┃  └─ sh  Z zombie x41 of PID 1 "sleep"                                      6427  235   7
+    ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    host: veth1a2b 192.0.2.1/24
+    hidden: net:[3144] <- pid 2396 netd fd 4 (socket)
+    "#);
+}
+
+#[test]
+fn user_namespaces_nest() {
+    // 307 is the host's child, 308 made in it: a rootless engine in a rootless engine.
+    let make = |pids: &[u32], ppid, user: u64| Fake::new(pids, ppid, "p").ns("user", user);
+    let all: Vec<_> = [
+        make(&[1], 0, 107),
+        make(&[10], 1, 307),
+        make(&[11], 10, 308),
+        make(&[12], 11, 307),
+    ]
+    .iter()
+    .map(Fake::process)
+    .collect();
+    let user = |inode| NamespaceId {
+        kind: NamespaceKind::User,
+        inode,
+    };
+    let mut parts = parts(all);
+    for (inner, outer) in [(307, 107), (308, 307)] {
+        parts.namespaces.push(Namespace {
+            parent: Some(user(outer)),
+            ..Namespace::new(user(inner))
+        });
+    }
+    let options = MapOptions {
+        width: 70,
+        lens: NamespaceKind::User,
+        inodes: Inodes::Shown,
+        ..MapOptions::default()
+    };
+    insta::assert_snapshot!(draw::map(&World::assemble(parts), &options), @r#"
+    host fake   4 procs   3 user namespaces   pid_max 32768           HOST
+    └─ p                                                                 1
+       ┏━ user namespace  user:[307]  3 procs  cgroup,ipc,mnt,net,pid,t… ━
+       ┃  p                                                             10
+       ┃  ┏━ user namespace  user:[308]  1 proc ━━━━━━━━━━━━━━━━━━━━━━━━━━
+       ┃  ┃  p                                                          11
+       ┃  ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+       ┃  p  <= from p 11                                               12
+       ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    "#);
+}
+
+#[test]
+fn every_lens_draws_every_process_once() {
+    for world in [sketch(), crowded(500, 20), three_levels().world()] {
+        for lens in NamespaceKind::ALL {
+            let options = MapOptions {
+                lens,
+                kernel_threads: KernelThreads::Listed,
+                ..MapOptions::default()
+            };
+            let text = draw::map(&world, &options);
+            let head = text.lines().next().unwrap();
+            let end = head.find("HOST").unwrap() + 4;
+            let mut found: Vec<u32> = Vec::new();
+            for line in text.lines().skip(1).filter(|l| !l.contains("(thread)")) {
+                let left: String = line.chars().take(end).collect();
+                let pid = left.split_whitespace().last().map(str::parse);
+                if let (true, Some(Ok(pid))) = (left.chars().count() == end, pid) {
+                    found.push(pid);
+                }
+            }
+            found.sort_unstable();
+            let repeated = found.windows(2).find(|two| two[0] == two[1]);
+            assert_eq!(repeated, None, "{lens:?}\n{text}");
+            let zombies = world.processes().iter().filter(|p| p.is_zombie()).count();
+            let folded = zombies.saturating_sub(1);
+            assert_eq!(
+                found.len() + folded,
+                world.processes().len(),
+                "{lens:?}\n{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_scope_shows_its_ancestors_and_nothing_else() {
+    let world = sketch();
+    let options = |scope: &str| MapOptions {
+        width: 80,
+        selection: world.select(&scope.parse().unwrap()).unwrap(),
+        ..MapOptions::default()
+    };
+    insta::assert_snapshot!(draw::map(&world, &options("containerd/api")), @r#"
+    host web1   42 of 55 procs   4 pid namespaces   pid_max 32768      HOST   L1  L2
+    └─ systemd                                                            1
+       └─ containerd-shim                                              1560
+          ┏━ kind-node  docker  44 procs  net own  pids 61/512 ━━━━━━━━━━━━━━━━━━━━━
+          ┃  systemd  (pid 1)                                          5492    1
+          ┃  └─ shim                                                   5999  126
+          ┃     ┏━ api  containerd  pod default/api  42 procs  pids 42/43  frozen… ━
+          ┃     ┃  sleep  (pid 1)                                      6025  146   1
+          ┃     ┃  └─ sh  Z zombie x41 of PID 1 "sleep"                6427  235   7
+          ┃     ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+          ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    "#);
+    insta::assert_snapshot!(draw::map(&world, &options("net:3144")), @r#"
+    host web1   0 of 55 procs   4 pid namespaces   pid_max 32768                HOST
+    └─ systemd                                                                     1
+       └─ netd                                                                  2396
+    hidden: net:[3144] <- pid 2396 netd fd 4 (socket)
+    "#);
+}
+
+#[test]
+fn all_threads_when_asked() {
+    let options = MapOptions {
+        width: 80,
+        threads: Threads::All,
+        selection: sketch().select(&"1589".parse().unwrap()).unwrap(),
+        ..MapOptions::default()
+    };
+    insta::assert_snapshot!(draw::map(&sketch(), &options), @r#"
+    host web1   3 of 55 procs   4 pid namespaces   pid_max 32768            HOST  L1
+    └─ systemd                                                                 1
+       └─ containerd-shim                                                   1558
+          ┏━ shop-web  docker  nginx:1.27  4 procs  user HOST!  net own ━━━━━━━━━━━━
+          ┃  nginx master  (pid 1)                                          1589   1
+          ┃  ├─ pool  (thread)                                              1590   2
+          ┃  ├─ stray  (thread)  net HOST!                                  1591   3
+          ┃  ├─ nginx worker                                                1799  29
+          ┃  └─ nginx worker                                                1800  30
+          ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :80 LISTEN ━━━━━━━━━━━━━━━━━━━━━━
+    "#);
+}
+
+#[test]
+fn colours_are_the_drawing_and_never_the_name() {
+    let mut all = vec![
+        Fake::new(&[1], 0, "init"),
+        Fake::new(&[2, 1], 1, "\x1b[31mred").isolated(200),
+        Fake::new(&[3, 2, 1], 2, "inner").isolated(300),
+    ];
+    all.push(Fake::new(&[4, 3], 2, "z").isolated(200).state('Z'));
+    let world = assemble(&all, Vec::new());
+    let plain = draw(&world);
+    let options = MapOptions {
+        width: 90,
+        color: Color::Always,
+        ..MapOptions::default()
+    };
+    let coloured = draw::map(&world, &options);
+    // Without its sequences the coloured text is the plain one.
+    let mut stripped = String::new();
+    let mut parts = coloured.split('\x1b');
+    stripped.push_str(parts.next().unwrap());
+    for part in parts {
+        let (sequence, rest) = part.split_once('m').unwrap();
+        assert!(
+            sequence[1..]
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b == b';')
+        );
+        stripped.push_str(rest);
+    }
+    assert_eq!(stripped, plain);
+    // The inner box has another colour than the one around it, and its PIDs have its own.
+    assert!(
+        coloured.contains("\x1b[38;5;32m2\x1b[0m") && coloured.contains("\x1b[38;5;29m1\x1b[0m")
+    );
+}
+
+#[test]
+fn a_leak_of_namespaces_is_counted() {
+    let mut parts = parts(vec![Fake::new(&[1], 0, "init").process()]);
+    for inode in 5000..6000 {
+        let id = NamespaceId {
+            kind: NamespaceKind::Net,
+            inode,
+        };
+        parts.namespaces.push(Namespace::new(id));
+    }
+    let text = draw(&World::assemble(parts));
+    assert_eq!(text.lines().count(), 2 + 20 + 1);
+    assert!(text.ends_with("hidden: 980 more\n"));
+}
+
+#[test]
+fn what_is_called_by_its_pid_has_no_name() {
+    let world = |own: bool| {
+        let init = Fake::new(&[2, 1], 1, "sh").isolated(200);
+        let init = if own {
+            init
+        } else {
+            Fake::new(&[2], 1, "sh").ns("net", 300)
+        };
+        let process = init.process();
+        let known = KnownContainer {
+            engine: Engine::Unshare,
+            id: "2".to_owned(),
+            name: "2".to_owned(),
+            init: process.pid,
+            pid_namespace: process.pid_namespace(),
+            own_pid_namespace: own,
+            cgroup_dirs: Vec::new(),
+            image: None,
+            pod: None,
+            evidence: Evidence {
+                kind: EvidenceKind::Namespaces,
+                detail: "net".to_owned(),
+            },
+        };
+        assemble(&[Fake::new(&[1], 0, "init"), init], vec![known])
+    };
+    let text = draw(&world(true));
+    assert!(
+        text.contains("┏━ pid namespace  unshare  1 proc  user HOST! ━"),
+        "{text}"
+    );
+    let text = draw(&world(false));
+    assert!(
+        text.contains("sh  ! unshare shares host cgroup,ipc,mnt,pid"),
+        "{text}"
     );
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
+mod rich;
 mod support;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ fn every_field_is_documented() {
     let world = host.world();
     let mut found = BTreeSet::new();
     keys(&parse(&MapDocument::from(&world)), &mut found);
+    keys(&parse(&MapDocument::from(&rich::sketch())), &mut found);
     let resolution = world.resolve(pid(522)).unwrap();
     keys(&parse(&PidDocument::new(&world, &resolution)), &mut found);
     assert!(found.len() > 40, "{found:?}");
@@ -63,6 +65,7 @@ fn one_process_of_the_map() {
       "cgroups": 1,
       "comm": "deep",
       "container": "berth/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+      "context": false,
       "kernel_thread": false,
       "namespaces": {
         "cgroup": "201",

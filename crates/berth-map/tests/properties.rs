@@ -8,9 +8,11 @@ use std::collections::HashMap;
 
 use berth_base::{NamespaceId, NamespaceKind};
 use berth_map::attribute::KnownContainer;
+use berth_map::dot;
 use berth_map::draw::{self, KernelThreads, MapOptions, Style};
 use berth_map::json::{Layout, MapDocument, to_text};
 use berth_map::model::{Engine, World};
+use berth_map::svg::{self, PictureOptions};
 use berth_map::top;
 use proptest::prelude::*;
 use support::{Fake, HOST_PIDNS, pid};
@@ -207,6 +209,29 @@ proptest! {
         }
         if width > 100 {
             prop_assert_eq!(shown, world.processes().len());
+        }
+    }
+
+    #[test]
+    fn every_lens_and_the_picture_hold_every_process(births in births(), lens in 0..8usize) {
+        let world = play(&births);
+        let lens = NamespaceKind::ALL[lens];
+        let options = MapOptions { width: 200, lens, kernel_threads: KernelThreads::Listed, ..MapOptions::default() };
+        let text = draw::map(&world, &options);
+        prop_assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+        let options = PictureOptions { lens, kernel_threads: KernelThreads::Listed, ..PictureOptions::default() };
+        let picture = svg::layout(&world, &options);
+        let bottom = picture.size.height;
+        for pill in &picture.pills {
+            prop_assert!(pill.rect.y + pill.rect.height < bottom);
+        }
+        for text in [svg::write(&world, &options), dot::write(&world, &options)] {
+            prop_assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+        }
+        for process in world.processes() {
+            let scope = format!("{}", process.pid).parse().unwrap();
+            let selection = world.select(&scope).unwrap();
+            prop_assert!(selection.has(process.pid));
         }
     }
 

@@ -1,8 +1,12 @@
 //! Lines, borders and columns.
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use std::borrow::Cow;
 
+use unicode_width::UnicodeWidthStr as _;
+
+use super::paint::{Brush, Ink};
 use super::{MapOptions, Style};
+use crate::picture::{Hue, Span, Title, cut};
 
 /// What runs down the left of a line, one per depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +16,7 @@ pub(super) enum Rail {
     /// None do.
     Blank,
     /// The border of a box.
-    Border,
+    Border(Hue),
 }
 
 /// How an entry hangs on what is above it.
@@ -68,9 +72,16 @@ const RAIL: usize = 3;
 /// Cells between columns.
 const GAP: usize = 2;
 
+/// A piece of a line, and its colour.
+struct Piece {
+    text: Cow<'static, str>,
+    ink: Ink,
+}
+
 /// Collects the lines of a drawing.
 pub(super) struct Canvas {
     glyphs: &'static Glyphs,
+    brush: Brush,
     /// Cells of the tree, left of the columns.
     tree: usize,
     /// Cells of each PID column, the gap before it included.
@@ -92,6 +103,7 @@ impl Canvas {
                 Style::Unicode => &UNICODE,
                 Style::Ascii => &ASCII,
             },
+            brush: Brush::new(options.color),
             tree: options.width.max(40).saturating_sub(taken).max(24),
             columns,
             text: String::new(),
@@ -100,42 +112,72 @@ impl Canvas {
 
     /// The head line: a text and the names of the columns.
     pub(super) fn head(&mut self, label: &str) {
-        let names: Vec<String> = (0..self.columns.len()).map(column_name).collect();
-        self.line(String::new(), label, &names);
+        let names = (0..self.columns.len()).map(column_name);
+        let names = names.map(|name| (name, Ink::Faint)).collect();
+        let label = Piece {
+            text: Cow::Owned(label.to_owned()),
+            ink: Ink::Strong,
+        };
+        self.line(Vec::new(), vec![label], names);
     }
 
-    /// One entry with its PIDs, outermost first.
-    pub(super) fn entry(&mut self, rails: &[Rail], joint: Joint, label: &str, pids: &[u32]) {
+    /// One entry with its PIDs, outermost first, each in the colour of its level.
+    pub(super) fn entry(
+        &mut self,
+        rails: &[Rail],
+        joint: Joint,
+        label: Vec<Span>,
+        pids: &[u32],
+        levels: impl Fn(usize) -> Ink,
+    ) {
         let mut left = self.rails(rails);
-        left.push_str(match joint {
+        let branch = match joint {
             Joint::None => "",
             Joint::Middle => self.glyphs.middle,
             Joint::Last => self.glyphs.last,
-        });
-        let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-        self.line(left, label, &pids);
+        };
+        left.push(faint(branch));
+        let cells = pids.iter().enumerate();
+        let cells = cells.map(|(level, pid)| (pid.to_string(), levels(level)));
+        let cells = cells.collect();
+        self.line(left, pieces(label), cells);
     }
 
     /// The upper border of a box.
-    pub(super) fn open_box(&mut self, rails: &[Rail], title: &str) {
-        let mut line = self.rails(rails) + self.glyphs.top;
-        let width = self.width();
-        let room = width.saturating_sub(line.width() + 2);
-        line.push_str(&cut(title, room, self.glyphs.cut));
-        line.push(' ');
-        self.fill(line);
+    pub(super) fn open_box(&mut self, rails: &[Rail], hue: Hue, title: Title) {
+        let mut line = self.rails(rails);
+        line.push(border(self.glyphs.top, hue));
+        let room = self.width().saturating_sub(width(&line) + 2);
+        let mut words = vec![Piece {
+            text: Cow::Owned(title.name.text),
+            ink: Ink::Box(hue),
+        }];
+        for span in title.origin.into_iter().chain(title.facts) {
+            words.push(plain("  "));
+            words.push(piece(span));
+        }
+        line.extend(self.cut(words, room));
+        line.push(plain(" "));
+        self.fill(line, hue);
     }
 
-    /// The lower border of a box.
-    pub(super) fn close_box(&mut self, rails: &[Rail]) {
-        let line = self.rails(rails) + self.glyphs.bottom;
-        self.fill(line);
+    /// The lower border of a box, and what its foot says.
+    pub(super) fn close_box(&mut self, rails: &[Rail], hue: Hue, foot: Vec<Span>) {
+        let mut line = self.rails(rails);
+        line.push(border(self.glyphs.bottom, hue));
+        if !foot.is_empty() {
+            line.push(plain(" "));
+            let room = self.width().saturating_sub(width(&line) + 2);
+            line.extend(self.cut(pieces(foot), room));
+            line.push(plain(" "));
+        }
+        self.fill(line, hue);
     }
 
-    /// A line of text below the tree.
+    /// A line of text below the tree, cut to the width.
     pub(super) fn note(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.text.push('\n');
+        let line = vec![faint(cut(text, self.width(), self.glyphs.cut))];
+        self.write(line);
     }
 
     /// The drawing.
@@ -148,43 +190,137 @@ impl Canvas {
     }
 
     /// The rails of one line. Of a tree deeper than the line is wide only the innermost show.
-    fn rails(&self, rails: &[Rail]) -> String {
+    fn rails(&self, rails: &[Rail]) -> Vec<Piece> {
         let most = (self.tree / 2 / RAIL).max(2);
         let hidden = rails.len().saturating_sub(most);
-        let mut text = String::new();
+        let mut line = Vec::with_capacity(rails.len().min(most) + 4);
         if hidden > 0 {
-            text.push_str(self.glyphs.cut);
-            text.push_str("  ");
+            line.push(faint(self.glyphs.cut));
+            line.push(plain("  "));
         }
         for rail in rails.iter().skip(hidden) {
-            text.push_str(match rail {
-                Rail::Line => self.glyphs.line,
-                Rail::Blank => self.glyphs.blank,
-                Rail::Border => self.glyphs.border,
+            line.push(match rail {
+                Rail::Line => faint(self.glyphs.line),
+                Rail::Blank => plain(self.glyphs.blank),
+                Rail::Border(hue) => border(self.glyphs.border, *hue),
             });
         }
-        text
+        line
+    }
+
+    /// Cuts a row of pieces to a number of cells.
+    fn cut(&self, pieces: Vec<Piece>, room: usize) -> Vec<Piece> {
+        if width(&pieces) <= room {
+            return pieces;
+        }
+        let mark = self.glyphs.cut;
+        let mut left = room.saturating_sub(mark.width());
+        let mut kept = Vec::new();
+        for mut piece in pieces {
+            let needed = piece.text.width();
+            if needed > left {
+                piece.text = Cow::Owned(cut(&piece.text, left, ""));
+                kept.push(piece);
+                break;
+            }
+            left -= needed;
+            kept.push(piece);
+        }
+        kept.push(plain(mark));
+        kept
     }
 
     /// Writes the left part, the label cut to what room there is, and the columns.
-    fn line(&mut self, left: String, label: &str, cells: &[String]) {
-        let room = self.tree.saturating_sub(left.width());
-        let mut line = left + &cut(label, room, self.glyphs.cut);
-        let padding = self.tree.saturating_sub(line.width());
-        line.extend(std::iter::repeat_n(' ', padding));
-        for (cell, width) in cells.iter().zip(&self.columns) {
-            line.push_str(&format!("{cell:>width$}"));
+    fn line(&mut self, left: Vec<Piece>, label: Vec<Piece>, cells: Vec<(String, Ink)>) {
+        let room = self.tree.saturating_sub(width(&left));
+        let mut line = left;
+        line.extend(self.cut(label, room));
+        let mut missing = self.tree.saturating_sub(width(&line));
+        for ((cell, ink), width) in cells.into_iter().zip(&self.columns) {
+            let padding = missing + width.saturating_sub(cell.width());
+            missing = 0;
+            line.push(spaces(padding));
+            line.push(Piece {
+                text: Cow::Owned(cell),
+                ink,
+            });
         }
-        self.text.push_str(line.trim_end());
-        self.text.push('\n');
+        self.write(line);
     }
 
     /// Writes a border line to the full width.
-    fn fill(&mut self, mut line: String) {
-        let missing = self.width().saturating_sub(line.width());
-        line.extend(std::iter::repeat_n(self.glyphs.fill, missing));
-        self.text.push_str(&line);
+    fn fill(&mut self, mut line: Vec<Piece>, hue: Hue) {
+        let missing = self.width().saturating_sub(width(&line));
+        line.push(border(self.glyphs.fill.repeat(missing), hue));
+        self.write(line);
+    }
+
+    fn write(&mut self, line: Vec<Piece>) {
+        let end = line.iter().rposition(|p| !p.text.trim_end().is_empty());
+        let kept = end.map_or(0, |at| at + 1);
+        for (at, piece) in line.iter().take(kept).enumerate() {
+            let text = if at + 1 == kept {
+                piece.text.trim_end()
+            } else {
+                piece.text.as_ref()
+            };
+            self.brush.paint(&mut self.text, text, piece.ink);
+        }
         self.text.push('\n');
+    }
+}
+
+fn width(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|piece| piece.text.width()).sum()
+}
+
+/// Words, two cells apart.
+fn pieces(spans: Vec<Span>) -> Vec<Piece> {
+    let mut row = Vec::with_capacity(spans.len() * 2);
+    for span in spans {
+        if !row.is_empty() {
+            row.push(plain("  "));
+        }
+        row.push(piece(span));
+    }
+    row
+}
+
+fn piece(span: Span) -> Piece {
+    let ink = Ink::from(span.tone);
+    Piece {
+        text: Cow::Owned(span.text),
+        ink,
+    }
+}
+
+fn plain(text: impl Into<Cow<'static, str>>) -> Piece {
+    Piece {
+        text: text.into(),
+        ink: Ink::Plain,
+    }
+}
+
+fn faint(text: impl Into<Cow<'static, str>>) -> Piece {
+    Piece {
+        text: text.into(),
+        ink: Ink::Faint,
+    }
+}
+
+fn border(text: impl Into<Cow<'static, str>>, hue: Hue) -> Piece {
+    Piece {
+        text: text.into(),
+        ink: Ink::Border(hue),
+    }
+}
+
+/// Padding, which most lines have some of.
+fn spaces(count: usize) -> Piece {
+    const SOME: &str = "                                                                ";
+    match SOME.get(..count) {
+        Some(some) => plain(some),
+        None => plain(" ".repeat(count)),
     }
 }
 
@@ -196,27 +332,14 @@ fn column_name(level: usize) -> String {
     }
 }
 
-/// A text, cut to a number of terminal cells.
-pub(super) fn cut(text: &str, room: usize, mark: &str) -> String {
-    if text.width() <= room {
-        return text.to_owned();
-    }
-    let room = room.saturating_sub(mark.width());
-    let mut used = 0;
-    let mut kept = String::new();
-    for c in text.chars() {
-        used += c.width().unwrap_or(0);
-        if used > room {
-            break;
-        }
-        kept.push(c);
-    }
-    kept + mark
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::Tone;
+
+    fn named(text: &str) -> Vec<Span> {
+        vec![Span::new(Tone::Name, text)]
+    }
 
     #[test]
     fn columns_stay_aligned_whatever_the_name() {
@@ -227,7 +350,8 @@ mod tests {
         let mut canvas = Canvas::new(&options, &[31_995, 7]);
         canvas.head("host");
         for label in ["sh", "日本語プロセス", &"x".repeat(200), "e\u{301}"] {
-            canvas.entry(&[Rail::Line], Joint::Last, label, &[31_995, 7]);
+            let (rails, pids) = ([Rail::Line], [31_995, 7]);
+            canvas.entry(&rails, Joint::Last, named(label), &pids, |_| Ink::Plain);
         }
         let text = canvas.finish();
         for line in text.lines() {
@@ -247,8 +371,14 @@ mod tests {
             ..MapOptions::default()
         };
         let mut canvas = Canvas::new(&options, &[9]);
-        canvas.entry(&[Rail::Blank; 5000], Joint::Last, "deep one", &[9]);
-        canvas.open_box(&[Rail::Border; 5000], "box");
+        let blank = [Rail::Blank; 5000];
+        canvas.entry(&blank, Joint::Last, named("deep one"), &[9], |_| Ink::Plain);
+        let title = Title {
+            name: Span::new(Tone::Name, "box"),
+            origin: Vec::new(),
+            facts: Vec::new(),
+        };
+        canvas.open_box(&[Rail::Border(Hue(0)); 5000], Hue(1), title);
         for line in canvas.finish().lines() {
             assert_eq!(line.width(), 60);
             assert!(line.contains("deep one") || line.contains("box"));

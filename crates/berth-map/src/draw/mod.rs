@@ -1,14 +1,17 @@
-//! The host as text: processes as a tree, PID namespaces as boxes, one PID column per level.
+//! The host as text: processes as a tree, namespaces as boxes, one PID column per level.
 //!
-//! `forest` decides what stands below what, `notes` words what is marked, `canvas` knows columns
-//! and borders. All text that a process or container chose is escaped here.
+//! What stands below what, and the words, are every picture's; `canvas` knows columns and
+//! borders, `paint` colours. All text that a process or container chose is escaped.
 
 mod canvas;
-mod forest;
-mod notes;
+mod paint;
 mod tree;
 
+use berth_base::NamespaceKind;
+
 use crate::model::World;
+pub use crate::picture::{Inodes, KernelThreads, Threads};
+use crate::scope::Selection;
 
 /// How a map is drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +20,17 @@ pub struct MapOptions {
     pub width: usize,
     /// The characters of lines and borders.
     pub style: Style,
+    /// Whether boxes and PIDs are coloured by namespace.
+    pub color: Color,
+    /// The kind of namespace that boxes stand for.
+    pub lens: NamespaceKind,
+    /// Which part of the world.
+    pub selection: Selection,
     /// Whether kernel threads are one line.
     pub kernel_threads: KernelThreads,
-    /// Whether titles show the inode number of the PID namespace.
+    /// Which threads have a line, of those that the snapshot holds.
+    pub threads: Threads,
+    /// Whether titles show the inode number of the namespace.
     pub inodes: Inodes,
 }
 
@@ -28,7 +39,11 @@ impl Default for MapOptions {
         Self {
             width: 100,
             style: Style::Unicode,
+            color: Color::Never,
+            lens: NamespaceKind::Pid,
+            selection: Selection::default(),
             kernel_threads: KernelThreads::Folded,
+            threads: Threads::Strays,
             inodes: Inodes::Hidden,
         }
     }
@@ -43,25 +58,17 @@ pub enum Style {
     Ascii,
 }
 
-/// What becomes of kernel threads.
+/// Whether text holds escape sequences for colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KernelThreads {
-    /// One line with their number.
-    Folded,
-    /// A line each.
-    Listed,
+pub enum Color {
+    /// It holds none.
+    Never,
+    /// For a terminal. The sequences are the drawing's own: names are escaped all the same.
+    Always,
 }
 
-/// Whether namespace numbers are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inodes {
-    /// Names only.
-    Hidden,
-    /// `pid:[4026532300]` in the title of each box.
-    Shown,
-}
-
-/// Draws a snapshot. The text ends with a line break and holds no escape sequence.
+/// Draws a snapshot. The text ends with a line break, and holds no escape sequence but those of
+/// [`Color::Always`].
 pub fn map(world: &World, options: &MapOptions) -> String {
     tree::draw(world, options)
 }

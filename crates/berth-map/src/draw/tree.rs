@@ -1,88 +1,93 @@
 //! The walk over the forest, from which the lines come.
 
-use std::collections::{HashMap, HashSet};
-
-use berth_base::{HostPid, NamespaceId};
+use berth_base::NamespaceKind;
 
 use super::MapOptions;
 use super::canvas::{Canvas, Joint, Rail};
-use super::forest::{Entry, Forest, Node, Space};
-use super::notes::{Notes, thousands};
+use super::paint::Ink;
 use crate::model::{Process, World};
+use crate::picture::{
+    Arrangement, Entry, Forest, Hue, Hues, Node, Space, Span, Tone, Words, thousands,
+};
+use crate::scope::Role;
 
 /// What is still to be done, last first. An explicit stack: chains of processes can be deeper
 /// than the call stack.
 enum Step<'f> {
     /// Draw an entry that stands below a node.
     Draw(&'f Entry, Node, Joint),
-    /// Everything below a process is drawn: take this many rails away.
+    /// Everything below a process is drawn: take a rail away.
     Leave,
     /// Everything in a box is drawn.
-    Close,
+    Close(Space, Hue),
 }
 
-struct Walk<'f, 'w> {
+struct Walk<'f, 'w, 's> {
     world: &'w World,
-    forest: &'f Forest<'w>,
-    notes: Notes<'w>,
+    forest: &'f Forest<'w, 's>,
+    words: &'f Words<'w>,
     canvas: Canvas,
     rails: Vec<Rail>,
     steps: Vec<Step<'f>>,
-    /// Processes per PID namespace, deeper ones counted in.
-    counts: HashMap<NamespaceId, usize>,
-    drawn: HashSet<HostPid>,
+    hues: Hues,
 }
 
 /// See [`super::map`].
 pub(super) fn draw(world: &World, options: &MapOptions) -> String {
-    let forest = Forest::plant(world, options.kernel_threads);
-    let notes = Notes::new(world, options);
-    let mut canvas = Canvas::new(options, &largest_pids(world));
-    canvas.head(&notes.head());
+    let arrangement = Arrangement {
+        lens: options.lens,
+        kernel_threads: options.kernel_threads,
+        threads: options.threads,
+        selection: &options.selection,
+    };
+    let forest = Forest::plant(world, arrangement);
+    let words = Words::new(world, options.inodes);
+    let mut canvas = Canvas::new(options, &largest_pids(world, &forest));
+    canvas.head(&words.head(&forest));
     let mut walk = Walk {
         world,
         forest: &forest,
-        notes,
+        words: &words,
         canvas,
         rails: Vec::new(),
         steps: Vec::new(),
-        counts: count_processes(world),
-        drawn: HashSet::new(),
+        hues: Hues::default(),
     };
     walk.push_below(Node::Space(Space::Host));
     walk.run();
-    walk.draw_the_rest();
-    if let Some(line) = walk.notes.unreadable() {
-        walk.canvas.note(&line);
-    }
+    walk.below_the_tree();
     walk.canvas.finish()
 }
 
-impl<'f, 'w> Walk<'f, 'w> {
+impl<'f, 'w> Walk<'f, 'w, '_> {
     fn run(&mut self) {
         while let Some(step) = self.steps.pop() {
             match step {
                 Step::Draw(entry, node, joint) => self.draw_entry(entry, node, joint),
                 Step::Leave => drop(self.rails.pop()),
-                Step::Close => {
+                Step::Close(space, hue) => {
                     self.rails.pop();
-                    self.canvas.close_box(&self.rails);
+                    self.hues.close();
+                    let foot = self.words.foot(self.forest, space);
+                    self.canvas.close_box(&self.rails, hue, foot);
                 }
             }
         }
     }
 
-    /// Parents read at different moments can form a ring, if a PID was reused in between. Such
-    /// processes hang on nothing: draw them at the end, as they are.
-    fn draw_the_rest(&mut self) {
-        let world = self.world;
-        for process in world.processes() {
-            if self.drawn.contains(&process.pid) {
-                continue;
-            }
-            let node = Node::Space(self.forest.space(process));
-            self.draw_process(process, node, Joint::Last);
-            self.run();
+    /// What is said of the host's own network, of namespaces without processes, and of what could
+    /// not be read.
+    fn below_the_tree(&mut self) {
+        let foot = self.words.foot(self.forest, Space::Host);
+        if !foot.is_empty() {
+            let words: Vec<String> = foot.into_iter().map(|span| span.text).collect();
+            self.canvas.note(&format!("host: {}", words.join("  ")));
+        }
+        for line in self.words.hidden(self.forest) {
+            self.canvas.note(&line);
+        }
+        if let Some(line) = self.words.unreadable() {
+            self.canvas.note(&line);
         }
     }
 
@@ -93,29 +98,33 @@ impl<'f, 'w> Walk<'f, 'w> {
                     self.draw_process(process, node, joint);
                 }
             }
+            Entry::Thread(pid, at) => {
+                let thread = self.world.threads(*pid).get(*at);
+                if let Some((process, thread)) = self.world.process(*pid).zip(thread) {
+                    let label = self.words.thread(process, thread);
+                    self.line(joint, label, &thread.tids, Role::Shown);
+                }
+            }
             Entry::Zombies(pids) => {
                 let zombies: Vec<&Process> =
                     pids.iter().filter_map(|p| self.world.process(*p)).collect();
-                self.drawn.extend(pids);
-                let label = self.notes.zombies(&zombies);
+                let label = self.words.zombies(&zombies);
                 let first = zombies.first().map_or(&[][..], |p| &p.pids);
-                self.canvas.entry(&self.rails, joint, &label, first);
+                self.line(joint, label, first, Role::Shown);
             }
             Entry::KernelThreads(pids) => {
-                self.drawn.extend(pids);
-                let label = format!("kernel threads x{}", thousands(pids.len()));
-                self.canvas.entry(&self.rails, joint, &label, &[]);
+                let text = format!("kernel threads x{}", thousands(pids.len()));
+                let label = vec![Span::new(Tone::Faint, text)];
+                self.line(joint, label, &[], Role::Shown);
             }
             Entry::Space(space) => self.draw_space(*space),
         }
     }
 
     fn draw_process(&mut self, process: &'w Process, node: Node, joint: Joint) {
-        if !self.drawn.insert(process.pid) {
-            return;
-        }
-        let label = self.notes.process(self.forest, node, process);
-        self.canvas.entry(&self.rails, joint, &label, &process.pids);
+        let label = self.words.process(self.forest, node, process);
+        let role = self.forest.selection().role(process.pid);
+        self.line(joint, label, &process.pids, role);
         match joint {
             Joint::None => {}
             Joint::Middle => self.enter(Rail::Line, Step::Leave),
@@ -124,17 +133,30 @@ impl<'f, 'w> Walk<'f, 'w> {
         self.push_below(Node::Process(process.pid));
     }
 
-    fn draw_space(&mut self, space: Space) {
-        let count = match space {
-            Space::Known(id) => self.counts.get(&id).copied().unwrap_or(0),
-            Space::Host | Space::Unknown(_) => {
-                let inside = |p: &&Process| self.forest.space(p) == space;
-                self.world.processes().iter().filter(inside).count()
+    /// One line. What is only context is faint; PIDs have the colours of the boxes that count
+    /// them.
+    fn line(&mut self, joint: Joint, mut label: Vec<Span>, pids: &[u32], role: Role) {
+        let context = role == Role::Context;
+        if context {
+            for span in &mut label {
+                span.tone = Tone::Faint;
             }
+        }
+        let around: Vec<Hue> = self.hues.around().collect();
+        let by_level = self.forest.lens() == NamespaceKind::Pid && around.len() + 1 == pids.len();
+        let levels = |level: usize| match level.checked_sub(1) {
+            _ if context => Ink::Faint,
+            Some(at) if by_level => around.get(at).map_or(Ink::Plain, |hue| Ink::Border(*hue)),
+            _ => Ink::Plain,
         };
-        let title = self.notes.title(self.forest, space, count);
-        self.canvas.open_box(&self.rails, &title);
-        self.enter(Rail::Border, Step::Close);
+        self.canvas.entry(&self.rails, joint, label, pids, levels);
+    }
+
+    fn draw_space(&mut self, space: Space) {
+        let title = self.words.title(self.forest, space);
+        let hue = self.hues.open();
+        self.canvas.open_box(&self.rails, hue, title);
+        self.enter(Rail::Border(hue), Step::Close(space, hue));
         self.push_below(Node::Space(space));
     }
 
@@ -147,8 +169,10 @@ impl<'f, 'w> Walk<'f, 'w> {
     fn push_below(&mut self, node: Node) {
         let in_box = matches!(node, Node::Space(space) if space != Space::Host);
         let entries = self.forest.entries(node);
+        // Boxes do not hang on a branch.
+        let last = entries.iter().rposition(|e| !matches!(e, Entry::Space(_)));
         for (at, entry) in entries.iter().enumerate().rev() {
-            let joint = match (in_box, at + 1 == entries.len()) {
+            let joint = match (in_box, Some(at) == last) {
                 (true, _) => Joint::None,
                 (false, true) => Joint::Last,
                 (false, false) => Joint::Middle,
@@ -159,26 +183,23 @@ impl<'f, 'w> Walk<'f, 'w> {
 }
 
 /// The largest PID at each level, which makes the columns wide enough.
-fn largest_pids(world: &World) -> Vec<u32> {
+fn largest_pids(world: &World, forest: &Forest) -> Vec<u32> {
     let mut largest = vec![0];
-    for process in world.processes() {
-        if largest.len() < process.pids.len() {
-            largest.resize(process.pids.len(), 0);
+    let mut widen = |pids: &[u32]| {
+        if largest.len() < pids.len() {
+            largest.resize(pids.len(), 0);
         }
-        for (most, pid) in largest.iter_mut().zip(&process.pids) {
+        for (most, pid) in largest.iter_mut().zip(pids) {
             *most = (*most).max(*pid);
+        }
+    };
+    for process in world.processes() {
+        if forest.selection().has(process.pid) {
+            widen(&process.pids);
+            for thread in world.threads(process.pid) {
+                widen(&thread.tids);
+            }
         }
     }
     largest
-}
-
-/// Counts the processes of each PID namespace and of those below it.
-fn count_processes(world: &World) -> HashMap<NamespaceId, usize> {
-    let mut counts = HashMap::new();
-    for process in world.processes() {
-        for id in world.pid_namespaces(process).into_iter().flatten() {
-            *counts.entry(id).or_insert(0) += 1;
-        }
-    }
-    counts
 }

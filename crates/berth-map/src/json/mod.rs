@@ -11,7 +11,9 @@ use serde::Serialize;
 
 pub use map::{
     CgroupDocument, CgroupSetDocument, ContainerDocument, EndedDocument, EvidenceDocument,
-    HostDocument, MapDocument, NamespaceDocument, PodDocument, ProcessDocument,
+    HolderDocument, HostDocument, IdRangeDocument, InterfaceDocument, ListenerDocument,
+    MapDocument, MapRequest, MountDocument, NamespaceDocument, NetworkDocument, PeerDocument,
+    PodDocument, ProcessDocument, ThreadDocument, UsageDocument,
 };
 pub use pid::{ContainerReference, LevelDocument, PidDocument};
 pub use text::{Layout, to_text};

@@ -29,6 +29,9 @@ pub fn to_text<T: Serialize>(document: &T, layout: Layout) -> Result<String, ser
 /// Replaces hostile characters. They can stand inside strings only, where serde_json has escaped
 /// those below U+0020; line breaks are the layout's own.
 fn escape_hostile(text: String) -> String {
+    if text.is_ascii() && !text.contains('\x7f') {
+        return text;
+    }
     let hostile = |c: char| {
         (!c.is_ascii() || c == '\x7f')
             && matches!(escape_untrusted(c.encode_utf8(&mut [0; 4])), Cow::Owned(_))

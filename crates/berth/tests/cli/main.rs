@@ -9,6 +9,7 @@ mod errors_page;
 mod lifecycle;
 mod listing;
 mod logs;
+mod map;
 mod pid;
 mod signals;
 mod streams;

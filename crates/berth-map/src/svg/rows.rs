@@ -1,0 +1,382 @@
+//! What is in each box: its own processes as rows, the boxes in it, and texts.
+
+use std::collections::HashMap;
+
+use berth_base::{NamespaceKind, escape_untrusted};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::picture::{Mood, Tint, Word};
+use crate::model::{Process, World};
+use crate::picture::{
+    Crowds, Entry, Forest, Hue, Hues, Member, Node, Space, Span, Title, Tone, Words, cut, thousands,
+};
+use crate::scope::Role;
+
+/// The most characters of what is said of one process.
+const LABEL_ROOM: usize = 58;
+/// From how many on siblings that look alike, save for the boxes below them, are one pill.
+const LEAST_ALIKE: usize = 4;
+
+/// One pill to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    /// Processes above it in the same box.
+    pub(super) depth: usize,
+    /// The row of its parent, where that is in the same box.
+    pub(super) parent: Option<usize>,
+    /// Its name and what is said of it.
+    pub(super) words: Vec<Word>,
+    /// Its PID at each level.
+    pub(super) pids: Vec<String>,
+    /// See [`super::Pill::is_odd`].
+    pub(super) is_odd: bool,
+    /// See [`super::Pill::is_context`].
+    pub(super) is_context: bool,
+    /// See [`super::Pill::tooltip`].
+    pub(super) tooltip: String,
+}
+
+/// One box to be.
+#[derive(Clone, Debug)]
+pub(super) struct Content {
+    /// Its colour.
+    pub(super) tint: Tint,
+    /// The title line.
+    pub(super) title: Vec<Word>,
+    /// Pieces of text below the title.
+    pub(super) facts: Vec<Word>,
+    /// Its own processes.
+    pub(super) rows: Vec<Row>,
+    /// The colours of the PIDs of its rows, by level.
+    pub(super) tints: Vec<Tint>,
+    /// The boxes in it.
+    pub(super) inner: Vec<Content>,
+    /// Paragraphs at its foot.
+    pub(super) foot: Vec<Vec<Word>>,
+    /// How many boxes it stands for.
+    pub(super) count: usize,
+    /// See [`super::Panel::tooltip`].
+    pub(super) tooltip: String,
+}
+
+/// Reads a forest, crowds folded.
+pub(super) struct Reader<'r, 'w, 's> {
+    world: &'w World,
+    forest: &'r Forest<'w, 's>,
+    words: &'r Words<'w>,
+    crowds: &'r Crowds<'r>,
+    hues: Hues,
+}
+
+impl<'r, 'w, 's> Reader<'r, 'w, 's> {
+    pub(super) fn new(
+        world: &'w World,
+        forest: &'r Forest<'w, 's>,
+        words: &'r Words<'w>,
+        crowds: &'r Crowds<'r>,
+    ) -> Self {
+        Self {
+            world,
+            forest,
+            words,
+            crowds,
+            hues: Hues::default(),
+        }
+    }
+
+    /// The host, and everything in it.
+    pub(super) fn host(mut self) -> Content {
+        let head = self.words.head(self.forest);
+        let name = self.words.host_name();
+        let counts = head.strip_prefix(&name).unwrap_or(&head).split("   ");
+        let counts = counts.filter(|text| !text.is_empty());
+        let counts = counts.map(|text| word(Mood::Plain, text.to_owned()));
+        let legend = "name | PID on the host | PID at each level below".to_owned();
+        let legend = word(Mood::Faint, legend);
+        let mut content = Content {
+            tint: Tint::Host,
+            title: vec![word(Mood::Plain, name)],
+            facts: counts.chain([legend]).collect(),
+            tints: vec![Tint::Host],
+            rows: Vec::new(),
+            inner: Vec::new(),
+            foot: vec![said(self.words.foot(self.forest, Space::Host))],
+            count: 1,
+            tooltip: head,
+        };
+        let below = self.words.hidden(self.forest).into_iter();
+        let below = below.chain(self.words.unreadable());
+        content
+            .foot
+            .extend(below.map(|text| vec![word(Mood::Faint, text)]));
+        self.fill(&mut content, Space::Host);
+        content
+    }
+
+    fn space(&mut self, space: Space, member: &Member, above: Option<&Process>) -> Content {
+        let hue = self.hues.open();
+        let title = self.words.title(self.forest, space);
+        let tints = match self.forest.lens() {
+            // Levels from 1 have the colours of the boxes around their PIDs.
+            NamespaceKind::Pid => {
+                let levels = self.hues.around().count();
+                let boxes = (0..levels).map(|level| Tint::Box(level % Hue::COUNT));
+                std::iter::once(Tint::Host).chain(boxes).collect()
+            }
+            _ => vec![Tint::Host],
+        };
+        let tint = match self.forest.lens() {
+            NamespaceKind::Pid => tints.last().copied().unwrap_or(Tint::Host),
+            _ => Tint::Box(hue.0),
+        };
+        let mut content = Content {
+            tint,
+            tooltip: tooltip(&title, above),
+            title: title_words(&title, member.count),
+            facts: Vec::new(),
+            tints,
+            rows: Vec::new(),
+            inner: Vec::new(),
+            foot: vec![said(self.words.foot(self.forest, space))],
+            count: member.count,
+        };
+        let mut facts = said(title.facts);
+        if let Some(above) = above {
+            let comm = cut(&escape_untrusted(&above.comm), 20, "…");
+            facts.push(word(Mood::Faint, format!("below {comm} {}", above.pid)));
+        }
+        content.facts = facts;
+        self.fill(&mut content, space);
+        self.hues.close();
+        content
+    }
+
+    /// Reads what is in a space. Processes with a stack of our own, as their chains can be deeper
+    /// than the call stack; boxes by recursion, as the kernel nests 32 deep.
+    fn fill(&mut self, content: &mut Content, space: Space) {
+        let crowds = self.crowds;
+        let mut rows: Vec<Row> = Vec::new();
+        let mut todo: Vec<(Node, &Member, usize, Option<usize>)> = Vec::new();
+        let push = |todo: &mut Vec<_>, node, depth, parent| {
+            let members = crowds.members(node).iter().rev();
+            todo.extend(members.map(|member| (node, member, depth, parent)));
+        };
+        push(&mut todo, Node::Space(space), 0, None);
+        while let Some((node, member, depth, parent)) = todo.pop() {
+            if let Entry::Space(inner) = member.entry {
+                let above = match node {
+                    Node::Process(pid) => self.world.process(pid),
+                    Node::Space(_) => None,
+                };
+                let inner = self.space(*inner, member, above);
+                content.inner.push(inner);
+                continue;
+            }
+            let Some(row) = self.row(node, member) else {
+                continue;
+            };
+            let at = rows.len();
+            rows.push(Row {
+                depth,
+                parent,
+                ..row
+            });
+            if let Entry::Process(pid) = member.entry {
+                push(&mut todo, Node::Process(*pid), depth + 1, Some(at));
+            }
+        }
+        content.rows = fold_alike(rows);
+    }
+
+    fn row(&self, node: Node, member: &Member) -> Option<Row> {
+        let (spans, pids, last) = match member.entry {
+            Entry::Process(pid) => {
+                let process = self.world.process(*pid)?;
+                let last = member.last.and_then(|pid| self.world.process(pid));
+                let spans = self.words.process(self.forest, node, process);
+                (spans, process.pids.clone(), last.map(|p| p.pids.clone()))
+            }
+            Entry::Thread(pid, at) => {
+                let threads = self.world.threads(*pid);
+                let thread = threads.get(*at)?;
+                let last = threads.iter().find(|t| Some(t.tid) == member.last);
+                let spans = self.words.thread(self.world.process(*pid)?, thread);
+                (spans, thread.tids.clone(), last.map(|t| t.tids.clone()))
+            }
+            Entry::Zombies(pids) => {
+                let zombies = pids.iter().filter_map(|pid| self.world.process(*pid));
+                let zombies: Vec<&Process> = zombies.collect();
+                let last = zombies.last().map(|p| p.pids.clone());
+                let first = zombies.first()?.pids.clone();
+                (self.words.zombies(&zombies), first, last)
+            }
+            Entry::KernelThreads(pids) => {
+                let name = Span::new(Tone::Faint, "kernel threads");
+                return Some(dress(vec![name], &[], None, pids.len(), false));
+            }
+            Entry::Space(_) => return None,
+        };
+        let context = match member.entry {
+            Entry::Process(pid) => self.forest.selection().role(*pid) == Role::Context,
+            _ => false,
+        };
+        Some(dress(spans, &pids, last, member.count, context))
+    }
+}
+
+/// Words and PIDs as a row shows them.
+fn dress(
+    spans: Vec<Span>,
+    pids: &[u32],
+    last: Option<Vec<u32>>,
+    count: usize,
+    is_context: bool,
+) -> Row {
+    let texts: Vec<&str> = spans.iter().map(|span| span.text.as_str()).collect();
+    let levels: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let mut tooltip = format!("{}: {}", texts.join(", "), levels.join(" | "));
+    let mut shown = levels;
+    if let Some(last) = last {
+        let last: Vec<String> = last.iter().map(u32::to_string).collect();
+        extend_pids(&mut shown, &last);
+    }
+    if count > 1 && !pids.is_empty() {
+        tooltip.push_str(&format!(", and {} more like it", thousands(count - 1)));
+    }
+    let is_odd = spans.iter().skip(1).any(|span| span.tone == Tone::Alarm);
+    let mut words = said(spans);
+    if count > 1 {
+        words.insert(1, word(Mood::Count, format!("×{}", thousands(count))));
+    }
+    Row {
+        words: shorten(words),
+        pids: shown,
+        is_odd,
+        is_context,
+        tooltip,
+        ..Row::default()
+    }
+}
+
+/// Folds siblings without rows below them that look alike: the shims of many containers, whose
+/// boxes say which of them they are below.
+fn fold_alike(rows: Vec<Row>) -> Vec<Row> {
+    let mut has_children = vec![false; rows.len()];
+    for parent in rows.iter().filter_map(|row| row.parent) {
+        if let Some(mark) = has_children.get_mut(parent) {
+            *mark = true;
+        }
+    }
+    let key = |row: &Row| (row.parent, row.is_context, texts(&row.words));
+    let mut crowds: HashMap<_, Vec<usize>> = HashMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        let counted = row.words.iter().any(|word| word.mood == Mood::Count);
+        if !row.pids.is_empty() && !counted && has_children.get(at) == Some(&false) {
+            crowds.entry(key(row)).or_default().push(at);
+        }
+    }
+    let mut hidden = vec![false; rows.len()];
+    let mut folded: HashMap<usize, (usize, Vec<String>)> = HashMap::new();
+    for crowd in crowds.into_values().filter(|c| c.len() >= LEAST_ALIKE) {
+        let (Some(first), Some(last)) = (crowd.first(), crowd.last()) else {
+            continue;
+        };
+        let pids = rows.get(*last).map(|row| row.pids.clone());
+        folded.insert(*first, (crowd.len(), pids.unwrap_or_default()));
+        for at in crowd.iter().skip(1) {
+            if let Some(mark) = hidden.get_mut(*at) {
+                *mark = true;
+            }
+        }
+    }
+    keep(rows, &hidden, &folded)
+}
+
+/// The rows that stay, their parents numbered anew.
+fn keep(
+    rows: Vec<Row>,
+    hidden: &[bool],
+    folded: &HashMap<usize, (usize, Vec<String>)>,
+) -> Vec<Row> {
+    let mut places = vec![0; rows.len()];
+    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    for (at, mut row) in rows.into_iter().enumerate() {
+        if hidden.get(at) == Some(&true) {
+            continue;
+        }
+        if let Some((count, last)) = folded.get(&at) {
+            extend_pids(&mut row.pids, last);
+            let count = format!("×{}", thousands(*count));
+            row.tooltip.push_str(&format!(", {count}"));
+            row.words.insert(1, word(Mood::Count, count));
+        }
+        row.parent = row.parent.and_then(|parent| places.get(parent).copied());
+        if let Some(place) = places.get_mut(at) {
+            *place = kept.len();
+        }
+        kept.push(row);
+    }
+    kept
+}
+
+fn texts(words: &[Word]) -> Vec<String> {
+    words.iter().map(|word| word.text.clone()).collect()
+}
+
+/// Writes the PIDs of the first of a crowd as from these to those of the last.
+fn extend_pids(first: &mut [String], last: &[String]) {
+    for (text, last) in first.iter_mut().zip(last) {
+        text.push_str(&format!("…{last}"));
+    }
+}
+
+/// Cuts a row of words to the room of a label.
+fn shorten(words: Vec<Word>) -> Vec<Word> {
+    let mut left = LABEL_ROOM;
+    let mut kept = Vec::new();
+    for mut word in words {
+        if left < 3 {
+            break;
+        }
+        word.text = cut(&word.text, left, "…");
+        left = left.saturating_sub(word.text.width() + 1);
+        kept.push(word);
+    }
+    kept
+}
+
+fn title_words(title: &Title, count: usize) -> Vec<Word> {
+    let mut words = vec![word(Mood::Plain, title.name.text.clone())];
+    if count > 1 {
+        words.push(word(Mood::Count, format!("×{}", thousands(count))));
+    }
+    let origin = title.origin.iter();
+    words.extend(origin.map(|span| word(Mood::Faint, span.text.clone())));
+    words
+}
+
+fn tooltip(title: &Title, above: Option<&Process>) -> String {
+    let spans = std::iter::once(&title.name)
+        .chain(&title.origin)
+        .chain(&title.facts);
+    let mut texts: Vec<String> = spans.map(|span| span.text.clone()).collect();
+    if let Some(above) = above {
+        let comm = escape_untrusted(&above.comm);
+        texts.push(format!("below {comm} {}", above.pid));
+    }
+    texts.join(", ")
+}
+
+fn said(spans: Vec<Span>) -> Vec<Word> {
+    let mood = |tone| match tone {
+        Tone::Name | Tone::Plain => Mood::Plain,
+        Tone::Faint => Mood::Faint,
+        Tone::Alarm => Mood::Alarm,
+    };
+    let words = spans.into_iter();
+    words.map(|s| word(mood(s.tone), s.text)).collect()
+}
+
+fn word(mood: Mood, text: String) -> Word {
+    Word { text, mood }
+}
