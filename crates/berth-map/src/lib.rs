@@ -7,8 +7,9 @@
 //! | [`model`] | the snapshot ([`World`]): plain, immutable, without I/O |
 //! | [`attribute`] | which container owns which process |
 //! | [`translate`] | host PID to container PID and back, on a snapshot |
+//! | [`annotate`] | other programs' text with container names behind PIDs |
 //! | [`lookup`] | one such question, without reading the whole host |
-//! | [`draw`], [`top`], [`json`] | the snapshot as text, as rows, as documents |
+//! | [`draw`], [`top`], [`ns_table`], [`who`], [`json`] | the snapshot as text, as rows, as documents |
 //!
 //! The crate does not know the engine: Berth's own containers are seen through the files that
 //! docs describe, as those of other engines are. It reads; it enters no namespace, signals no
@@ -37,14 +38,17 @@
 //! # }
 //! ```
 
+pub mod annotate;
 pub mod attribute;
 pub mod discover;
 pub mod draw;
 pub mod json;
 pub mod lookup;
 pub mod model;
+pub mod ns_table;
 pub mod top;
 pub mod translate;
+pub mod who;
 mod zombie;
 
 pub use discover::{DiscoverError, ProcRoot, Sources};

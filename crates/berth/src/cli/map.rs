@@ -76,7 +76,7 @@ impl Map {
 }
 
 /// Whether the locale is a UTF-8 one (locale(7): LC_ALL, else LC_CTYPE, else LANG).
-fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+pub(super) fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
         .filter_map(variable)

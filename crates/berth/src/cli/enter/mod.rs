@@ -1,0 +1,85 @@
+//! `berth enter`: a command in the namespaces of any process, as nsenter(1) does it, by pidfd.
+//!
+//! Unlike `berth exec` it needs nothing of an engine: it works for every container of everybody,
+//! and for none. What is entered is all that changes: no seccomp filter, no capability and no
+//! limit of the container is taken over.
+
+mod join;
+mod program;
+mod target;
+
+use berth_base::NamespaceKind;
+use clap::{ArgAction, Args};
+
+use super::failure::Failure;
+use super::flags::environment;
+use super::parse::env::{EnvRequest, env};
+use super::pid::sources;
+use super::{Context, Outcome};
+use join::Ids;
+use program::Program;
+use target::Target;
+
+/// Run a command in the namespaces of a process.
+///
+/// Enters every namespace of the process that differs from yours, with its root and working
+/// directory, or those of --ns alone. In a user namespace you become its uid 0. The command keeps
+/// your environment, capabilities and limits, and stays in your cgroups: "berth exec" confines it
+/// as the container is.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "berth enter [OPTIONS] PID|CONTAINER [COMMAND [ARG...]]",
+    args_override_self = true
+)]
+#[command(after_help = "\
+  berth enter 31995                      your shell, in all namespaces of a process
+  berth enter --ns net web ss -tlnp      your programs, in web's network
+  berth enter docker/web ps -ef          a container of another engine
+  berth enter web:7 cat /proc/self/maps  PID 7 in container web")]
+pub(crate) struct Enter {
+    /// Only these: mnt, net, ipc, user, pid, uts, cgroup, time, separated by commas
+    #[arg(long = "ns", value_name = "LIST", value_delimiter = ',', value_parser = kind)]
+    namespaces: Vec<NamespaceKind>,
+    /// Sit in the cgroups of the process as well
+    #[arg(long)]
+    cgroup: bool,
+    /// Keep uid, gid and groups in a user namespace
+    #[arg(long)]
+    preserve_credentials: bool,
+    /// Environment variable, KEY=VALUE, or KEY for your own value
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = env, allow_hyphen_values = true)]
+    env: Vec<EnvRequest>,
+    /// The process or container, then the command; after the first nothing is a flag
+    #[arg(value_name = "PID", trailing_var_arg = true, hide = true, action = ArgAction::Append)]
+    process_and_command: Vec<String>,
+}
+
+/// Accepts a kind of namespace.
+fn kind(text: &str) -> Result<NamespaceKind, super::parse::Rejected> {
+    let mut kinds = NamespaceKind::ALL.into_iter();
+    kinds.find(|kind| kind.as_str() == text).ok_or_else(|| {
+        super::parse::Rejected::new("a namespace is mnt, net, ipc, user, pid, uts, cgroup or time")
+    })
+}
+
+impl Enter {
+    pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        let Some((process, command)) = self.process_and_command.split_first() else {
+            return Err(Failure::usage(
+                "\"berth enter\" needs a PID or a container, as in \"berth enter web sh\"",
+            ));
+        };
+        let wanted = (!self.namespaces.is_empty()).then_some(self.namespaces.as_slice());
+        let sources = sources(context)?;
+        let target = Target::open(context, &sources, process, wanted, self.cgroup)?;
+        let program = Program::new(command, environment(&[], &self.env)?)?;
+        let ids = match (
+            self.preserve_credentials,
+            target.enters(NamespaceKind::User),
+        ) {
+            (false, true) => Ids::BecomeRoot,
+            _ => Ids::Keep,
+        };
+        join::run(context, &target, ids, &program)
+    }
+}
