@@ -8,6 +8,7 @@
 //! | [`attribute`] | which container owns which process |
 //! | [`translate`] | host PID to container PID and back, on a snapshot |
 //! | [`annotate`] | other programs' text with container names behind PIDs |
+//! | [`check`] | findings about isolation, with reason and remedy |
 //! | [`lookup`] | one such question, without reading the whole host |
 //! | [`draw`], [`top`], [`ns_table`], [`who`], [`json`] | the snapshot as text, as rows, as documents |
 //!
@@ -40,6 +41,7 @@
 
 pub mod annotate;
 pub mod attribute;
+pub mod check;
 pub mod discover;
 pub mod draw;
 pub mod json;

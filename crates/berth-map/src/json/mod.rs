@@ -3,19 +3,23 @@
 //! docs/map.md describes every field. Lists are flat and refer to each other; numbers of 64 bits
 //! are strings. Fields may be added within a version; a change that breaks a reader raises it.
 
+mod check;
 mod map;
 mod ns;
 mod pid;
+mod sarif;
 mod text;
 
 use serde::Serialize;
 
+pub use check::{CheckDocument, CheckSummary, FindingDocument};
 pub use map::{
     CgroupDocument, CgroupSetDocument, ContainerDocument, EndedDocument, EvidenceDocument,
     HostDocument, MapDocument, NamespaceDocument, PodDocument, ProcessDocument,
 };
 pub use ns::{KeeperDocument, NsDocument, NsRowDocument, Residents};
 pub use pid::{ContainerReference, LevelDocument, PidDocument};
+pub use sarif::SarifLog;
 pub use text::{Layout, to_text};
 
 use crate::model::{ContainerIndex, World};

@@ -84,7 +84,7 @@ pub(super) fn no_namespace(text: &str) -> Failure {
     Failure::new(
         ErrorClass::NotFound,
         format!(
-            "no namespace {} exists, or none that you may see: its last process may have ended; \"berth ns\" lists those there are",
+            "no namespace {} exists, or none that you may see: its last process may have ended; \"berth ns\" lists those there are, \"berth ns -p PID\" those of a process",
             escape_untrusted(text)
         ),
     )

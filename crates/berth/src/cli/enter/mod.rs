@@ -11,7 +11,6 @@ mod target;
 use berth_base::NamespaceKind;
 use clap::{ArgAction, Args};
 
-use super::failure::Failure;
 use super::flags::environment;
 use super::parse::env::{EnvRequest, env};
 use super::pid::sources;
@@ -28,7 +27,7 @@ use target::Target;
 /// as the container is.
 #[derive(Args, Debug)]
 #[command(
-    override_usage = "berth enter [OPTIONS] PID|CONTAINER [COMMAND [ARG...]]",
+    override_usage = "berth enter [OPTIONS] PID|CONTAINER [OPTIONS] [COMMAND [ARG...]]",
     args_override_self = true
 )]
 #[command(after_help = "\
@@ -49,9 +48,12 @@ pub(crate) struct Enter {
     /// Environment variable, KEY=VALUE, or KEY for your own value
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = env, allow_hyphen_values = true)]
     env: Vec<EnvRequest>,
-    /// The process or container, then the command; after the first nothing is a flag
-    #[arg(value_name = "PID", trailing_var_arg = true, hide = true, action = ArgAction::Append)]
-    process_and_command: Vec<String>,
+    /// A host PID, CONTAINER:PID, or CONTAINER for its first process; others' as docker/web
+    #[arg(value_name = "PID")]
+    process: String,
+    /// The command and its arguments, in which nothing is a flag of ours; your shell when absent
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, action = ArgAction::Append)]
+    command: Vec<String>,
 }
 
 /// Accepts a kind of namespace.
@@ -64,15 +66,11 @@ fn kind(text: &str) -> Result<NamespaceKind, super::parse::Rejected> {
 
 impl Enter {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let Some((process, command)) = self.process_and_command.split_first() else {
-            return Err(Failure::usage(
-                "\"berth enter\" needs a PID or a container, as in \"berth enter web sh\"",
-            ));
-        };
         let wanted = (!self.namespaces.is_empty()).then_some(self.namespaces.as_slice());
         let sources = sources(context)?;
-        let target = Target::open(context, &sources, process, wanted, self.cgroup)?;
-        let program = Program::new(command, environment(&[], &self.env)?)?;
+        let target = Target::open(context, &sources, &self.process, wanted, self.cgroup)?;
+        let inside = target.enters(NamespaceKind::Mnt);
+        let program = Program::new(&self.command, environment(&[], &self.env)?, inside)?;
         let ids = match (
             self.preserve_credentials,
             target.enters(NamespaceKind::User),

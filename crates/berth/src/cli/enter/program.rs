@@ -22,12 +22,18 @@ pub(super) struct Program {
     environment: Vec<CString>,
     path: String,
     shell: String,
+    /// Whether it is looked for in another mount namespace than the caller's.
+    inside: bool,
 }
 
 impl Program {
     /// Takes a command, empty for the caller's shell, and `KEY=VALUE` pairs that win over the
     /// caller's environment.
-    pub(super) fn new(command: &[String], pairs: Vec<String>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        command: &[String],
+        pairs: Vec<String>,
+        inside: bool,
+    ) -> Result<Self, Failure> {
         let own = std::env::vars_os().filter_map(|(key, value)| {
             use std::os::unix::ffi::OsStringExt;
             let mut pair = key.into_vec();
@@ -61,6 +67,7 @@ impl Program {
             environment,
             path,
             shell: shell.unwrap_or_else(|| SHELL.to_owned()),
+            inside,
         })
     }
 
@@ -72,7 +79,7 @@ impl Program {
             Err(failure) => return failure,
         };
         let Ok(file) = CString::new(file) else {
-            return not_found(&name);
+            return self.not_found(&name);
         };
         let mut arguments = self.arguments.clone();
         if arguments.is_empty() {
@@ -92,7 +99,7 @@ impl Program {
                 exit_code: Some(127),
                 ..Failure::new(
                     ErrorClass::NotFound,
-                    format!("cannot run {name:?}: its interpreter or loader is missing in there"),
+                    format!("cannot run {name:?}: its interpreter or loader is missing"),
                 )
                 .on(name)
             },
@@ -111,7 +118,7 @@ impl Program {
         };
         if name.contains('/') {
             return match rustix::fs::stat(name.as_str()) {
-                Err(Errno::NOENT | Errno::NOTDIR) => Err(not_found(name)),
+                Err(Errno::NOENT | Errno::NOTDIR) => Err(self.not_found(name)),
                 _ => Ok((name.clone(), name.clone())),
             };
         }
@@ -128,7 +135,24 @@ impl Program {
         }
         match there {
             Some(file) => Ok((name.clone(), file)),
-            None => Err(not_found(name)),
+            None => Err(self.not_found(name)),
+        }
+    }
+
+    fn not_found(&self, name: &str) -> Failure {
+        let name = escape_untrusted(name);
+        let place = if name.contains('/') { "" } else { " in PATH" };
+        let next = match self.inside {
+            true => " of its root; --ns without mnt keeps your own programs",
+            false => "",
+        };
+        Failure {
+            exit_code: Some(127),
+            ..Failure::new(
+                ErrorClass::NotFound,
+                format!("cannot run \"{name}\": executable file not found{place}{next}"),
+            )
+            .on(name)
         }
     }
 }
@@ -137,19 +161,6 @@ fn is_executable(file: &str) -> bool {
     let is_file = rustix::fs::stat(file)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
     is_file && rustix::fs::access(file, Access::EXEC_OK).is_ok()
-}
-
-fn not_found(name: &str) -> Failure {
-    let name = escape_untrusted(name);
-    let place = if name.contains('/') { "" } else { " in PATH" };
-    Failure {
-        exit_code: Some(127),
-        ..Failure::new(
-            ErrorClass::NotFound,
-            format!("cannot run \"{name}\": executable file not found{place} in there; \"--ns\" without mnt keeps your own programs"),
-        )
-        .on(name)
-    }
 }
 
 fn refused(name: &str, error: Errno) -> Failure {
