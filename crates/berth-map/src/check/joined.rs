@@ -27,7 +27,10 @@ pub(super) fn find(world: &World, findings: &mut Vec<Finding>) {
         }
         match world.owner(process.pid) {
             Some(owner) => findings.extend(came_by_parent(world, process, owner)),
-            None => findings.extend(lives_in(world, process, &process.namespaces, &own)),
+            None => {
+                let found = lives_in(world, process, &process.namespaces, &own);
+                findings.extend(found.filter(|_| !made_a_container(world, process)));
+            }
         }
         for thread in world.threads(process.pid) {
             if world.owner(process.pid).is_none()
@@ -102,6 +105,20 @@ fn is_engine(world: &World, container: &Container, parent: &Process) -> bool {
     starter.is_some_and(|s| s.pid == parent.pid || (s.comm == parent.comm && s.uid == parent.uid))
 }
 
+/// Whether a process is an ancestor of a container's first one: unshare(1) and its like make
+/// namespaces, live in them, and fork the first process.
+fn made_a_container(world: &World, process: &Process) -> bool {
+    let mut inits = world
+        .containers()
+        .iter()
+        .filter_map(|c| world.process(c.init?));
+    inits.any(|init| {
+        let line = std::iter::successors(Some(init), |p| world.parent(p));
+        let mut line = line.take(world.processes().len());
+        line.any(|ancestor| ancestor.pid == process.pid)
+    })
+}
+
 /// A process of no container whose namespaces are partly a container's.
 fn lives_in(
     world: &World,
@@ -114,17 +131,6 @@ fn lives_in(
         .filter_map(|id| Some((id, *own.get(&id)?)))
         .collect();
     let owner = found.first()?.1;
-    // unshare(1) and its like make namespaces, live in them, and fork the first process.
-    let init = world.container(owner)?.init;
-    let mut line =
-        std::iter::successors(init.and_then(|pid| world.process(pid)), |p| world.parent(p));
-    if line
-        .by_ref()
-        .take(world.processes().len())
-        .any(|ancestor| ancestor.pid == process.pid)
-    {
-        return None;
-    }
     let kinds: Vec<&str> = found
         .iter()
         .filter(|(_, of)| *of == owner)

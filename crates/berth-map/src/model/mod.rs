@@ -8,6 +8,7 @@ mod cgroup;
 mod container;
 mod decode;
 mod details;
+mod diff;
 mod hierarchy;
 mod holder;
 mod mount;
@@ -25,6 +26,7 @@ pub use container::{
 };
 pub use decode::decode_untrusted;
 pub use details::{Details, Wanted, WantedThreads};
+pub use diff::{Change, Changed, Diff, Ended, Started};
 pub use holder::Holder;
 pub use mount::Mount;
 pub use namespace::{Namespace, NamespaceSet};

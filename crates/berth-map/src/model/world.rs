@@ -79,18 +79,18 @@ pub struct Parts {
 }
 
 /// An immutable snapshot of the host: its namespaces, processes and containers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct World {
-    source: Source,
-    extent: Extent,
-    host: Host,
-    processes: Vec<Process>,
-    owners: Vec<Option<ContainerIndex>>,
-    namespaces: BTreeMap<NamespaceId, Namespace>,
-    containers: Vec<Container>,
-    stale: Vec<StaleContainer>,
-    details: Details,
-    warnings: Vec<String>,
+    pub(super) source: Source,
+    pub(super) extent: Extent,
+    pub(super) host: Host,
+    pub(super) processes: Vec<Process>,
+    pub(super) owners: Vec<Option<ContainerIndex>>,
+    pub(super) namespaces: BTreeMap<NamespaceId, Namespace>,
+    pub(super) containers: Vec<Container>,
+    pub(super) stale: Vec<StaleContainer>,
+    pub(super) details: Details,
+    pub(super) warnings: Vec<String>,
 }
 
 impl World {
