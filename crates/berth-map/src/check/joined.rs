@@ -28,13 +28,13 @@ pub(super) fn find(world: &World, findings: &mut Vec<Finding>) {
         match world.owner(process.pid) {
             Some(owner) => findings.extend(came_by_parent(world, process, owner)),
             None => {
-                let found = lives_in(world, process, &process.namespaces, &own);
+                let found = lives_in(process, &process.namespaces, &own);
                 findings.extend(found.filter(|_| !made_a_container(world, process)));
             }
         }
         for thread in world.threads(process.pid) {
             if world.owner(process.pid).is_none()
-                && let Some(found) = lives_in(world, process, &thread.namespaces, &own)
+                && let Some(found) = lives_in(process, &thread.namespaces, &own)
             {
                 let reason = format!("thread {} of {}", thread.tid, found.reason);
                 findings.push(Finding { reason, ..found });
@@ -121,7 +121,6 @@ fn made_a_container(world: &World, process: &Process) -> bool {
 
 /// A process of no container whose namespaces are partly a container's.
 fn lives_in(
-    world: &World,
     process: &Process,
     namespaces: &NamespaceSet,
     own: &BTreeMap<NamespaceId, ContainerIndex>,

@@ -94,3 +94,118 @@ fn what_is_no_pid() {
         assert_eq!(done.err.lines().count(), 1);
     }
 }
+
+#[test]
+fn several_at_once() {
+    let berth = Berth::new();
+    berth.ok(&["run", "-d", "--name", "a", "host", "sleep", "1000"]);
+    let host = berth.ok(&["pid", "a"]);
+    let done = berth.run(&["pid", &host, "a:4000000", "a:1", "nosuch"]);
+    assert_eq!(done.code, 1);
+    assert_eq!(done.out, format!("a:1\n{host}\n"));
+    assert_eq!(done.err.lines().count(), 2, "{}", done.err);
+    assert_eq!(berth.ok(&["pid", "--in", "a", "a:1", &host]), "1\n1");
+    let all = berth.ok(&["pid", "--all", "a", "a:1"]);
+    let lines: Vec<&str> = all.lines().collect();
+    assert_eq!(lines.len(), 5, "{all}");
+    assert_eq!((lines[1], lines[2]), (lines[3], lines[4]));
+    assert!(
+        lines[2].ends_with(" 1 a") && lines[1].ends_with(" -"),
+        "{all}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&berth.ok(&["pid", "--json", "a", &host])).unwrap();
+    let documents = json.as_array().unwrap();
+    assert_eq!(documents.len(), 2);
+    assert_eq!(documents[0]["asked"], "a");
+    let partly = berth.run(&["pid", "--json", "a", "nosuch"]);
+    let json: serde_json::Value = serde_json::from_str(&partly.out).unwrap();
+    assert_eq!((partly.code, json.as_array().unwrap().len()), (1, 1));
+}
+
+#[test]
+fn between_any_two_levels() {
+    let berth = Berth::new();
+    let script = "sleep 999 & unshare --pid --fork sleep 1000";
+    berth.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "outer",
+        "--privileged",
+        "host",
+        "sh",
+        "-c",
+        script,
+    ]);
+    let mut inner = None;
+    crate::support::eventually("the inner process", || {
+        let rows = berth.ok(&["top", "--format", "{{.Pid}} {{.Deeper}}", "outer"]);
+        let row = rows.lines().find_map(|row| row.strip_suffix(" 1"));
+        inner = row.map(str::to_owned);
+        inner.is_some()
+    });
+    let inner = inner.unwrap();
+    let host = berth.ok(&["pid", &format!("outer:{inner}")]);
+    assert_eq!(berth.ok(&["pid", "--in", "outer", &host]), inner);
+    let all = berth.ok(&["pid", "--all", &host]);
+    let pids: Vec<&str> = all
+        .lines()
+        .skip(1)
+        .map(|l| l.split_whitespace().nth(3).unwrap())
+        .collect();
+    assert_eq!(pids, [host.as_str(), inner.as_str(), "1"]);
+}
+
+#[test]
+fn a_stream_is_annotated() {
+    let berth = Berth::new();
+    berth.ok(&["run", "-d", "--name", "a", "host", "sleep", "1000"]);
+    let host = berth.ok(&["pid", "a"]);
+    let me = std::process::id();
+    let input = format!("x {host} v{host} {host}.5\n\x1b[1m{host}\x1b[0m {me}\n\0{host}");
+    let done = berth.run_with(&["pid", "-"], input.as_bytes());
+    assert_eq!(done.code, 0);
+    let expected =
+        format!("x {host} [a:1] v{host} {host}.5\n\x1b[1m{host} [a:1]\x1b[0m {me}\n\0{host} [a:1]");
+    assert_eq!((done.out, done.err), (expected, String::new()));
+    assert_eq!(berth.run(&["pid", "-", "1"]).code, 125);
+    assert_eq!(berth.run(&["pid", "--json", "-"]).code, 125);
+}
+
+#[test]
+fn a_stream_comes_line_by_line_and_follows_the_host() {
+    use std::io::{BufRead, BufReader, Write};
+    let berth = Berth::new();
+    let mut child = berth.spawn(&["pid", "-"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut ask = |line: &str| {
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stdout.read_line(&mut answer).unwrap();
+        answer.trim_end().to_owned()
+    };
+    assert_eq!(ask("1"), "1");
+    // A container that starts while the stream runs is known soon.
+    berth.ok(&["run", "-d", "--name", "late", "host", "sleep", "1000"]);
+    let host = berth.ok(&["pid", "late"]);
+    crate::support::eventually("the new container", || {
+        ask(&host) == format!("{host} [late:1]")
+    });
+    drop(stdin);
+    assert_eq!(crate::support::exit_code(&mut child), 0);
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_stream_quietly() {
+    let berth = Berth::new();
+    let mut child = berth.spawn(&["pid", "-"]);
+    // Its input stays open and silent.
+    drop(child.stdout.take());
+    let mut err = String::new();
+    let stderr = child.stderr.take().unwrap();
+    assert_eq!(crate::support::exit_code(&mut child), 0);
+    std::io::Read::read_to_string(&mut std::io::BufReader::new(stderr), &mut err).unwrap();
+    assert_eq!(err, "");
+}

@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context, target: &Target, ids: Ids, program: &Progra
         }
         Forked::Parent { pid, pidfd } => {
             drop(tell);
-            wait(pid, pidfd, told, &signals)
+            wait(pid, pidfd, &told, &signals)
         }
     }
 }
@@ -175,11 +175,40 @@ fn internal(what: &str, error: Errno) -> Failure {
 }
 
 /// We are the waiting process: until the program ends, passes signals on to it.
-fn wait(entrant: Pid, pidfd: OwnedFd, told: OwnedFd, signals: &SignalFd) -> Outcome {
-    let mut current = (entrant, pidfd);
+fn wait(entrant: Pid, pidfd: OwnedFd, told: &OwnedFd, signals: &SignalFd) -> Outcome {
+    let Some(program) = program_of(told)? else {
+        // The entrant is the program, or has failed and said so.
+        return until_end(&pidfd, signals);
+    };
+    // Ours to reap. It has nothing left to do but to end.
+    waitid(WaitId::Pid(entrant), WaitIdOptions::EXITED).map_err(|e| internal("wait", e))?;
+    until_end(&program, signals)
+}
+
+/// The program that the entrant made; `None` when it became the program itself, or failed. Signals
+/// stay pending meanwhile, so that none goes to the entrant.
+fn program_of(told: &OwnedFd) -> Result<Option<OwnedFd>, Failure> {
+    let mut bytes = [0; 4];
+    match rustix::io::retry_on_intr(|| rustix::io::read(told, &mut bytes)) {
+        Ok(4) => {}
+        // Closed without a word, by execve(2) or by its end.
+        Ok(_) => return Ok(None),
+        Err(error) => return Err(internal("hear of the program", error)),
+    }
+    // Our own child, which nobody else reaps: the number is its own until we do.
+    let pid = Pid::from_raw(i32::from_ne_bytes(bytes));
+    let pid = pid.ok_or_else(|| internal("hear of the program", Errno::IO))?;
+    let opened = pidfd_open(pid, PidfdFlags::empty());
+    opened
+        .map(Some)
+        .map_err(|e| internal("watch the program", e))
+}
+
+/// Passes signals on until a child of ours ends; answers its exit code.
+fn until_end(pidfd: &OwnedFd, signals: &SignalFd) -> Outcome {
     loop {
         let mut fds = [
-            PollFd::new(&current.1, PollFlags::IN),
+            PollFd::new(pidfd, PollFlags::IN),
             PollFd::new(signals, PollFlags::IN),
         ];
         match poll(&mut fds, None) {
@@ -191,39 +220,15 @@ fn wait(entrant: Pid, pidfd: OwnedFd, told: OwnedFd, signals: &SignalFd) -> Outc
             let signal = i32::try_from(signal).unwrap_or(0);
             if FORWARDED.contains(&signal) {
                 // It may have ended this moment.
-                pidfd_kill(current.1.as_fd(), signal).ok();
+                pidfd_kill(pidfd.as_fd(), signal).ok();
             }
         }
-        if !has_ended {
-            continue;
-        }
-        let status = waitid(WaitId::PidFd(current.1.as_fd()), WaitIdOptions::EXITED);
-        let code = exit_code(status.map_err(|e| internal("wait", e))?.as_ref());
-        match (current.0 == entrant && code == 0)
-            .then(|| program_of(&told))
-            .flatten()
-        {
-            Some(program) => current = program?,
-            None => return Ok(code),
+        if has_ended {
+            let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+            let status = status.map_err(|e| internal("wait", e))?;
+            return Ok(exit_code(status.as_ref()));
         }
     }
-}
-
-/// The program that the entrant made before it ended; `None` when it became the program itself.
-fn program_of(told: &OwnedFd) -> Option<Result<(Pid, OwnedFd), Failure>> {
-    let mut bytes = [0; 4];
-    match rustix::io::read(told, &mut bytes) {
-        Ok(4) => {}
-        _ => return None,
-    }
-    // Our own child, which nobody else reaps: the number is still its own.
-    let pid = Pid::from_raw(i32::from_ne_bytes(bytes))?;
-    let opened = pidfd_open(pid, PidfdFlags::empty());
-    Some(
-        opened
-            .map(|pidfd| (pid, pidfd))
-            .map_err(|e| internal("watch the program", e)),
-    )
 }
 
 /// The exit code, as a shell would show it.

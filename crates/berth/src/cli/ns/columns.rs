@@ -141,7 +141,8 @@ impl<'a> Cells<'a> {
     /// The cell of a namespace in a column. What is not known is empty.
     pub(super) fn of_namespace(&self, row: &NsRow, column: Column) -> String {
         let namespace = &row.namespace;
-        let number = |id: Option<NamespaceId>| id.map_or(String::new(), |id| id.inode.to_string());
+        // lsns writes 0 for what there is none of.
+        let number = |id: Option<NamespaceId>| id.map_or(0, |id| id.inode).to_string();
         match column {
             Column::Ns => namespace.id.inode.to_string(),
             Column::Type => namespace.id.kind.as_str().to_owned(),
