@@ -77,7 +77,7 @@ fn five_levels_down() {
     }
     let world = World::new(&["-p", "-f", "--mount-proc"], &script, 1011);
     let probe =
-        "readlink /proc/self/ns/pid; readlink /proc/self/ns/mnt; ls /proc | grep -c '^[0-9]'";
+        "readlink /proc/self/ns/pid; readlink /proc/self/ns/mnt; set -- /proc/[0-9]*; echo $#";
     let ours = berth.run(&["enter", &world.pid, "sh", "-c", probe]);
     let theirs = run(
         "nsenter",
