@@ -20,8 +20,8 @@ pub struct NsRow {
     /// The container whose namespace it is: the outermost that has a process in it, unless it is
     /// the host's.
     pub container: Option<ContainerIndex>,
-    /// Where it can be opened: `/proc/PID/ns/KIND`, `/proc/PID/fd/N`, or a mount point. Not
-    /// escaped.
+    /// Where it can be opened: `/proc/PID/ns/KIND`, the same of a thread, a mount point,
+    /// `/proc/PID/fd/N`. Not escaped.
     pub path: Option<String>,
     /// Mount points of its nsfs file. Not escaped.
     pub mount_points: Vec<String>,
@@ -184,7 +184,8 @@ fn held_by(world: &World, pid: HostPid) -> BTreeSet<NamespaceId> {
 /// Who lives where, in one pass over the processes.
 struct Residents {
     lowest: BTreeMap<NamespaceId, HostPid>,
-    threads: BTreeMap<NamespaceId, usize>,
+    /// How many, and the first: its process and its thread id.
+    threads: BTreeMap<NamespaceId, (usize, HostPid, HostPid)>,
     containers: BTreeMap<NamespaceId, ContainerIndex>,
 }
 
@@ -214,7 +215,8 @@ impl Residents {
             for thread in strays {
                 for id in thread.namespaces.iter() {
                     if own.of(id.kind) != Some(id) {
-                        *threads.entry(id).or_insert(0) += 1;
+                        let first = (0, *leader, thread.tid);
+                        threads.entry(id).or_insert(first).0 += 1;
                     }
                 }
             }
@@ -231,6 +233,7 @@ fn row(world: &World, namespace: &Namespace, residents: &Residents) -> NsRow {
     let id = namespace.id;
     let holders = world.holders(id);
     let lowest = residents.lowest.get(&id).copied();
+    let threads = residents.threads.get(&id);
     let mount_points: Vec<String> = holders
         .iter()
         .filter_map(|holder| match holder {
@@ -245,9 +248,11 @@ fn row(world: &World, namespace: &Namespace, residents: &Residents) -> NsRow {
         }
         _ => None,
     };
-    let path = match lowest {
-        Some(pid) => Some(format!("/proc/{pid}/ns/{}", id.kind.as_str())),
-        None => mount_points
+    let kind = id.kind.as_str();
+    let path = match (lowest, threads) {
+        (Some(pid), _) => Some(format!("/proc/{pid}/ns/{kind}")),
+        (None, Some((_, pid, tid))) => Some(format!("/proc/{pid}/task/{tid}/ns/{kind}")),
+        (None, None) => mount_points
             .first()
             .cloned()
             .or_else(|| holders.iter().find_map(through)),
@@ -255,7 +260,7 @@ fn row(world: &World, namespace: &Namespace, residents: &Residents) -> NsRow {
     let is_other = |holder: &&Holder| !matches!(holder, Holder::Child { .. });
     NsRow {
         namespace: namespace.clone(),
-        threads: residents.threads.get(&id).copied().unwrap_or(0),
+        threads: threads.map_or(0, |(count, ..)| *count),
         holders: holders.iter().filter(is_other).count(),
         lowest,
         container: residents.containers.get(&id).copied(),

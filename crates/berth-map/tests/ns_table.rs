@@ -69,6 +69,7 @@ fn rows_count_processes_threads_and_holders() {
     assert!(empty.is_persistent());
     let threaded = of(OTHER);
     assert_eq!((threaded.namespace.processes, threaded.threads), (0, 1));
+    assert_eq!(threaded.path.as_deref(), Some("/proc/9/task/10/ns/net"));
     assert!(!threaded.is_persistent());
     let host = of(world.host().namespaces.of(NamespaceKind::Net).unwrap());
     assert_eq!(
