@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
-use crate::model::{ContainerIndex, Holder, Namespace, World};
+use crate::model::{ContainerIndex, Holder, Links, Namespace, Process, World};
 
 /// One namespace of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,25 @@ pub fn rows(world: &World, filter: &NsFilter) -> Vec<NsRow> {
         .collect();
     rows.sort_by_key(|row| (row.namespace.id.inode, row.namespace.id.kind));
     rows
+}
+
+/// Says how many processes the kernel does not show the namespaces of, so that a table counts
+/// too few; `None` when it shows all.
+pub fn unseen(world: &World) -> Option<String> {
+    let is_unseen = |process: &&Process| process.links == Links::Denied;
+    let mut unseen = world.processes().iter().filter(is_unseen);
+    let first = unseen.next()?;
+    Some(match unseen.count() {
+        0 => format!(
+            "the kernel does not show the namespaces of process {}: it is not counted where it lives",
+            first.pid
+        ),
+        others => format!(
+            "the kernel does not show the namespaces of {} processes, {} the first of them: they are not counted where they live, and what only they live in is missing; root sees more",
+            others + 1,
+            first.pid
+        ),
+    })
 }
 
 /// Orders rows as a tree. A row whose superior is not in the table is a root.

@@ -48,7 +48,7 @@ fn finding(world: &World, parent: &Process, count: usize, first: &Process) -> Fi
         severity: Severity::Info,
         object,
         reason: format!(
-            "process \"{name}\" (host PID {}) does not reap its children: {zombies}",
+            "\"{name}\" (host PID {}) does not reap its children: {zombies}",
             parent.pid
         ),
         remedy: "make it wait for its children, or end it: then they are given to an init"

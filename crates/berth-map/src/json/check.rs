@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{VERSION, key};
 use crate::check::{Finding, Object, Severity};
 use crate::model::World;
+use crate::ns_table::unseen;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,7 +69,12 @@ impl CheckDocument {
                 infos: count(Severity::Info),
             },
             findings: findings.iter().map(|f| document(world, f)).collect(),
-            warnings: world.warnings().to_vec(),
+            warnings: world
+                .warnings()
+                .iter()
+                .cloned()
+                .chain(unseen(world))
+                .collect(),
         }
     }
 }

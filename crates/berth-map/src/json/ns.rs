@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{VERSION, key};
 use crate::model::World;
-use crate::ns_table::NsRow;
+use crate::ns_table::{NsRow, unseen};
 use crate::who::{How, Keeper, keepers};
 
 /// Namespaces, and what keeps each of them alive.
@@ -106,7 +106,12 @@ impl NsDocument {
             source: world.source().as_str(),
             namespaces: rows.iter().map(|row| row_document(world, row)).collect(),
             keepers: keepers.collect(),
-            warnings: world.warnings().to_vec(),
+            warnings: world
+                .warnings()
+                .iter()
+                .cloned()
+                .chain(unseen(world))
+                .collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use berth_map::model::{Wanted, WantedThreads, World};
 use clap::{Args, ValueEnum};
 
 use super::pid::sources;
-use super::subject::discover;
+use super::subject::{discover, warn};
 use super::{Context, Outcome};
 use crate::view::json;
 
@@ -75,7 +75,7 @@ impl Check {
         } else {
             context.out.text(&text(&world, &findings))?;
             context.out.flush()?;
-            context.warn_all(world.warnings());
+            warn(context, &world);
         }
         Ok(self.exit_code(&findings))
     }

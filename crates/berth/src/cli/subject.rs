@@ -16,6 +16,14 @@ pub(super) fn discover(sources: &Sources, _wanted: &Wanted) -> Result<World, Fai
     Ok(World::discover(sources)?)
 }
 
+/// Tells the user what could not be read, and of whom nothing is shown.
+pub(super) fn warn(context: &Context, world: &World) {
+    context.warn_all(world.warnings());
+    if let Some(unseen) = berth_map::ns_table::unseen(world) {
+        context.console.warn(&unseen);
+    }
+}
+
 /// What a user means by a process: a PID as `berth pid` takes it, or a container for its first
 /// process.
 pub(super) fn process_spec(

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::failure::Failure;
 use super::pid::sources;
 use super::subject::{
-    discover, find_namespace, kind_of_flag, no_namespace, parse_namespace, process_spec,
+    discover, find_namespace, kind_of_flag, no_namespace, parse_namespace, process_spec, warn,
 };
 use super::{Context, Outcome};
 use crate::view::columns::{Align, Heading, Layout, lay_out};
@@ -104,7 +104,7 @@ impl Who {
         let text = lay_out(&HEADINGS, &lines, Layout::default());
         context.out.text(&text)?;
         context.out.flush()?;
-        context.warn_all(world.warnings());
+        warn(context, &world);
         Ok(0)
     }
 }

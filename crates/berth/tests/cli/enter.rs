@@ -301,3 +301,40 @@ fn a_user_may_not_enter_what_is_not_theirs() {
     assert_eq!(done.code, 125, "{done:?}");
     assert!(done.err.contains("try again as root"), "{}", done.err);
 }
+
+#[test]
+fn nothing_inside_finds_our_program_on_a_writable_mount() {
+    let berth = Berth::new();
+    let world = World::new(&["-p", "-f", "-m", "--mount-proc"], "exec sleep 1017", 1017);
+    // The waiting process runs from the same file as the one that entered.
+    let mut waits = berth.spawn(&["enter", &world.pid, "sh", "-c", "echo up; exec sleep 1000"]);
+    let mut up = [0; 3];
+    std::io::Read::read_exact(waits.stdout.as_mut().unwrap(), &mut up).unwrap();
+    let exe = format!("/proc/{}/exe", waits.id());
+    // While it runs, writing is ETXTBSY anyway: what matters is the mount.
+    let mount = rustix::fs::statvfs(exe.as_str()).unwrap().f_flag;
+    assert!(
+        mount.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+        "{mount:?}"
+    );
+    signal(&waits, Signal::TERM);
+    assert_eq!(exit_code(&mut waits), 143);
+}
+
+#[test]
+fn a_procfs_of_another_pid_namespace_is_said() {
+    let berth = Berth::new();
+    // In a PID namespace of its own, without a procfs of its own.
+    let enter = berth.command(&["enter", &std::process::id().to_string(), "true"]);
+    let mut command = std::process::Command::new("unshare");
+    command
+        .args(["-p", "-f"])
+        .arg(enter.get_program())
+        .args(enter.get_args());
+    command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let done = finish(command.spawn().unwrap());
+    assert_eq!(done.code, 125, "{done:?}");
+    assert!(done.err.contains("cannot enter process"), "{}", done.err);
+}

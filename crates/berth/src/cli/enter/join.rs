@@ -18,8 +18,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{
-    Gid, Pid, PidfdFlags, Uid, WaitId, WaitIdOptions, WaitIdStatus, chroot, fchdir, pidfd_open,
-    waitid,
+    DumpableBehavior, Gid, Pid, PidfdFlags, Uid, WaitId, WaitIdOptions, WaitIdStatus, chroot,
+    fchdir, pidfd_open, set_dumpable_behavior, waitid,
 };
 use rustix::thread::{
     ThreadNameSpaceType, move_into_thread_name_spaces, set_thread_gid, set_thread_groups,
@@ -96,6 +96,9 @@ fn entrant(target: &Target, ids: Ids, program: &Program, tell: OwnedFd) -> Failu
 
 /// Moves this process into the target's cgroups and namespaces.
 fn enter(target: &Target, ids: Ids) -> Result<(), Failure> {
+    // Until execve(2) nothing inside may trace us, or look at what we hold open.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|e| internal("become undumpable", e))?;
     enter_cgroups(target)?;
     let mut flags = 0;
     for kind in &target.kinds {

@@ -9,8 +9,10 @@ mod program;
 mod target;
 
 use berth_base::NamespaceKind;
+use berth_runtime::oci::shield;
 use clap::{ArgAction, Args};
 
+use super::failure::Failure;
 use super::flags::environment;
 use super::parse::env::{EnvRequest, env};
 use super::pid::sources;
@@ -66,6 +68,9 @@ fn kind(text: &str) -> Result<NamespaceKind, super::parse::Rejected> {
 
 impl Enter {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        // What enters, and what a script there names as its interpreter, is this program: nothing
+        // inside is to find it on a writable mount (CVE-2019-5736).
+        shield::raise().map_err(|failure| Failure::new(failure.class, failure.message))?;
         let wanted = (!self.namespaces.is_empty()).then_some(self.namespaces.as_slice());
         let sources = sources(context)?;
         let target = Target::open(context, &sources, &self.process, wanted, self.cgroup)?;

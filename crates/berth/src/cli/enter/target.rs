@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use berth_base::{ErrorClass, HostPid, NamespaceKind};
 use berth_map::Sources;
@@ -66,6 +66,9 @@ impl Target {
         if started.is_none() || sources.proc.start_ticks(pid) != started {
             return Err(ended(pid));
         }
+        if counted_by_procfs(&pidfd) != Some(pid.get()) {
+            return Err(foreign_procfs(pid));
+        }
         let kinds = kinds_to_enter(pid, wanted)?;
         let folders = match kinds.contains(&NamespaceKind::Mnt) {
             true => Some((open_folder(pid, "root")?, open_folder(pid, "cwd")?)),
@@ -103,6 +106,24 @@ impl Target {
         let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
         matches!(poll(&mut fds, Some(&now)), Ok(1..))
     }
+}
+
+/// The PID of a pidfd's process as the procfs counts it (`Pid:` of /proc/PID/fdinfo/FD,
+/// pidfd_open(2)): pidfd_open counts in the caller's own PID namespace, and a procfs may belong to
+/// another.
+fn counted_by_procfs(pidfd: &OwnedFd) -> Option<u32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    line.trim().parse().ok()
+}
+
+fn foreign_procfs(pid: HostPid) -> Failure {
+    Failure::new(
+        ErrorClass::Unsupported,
+        format!("cannot enter process {pid}: /proc belongs to another PID namespace than yours, so that the PID means another process; mount your own with \"mount -t proc proc /proc\""),
+    )
+    .on(pid.to_string())
 }
 
 /// A process that is gone, or waits to be reaped.

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::map::speaks_unicode;
 use super::pid::sources;
 use super::subject::{
-    discover, existing, find_namespace, no_namespace, parse_namespace, process_spec,
+    discover, existing, find_namespace, no_namespace, parse_namespace, process_spec, warn,
 };
 use super::{Context, Outcome};
 use crate::terminal::terminal_size;
@@ -152,7 +152,7 @@ impl Ns {
         };
         context.out.text(&text)?;
         context.out.flush()?;
-        context.warn_all(world.warnings());
+        warn(context, &world);
         Ok(0)
     }
 
