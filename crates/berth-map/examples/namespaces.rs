@@ -5,7 +5,7 @@
 use berth_map::discover::Sources;
 use berth_map::model::World;
 use berth_map::ns_table::{NsFilter, rows};
-use berth_map::who::{How, keepers};
+use berth_map::who::beyond_processes;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted = std::env::args().nth(1);
@@ -16,12 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             continue;
         }
         println!("{id}: {} processes", row.namespace.processes);
-        for keeper in keepers(&world, id).unwrap_or_default() {
-            if keeper.how != How::Process {
-                let pid = keeper.pid.map(|pid| format!(" of process {pid}"));
-                let (how, detail) = (keeper.how.as_str(), keeper.how.detail());
-                println!("  {how}{} {detail}", pid.unwrap_or_default());
-            }
+        for keeper in beyond_processes(&world, id) {
+            let pid = keeper.pid.map(|pid| format!(" of process {pid}"));
+            let (how, detail) = (keeper.how.as_str(), keeper.how.detail());
+            println!("  {how}{} {detail}", pid.unwrap_or_default());
         }
     }
     for warning in world.warnings() {

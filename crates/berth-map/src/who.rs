@@ -2,7 +2,7 @@
 
 use berth_base::{HostPid, NamespaceId, escape_untrusted};
 
-use crate::model::{ContainerIndex, Holder, World};
+use crate::model::{ContainerIndex, Holder, NamespaceSet, Process, World};
 
 /// One thing that keeps a namespace alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,61 +87,70 @@ impl How {
 /// namespace. An empty list: nothing was found, or it could not be read.
 pub fn keepers(world: &World, id: NamespaceId) -> Option<Vec<Keeper>> {
     world.namespace(id)?;
-    let of = |how, pid: Option<HostPid>, name: Option<&str>| {
-        let process = pid.and_then(|pid| world.process(pid));
-        let name = name.or_else(|| process.map(|p| p.comm.as_str()));
-        Keeper {
-            how,
-            pid,
-            name: name.map(|name| escape_untrusted(name).into_owned()),
-            container: pid.and_then(|pid| world.owner(pid)),
-        }
-    };
-    let lives = |set: &crate::model::NamespaceSet| set.of(id.kind) == Some(id);
-    let mut found: Vec<Keeper> = world
-        .processes()
-        .iter()
-        .filter(|process| lives(&process.namespaces))
-        .map(|process| of(How::Process, Some(process.pid), None))
+    let lives = |process: &&Process| process.namespaces.of(id.kind) == Some(id);
+    let residents = world.processes().iter().filter(lives);
+    let mut found: Vec<Keeper> = residents
+        .map(|process| keeper(world, How::Process, Some(process.pid), None))
         .collect();
+    found.extend(beyond_processes(world, id));
+    Some(found)
+}
+
+/// Lists what keeps a namespace alive but processes. Unlike [`keepers`] it does not look at every
+/// process.
+pub fn beyond_processes(world: &World, id: NamespaceId) -> Vec<Keeper> {
+    let lives = |set: &NamespaceSet| set.of(id.kind) == Some(id);
+    let mut found = Vec::new();
     for (leader, threads) in &world.details().threads {
         if world.process(*leader).is_some_and(|p| lives(&p.namespaces)) {
             continue;
         }
         for thread in threads.iter().filter(|t| lives(&t.namespaces)) {
             let how = How::Thread { tid: thread.tid };
-            found.push(of(how, Some(*leader), Some(&thread.comm)));
+            found.push(keeper(world, how, Some(*leader), Some(&thread.comm)));
         }
     }
-    for holder in world.holders(id) {
-        let (how, pid) = match holder {
-            Holder::ForChildren { pid } => (How::ForChildren, Some(*pid)),
-            Holder::Descriptor { pid, fd } => (How::Descriptor { fd: *fd }, Some(*pid)),
-            Holder::Socket { pid, fd } => (How::Socket { fd: *fd }, Some(*pid)),
-            Holder::Child { namespace } => (
-                How::Child {
-                    namespace: *namespace,
-                },
-                None,
-            ),
-            Holder::BindMount {
-                mount_namespace,
-                path,
-            } => {
-                let path = escape_untrusted(path).into_owned();
-                let mount_namespace = *mount_namespace;
-                let how = How::BindMount {
-                    mount_namespace,
-                    path,
-                };
-                (how, None)
-            }
-        };
-        found.push(of(how, pid, None));
-    }
+    let holders = world.holders(id).iter().map(how_it_holds);
+    found.extend(holders.map(|(how, pid)| keeper(world, how, pid, None)));
     found.sort_by(|a, b| (rank(&a.how), a.pid, &a.how).cmp(&(rank(&b.how), b.pid, &b.how)));
     found.dedup();
-    Some(found)
+    found
+}
+
+/// One line of the list; `name` is a thread's own.
+fn keeper(world: &World, how: How, pid: Option<HostPid>, name: Option<&str>) -> Keeper {
+    let process = pid.and_then(|pid| world.process(pid));
+    let name = name.or_else(|| process.map(|p| p.comm.as_str()));
+    Keeper {
+        how,
+        pid,
+        name: name.map(|name| escape_untrusted(name).into_owned()),
+        container: pid.and_then(|pid| world.owner(pid)),
+    }
+}
+
+fn how_it_holds(holder: &Holder) -> (How, Option<HostPid>) {
+    match holder {
+        Holder::ForChildren { pid } => (How::ForChildren, Some(*pid)),
+        Holder::Descriptor { pid, fd } => (How::Descriptor { fd: *fd }, Some(*pid)),
+        Holder::Socket { pid, fd } => (How::Socket { fd: *fd }, Some(*pid)),
+        Holder::Child { namespace } => (
+            How::Child {
+                namespace: *namespace,
+            },
+            None,
+        ),
+        Holder::BindMount {
+            mount_namespace,
+            path,
+        } => {
+            let how = How::BindMount {
+                mount_namespace: *mount_namespace,
+                path: escape_untrusted(path).into_owned(),
+            };
+            (how, None)
+        }
+    }
 }
 
 const fn rank(how: &How) -> u8 {

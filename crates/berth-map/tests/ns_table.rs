@@ -252,3 +252,49 @@ fn labels_name_the_container_and_the_pid_inside() {
         "1 500 [web:1] 501 [web:7] 522 [web:22] 700 [agent:700] 9999"
     );
 }
+
+#[test]
+fn every_field_is_documented() {
+    let page = include_str!("../../../docs/map-commands.md");
+    let world = held();
+    let all = rows(&world, &NsFilter::default());
+    let findings = berth_map::check::check(&world);
+    let documents = [
+        serde_json::to_value(NsDocument::new(&world, &all, Residents::Listed)).unwrap(),
+        serde_json::to_value(berth_map::json::CheckDocument::new(&world, &findings)).unwrap(),
+    ];
+    let mut fields = Vec::new();
+    documents
+        .iter()
+        .for_each(|document| collect_fields(document, &mut fields));
+    assert!(fields.len() > 30, "{fields:?}");
+    let words: Vec<&str> = page
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .collect();
+    for field in fields {
+        assert!(
+            words.contains(&field.as_str()),
+            "docs/map-commands.md does not name {field}"
+        );
+    }
+    for rule in berth_map::check::RULES {
+        assert!(
+            words.contains(&rule.id),
+            "docs/map-commands.md does not name {}",
+            rule.id
+        );
+    }
+}
+
+fn collect_fields(value: &serde_json::Value, fields: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (field, value) in map {
+                fields.push(field.clone());
+                collect_fields(value, fields);
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|v| collect_fields(v, fields)),
+        _ => {}
+    }
+}

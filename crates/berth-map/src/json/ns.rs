@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{VERSION, key};
 use crate::model::World;
 use crate::ns_table::{NsRow, unseen};
-use crate::who::{How, Keeper, keepers};
+use crate::who::{How, Keeper, beyond_processes, keepers};
 
 /// Namespaces, and what keeps each of them alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,10 +95,12 @@ impl NsDocument {
     pub fn new(world: &World, rows: &[NsRow], residents: Residents) -> Self {
         let keepers = rows.iter().flat_map(|row| {
             let id = row.namespace.id;
-            let found = keepers(world, id).unwrap_or_default();
+            let found = match residents {
+                Residents::Listed => keepers(world, id).unwrap_or_default(),
+                Residents::Counted => beyond_processes(world, id),
+            };
             found
                 .into_iter()
-                .filter(|k| residents == Residents::Listed || k.how != How::Process)
                 .map(move |keeper| keeper_document(world, id, &keeper))
         });
         Self {

@@ -12,6 +12,7 @@ pub struct PidDocument {
     /// [`VERSION`].
     pub version: u32,
     /// What was asked for, as written and escaped, where a caller fills it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
     /// Its PID on the host.
     pub pid: u32,

@@ -209,3 +209,96 @@ fn a_reader_that_leaves_ends_the_stream_quietly() {
     std::io::Read::read_to_string(&mut std::io::BufReader::new(stderr), &mut err).unwrap();
     assert_eq!(err, "");
 }
+
+/// A process in a cgroup such as another engine makes, in namespaces of its own.
+struct Foreign {
+    root: std::process::Child,
+    folders: Vec<std::path::PathBuf>,
+}
+
+impl Foreign {
+    /// `None` where there is no cgroup v2 to make one in.
+    fn new(id: &str, seconds: &str) -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let v2 = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+        let Some(v2) = v2.and_then(|line| line.split(' ').nth(4)) else {
+            berth_testkit::skip("no cgroup v2 hierarchy is mounted");
+            return None;
+        };
+        let own = std::path::Path::new(v2).join(format!("berth-test-{}", std::process::id()));
+        let folders = vec![own.clone(), own.join("docker"), own.join("docker").join(id)];
+        for folder in &folders {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        // As engines do it: what makes the namespaces stays outside of the cgroup.
+        let script = "echo 0 > \"$1/cgroup.procs\" && exec sleep $2";
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-p", "-f", "-n", "-m", "--mount-proc", "--kill-child"]);
+        command
+            .args(["sh", "-c", script, "sh"])
+            .arg(folders.last().unwrap())
+            .arg(seconds);
+        Some(Self {
+            root: command.spawn().unwrap(),
+            folders,
+        })
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        drop(self.root.kill());
+        drop(self.root.wait());
+        for folder in self.folders.iter().rev() {
+            // Until its last process is reaped it is busy.
+            crate::support::eventually("an empty cgroup", || {
+                std::fs::remove_dir(folder).is_ok() || !folder.exists()
+            });
+        }
+    }
+}
+
+#[test]
+fn other_engines_containers_are_translated_and_entered() {
+    let berth = Berth::new();
+    let id = "d0c4e5".repeat(11)[..64].to_owned();
+    let Some(foreign) = Foreign::new(&id, "1020") else {
+        return;
+    };
+    let name = format!("docker/{}", &id[..12]);
+    let first = format!("{name}:1");
+    let mut host = String::new();
+    crate::support::eventually("the container", || {
+        host = berth.run(&["pid", &first]).out.trim_end().to_owned();
+        let command = std::fs::read(format!("/proc/{host}/cmdline")).unwrap_or_default();
+        command == b"sleep\x001020\0"
+    });
+    assert_eq!(berth.ok(&["pid", &host]), first);
+    assert_eq!(berth.ok(&["pid", "--in", &name, &host]), "1");
+    let done = berth.run_with(&["pid", "-"], format!("({host})").as_bytes());
+    assert_eq!(done.out, format!("({host} [{first}])"));
+    let inside = berth.ok(&[
+        "enter",
+        &first,
+        "sh",
+        "-c",
+        "readlink /proc/1/exe; echo /proc/[0-9]*",
+    ]);
+    assert!(
+        inside.contains("sleep") && inside.contains("/proc/1 "),
+        "{inside}"
+    );
+    let net = berth.ok(&[
+        "enter",
+        "--ns",
+        "net",
+        &first,
+        "readlink",
+        "/proc/self/ns/net",
+    ]);
+    let link = std::fs::read_link(format!("/proc/{host}/ns/net")).unwrap();
+    assert_eq!(net, link.to_str().unwrap());
+    let table = berth.ok(&["ns", "-p", &first, "-t", "net", "-n", "-o", "CONTAINER"]);
+    assert_eq!(table, name);
+    drop(foreign);
+}
