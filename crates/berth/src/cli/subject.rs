@@ -3,9 +3,11 @@
 
 use berth_base::{ErrorClass, HostPid, NamespaceId, NamespaceKind, escape_untrusted};
 use berth_map::Sources;
-use berth_map::lookup::LookupError;
+use berth_map::lookup::{Found, LookupError, find};
 use berth_map::model::{Wanted, World};
 use berth_map::translate::{PidError, PidSpec};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::Context;
 use super::failure::Failure;
@@ -58,6 +60,27 @@ pub(super) fn process_spec(
         Some(live) => Ok(PidSpec::Host(live.init.pid)),
         None => Err(super::pid::not_running(container.name.as_str())),
     }
+}
+
+/// Finds a process; says of one that is there but may not be seen what hides it.
+pub(super) fn find_process(sources: &Sources, spec: &PidSpec) -> Result<Found, Failure> {
+    find(sources, spec).map_err(|error| match error {
+        LookupError::Pid(PidError::NoProcess { pid }) if exists(pid) => Failure::new(
+            ErrorClass::Denied,
+            format!(
+                "process {pid} is there, but /proc hides it: it is mounted with hidepid (proc(5)), or belongs to another PID namespace; try again as root, or with a /proc of your own"
+            ),
+        )
+        .on(pid.to_string()),
+        error => error.into(),
+    })
+}
+
+/// Whether a process exists in our PID namespace. pidfd_open(2) asks for no right to see it; a
+/// thread's id, for which there is no pidfd, is EINVAL or, since 6.9, ENOENT.
+fn exists(pid: HostPid) -> bool {
+    let pid = i32::try_from(pid.get()).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| pidfd_open(pid, PidfdFlags::empty()).is_ok())
 }
 
 /// The first process of another engine's container.

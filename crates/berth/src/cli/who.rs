@@ -4,7 +4,6 @@ use std::path::Path;
 
 use berth_base::{ErrorClass, NamespaceId, escape_untrusted};
 use berth_map::json::{NsDocument, Residents};
-use berth_map::lookup::find;
 use berth_map::model::{Wanted, WantedThreads, World};
 use berth_map::ns_table::{NsFilter, NsRow, rows};
 use berth_map::who::{Keeper, keepers};
@@ -15,7 +14,8 @@ use rustix::io::Errno;
 use super::failure::Failure;
 use super::pid::sources;
 use super::subject::{
-    discover, find_namespace, kind_of_flag, no_namespace, parse_namespace, process_spec, warn,
+    discover, find_namespace, find_process, kind_of_flag, no_namespace, parse_namespace,
+    process_spec, warn,
 };
 use super::{Context, Outcome};
 use crate::view::columns::{Align, Heading, Layout, lay_out};
@@ -71,7 +71,7 @@ impl Who {
         let process = match (&by_path, parse_namespace(&self.subject)) {
             (None, None) => {
                 let spec = process_spec(context, &sources, &self.subject).map_err(explain)?;
-                Some(find(&sources, &spec)?.pid)
+                Some(find_process(&sources, &spec)?.pid)
             }
             _ => None,
         };

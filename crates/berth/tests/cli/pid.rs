@@ -302,3 +302,37 @@ fn other_engines_containers_are_translated_and_entered() {
     assert_eq!(table, name);
     drop(foreign);
 }
+
+#[test]
+fn a_process_that_procfs_hides_is_said() {
+    let berth = Berth::new();
+    // The mount is in a mount namespace of the test's own; a user other than root is hidden from.
+    let copy = berth.path("berth");
+    std::fs::copy(env!("CARGO_BIN_EXE_berth"), &copy).unwrap();
+    let folder = berth.path("");
+    crate::world::run("chmod", &["a+rwx", folder.to_str().unwrap()]);
+    let script = "mount -t proc -o hidepid=2 proc /proc && cd \"$1\" && exec setpriv \
+        --reuid 65534 --regid 65534 --clear-groups \
+        env -u XDG_CONFIG_HOME HOME=\"$1\" XDG_RUNTIME_DIR=\"$1\" ./berth pid \"$2\" \"$$\"";
+    let me = std::process::id().to_string();
+    let done = crate::world::run(
+        "unshare",
+        &[
+            "-m",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            folder.to_str().unwrap(),
+            &me,
+        ],
+    );
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.err
+            .contains(&format!("process {me} is there, but /proc hides it")),
+        "{done:?}"
+    );
+    // Its own is answered.
+    assert!(done.out.starts_with("host:"), "{done:?}");
+}

@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use berth_base::{ErrorClass, HostPid, NamespaceKind};
 use berth_map::Sources;
-use berth_map::lookup::find;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -15,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::cli::Context;
 use crate::cli::failure::Failure;
-use crate::cli::subject::process_spec;
+use crate::cli::subject::{find_process, process_spec};
 
 /// A process, and what of it is to be entered.
 pub(super) struct Target {
@@ -43,7 +42,7 @@ impl Target {
         with_cgroups: bool,
     ) -> Result<Self, Failure> {
         let spec = process_spec(context, sources, text)?;
-        let found = find(sources, &spec)?;
+        let found = find_process(sources, &spec)?;
         let pid = found.pid;
         let process = found.world.process(pid);
         let started = process.map(|process| process.start_ticks);

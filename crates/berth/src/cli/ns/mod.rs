@@ -4,7 +4,6 @@ mod columns;
 
 use berth_base::NamespaceKind;
 use berth_map::json::{NsDocument, Residents};
-use berth_map::lookup::find;
 use berth_map::model::{Wanted, WantedThreads, World};
 use berth_map::ns_table::{Branch, NsFilter, NsRow, Relation, rows, tree};
 use clap::{Args, ValueEnum};
@@ -13,7 +12,8 @@ use super::failure::Failure;
 use super::map::speaks_unicode;
 use super::pid::sources;
 use super::subject::{
-    discover, existing, find_namespace, no_namespace, parse_namespace, process_spec, warn,
+    discover, existing, find_namespace, find_process, no_namespace, parse_namespace, process_spec,
+    warn,
 };
 use super::{Context, Outcome};
 use crate::terminal::terminal_size;
@@ -116,7 +116,9 @@ impl Ns {
             None => None,
         };
         let task = match &self.task {
-            Some(text) => Some(find(&sources, &process_spec(context, &sources, text)?)?.pid),
+            Some(text) => {
+                Some(find_process(&sources, &process_spec(context, &sources, text)?)?.pid)
+            }
             None => None,
         };
         let world = discover(&sources, &wanted())?;

@@ -5,12 +5,12 @@ mod filter;
 use berth_base::{ErrorClass, escape_untrusted};
 use berth_map::discover::{DiscoverError, Sources};
 use berth_map::json::PidDocument;
-use berth_map::lookup::{Found, LookupError, find, seen_from};
+use berth_map::lookup::{Found, LookupError, seen_from};
 use berth_map::translate::{PidSpec, Resolution};
 use clap::Args;
 
 use super::failure::{EXIT_FAILURE, Failure};
-use super::subject::process_spec;
+use super::subject::{find_process, process_spec};
 use super::{Context, Outcome};
 use crate::view::columns::{Align, Heading, Layout, lay_out};
 use crate::view::json;
@@ -100,7 +100,7 @@ impl Pid {
         text: &str,
     ) -> Result<Answered, Failure> {
         let spec = process_spec(context, sources, text)?;
-        let found = find(sources, &spec)?;
+        let found = find_process(sources, &spec)?;
         if let Some(container) = &self.inside {
             let seen = seen_from(sources, &found, container)?;
             return Ok(Answered::Line(seen.to_string()));
