@@ -1,5 +1,7 @@
 //! The snapshot, and how its parts are put together.
 
+mod diff;
+
 use std::collections::BTreeMap;
 
 use berth_base::{HostPid, NamespaceId};
@@ -8,6 +10,8 @@ use super::{
     CgroupUsage, Container, ContainerIndex, Details, Engine, Holder, Namespace, NamespaceSet,
     Process, StaleContainer, Thread, hierarchy,
 };
+pub use diff::{Change, Changed, Diff, Ended, Started};
+
 use crate::attribute::{self, KnownContainer};
 
 /// Which source the processes were read from.
@@ -81,16 +85,16 @@ pub struct Parts {
 /// An immutable snapshot of the host: its namespaces, processes and containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct World {
-    pub(super) source: Source,
-    pub(super) extent: Extent,
-    pub(super) host: Host,
-    pub(super) processes: Vec<Process>,
-    pub(super) owners: Vec<Option<ContainerIndex>>,
-    pub(super) namespaces: BTreeMap<NamespaceId, Namespace>,
-    pub(super) containers: Vec<Container>,
-    pub(super) stale: Vec<StaleContainer>,
-    pub(super) details: Details,
-    pub(super) warnings: Vec<String>,
+    source: Source,
+    extent: Extent,
+    host: Host,
+    processes: Vec<Process>,
+    owners: Vec<Option<ContainerIndex>>,
+    namespaces: BTreeMap<NamespaceId, Namespace>,
+    containers: Vec<Container>,
+    stale: Vec<StaleContainer>,
+    details: Details,
+    warnings: Vec<String>,
 }
 
 impl World {

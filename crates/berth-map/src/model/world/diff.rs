@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use berth_base::{HostPid, NamespaceId};
 
-use super::{
+use super::World;
+use crate::model::{
     Container, ContainerIndex, Details, Engine, Extent, Host, Namespace, Process, Source,
-    StaleContainer, World,
+    StaleContainer,
 };
 
 /// Everything that makes one snapshot another.
