@@ -75,19 +75,26 @@ fn sharing_is_weighed_by_kind() {
         ("ipc", 102, ("BM004", Severity::Warning)),
         ("uts", 108, ("BM005", Severity::Info)),
         ("cgroup", 101, ("BM006", Severity::Info)),
-        ("time", 106, ("BM007", Severity::Info)),
     ] {
         let shared = ids(with_container(|fake| fake.ns(kind, inode)));
         assert_eq!(shared, [expected], "{kind}");
     }
+    // Of the engines only Berth makes time namespaces.
+    let time = |engine| {
+        ids(with_container_of(engine, EvidenceKind::RunFile, |f| {
+            f.ns("time", 106)
+        }))
+    };
+    assert_eq!(time(Engine::Berth), [("BM007", Severity::Info)]);
+    assert_eq!(time(Engine::Docker), []);
 }
 
 #[test]
-fn what_only_looks_like_a_container_is_told_softly() {
+fn what_only_looks_like_a_container_may_share() {
     let guess = with_container_of(Engine::Unshare, EvidenceKind::Namespaces, |fake| {
         fake.ns("mnt", 103)
     });
-    assert_eq!(ids(guess), [("BM003", Severity::Info)]);
+    assert_eq!(ids(guess), []);
 }
 
 #[test]

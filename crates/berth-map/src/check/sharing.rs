@@ -8,7 +8,10 @@ use crate::model::{Confidence, Container, Engine, IdRange, Process, World};
 /// Looks at the first process of each container.
 pub(super) fn find(world: &World, findings: &mut Vec<Finding>) {
     for (index, container) in world.indexed_containers() {
-        let Some(init) = container.init.and_then(|pid| world.process(pid)) else {
+        // What only looks like a container may share what it likes: nobody said that it is one.
+        let is_guess = container.confidence() == Confidence::Guess;
+        let init = container.init.and_then(|pid| world.process(pid));
+        let Some(init) = init.filter(|_| !is_guess) else {
             continue;
         };
         let object = Object::Container(index);
@@ -18,29 +21,19 @@ pub(super) fn find(world: &World, findings: &mut Vec<Finding>) {
             };
             findings.push(Finding {
                 rule,
-                severity: soften(container, severity),
+                severity,
                 object,
                 reason: format!("it shares the {} namespace of the host", kind.as_str()),
                 remedy,
             });
         }
-        findings.extend(
-            same_root(world, container, init).map(|(severity, reason)| Finding {
-                rule: &rules::SAME_ROOT,
-                severity: soften(container, severity),
-                object,
-                reason,
-                remedy: remedy_of_user(container.engine),
-            }),
-        );
-    }
-}
-
-/// What only looks like a container may share what it likes: a sandbox is not made for all.
-fn soften(container: &Container, severity: Severity) -> Severity {
-    match container.confidence() {
-        Confidence::Guess => Severity::Info,
-        Confidence::Certain | Confidence::Likely => severity,
+        findings.extend(same_root(world, init).map(|(severity, reason)| Finding {
+            rule: &rules::SAME_ROOT,
+            severity,
+            object,
+            reason,
+            remedy: remedy_of_user(container.engine),
+        }));
     }
 }
 
@@ -60,8 +53,11 @@ fn of_kind(
         NamespaceKind::Ipc => (&rules::SHARED_IPC, Severity::Warning),
         NamespaceKind::Uts => (&rules::SHARED_UTS, Severity::Info),
         NamespaceKind::Cgroup => (&rules::SHARED_CGROUP, Severity::Info),
-        NamespaceKind::Time => (&rules::SHARED_TIME, Severity::Info),
-        NamespaceKind::User => return None,
+        // The other engines make none.
+        NamespaceKind::Time if container.engine == Engine::Berth => {
+            (&rules::SHARED_TIME, Severity::Info)
+        }
+        NamespaceKind::Time | NamespaceKind::User => return None,
     };
     Some((rule, severity, remedy(container.engine, kind)))
 }
@@ -96,15 +92,12 @@ fn remedy(engine: Engine, kind: NamespaceKind) -> String {
     match (flag, field) {
         (Some(flag), _) => format!("make it anew without {flag}"),
         (None, Some(field)) if is_pod => format!("leave {field} out of the pod's specification"),
-        _ if kind == NamespaceKind::Time => {
-            "nothing, where its engine makes no time namespaces".to_owned()
-        }
-        _ => format!("give it a {} namespace of its own", kind.as_str()),
+        _ => format!("give it its own {} namespace", kind.as_str()),
     }
 }
 
 /// Whether uid 0 of a container is uid 0 of the host, and how bad that is.
-fn same_root(world: &World, container: &Container, init: &Process) -> Option<(Severity, String)> {
+fn same_root(world: &World, init: &Process) -> Option<(Severity, String)> {
     if host_user(world, init) {
         let severity = match init.uid {
             0 => Severity::Warning,
@@ -117,10 +110,7 @@ fn same_root(world: &World, container: &Container, init: &Process) -> Option<(Se
     let user = init.namespaces.of(NamespaceKind::User)?;
     let maps = world.details().id_maps.get(&user)?;
     let is_root = |range: &IdRange| range.inside == 0 && range.outside == 0 && range.count > 0;
-    // A user's own sandbox maps what the user is.
-    let by_root = world.namespace(user).and_then(|n| n.owner_uid) == Some(0);
-    let maps_root =
-        maps.uids.iter().any(is_root) && (by_root || container.engine != Engine::Unshare);
+    let maps_root = maps.uids.iter().any(is_root);
     maps_root.then(|| {
         let reason = format!("its user namespace {user} maps uid 0 to uid 0 of the host");
         (Severity::Warning, reason)
