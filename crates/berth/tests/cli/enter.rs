@@ -338,3 +338,34 @@ fn a_procfs_of_another_pid_namespace_is_said() {
     assert_eq!(done.code, 125, "{done:?}");
     assert!(done.err.contains("cannot enter process"), "{}", done.err);
 }
+
+#[test]
+fn a_terminal_reaches_the_shell_inside() {
+    let berth = Berth::new();
+    let world = World::new(ALL, "exec sleep 1018", 1018);
+    let shell = [
+        "enter",
+        "-e",
+        "SHELL=/bin/sh",
+        "-e",
+        "PS1=ready> ",
+        &world.pid,
+    ];
+    let mut terminal = crate::support::Terminal::start(&berth, &shell);
+    terminal.expect("ready> ");
+    terminal.press("sleep 1000\r");
+    terminal.expect("sleep 1000\r\n");
+    // Ctrl-C ends what the shell runs, neither the shell nor berth.
+    eventually("the sleep", || {
+        let inside = berth.run(&["enter", &world.pid, "pgrep", "-fx", "sleep 1000"]);
+        !inside.out.is_empty()
+    });
+    terminal.press("\x03");
+    terminal.expect("ready> ");
+    // Not a plain exit: dash wants to give the terminal back to a process group that has no number
+    // in the PID namespace, and fails; after nsenter(1) as well.
+    terminal.press("readlink /proc/self/ns/net; kill -9 $$\r");
+    terminal.expect(&format!("net:[{}]", world.namespace("net")));
+    terminal.rest();
+    assert_eq!(exit_code(&mut terminal.child), 137);
+}
