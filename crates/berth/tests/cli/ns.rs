@@ -1,6 +1,6 @@
 //! `berth ns`, compared with lsns(8), and `berth who`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::Berth;
 use crate::world::{ALL, World, has, run};
@@ -38,41 +38,40 @@ fn every_namespace_is_what_lsns_says() {
     let deep =
         "exec unshare -p -f -m -n --mount-proc --kill-child sh -c 'sleep 1001 & exec sleep 1000'";
     let world = World::new(ALL, deep, 1000);
-    let mut wanted: Vec<String> = world.own().into_iter().map(|(_, inode)| inode).collect();
+    let wanted: Vec<String> = world.own().into_iter().map(|(_, inode)| inode).collect();
     assert!(wanted.len() >= 7, "{wanted:?}");
-    let mut compared = 0;
-    // Other tests start and end processes: what two runs of lsns agree on is compared.
+    let mut same = BTreeSet::new();
+    let mut differ = BTreeMap::new();
+    // Other tests start and end processes: what two runs of lsns agree on is compared, and counts
+    // as different only if it never was the same.
     for _ in 0..20 {
         let before = lsns();
         let ours = table(&berth.ok(&["ns", "-r", "-n", "-o", COLUMNS]));
         let after = lsns();
-        let steady = before
+        for (ns, row) in before
             .iter()
-            .filter(|(ns, row)| after.get(*ns) == Some(row));
-        let same = |ns: &str| ours.get(ns) == before.get(ns);
-        let mut differ = Vec::new();
-        compared = 0;
-        for (ns, row) in steady {
+            .filter(|(ns, row)| after.get(*ns) == Some(row))
+        {
+            let found = ours.get(ns);
             if is_counted_otherwise(ns) {
-                assert!(ours.contains_key(ns));
-            } else if same(ns) {
-                compared += 1;
-                wanted.retain(|wanted| wanted != ns);
-            } else {
-                differ.push((row.clone(), ours.get(ns).cloned()));
+                assert!(found.is_some());
+            } else if found == Some(row) {
+                same.insert(ns.clone());
+                differ.remove(ns);
+            } else if !same.contains(ns) {
+                differ.insert(ns.clone(), (row.clone(), found.cloned()));
             }
         }
-        if wanted.is_empty() && differ.is_empty() {
+        // What ended meanwhile cannot become the same any more.
+        differ.retain(|ns, _| after.contains_key(ns));
+        if differ.is_empty() && wanted.iter().all(|ns| same.contains(ns)) {
             break;
         }
-        let first = differ.first();
-        eprintln!(
-            "not the same, or in motion: {} such as {first:?}",
-            differ.len()
-        );
     }
-    assert!(wanted.is_empty(), "not compared: {wanted:?}");
-    assert!(compared >= 14, "{compared}");
+    assert!(differ.is_empty(), "lsns and we: {differ:#?}");
+    let missing: Vec<_> = wanted.iter().filter(|ns| !same.contains(*ns)).collect();
+    assert!(missing.is_empty(), "never compared: {missing:?}");
+    assert!(same.len() >= 14, "{same:?}");
 }
 
 #[test]
