@@ -7,8 +7,10 @@
 //! | [`model`] | the snapshot ([`World`]): plain, immutable, without I/O |
 //! | [`attribute`] | which container owns which process |
 //! | [`translate`] | host PID to container PID and back, on a snapshot |
+//! | [`annotate`] | other programs' text with container names behind PIDs |
+//! | [`check`] | findings about isolation, with reason and remedy |
 //! | [`lookup`] | one such question, without reading the whole host |
-//! | [`draw`], [`top`], [`json`] | the snapshot as text, as rows, as documents |
+//! | [`draw`], [`top`], [`ns_table`], [`who`], [`json`] | the snapshot as text, as rows, as documents |
 //!
 //! The crate does not know the engine: Berth's own containers are seen through the files that
 //! docs describe, as those of other engines are. It reads; it enters no namespace, signals no
@@ -44,18 +46,22 @@
 //! # }
 //! ```
 
+pub mod annotate;
 pub mod attribute;
+pub mod check;
 pub mod discover;
 pub mod dot;
 pub mod draw;
 pub mod json;
 pub mod lookup;
 pub mod model;
+pub mod ns_table;
 mod picture;
 pub mod scope;
 pub mod svg;
 pub mod top;
 pub mod translate;
+pub mod who;
 mod zombie;
 
 pub use discover::{DiscoverError, EngineRoots, ProcRoot, Sources};

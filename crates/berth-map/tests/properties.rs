@@ -7,6 +7,7 @@ mod support;
 use std::collections::HashMap;
 
 use berth_base::{NamespaceId, NamespaceKind};
+use berth_map::annotate::{Annotator, Labels, annotate};
 use berth_map::attribute::KnownContainer;
 use berth_map::dot;
 use berth_map::draw::{self, KernelThreads, MapOptions, Style};
@@ -146,6 +147,58 @@ fn container(number: usize, init: u32, inode: u64) -> KnownContainer {
             kind: berth_map::model::EvidenceKind::RunFile,
             detail: "run.json".to_owned(),
         },
+    }
+}
+
+/// Bytes of the kind that programs print: numbers, words, escape sequences, what is no text.
+fn output() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        "[0-9]{1,3}".prop_map(String::into_bytes),
+        "[ .,:/=\\-a-z\n\r\t]{1,2}".prop_map(String::into_bytes),
+        Just(b"\x1b[1m".to_vec()),
+        Just("é├".as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 1..4),
+    ];
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn what_is_annotated_is_what_came_and_labels(text in output(), sizes in prop::collection::vec(1..20usize, 1..30)) {
+        let labels = Labels::from_pairs((1..1000).map(|pid| (pid, " [\u{1f6a2}]".to_owned())));
+        let mut whole = Vec::new();
+        annotate(&text, &labels, &mut whole);
+        let none = Labels::default();
+        let mut same = Vec::new();
+        annotate(&text, &none, &mut same);
+        prop_assert_eq!(&same, &text);
+        // Taking the labels out gives back every byte.
+        let label = " [\u{1f6a2}]".as_bytes();
+        let mut rest = whole.as_slice();
+        let mut back = Vec::new();
+        while let Some(byte) = rest.first() {
+            match rest.strip_prefix(label) {
+                Some(after) => rest = after,
+                None => {
+                    back.push(*byte);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        prop_assert_eq!(&back, &text);
+        // However it arrives. Escape sequences that span lines are cut there.
+        if !text.contains(&0x1b) {
+            let mut annotator = Annotator::default();
+            let mut out = Vec::new();
+            let mut rest = text.as_slice();
+            for size in sizes.iter().cycle().take(text.len()) {
+                let (now, later) = rest.split_at((*size).min(rest.len()));
+                annotator.feed(now, &labels, &mut out);
+                rest = later;
+            }
+            annotator.finish(&labels, &mut out);
+            prop_assert_eq!(out, whole);
+        }
     }
 }
 

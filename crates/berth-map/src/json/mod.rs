@@ -1,26 +1,32 @@
-//! The documents of `berth map --json` and `berth pid --json`: wire types, apart from the model.
+//! The documents of `berth map --json`, `berth pid --json` and the commands around them: wire types, apart from the model.
 //!
 //! docs/map.md describes every field. Lists are flat and refer to each other; numbers of 64 bits
 //! are strings. Fields may be added within a version; a change that breaks a reader raises it.
 
+mod check;
 mod map;
+mod ns;
 mod pid;
+mod sarif;
 mod text;
 
 use serde::Serialize;
 
+pub use check::{CheckDocument, CheckSummary, FindingDocument};
 pub use map::{
     CgroupDocument, CgroupSetDocument, ContainerDocument, EndedDocument, EvidenceDocument,
     HolderDocument, HostDocument, IdRangeDocument, InterfaceDocument, ListenerDocument,
     MapDocument, MapRequest, MountDocument, NamespaceDocument, NetworkDocument, PeerDocument,
     PodDocument, ProcessDocument, ThreadDocument, UsageDocument,
 };
+pub use ns::{KeeperDocument, NsDocument, NsRowDocument, Residents};
 pub use pid::{ContainerReference, LevelDocument, PidDocument};
+pub use sarif::SarifLog;
 pub use text::{Layout, to_text};
 
 use crate::model::{ContainerIndex, World};
 
-/// The version of both documents.
+/// The version of all documents.
 pub const VERSION: u32 = 2;
 
 /// The namespaces of a process by kind, each as its inode number; a kind that is not known is

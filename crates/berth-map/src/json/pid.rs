@@ -11,6 +11,9 @@ use crate::translate::Resolution;
 pub struct PidDocument {
     /// [`VERSION`].
     pub version: u32,
+    /// What was asked for, as written and escaped, where a caller fills it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     /// Its PID on the host.
     pub pid: u32,
     /// Start time in clock ticks since boot; with the PID it identifies the process.
@@ -62,6 +65,7 @@ impl PidDocument {
         let process = world.process(resolution.pid);
         Self {
             version: VERSION,
+            asked: None,
             pid: resolution.pid.get(),
             start_ticks: process.map(|p| p.start_ticks.to_string()),
             answer: resolution.answer.to_string(),

@@ -32,4 +32,4 @@ pub use network::{Interface, Listener, Network, Peer, Protocol};
 pub use process::{Links, Process};
 pub use thread::Thread;
 pub use user::{IdMaps, IdRange};
-pub use world::{Extent, Host, Parts, Source, World};
+pub use world::{Change, Changed, Diff, Ended, Extent, Host, Parts, Source, Started, World};

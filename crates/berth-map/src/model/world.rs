@@ -1,5 +1,7 @@
 //! The snapshot, and how its parts are put together.
 
+mod diff;
+
 use std::collections::BTreeMap;
 
 use berth_base::{HostPid, NamespaceId};
@@ -8,6 +10,8 @@ use super::{
     CgroupUsage, Container, ContainerIndex, Details, Engine, Holder, Namespace, NamespaceSet,
     Process, StaleContainer, Thread, hierarchy,
 };
+pub use diff::{Change, Changed, Diff, Ended, Started};
+
 use crate::attribute::{self, KnownContainer};
 
 /// Which source the processes were read from.
@@ -79,7 +83,7 @@ pub struct Parts {
 }
 
 /// An immutable snapshot of the host: its namespaces, processes and containers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct World {
     source: Source,
     extent: Extent,

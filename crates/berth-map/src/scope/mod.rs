@@ -11,7 +11,7 @@ use std::str::FromStr;
 use berth_base::{NamespaceId, NamespaceKind, escape_untrusted};
 
 use crate::model::Engine;
-use crate::translate::{PidError, PidSpec, split_engine};
+use crate::translate::{PidError, PidSpec};
 
 pub use error::ScopeError;
 pub use selection::{Role, Selection};
@@ -62,10 +62,9 @@ fn is_number(text: &str) -> bool {
 }
 
 fn parse_engine(word: &str) -> Option<Engine> {
-    // The table of engines is the translation's: `docker/` is that engine and no name.
-    let text = format!("{word}/");
-    let (engine, name) = split_engine(&text)?;
-    name.is_empty().then_some(engine)
+    Engine::ALL
+        .into_iter()
+        .find(|engine| engine.as_str() == word)
 }
 
 fn parse_kind(word: &str) -> Option<NamespaceKind> {

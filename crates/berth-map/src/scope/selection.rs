@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
 use super::{Scope, ScopeError};
-use crate::model::{ContainerIndex, Engine, Holder, Process, World};
+use crate::model::{Container, ContainerIndex, Engine, Holder, Process, World};
 use crate::translate::{PidError, PidSpec};
 
 /// Part of a world. The default is all of it.
@@ -100,7 +100,7 @@ impl<'w> Picker<'w> {
     fn pick_engine(&mut self, engine: Engine) -> Result<(), ScopeError> {
         let all = self.world.indexed_containers();
         let of_engine: HashSet<ContainerIndex> = all
-            .filter(|(_, c)| c.engine == engine)
+            .filter(|(_, c)| c.engine == engine || engine == Engine::Kubernetes && is_in_pod(c))
             .map(|(index, _)| index)
             .collect();
         self.pick_owned(&of_engine);
@@ -278,6 +278,12 @@ impl<'w> Picker<'w> {
 }
 
 /// The process that a holder belongs to.
+/// Whether a container is one of a Kubernetes pod, whatever engine runs it.
+fn is_in_pod(container: &Container) -> bool {
+    let pod = container.pod.as_ref();
+    pod.is_some_and(|pod| pod.namespace.is_some())
+}
+
 fn holding_process(holder: &Holder) -> Option<HostPid> {
     match holder {
         Holder::Descriptor { pid, .. }

@@ -190,6 +190,7 @@ fn add_usage(details: &mut Details, all: &[Process]) {
             frozen: Some(frozen),
             pids: Some(pids),
             pids_max: Some(most),
+            pids_left: Some(most - pids),
             memory_bytes: Some(1 << 20),
             ..CgroupUsage::default()
         };

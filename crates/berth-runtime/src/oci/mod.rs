@@ -23,7 +23,7 @@ mod notify;
 mod prepare;
 mod pump;
 mod run;
-mod shield;
+pub mod shield;
 mod start;
 mod state;
 mod store;

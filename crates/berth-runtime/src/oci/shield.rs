@@ -1,10 +1,10 @@
 //! Our own program, out of reach of what we start.
 //!
-//! Who we are: `create`, `run` or `exec`, before anything else. init is cloned from us, so what it
-//! runs from is what a container finds behind /proc/PID/exe; and a container's program that names
-//! /proc/self/exe as its interpreter is run by it. On a writable mount that is the host's binary,
-//! to be overwritten as soon as nobody executes it (CVE-2019-5736). So we execute ourselves anew
-//! from a read-only clone of the mount.
+//! Who we are: `create`, `run` or `exec`, or `berth enter`, before anything else. init is cloned
+//! from us, so what it runs from is what a container finds behind /proc/PID/exe; and a container's
+//! program that names /proc/self/exe as its interpreter is run by it. On a writable mount that is
+//! the host's binary, to be overwritten as soon as nobody executes it (CVE-2019-5736). So we
+//! execute ourselves anew from a read-only clone of the mount.
 //!
 //! On x86_64 that has happened already when we come here, before the C library started
 //! (`berth_sys::link_early_start`): what is left is to make sure of it. The rest is for other
@@ -25,7 +25,7 @@ use crate::launch::open_program;
 const OURSELVES: &str = "/proc/self/exe";
 
 /// Returns when we run from a program that nothing inside can write; executes such a one before.
-pub(crate) fn raise() -> Outcome {
+pub fn raise() -> Outcome {
     if is_out_of_reach(None)? {
         return Ok(());
     }

@@ -225,8 +225,8 @@ impl Map {
 }
 
 /// Reads the host, and of its details those that are wanted.
-fn discover(sources: &Sources, _wanted: &Wanted) -> Result<World, Failure> {
-    Ok(World::discover(sources)?)
+fn discover(sources: &Sources, wanted: &Wanted) -> Result<World, Failure> {
+    Ok(World::discover_with(sources, wanted)?)
 }
 
 fn select(world: &World, scope: Option<&Scope>) -> Result<Selection, Failure> {

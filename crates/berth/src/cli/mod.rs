@@ -1,7 +1,9 @@
 //! The command line: what it looks like, and one file for each command.
 
+mod check;
 mod config;
 mod create;
+mod enter;
 mod exec;
 pub(crate) mod failure;
 mod filter;
@@ -13,6 +15,7 @@ mod internal;
 mod kill;
 mod logs;
 mod map;
+mod ns;
 pub(crate) mod output;
 pub(crate) mod parse;
 mod pid;
@@ -22,10 +25,12 @@ mod run;
 mod start;
 mod stats;
 mod stop;
+mod subject;
 mod top;
 mod usage;
 mod version;
 mod wait;
+mod who;
 
 use std::ffi::OsString;
 
@@ -93,6 +98,14 @@ pub(crate) enum CliCommand {
     Pid(pid::Pid),
     /// Draw all processes, their namespaces and their PIDs at each level
     Map(map::Map),
+    /// List namespaces: who lives in them, who holds them
+    Ns(ns::Ns),
+    /// Show what keeps a namespace alive
+    Who(who::Who),
+    /// Run a command in the namespaces of a process
+    Enter(enter::Enter),
+    /// Find what is wrong with how containers are isolated
+    Check(check::Check),
     /// Show the version
     Version(version::Version),
     /// Show the engine's surroundings
@@ -176,6 +189,10 @@ impl CliCommand {
             Self::Top(command) => command.execute(context),
             Self::Pid(command) => command.execute(context),
             Self::Map(command) => command.execute(context),
+            Self::Ns(command) => command.execute(context),
+            Self::Who(command) => command.execute(context),
+            Self::Enter(command) => command.execute(context),
+            Self::Check(command) => command.execute(context),
             Self::Version(command) => command.execute(context),
             Self::Info(command) => command.execute(context),
             Self::Internal(command) => command.execute(context),
@@ -185,7 +202,9 @@ impl CliCommand {
     /// The exit code of a failure that brings none of its own.
     const fn failure_code(&self) -> u8 {
         match self {
-            Self::Run(_) | Self::Create(_) | Self::Exec(_) => EXIT_ENGINE,
+            Self::Run(_) | Self::Create(_) | Self::Exec(_) | Self::Enter(_) | Self::Check(_) => {
+                EXIT_ENGINE
+            }
             _ => EXIT_FAILURE,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Pure: takes values, gives text. Text that a container controls is escaped here.
 
+pub(crate) mod columns;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod listing;

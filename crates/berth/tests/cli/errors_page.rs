@@ -22,7 +22,7 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
 }
 
 /// `web` runs, `idle` was never started, `done` has ended.
-const CASES: [Case; 29] = [
+const CASES: [Case; 37] = [
     case("Unknown image", "run nginx", 125),
     case("No image", "run", 125),
     case("Command not found", "run host frobnicate", 127),
@@ -46,6 +46,22 @@ const CASES: [Case; 29] = [
     case("A PID that no process has", "pid 4194304", 1),
     case("A PID that a container lacks", "pid web:4000000", 1),
     case("A PID in a container that does not run", "pid idle:1", 1),
+    case("A PID among others for a stream", "pid - 1", 125),
+    case("A namespace that does not exist", "ns 1", 1),
+    case("Text for a namespace", "ns frobnicate", 125),
+    case("Unknown column", "ns -o NSS", 125),
+    case("A path that is no namespace", "who /etc/passwd", 1),
+    case("Entering a process that ended", "enter 4194304 true", 125),
+    case(
+        "Entering an unknown kind of namespace",
+        "enter --ns foo web true",
+        125,
+    ),
+    case(
+        "Entering for a command that is not there",
+        "enter web frobnicate",
+        127,
+    ),
     case(
         "Sharing with a container that ended",
         "run --pid container:done host true",
@@ -281,10 +297,11 @@ cgroup, no mount, no process.
 | Exit code | Of | Means |
 |---|---|---|
 | 125 | any command | bad usage: a flag or value that is not accepted |
-| 125 | run, create, exec | Berth could not do it |
-| 126 | run, exec | the command is there and cannot be executed |
-| 127 | run, exec | the command is not there |
-| 128+n | run, exec, start -a | signal n ended the process |
+| 125 | run, create, exec, enter, check | Berth could not do it |
+| 126 | run, exec, enter | the command is there and cannot be executed |
+| 127 | run, exec, enter | the command is not there |
+| 128+n | run, exec, enter, start -a | signal n ended the process |
+| 1, 2 | check | there are warnings, errors |
 | 1 | all others | Berth could not do it |
 
 `--error-format json`, before the command, makes an error one JSON object a line:

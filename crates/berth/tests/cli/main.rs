@@ -5,14 +5,18 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod check;
+mod enter;
 mod errors_page;
 mod lifecycle;
 mod listing;
 mod logs;
 mod map;
+mod ns;
 mod pid;
 mod signals;
 mod streams;
 mod support;
 mod terminal;
 mod usage;
+mod world;

@@ -1,0 +1,231 @@
+//! The columns of `berth ns`: lsns's, and ours.
+
+use std::collections::HashMap;
+
+use berth_base::{NamespaceId, escape_untrusted};
+use berth_map::ProcRoot;
+use berth_map::model::{Process, World};
+use berth_map::ns_table::NsRow;
+
+use crate::cli::failure::Failure;
+use crate::cli::parse::nearest::nearest;
+use crate::view::columns::{Align, Heading};
+
+/// A column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    Ns,
+    Type,
+    Path,
+    Nprocs,
+    Pid,
+    Ppid,
+    Command,
+    Uid,
+    User,
+    NetNsId,
+    Nsfs,
+    Pns,
+    Ons,
+    Level,
+    Threads,
+    Holders,
+    Container,
+    OwnerUid,
+}
+
+/// All columns with their headings: lsns's first, in its order.
+const ALL: [(Column, Heading); 18] = [
+    (Column::Ns, ("NS", Align::Right)),
+    (Column::Type, ("TYPE", Align::Left)),
+    (Column::Path, ("PATH", Align::Left)),
+    (Column::Nprocs, ("NPROCS", Align::Right)),
+    (Column::Pid, ("PID", Align::Right)),
+    (Column::Ppid, ("PPID", Align::Right)),
+    (Column::Command, ("COMMAND", Align::Left)),
+    (Column::Uid, ("UID", Align::Right)),
+    (Column::User, ("USER", Align::Left)),
+    (Column::NetNsId, ("NETNSID", Align::Right)),
+    (Column::Nsfs, ("NSFS", Align::Left)),
+    (Column::Pns, ("PNS", Align::Right)),
+    (Column::Ons, ("ONS", Align::Right)),
+    (Column::Level, ("LEVEL", Align::Right)),
+    (Column::Threads, ("THREADS", Align::Right)),
+    (Column::Holders, ("HOLDERS", Align::Right)),
+    (Column::Container, ("CONTAINER", Align::Left)),
+    (Column::OwnerUid, ("OWNERUID", Align::Right)),
+];
+
+/// What is shown without -o.
+pub(super) const TABLE: [Column; 9] = [
+    Column::Ns,
+    Column::Type,
+    Column::Pns,
+    Column::Ons,
+    Column::Nprocs,
+    Column::Holders,
+    Column::Container,
+    Column::Pid,
+    Column::Command,
+];
+
+/// What is shown of the processes of one namespace.
+pub(super) const PROCESSES: [Column; 5] = [
+    Column::Pid,
+    Column::Ppid,
+    Column::User,
+    Column::Container,
+    Column::Command,
+];
+
+impl Column {
+    /// The heading and its side.
+    pub(super) fn heading(self) -> Heading {
+        let found = ALL.iter().find(|(column, _)| *column == self);
+        found.map_or(("", Align::Left), |(_, heading)| *heading)
+    }
+}
+
+/// All columns.
+pub(super) fn all() -> Vec<Column> {
+    ALL.iter().map(|(column, _)| *column).collect()
+}
+
+/// Reads the list of -o: names separated by commas, in any case; a + before it adds to the usual
+/// ones.
+pub(super) fn parse(list: &str, usual: &[Column]) -> Result<Vec<Column>, Failure> {
+    let (mut columns, names) = match list.strip_prefix('+') {
+        Some(names) => (usual.to_vec(), names),
+        None => (Vec::new(), list),
+    };
+    for name in names.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+        let upper = name.to_ascii_uppercase();
+        let found = ALL.iter().find(|(_, heading)| heading.0 == upper);
+        let Some((column, _)) = found else {
+            let known = ALL.iter().map(|(_, heading)| heading.0);
+            let next = match nearest(&upper, known.clone()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            return Err(Failure::usage(format!(
+                "there is no column {name:?} for --output; {next}"
+            ))
+            .on("--output"));
+        };
+        columns.push(*column);
+    }
+    if columns.is_empty() {
+        return Err(Failure::usage("--output names no column").on("--output"));
+    }
+    Ok(columns)
+}
+
+/// What cells are made from.
+pub(super) struct Cells<'a> {
+    pub(super) world: &'a World,
+    pub(super) proc: &'a ProcRoot,
+    users: HashMap<u32, String>,
+}
+
+impl<'a> Cells<'a> {
+    /// Reads the names of users, of which there may be none.
+    pub(super) fn new(world: &'a World, proc: &'a ProcRoot) -> Self {
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        Self {
+            world,
+            proc,
+            users: users(&passwd),
+        }
+    }
+
+    /// The cell of a namespace in a column. What is not known is empty.
+    pub(super) fn of_namespace(&self, row: &NsRow, column: Column) -> String {
+        let namespace = &row.namespace;
+        // lsns writes 0 for what there is none of.
+        let number = |id: Option<NamespaceId>| id.map_or(0, |id| id.inode).to_string();
+        match column {
+            Column::Ns => namespace.id.inode.to_string(),
+            Column::Type => namespace.id.kind.as_str().to_owned(),
+            Column::Path => escape_untrusted(row.path.as_deref().unwrap_or("")).into_owned(),
+            Column::Nprocs => namespace.processes.to_string(),
+            Column::Nsfs => escape_untrusted(&row.mount_points.join(",")).into_owned(),
+            Column::Pns => number(namespace.parent),
+            Column::Ons => number(namespace.owner),
+            Column::Level => namespace.level.map_or(String::new(), |l| l.to_string()),
+            Column::Threads => row.threads.to_string(),
+            Column::Holders => row.holders.to_string(),
+            Column::OwnerUid => namespace.owner_uid.map_or(String::new(), |u| u.to_string()),
+            Column::Container => self.container(row.container),
+            // The kernel numbers network namespaces as seen from each other, on demand.
+            Column::NetNsId => String::new(),
+            Column::Pid | Column::Ppid | Column::Command | Column::Uid | Column::User => {
+                let process = row.lowest.and_then(|pid| self.world.process(pid));
+                process.map_or(String::new(), |p| self.of_process(p, column))
+            }
+        }
+    }
+
+    /// The cell of a process in a column.
+    pub(super) fn of_process(&self, process: &Process, column: Column) -> String {
+        match column {
+            Column::Pid => process.pid.to_string(),
+            Column::Ppid => process.parent.map_or(0, |p| p.get()).to_string(),
+            Column::Uid => process.uid.to_string(),
+            Column::User => {
+                let name = self.users.get(&process.uid);
+                name.map_or_else(
+                    || process.uid.to_string(),
+                    |n| escape_untrusted(n).into_owned(),
+                )
+            }
+            Column::Command => self
+                .proc
+                .read_command(process.pid)
+                .unwrap_or_else(|| escape_untrusted(&process.comm).into_owned()),
+            Column::Container => self.container(self.world.owner(process.pid)),
+            Column::Level => process.level().to_string(),
+            _ => String::new(),
+        }
+    }
+
+    fn container(&self, index: Option<berth_map::ContainerIndex>) -> String {
+        index.map_or(String::new(), |index| self.world.container_label(index))
+    }
+}
+
+/// The names of passwd(5) by uid; the first of several counts.
+fn users(passwd: &str) -> HashMap<u32, String> {
+    let mut users = HashMap::new();
+    for line in passwd.lines() {
+        let mut fields = line.split(':');
+        let (name, uid) = (fields.next(), fields.nth(1));
+        if let (Some(name), Some(uid)) = (name, uid.and_then(|uid| uid.parse().ok())) {
+            users.entry(uid).or_insert_with(|| name.to_owned());
+        }
+    }
+    users
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_named_as_lsns_names_them() {
+        let columns = parse("ns,Type,PNS", &TABLE).unwrap();
+        assert_eq!(columns, [Column::Ns, Column::Type, Column::Pns]);
+        let more = parse("+path", &TABLE).unwrap();
+        assert_eq!(more.len(), TABLE.len() + 1);
+        let error = parse("NPROC", &TABLE).unwrap_err();
+        assert!(error.message.contains("did you mean NPROCS?"), "{error}");
+        assert!(parse(",", &TABLE).is_err());
+    }
+
+    #[test]
+    fn users_are_those_of_passwd() {
+        let users = users("root:x:0:0::/:/bin/sh\nbad\ntoor:x:0:0::/:/bin/sh\nweb:x:33:33::/:\n");
+        assert_eq!(users.get(&0).map(String::as_str), Some("root"));
+        assert_eq!(users.get(&33).map(String::as_str), Some("web"));
+        assert_eq!(users.len(), 2);
+    }
+}
