@@ -71,7 +71,6 @@ fn every_namespace_is_what_lsns_says() {
     assert!(differ.is_empty(), "lsns and we: {differ:#?}");
     let missing: Vec<_> = wanted.iter().filter(|ns| !same.contains(*ns)).collect();
     assert!(missing.is_empty(), "never compared: {missing:?}");
-    assert!(same.len() >= 14, "{same:?}");
 }
 
 #[test]
