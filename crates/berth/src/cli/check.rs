@@ -16,7 +16,7 @@ use crate::view::json;
 /// 2 errors, 125 when the host could not be read.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   berth check                    findings, the worst first, each with a remedy
   berth check --fail-on error    exit code 0 unless there is an error
   berth check --sarif > x.sarif  for code scanning services

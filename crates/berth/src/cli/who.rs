@@ -26,7 +26,7 @@ use crate::view::json;
 /// Of a container: all namespaces of its first process that are not the host's.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   berth who 4026532193           a namespace, by the number of \"berth ns\"
   berth who /run/netns/blue      the one mounted there
   berth who /proc/31995/ns/net   the one that a link leads to

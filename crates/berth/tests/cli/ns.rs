@@ -71,7 +71,6 @@ fn every_namespace_is_what_lsns_says() {
     assert!(differ.is_empty(), "lsns and we: {differ:#?}");
     let missing: Vec<_> = wanted.iter().filter(|ns| !same.contains(*ns)).collect();
     assert!(missing.is_empty(), "never compared: {missing:?}");
-    assert!(same.len() >= 14, "{same:?}");
 }
 
 #[test]
@@ -88,20 +87,29 @@ fn flags_are_those_of_lsns() {
     ] {
         let mut arguments = vec!["-p", world.pid.as_str()];
         arguments.extend(flags);
-        let theirs = run("lsns", &arguments).out;
-        arguments.insert(0, "ns");
-        let ours = berth.ok(&arguments);
-        // Of namespaces that the world shares with the host the numbers are in motion.
-        let own: Vec<String> = world.own().into_iter().map(|(_, inode)| inode).collect();
-        let of_world = |text: &str| -> Vec<String> {
-            let is_own = |line: &&str| own.iter().any(|inode| line.contains(inode.as_str()));
-            let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-            text.lines().filter(is_own).map(squeeze).collect()
-        };
-        assert_eq!(of_world(&ours), of_world(&theirs), "{flags:?}");
-        assert!(!of_world(&ours).is_empty());
-        assert_eq!(ours.lines().count(), theirs.lines().count(), "{flags:?}");
+        let mut ours = vec!["ns"];
+        ours.extend(&arguments);
+        // lsns gives up where a process of the host ends while it reads it: then it is asked anew.
+        crate::support::eventually("the same rows", || {
+            let (theirs, ours) = (run("lsns", &arguments).out, berth.ok(&ours));
+            let rows = (rows_of(&world, &ours), rows_of(&world, &theirs));
+            let lines = (ours.lines().count(), theirs.lines().count());
+            let same = rows.0 == rows.1 && !rows.0.is_empty() && lines.0 == lines.1;
+            if !same {
+                eprintln!("{flags:?}: {lines:?} {rows:?}");
+            }
+            same
+        });
     }
+}
+
+/// The rows of a world's own namespaces, without padding: of those that it shares with the host
+/// the numbers are in motion.
+fn rows_of(world: &World, text: &str) -> Vec<String> {
+    let own: Vec<String> = world.own().into_iter().map(|(_, inode)| inode).collect();
+    let is_own = |line: &&str| own.iter().any(|inode| line.contains(inode.as_str()));
+    let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.lines().filter(is_own).map(squeeze).collect()
 }
 
 #[test]

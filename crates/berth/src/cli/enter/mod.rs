@@ -32,7 +32,7 @@ use target::Target;
     override_usage = "berth enter [OPTIONS] PID|CONTAINER [OPTIONS] [COMMAND [ARG...]]",
     args_override_self = true
 )]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   berth enter 31995                      your shell, in all namespaces of a process
   berth enter --ns net web ss -tlnp      your programs, in web's network
   berth enter docker/web ps -ef          a container of another engine

@@ -28,7 +28,7 @@ use columns::{Cells, Column, PROCESSES, TABLE};
 /// lowest on the host. With NS, the processes that live in that one.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   berth ns -t net            network namespaces
   berth ns -p web:7          those of PID 7 in container web
   berth ns -P                those in which nothing lives

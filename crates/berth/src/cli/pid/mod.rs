@@ -22,7 +22,7 @@ use crate::view::json;
 /// the others are answered nevertheless.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   berth pid web:7            the host PID of PID 7 in container web
   berth pid web              the host PID of its first process
   berth pid 31995 31996      container and PID inside, of host PIDs
