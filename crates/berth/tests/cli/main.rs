@@ -8,6 +8,7 @@
 mod check;
 mod enter;
 mod errors_page;
+mod holders;
 mod lifecycle;
 mod listing;
 mod logs;
