@@ -96,7 +96,7 @@ fn zombies_are_folded_by_the_parent_at_fault() {
     insta::assert_snapshot!(draw(&FakeHost::new(&all).world()), @r#"
     host fake   46 procs   2 pid namespaces   pid_max 32768                           HOST  L1
     └─ init                                                                              1
-       ┏━ 500  unshare  45 procs  user HOST! ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+       ┏━ pid namespace  unshare  45 procs  user HOST! ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
        ┃  app  (pid 1)                                                                 500   1
        ┃  ├─ worker                                                                    501   2
        ┃  │  └─ one  Z zombie of PID 2 "worker"                                        502   3

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use berth_map::discover::Sources;
 use berth_map::json::{Layout, MapDocument, MapRequest, to_text};
-use berth_map::model::World;
+use berth_map::model::{Wanted, World};
 use berth_map::scope::Selection;
 use serde_json::{Value, json};
 use support::{Fake, run_file, three_levels};
@@ -259,7 +259,8 @@ fn documents_of_scopes_are_valid() {
 #[test]
 fn the_document_of_this_host_is_valid() {
     let nowhere = tempfile::tempdir().unwrap();
-    let world = World::discover(&Sources::host(nowhere.path()).unwrap()).unwrap();
+    let sources = Sources::host(nowhere.path()).unwrap();
+    let world = World::discover_with(&sources, &Wanted::everything()).unwrap();
     let document = document(&world, None);
     Checker::new().check(&document).unwrap();
     assert!(!document["processes"].as_array().unwrap().is_empty());

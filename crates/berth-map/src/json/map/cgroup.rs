@@ -32,6 +32,8 @@ pub struct UsageDocument {
     pub pids: Option<u64>,
     /// The most that are allowed.
     pub pids_max: Option<u64>,
+    /// How many more may be made before a limit here or further up is met.
+    pub pids_left: Option<u64>,
     /// Memory in use, in bytes.
     pub memory_bytes: Option<String>,
     /// The most that is allowed, in bytes.
@@ -74,6 +76,7 @@ impl CgroupTable {
                     frozen: usage.frozen,
                     pids: usage.pids,
                     pids_max: usage.pids_max,
+                    pids_left: usage.pids_left,
                     memory_bytes: usage.memory_bytes.map(|n| n.to_string()),
                     memory_max_bytes: usage.memory_max_bytes.map(|n| n.to_string()),
                 })
