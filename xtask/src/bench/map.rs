@@ -67,22 +67,34 @@ pub(super) fn run(how: &How) -> Outcome {
         ));
     }
     let tools = prepare(how.dev)?;
-    let interrupt = Interrupt::catch()?;
     let mut results = Vec::new();
     let mut left_out = Vec::new();
+    let done = all_worlds(&tools, how.rounds, &mut results, &mut left_out);
+    // What was measured until somebody interrupted it is worth a look, too.
+    print!("{}", render(&results, &left_out, how.markdown));
+    done
+}
+
+/// Measures one world after the other.
+fn all_worlds(
+    tools: &Tools,
+    rounds: Option<usize>,
+    results: &mut Vec<Result>,
+    left_out: &mut Vec<String>,
+) -> Outcome {
+    let interrupt = Interrupt::catch()?;
     for size in WORLDS {
         interrupt.check()?;
         match Crowd::gather(&tools.crowd, size)? {
             Ok(crowd) => {
                 exec::announce(&format!("bench: {size}"));
-                let done = measure(&tools, size, how.rounds, &interrupt, &mut results);
+                let done = measure(tools, size, rounds, &interrupt, results);
                 crowd.dismiss()?;
                 done?;
             }
             Err(why) => left_out.push(format!("{size}: left out, since {why}")),
         }
     }
-    print!("{}", render(&results, &left_out, how.markdown));
     Ok(())
 }
 
