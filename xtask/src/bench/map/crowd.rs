@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -72,6 +73,8 @@ impl Crowd {
         };
         let mut command = exec::at_root(program);
         command
+            // Ctrl-C is for us, who end it.
+            .process_group(0)
             .args([size.processes.to_string(), size.namespaces.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
