@@ -6,31 +6,19 @@
 //! state. What vanishes meanwhile is skipped, what may not be read is marked, and the rest goes on.
 
 mod around;
-mod asker;
 mod berth;
-mod bind_mounts;
 mod bpf;
-mod children;
-mod descriptors;
 mod details;
 mod engines;
 mod error;
 mod hierarchy;
-mod listns;
-mod maps;
-mod mountinfo;
-mod mounts;
-mod net_tables;
-mod network;
 mod parse;
 mod pid_dir;
 mod proc_root;
 mod processes;
 mod procfs;
 mod reach;
-mod sockets;
 mod threads;
-mod usage;
 mod ways;
 
 use std::path::PathBuf;

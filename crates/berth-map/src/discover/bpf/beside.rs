@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use berth_base::{HostPid, NamespaceId};
 
-use super::super::descriptors::{self, Descriptors, Socket};
 use super::super::details::Reading;
+use super::super::details::children;
+use super::super::details::descriptors::{self, Descriptors, Socket};
+use super::super::threads;
 use super::super::ways::Way;
-use super::super::{children, threads};
 use super::Unavailable;
 use super::file_record::{OpenFile, Target};
 use super::files::read_files;

@@ -2,9 +2,9 @@
 
 use berth_base::{NamespaceId, NamespaceKind};
 
-use super::details::Reading;
-use super::parse;
-use super::proc_root::read_file;
+use super::Reading;
+use crate::discover::parse;
+use crate::discover::proc_root::read_file;
 use crate::model::IdMaps;
 
 /// Reads them. Where no process lives there is no file that would tell: those stay unknown.

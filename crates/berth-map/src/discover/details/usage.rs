@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
-use super::details::Reading;
+use super::Reading;
 use super::mountinfo::{self, Row};
-use super::proc_root::{open_dir, read_file};
+use crate::discover::proc_root::{open_dir, read_file};
 use crate::model::{CgroupEntry, CgroupSet, CgroupUsage};
 
 /// Reads them for every set of cgroups that a process is in.

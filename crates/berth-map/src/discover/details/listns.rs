@@ -4,9 +4,9 @@ use berth_base::NamespaceId;
 use berth_sys::nsfs;
 use rustix::io::Errno;
 
-use super::details::Reading;
-use super::hierarchy::inode_of;
-use super::ways::{Way, kind_of};
+use super::Reading;
+use crate::discover::hierarchy::inode_of;
+use crate::discover::ways::{Way, kind_of};
 
 /// Opens every namespace of the list that nothing else leads to, and asks the kernel about it. Older
 /// kernels have no such list, and other sources find what they can.

@@ -4,64 +4,74 @@
 //! asked for their parents and owners; then sources that look into them. Each runs only when what
 //! it reads is wanted, and one that fails becomes a warning.
 
+mod asker;
+mod bind_mounts;
+pub(in crate::discover) mod children;
+pub(in crate::discover) mod descriptors;
+mod listns;
+mod maps;
+mod mountinfo;
+mod mounts;
+mod net_tables;
+mod network;
+mod sockets;
+mod usage;
+
 use std::collections::BTreeMap;
 
 use berth_base::{NamespaceId, NamespaceKind};
 
-use super::ProcRoot;
-use super::asker::Tcp;
-use super::bpf::Beside;
-use super::hierarchy::Hierarchy;
-use super::procfs::Scan;
-use super::ways::Ways;
-use super::{
-    bind_mounts, children, descriptors, listns, maps, mounts, network, parse, sockets, threads,
-    usage,
-};
+use asker::Tcp;
+
+use crate::discover::bpf::Beside;
+use crate::discover::hierarchy::Hierarchy;
+use crate::discover::procfs::Scan;
+use crate::discover::ways::Ways;
+use crate::discover::{ProcRoot, parse, threads};
 use crate::model::{Details, Holder, Namespace, Wanted, WantedThreads};
 
 /// What sources share, and fill.
-pub(super) struct Reading<'s> {
+pub(in crate::discover) struct Reading<'s> {
     /// The procfs.
-    pub(super) proc: &'s ProcRoot,
+    pub(in crate::discover) proc: &'s ProcRoot,
     /// What is wanted.
-    pub(super) wanted: &'s Wanted,
+    pub(in crate::discover) wanted: &'s Wanted,
     /// The processes and the host.
-    pub(super) scan: &'s Scan,
+    pub(in crate::discover) scan: &'s Scan,
     /// The namespaces that are known, and how to open them.
-    pub(super) ways: Ways,
+    pub(in crate::discover) ways: Ways,
     /// Parents and owners.
-    pub(super) hierarchy: Hierarchy,
+    pub(in crate::discover) hierarchy: Hierarchy,
     /// What came with the processes, where BPF read them.
-    pub(super) beside: Option<Beside>,
+    pub(in crate::discover) beside: Option<Beside>,
     /// Descriptors that are namespaces or sockets.
-    pub(super) descriptors: descriptors::Descriptors,
+    pub(in crate::discover) descriptors: descriptors::Descriptors,
     /// TCP sockets that were asked what they are, by network namespace.
-    pub(super) tcp: BTreeMap<NamespaceId, Tcp>,
+    tcp: BTreeMap<NamespaceId, Tcp>,
     /// What was found.
-    pub(super) details: Details,
+    pub(in crate::discover) details: Details,
     /// What could not be read.
-    pub(super) warnings: Vec<String>,
+    pub(in crate::discover) warnings: Vec<String>,
 }
 
 impl Reading<'_> {
     /// Adds a holder of a namespace.
-    pub(super) fn hold(&mut self, id: NamespaceId, holder: Holder) {
+    pub(in crate::discover) fn hold(&mut self, id: NamespaceId, holder: Holder) {
         self.details.holders.entry(id).or_default().push(holder);
     }
 
     /// The network namespace that we are in; `None` when the procfs does not show us.
-    pub(super) fn own_network(&self) -> Option<NamespaceId> {
+    pub(in crate::discover) fn own_network(&self) -> Option<NamespaceId> {
         let link = rustix::fs::readlinkat(self.proc, c"thread-self/ns/net", Vec::new()).ok()?;
         parse::parse_link(NamespaceKind::Net, link.as_bytes())
     }
 }
 
 /// Everything that sources found.
-pub(super) struct Read {
-    pub(super) namespaces: Vec<Namespace>,
-    pub(super) details: Details,
-    pub(super) warnings: Vec<String>,
+pub(in crate::discover) struct Read {
+    pub(in crate::discover) namespaces: Vec<Namespace>,
+    pub(in crate::discover) details: Details,
+    pub(in crate::discover) warnings: Vec<String>,
 }
 
 /// One source.
@@ -156,7 +166,7 @@ fn by_bpf_or(
 }
 
 /// Runs the sources whose details are wanted.
-pub(super) fn read(
+pub(in crate::discover) fn read(
     proc: &ProcRoot,
     wanted: &Wanted,
     scan: &Scan,

@@ -9,20 +9,20 @@ use berth_base::{HostPid, NamespaceId};
 use rustix::fs::RawDir;
 use rustix::io::Errno;
 
-use super::bpf::Beside;
-use super::details::Reading;
-use super::parse;
-use super::proc_root::open_dir;
-use super::ways::{Way, identify, identify_descriptor, nsfs_device};
+use super::Reading;
+use crate::discover::bpf::Beside;
+use crate::discover::parse;
+use crate::discover::proc_root::open_dir;
+use crate::discover::ways::{Way, identify, identify_descriptor, nsfs_device};
 use crate::model::{Holder, Process};
 
 /// What processes have open, process by process, by ascending PID.
 #[derive(Debug, Default)]
-pub(super) struct Descriptors {
+pub(in crate::discover) struct Descriptors {
     /// Namespaces.
-    pub(super) namespaces: Vec<Namespace>,
+    pub(in crate::discover) namespaces: Vec<Namespace>,
     /// Sockets.
-    pub(super) sockets: Vec<Socket>,
+    pub(in crate::discover) sockets: Vec<Socket>,
 }
 
 impl Descriptors {
@@ -37,28 +37,28 @@ impl Descriptors {
 
 /// One descriptor of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Namespace {
-    pub(super) pid: HostPid,
-    pub(super) fd: u32,
-    pub(super) id: NamespaceId,
+pub(in crate::discover) struct Namespace {
+    pub(in crate::discover) pid: HostPid,
+    pub(in crate::discover) fd: u32,
+    pub(in crate::discover) id: NamespaceId,
 }
 
 /// One descriptor of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
-    pub(super) pid: HostPid,
-    pub(super) fd: u32,
+pub(in crate::discover) struct Socket {
+    pub(in crate::discover) pid: HostPid,
+    pub(in crate::discover) fd: u32,
     /// The inode number of the socket.
-    pub(super) inode: u64,
+    pub(in crate::discover) inode: u64,
     /// The network namespace in which it was made, where the source tells.
-    pub(super) namespace: Option<NamespaceId>,
+    pub(in crate::discover) namespace: Option<NamespaceId>,
 }
 
 /// Bytes of directory entries taken per getdents64(2).
 const DIRENT_BUFFER: usize = 16 * 1024;
 
 /// Reads the descriptors of every process, and takes namespaces among them for holders.
-pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
+pub(in crate::discover) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     let (found, refused) = match reading.beside.as_ref().map(Beside::descriptors) {
         None => list(reading, |_| true),
         Some(Err(why)) => {

@@ -10,11 +10,12 @@ use berth_base::{NamespaceId, NamespaceKind};
 use berth_sys::mount_list::{self, MountNamespace, StatBuffer, StatMask, Step};
 use rustix::fs::{Mode, OFlags};
 
-use super::details::Reading;
-use super::hierarchy::inode_of;
-use super::proc_root::read_file;
-use super::ways::{NSFS_MAGIC, Way};
-use super::{ProcRoot, mountinfo, parse};
+use super::Reading;
+use super::mountinfo;
+use crate::discover::hierarchy::inode_of;
+use crate::discover::proc_root::read_file;
+use crate::discover::ways::{NSFS_MAGIC, Way};
+use crate::discover::{ProcRoot, parse};
 use crate::model::{Holder, Mount, decode_untrusted};
 
 /// More mount namespaces than any host has; a walk that goes on is cut.

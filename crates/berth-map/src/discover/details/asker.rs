@@ -10,8 +10,8 @@ use berth_sys::socket;
 use rustix::net::{AddressFamily, ipproto, sockopt};
 
 use super::descriptors::Socket;
-use super::hierarchy::inode_of;
-use super::ways;
+use crate::discover::hierarchy::inode_of;
+use crate::discover::ways;
 use crate::model::{Listener, Protocol};
 
 /// What the TCP sockets of one network namespace that were asked are.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use berth_base::{NamespaceId, NamespaceKind};
 use berth_sys::mount_list::{self, StatBuffer, StatMask};
 
-use super::details::Reading;
-use super::hierarchy::inode_of;
-use super::proc_root::read_file;
+use super::Reading;
 use super::{bind_mounts, mountinfo};
+use crate::discover::hierarchy::inode_of;
+use crate::discover::proc_root::read_file;
 use crate::model::Mount;
 
 /// Reads them by statmount(2) (all of a namespace, 6.11), else from a process that lives there

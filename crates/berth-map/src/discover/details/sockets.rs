@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
+use super::Reading;
 use super::asker::Asker;
 use super::descriptors::Socket;
-use super::details::Reading;
-use super::proc_root::read_file;
-use super::threads::find;
-use super::ways::Way;
+use crate::discover::proc_root::read_file;
+use crate::discover::threads::find;
+use crate::discover::ways::Way;
 use crate::model::{CgroupSet, Holder, Process};
 
 /// Tables that cost microseconds, with the column of the inode (proc_pid_net(5)).
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn classes_are_in_use_where_a_hierarchy_has_them() {
-        let set = |text: &[u8]| super::super::parse::parse_cgroup(text);
+        let set = |text: &[u8]| crate::discover::parse::parse_cgroup(text);
         assert!(has_classes(&set(b"5:net_cls,net_prio:/\n0::/\n")));
         assert!(!has_classes(&set(b"5:cpu,memory:/net_cls\n0::/net_prio\n")));
     }

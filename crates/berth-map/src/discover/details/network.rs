@@ -22,10 +22,10 @@ use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_sys::links::{self, Link, Transport};
 use rustix::io::Errno;
 
+use super::Reading;
 use super::asker::Tcp;
-use super::details::Reading;
 use super::net_tables::{self, InterfaceTables};
-use super::proc_root::read_file;
+use crate::discover::proc_root::read_file;
 use crate::model::{Interface, Listener, Network, Peer, Protocol, decode_untrusted};
 
 /// IFF_UP and IFF_LOOPBACK of netdevice(7).

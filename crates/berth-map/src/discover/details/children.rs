@@ -5,10 +5,10 @@ use std::mem::MaybeUninit;
 
 use berth_base::{NamespaceId, NamespaceKind};
 
-use super::details::Reading;
-use super::parse;
-use super::pid_dir::open_pid;
-use super::ways::Way;
+use super::Reading;
+use crate::discover::parse;
+use crate::discover::pid_dir::open_pid;
+use crate::discover::ways::Way;
 use crate::model::{Holder, Links, Process};
 
 /// The two links, with the kind that they must differ from (namespaces(7), 4.12 and 5.6).
@@ -19,12 +19,12 @@ const LINKS: [(NamespaceKind, &std::ffi::CStr); 2] = [
 
 /// Reads which namespaces the next children of processes will be born in. The kernel hides a PID
 /// namespace that has never had a process.
-pub(super) fn read_links(reading: &mut Reading<'_>) -> Result<(), String> {
+pub(in crate::discover) fn read_links(reading: &mut Reading<'_>) -> Result<(), String> {
     read_links_of(reading, |_| true)
 }
 
 /// As [`read_links`], of some processes.
-pub(super) fn read_links_of(
+pub(in crate::discover) fn read_links_of(
     reading: &mut Reading<'_>,
     is_chosen: impl Fn(&Process) -> bool,
 ) -> Result<(), String> {
@@ -55,7 +55,7 @@ pub(super) fn read_links_of(
 
 /// Names the children and the owned namespaces of those that nobody lives in. Of one with
 /// processes they are not named: it would live without them.
-pub(super) fn read_relations(reading: &mut Reading<'_>) -> Result<(), String> {
+pub(in crate::discover) fn read_relations(reading: &mut Reading<'_>) -> Result<(), String> {
     let mut pairs: Vec<(NamespaceId, NamespaceId)> = Vec::new();
     for namespace in reading.hierarchy.namespaces() {
         for related in [namespace.parent, namespace.owner].into_iter().flatten() {
