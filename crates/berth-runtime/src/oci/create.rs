@@ -11,7 +11,6 @@
 use std::fs;
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use berth_base::protocol::Failure;
@@ -19,22 +18,19 @@ use berth_base::state::CgroupPaths;
 use berth_base::{ErrorClass, HostPid, Timestamp};
 use berth_sys::{ArgVector, Forked, exit_now};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use super::container::{Container, short_address};
+use super::container::Container;
 use super::hooks::{self, Point};
 use super::prepare::{Prepared, Wishes};
-use super::state::{HookState, STATE_FILE_VERSION, StateFile, Status, annotations};
+use super::state::{STATE_FILE_VERSION, StateFile, Status, annotations};
 use super::store::{Folder, Lock, Store};
+use super::waiting::{InitParts, start_socket};
 use super::{Outcome, cannot, fail, notify, words};
 use crate::act::Context;
-use crate::act::start::Lifecycle;
 use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement, Scope, field_of};
 use crate::init::{self, Prepared as PreparedInit};
-use crate::plan::Step;
 use crate::resctrl::Group;
 use crate::stage::{self, Parent};
 use crate::{birth, mapping, process, wire};
@@ -242,7 +238,7 @@ impl Creation<'_> {
         if !stage::rootless_mapping(plan) {
             stage::forbid_tracing()?;
         }
-        let parts = InitParts::new(self)?;
+        let parts = InitParts::new(&self.prepared.spec, &self.state)?;
         let lifecycle = parts.lifecycle(plan, listener.as_ref().map(AsFd::as_fd));
         let prepared = PreparedInit {
             steps: &plan.init,
@@ -490,51 +486,6 @@ fn become_init(ours: BorrowedFd<'_>, prepared: &PreparedInit<'_>, context: &mut 
     init::run(prepared, context)
 }
 
-/// What init needs prepared before the clone.
-#[derive(Default)]
-struct InitParts {
-    create_container: Vec<crate::act::hooks::PreparedHook>,
-    start_container: Vec<crate::act::hooks::PreparedHook>,
-    creating: Vec<u8>,
-    created: Vec<u8>,
-}
-
-impl InitParts {
-    fn new(creation: &Creation<'_>) -> Outcome<Self> {
-        let Some(listed) = creation.prepared.spec.hooks() else {
-            return Ok(Self::default());
-        };
-        let prefix = |status| {
-            HookState::new(&creation.state, status)
-                .prefix()
-                .map_err(|e| cannot("encode the state", e))
-        };
-        Ok(Self {
-            create_container: hooks::for_init(listed.create_container())?,
-            start_container: hooks::for_init(listed.start_container())?,
-            creating: prefix(Status::Creating)?,
-            created: prefix(Status::Created)?,
-        })
-    }
-
-    fn lifecycle<'a>(
-        &'a self,
-        plan: &'a crate::plan::Plan,
-        listener: Option<BorrowedFd<'a>>,
-    ) -> Lifecycle<'a> {
-        let is_capabilities = |step: &&Step| matches!(step, Step::SetCapabilities { .. });
-        Lifecycle {
-            candidates: &plan.program.candidates,
-            listener,
-            create_container: &self.create_container,
-            start_container: &self.start_container,
-            creating: &self.creating,
-            created: &self.created,
-            capabilities: plan.init.iter().find(is_capabilities),
-        }
-    }
-}
-
 /// Reaps a child that was killed; false when it has not ended after five seconds.
 fn reap(pidfd: BorrowedFd<'_>) -> bool {
     const PATIENCE: Timespec = Timespec {
@@ -556,20 +507,6 @@ pub(crate) fn tell(creator: BorrowedFd<'_>, result: Outcome) -> Result<(), ()> {
     packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
     rustix::net::send(creator, &packet, rustix::net::SendFlags::NOSIGNAL).map_err(drop)?;
     Err(())
-}
-
-/// The socket on which init waits for its start.
-fn start_socket(folder: &Path) -> Outcome<OwnedFd> {
-    let made = || {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = open(folder, flags, Mode::empty())?;
-        let kind = SocketType::SEQPACKET;
-        let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-        bind(&socket, &short_address(&folder)?)?;
-        listen(&socket, 8)?;
-        Ok::<_, rustix::io::Errno>(socket)
-    };
-    made().map_err(|e| cannot("make the start socket", e))
 }
 
 /// A PID that clone3 gave.

@@ -28,6 +28,7 @@ mod start;
 mod state;
 mod store;
 mod update;
+mod waiting;
 mod words;
 
 use berth_base::ErrorClass;
