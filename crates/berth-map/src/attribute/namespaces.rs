@@ -1,9 +1,10 @@
 //! What namespaces say of owners: of processes that no cgroup gives away, and of the namespaces
 //! themselves.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use berth_base::{NamespaceId, NamespaceKind};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::claims::Claims;
 use super::owners::Attribution;
@@ -65,7 +66,7 @@ impl Attribution {
         if own.is_empty() {
             return;
         }
-        let mut nearest: HashMap<NamespaceId, Option<ContainerIndex>> = HashMap::new();
+        let mut nearest: FxHashMap<NamespaceId, Option<ContainerIndex>> = FxHashMap::default();
         for (at, process) in world.processes().iter().enumerate() {
             if process.level() == 0 {
                 continue;
@@ -87,7 +88,7 @@ impl Attribution {
     /// mount namespace that the program which made them gave them.
     pub(super) fn own_by_mounts(&mut self, world: &World) {
         let mount = |p: &Process| p.namespaces.of(NamespaceKind::Mnt);
-        let mut own: HashMap<NamespaceId, ContainerIndex> = HashMap::new();
+        let mut own: FxHashMap<NamespaceId, ContainerIndex> = FxHashMap::default();
         for (at, container) in self.containers.iter().enumerate() {
             let by_program = container.evidence.first().map(|e| e.kind);
             if container.own_pid_namespace || by_program != Some(EvidenceKind::Program) {
@@ -121,12 +122,12 @@ impl Attribution {
     /// Makes a container of each outermost PID namespace that nobody claims, with what lives in
     /// it and below.
     pub(super) fn find_unclaimed(&mut self, world: &World) {
-        let mut inits: HashMap<NamespaceId, &Process> = HashMap::new();
+        let mut inits: FxHashMap<NamespaceId, &Process> = FxHashMap::default();
         for init in world.processes().iter().filter(|p| p.is_namespace_init()) {
             inits.extend(init.pid_namespace().map(|id| (id, init)));
         }
-        let mut outermost: HashMap<NamespaceId, Option<NamespaceId>> = HashMap::new();
-        let mut made: HashMap<NamespaceId, ContainerIndex> = HashMap::new();
+        let mut outermost: FxHashMap<NamespaceId, Option<NamespaceId>> = FxHashMap::default();
+        let mut made: FxHashMap<NamespaceId, ContainerIndex> = FxHashMap::default();
         for (at, process) in world.processes().iter().enumerate() {
             if process.level() == 0 || self.owners.get(at).copied().flatten().is_some() {
                 continue;
@@ -157,7 +158,7 @@ impl Attribution {
         let mut namespaces = self.namespaces_of_first_processes(world);
         let mut shared: BTreeMap<NamespaceId, Option<ContainerIndex>> = BTreeMap::new();
         // Many processes live in few different sets of namespaces.
-        let mut seen: HashSet<(&NamespaceSet, Option<ContainerIndex>)> = HashSet::new();
+        let mut seen: FxHashSet<(&NamespaceSet, Option<ContainerIndex>)> = FxHashSet::default();
         for (process, owner) in world.processes().iter().zip(&self.owners) {
             if !seen.insert((&process.namespaces, *owner)) {
                 continue;
@@ -202,7 +203,7 @@ impl Attribution {
     }
 
     /// The containers by the PID namespace they own.
-    fn own_pid_namespaces(&self) -> HashMap<NamespaceId, ContainerIndex> {
+    fn own_pid_namespaces(&self) -> FxHashMap<NamespaceId, ContainerIndex> {
         let own = self.containers.iter().enumerate();
         own.filter(|(_, c)| c.own_pid_namespace)
             .filter_map(|(at, c)| Some((c.pid_namespace?, ContainerIndex(at))))

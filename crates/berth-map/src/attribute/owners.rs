@@ -1,9 +1,10 @@
 //! The attribution itself: containers found, processes given to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_base::NamespaceId;
+use rustc_hash::FxHashMap;
 
 use super::claims::{Claims, Link};
 use super::{KnownContainer, name_by_path};
@@ -47,7 +48,7 @@ pub(crate) fn attribute(world: &World, known: &[KnownContainer]) -> Attribution 
 struct Registry<'a> {
     containers: Vec<Container>,
     /// Containers that only cgroup paths name, by what they are in, engine and id.
-    by_path: HashMap<(Option<ContainerIndex>, Engine, String), ContainerIndex>,
+    by_path: FxHashMap<(Option<ContainerIndex>, Engine, String), ContainerIndex>,
     world: &'a World,
 }
 
@@ -78,14 +79,14 @@ impl<'a> Registry<'a> {
         });
         Self {
             containers: containers.collect(),
-            by_path: HashMap::new(),
+            by_path: FxHashMap::default(),
             world,
         }
     }
 
     /// Gives each process to the deepest container that its cgroups name.
     fn own_by_cgroup(&mut self, world: &World, claims: &Claims) -> Vec<Option<ContainerIndex>> {
-        let mut seen: HashMap<*const CgroupSet, Option<ContainerIndex>> = HashMap::new();
+        let mut seen: FxHashMap<*const CgroupSet, Option<ContainerIndex>> = FxHashMap::default();
         let mut owners = Vec::with_capacity(world.processes().len());
         for process in world.processes() {
             let owner = *seen
@@ -162,7 +163,7 @@ impl Attribution {
     /// stay in a removed cgroup until they are reaped), then the one at the shallowest level, PID 1
     /// before others, then the oldest.
     fn find_first_processes(&mut self, world: &World) {
-        let mut first: HashMap<ContainerIndex, &Process> = HashMap::new();
+        let mut first: FxHashMap<ContainerIndex, &Process> = FxHashMap::default();
         let rank = |p: &Process| {
             let other = p.innermost_pid() != 1;
             (p.is_zombie(), p.level(), other, p.start_ticks)
@@ -200,7 +201,7 @@ impl Attribution {
 
     /// A PID namespace is the own one of one container at most: of nested claims the outermost.
     fn keep_one_owner_per_namespace(&mut self) {
-        let mut owner: HashMap<NamespaceId, (usize, usize)> = HashMap::new();
+        let mut owner: FxHashMap<NamespaceId, (usize, usize)> = FxHashMap::default();
         for at in 0..self.containers.len() {
             let depth = self.enclosing(Some(ContainerIndex(at))).count();
             let Some(container) = self.containers.get(at) else {

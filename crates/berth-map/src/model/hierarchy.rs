@@ -1,8 +1,9 @@
 //! The tree of PID namespaces: from NSpid chains, from what the kernel said, and by inference.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use berth_base::{NamespaceId, NamespaceKind};
+use rustc_hash::FxHashMap;
 
 use super::{Host, Namespace, NamespaceSet, Process};
 
@@ -46,8 +47,8 @@ pub(super) fn link(
 
 /// How many processes live in the very same namespaces, and at which level those do. Most
 /// processes of a host share theirs with others, and those that do are often neighbours.
-fn count_by_set(processes: &[Process]) -> HashMap<NamespaceSet, (u32, usize)> {
-    let mut counts: HashMap<NamespaceSet, (u32, usize)> = HashMap::new();
+fn count_by_set(processes: &[Process]) -> FxHashMap<NamespaceSet, (u32, usize)> {
+    let mut counts: FxHashMap<NamespaceSet, (u32, usize)> = FxHashMap::default();
     for run in processes.chunk_by(|a, b| a.namespaces == b.namespaces && a.level() == b.level()) {
         let Some(first) = run.first() else { continue };
         let entry = counts.entry(first.namespaces).or_default();

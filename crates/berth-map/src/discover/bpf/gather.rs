@@ -1,9 +1,10 @@
 //! Collects the records of one pass. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::task_record::TaskRecord;
 use super::tasks::Clock;
@@ -18,11 +19,11 @@ pub(super) struct Gather {
     base: Option<usize>,
     /// What counts as having no cgroups, until they are read.
     no_cgroups: Arc<CgroupSet>,
-    set_by_key: HashMap<(u64, u64, bool), usize>,
+    set_by_key: FxHashMap<(u64, u64, bool), usize>,
     /// The last task's: neighbours often share theirs.
     last_set: Option<((u64, u64, bool), usize)>,
     /// What has been said about namespaces, byte for byte.
-    seen: HashSet<Vec<u8>>,
+    seen: FxHashSet<Vec<u8>>,
     /// What was said last.
     last_seen: Vec<u8>,
     pub(super) gathered: Gathered,
@@ -79,9 +80,9 @@ impl Gather {
             clock,
             base: None,
             no_cgroups: Arc::default(),
-            set_by_key: HashMap::new(),
+            set_by_key: FxHashMap::default(),
             last_set: None,
-            seen: HashSet::new(),
+            seen: FxHashSet::default(),
             last_seen: Vec::new(),
             gathered: Gathered::default(),
         }

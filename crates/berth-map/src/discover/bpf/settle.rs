@@ -2,10 +2,11 @@
 //! cgroups, a process whose namespaces changed while they were read, and namespaces above those
 //! that have processes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_base::{HostPid, NamespaceKind};
+use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
 use super::super::pid_dir::Reader;
@@ -29,8 +30,8 @@ pub(super) fn settle(
     reread_raced(proc, &mut gathered);
     find_above(proc, &mut gathered);
     let sets = read_sets(proc, &gathered);
-    let by_global: HashMap<u32, HostPid> = match base {
-        0 => HashMap::new(),
+    let by_global: FxHashMap<u32, HostPid> = match base {
+        0 => FxHashMap::default(),
         _ => {
             let all = gathered.processes.iter().zip(&gathered.extras);
             all.map(|(process, extra)| (extra.global_pid, process.pid))
@@ -161,7 +162,7 @@ fn find_above(proc: &ProcRoot, gathered: &mut Gathered) {
 
 /// Reads each distinct set of cgroups through one of its processes; `None` when all are gone.
 fn read_sets(proc: &ProcRoot, gathered: &Gathered) -> Vec<Option<Arc<CgroupSet>>> {
-    let mut known = HashMap::new();
+    let mut known = FxHashMap::default();
     let mut buffer = Vec::new();
     let mut read = |pid: HostPid| {
         let path = format!("{pid}/cgroup");

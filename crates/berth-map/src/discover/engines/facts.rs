@@ -1,10 +1,11 @@
 //! What the search for containers knows of the host: processes, how PID namespaces nest, and
 //! through which root a process sees its files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
+use rustc_hash::FxHashMap;
 
 use super::tree::{Nested, Tree};
 use crate::attribute::containers_in_path;
@@ -33,7 +34,7 @@ pub(super) struct Facts<'a> {
     /// By ascending PID.
     pub(super) processes: &'a [Process],
     host: &'a Host,
-    parents: HashMap<NamespaceId, NamespaceId>,
+    parents: FxHashMap<NamespaceId, NamespaceId>,
     commands_left: usize,
     /// The host's own root; absent where no files are to be read.
     pub(super) root: Option<Rc<Tree>>,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use crate::model::{CgroupSet, World};
@@ -45,11 +46,23 @@ pub struct UsageDocument {
 pub(super) struct CgroupTable {
     pub(super) sets: Vec<CgroupSetDocument>,
     places: HashMap<Arc<CgroupSet>, usize>,
+    /// The same by address: processes share their sets, and paths are long to compare.
+    by_address: FxHashMap<*const CgroupSet, usize>,
 }
 
 impl CgroupTable {
     /// The place of a set, which is entered when it is new.
     pub(super) fn place(&mut self, set: &Arc<CgroupSet>) -> usize {
+        let address = Arc::as_ptr(set);
+        if let Some(place) = self.by_address.get(&address) {
+            return *place;
+        }
+        let place = self.place_by_value(set);
+        self.by_address.insert(address, place);
+        place
+    }
+
+    fn place_by_value(&mut self, set: &Arc<CgroupSet>) -> usize {
         if let Some(place) = self.places.get(set) {
             return *place;
         }

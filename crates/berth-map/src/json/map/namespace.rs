@@ -1,8 +1,7 @@
 //! Namespaces of the map document, and what holds them.
 
-use std::collections::HashMap;
-
 use berth_base::NamespaceId;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use crate::json::key;
@@ -64,11 +63,11 @@ pub struct HolderDocument {
 }
 
 /// The containers whose own PID namespaces are, by key.
-pub(super) type Owners = HashMap<NamespaceId, String>;
+pub(super) type Owners = FxHashMap<NamespaceId, String>;
 
 /// Finds the owner of each PID namespace.
 pub(super) fn find_owners(world: &World) -> Owners {
-    let mut owners = Owners::new();
+    let mut owners = Owners::default();
     for (index, container) in world.indexed_containers() {
         if let (true, Some(id)) = (container.own_pid_namespace, container.pid_namespace) {
             owners.entry(id).or_insert_with(|| key(world, index));
