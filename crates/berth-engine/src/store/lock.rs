@@ -66,12 +66,19 @@ impl Store {
                 }
                 Err(e) => return Err(e),
             };
-            if in_place(&lock.file, &path) {
-                return Ok(ContainerLock {
-                    id: id.clone(),
-                    _lock: lock,
-                });
+            if !in_place(&lock.file, &path) {
+                continue;
             }
+            if !self.exists(id) {
+                // Removed since we asked: the folder is one that we have made anew, or another who
+                // came too late as we did. Nobody else gets a lock in it while we hold this one.
+                super::remove_tree(&dir)?;
+                return Err(StoreError::NoContainer(id.short().to_owned()));
+            }
+            return Ok(ContainerLock {
+                id: id.clone(),
+                _lock: lock,
+            });
         }
     }
 }
@@ -100,6 +107,36 @@ pub(super) fn exclusive(file: &File) -> io::Result<()> {
             Ok(()) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A remover that comes while another removes used to make the volatile folder anew, and to
+    /// leave it there.
+    #[test]
+    fn who_comes_too_late_leaves_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().join("root"), folder.path().join("state"));
+        store.ensure().unwrap();
+        for round in 0..2_000_u32 {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&round.to_le_bytes());
+            let id = ContainerId::from_bytes(bytes);
+            std::fs::create_dir(store.persistent_dir(&id)).unwrap();
+            let remove = || match store.lock(&id) {
+                Ok(lock) if store.exists(&id) => assert!(store.erase(&lock, None).is_empty()),
+                Ok(_) => panic!("a lock on what is gone"),
+                Err(error) => assert!(matches!(error, StoreError::NoContainer(_)), "{error}"),
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(remove);
+                scope.spawn(remove);
+            });
+            assert!(!store.volatile_dir(&id).exists(), "round {round}");
         }
     }
 }
