@@ -9,6 +9,7 @@
 //! | [`translate`] | host PID to container PID and back, on a snapshot |
 //! | [`annotate`] | other programs' text with container names behind PIDs |
 //! | [`check`] | findings about isolation, with reason and remedy |
+//! | [`live`] | a host watched: snapshots and what happens between them |
 //! | [`lookup`] | one such question, without reading the whole host |
 //! | [`draw`], [`top`], [`ns_table`], [`who`], [`json`] | the snapshot as text, as rows, as documents |
 //!
@@ -53,6 +54,7 @@ pub mod discover;
 pub mod dot;
 pub mod draw;
 pub mod json;
+pub mod live;
 pub mod lookup;
 pub mod model;
 pub mod ns_table;

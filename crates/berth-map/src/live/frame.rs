@@ -1,0 +1,56 @@
+//! What views get. Pure.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{BootTime, Event};
+use crate::model::World;
+
+/// A snapshot, and when and how it was taken.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Rises with each frame.
+    pub number: u64,
+    /// When it was taken.
+    pub at: BootTime,
+    /// The same by the wall clock.
+    pub wall: SystemTime,
+    /// The snapshot.
+    pub world: Arc<World>,
+    /// How well the host can be watched.
+    pub health: Health,
+}
+
+/// How well the host can be watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Where events come from.
+    pub events: EventSource,
+    /// Events that the kernel had no room for since the feed began.
+    pub lost: u64,
+    /// What does not work, and what works in its place; one line each, escaped.
+    pub notes: Vec<String>,
+}
+
+/// Where events come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EventSource {
+    /// BPF programs and a ring buffer.
+    Bpf,
+    /// The process connector (cn_proc): fork, exec and exit alone.
+    Connector,
+    /// Nowhere: what happened is what two snapshots differ in.
+    #[default]
+    Snapshots,
+}
+
+/// What a subscription hands out, in order of time.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// Everything, anew.
+    Frame(Arc<Frame>),
+    /// What happened since the last update.
+    Events(Arc<[Event]>),
+    /// There will be nothing more: why, in one line, escaped. The end of a recording has no reason.
+    End(Option<String>),
+}
