@@ -92,7 +92,7 @@ impl World {
             source,
             scan,
             beside,
-        } = processes::read(sources, only, wanted.threads)?;
+        } = processes::read(sources, only, wanted)?;
         let mut state = StateRead::default();
         if let Some(dir) = &sources.state_dir {
             state = read_containers(dir);

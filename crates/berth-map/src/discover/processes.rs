@@ -3,7 +3,7 @@
 use super::bpf::{self, Beside, Unavailable};
 use super::procfs::Scan;
 use super::{DiscoverError, Sources, procfs, reach};
-use crate::model::{Source, WantedThreads};
+use crate::model::{Source, Wanted};
 
 /// What a source found.
 pub(super) struct Processes {
@@ -24,7 +24,7 @@ enum Failure {
 }
 
 /// Reads processes from a source.
-type Read = fn(&Sources, WantedThreads) -> Result<Processes, Failure>;
+type Read = fn(&Sources, &Wanted) -> Result<Processes, Failure>;
 
 /// The sources, the best first. The last is always there.
 const SOURCES: [(Source, Read); 2] = [(Source::Bpf, read_bpf), (Source::Procfs, read_procfs)];
@@ -33,14 +33,14 @@ const SOURCES: [(Source, Read); 2] = [(Source::Bpf, read_bpf), (Source::Procfs, 
 pub(super) fn read(
     sources: &Sources,
     only: Option<Source>,
-    threads: WantedThreads,
+    wanted: &Wanted,
 ) -> Result<Processes, DiscoverError> {
     let mut warnings = Vec::new();
     for (source, read) in SOURCES {
         if only.is_some_and(|only| only != source) {
             continue;
         }
-        match read(sources, threads) {
+        match read(sources, wanted) {
             Ok(mut processes) => {
                 warnings.append(&mut processes.scan.warnings);
                 processes.scan.warnings = warnings;
@@ -66,9 +66,9 @@ pub(super) fn read(
     })
 }
 
-fn read_bpf(sources: &Sources, threads: WantedThreads) -> Result<Processes, Failure> {
+fn read_bpf(sources: &Sources, wanted: &Wanted) -> Result<Processes, Failure> {
     let proc = &sources.proc;
-    let tasks = bpf::read_tasks(proc, sources.state_dir.as_deref(), threads)
+    let tasks = bpf::read_tasks(proc, sources.state_dir.as_deref(), wanted)
         .map_err(Failure::Unavailable)?;
     let host = procfs::read_host(proc, &tasks.processes);
     let warnings = reach::limits(proc, host.pid_namespace, &tasks.processes);
@@ -84,7 +84,7 @@ fn read_bpf(sources: &Sources, threads: WantedThreads) -> Result<Processes, Fail
     })
 }
 
-fn read_procfs(sources: &Sources, _: WantedThreads) -> Result<Processes, Failure> {
+fn read_procfs(sources: &Sources, _: &Wanted) -> Result<Processes, Failure> {
     Ok(Processes {
         source: Source::Procfs,
         scan: procfs::scan(&sources.proc).map_err(Failure::Fatal)?,

@@ -59,6 +59,7 @@ pub fn load_cgroup_device(program: &[Instruction]) -> Result<OwnedFd, LoadError>
         program_type: BPF_PROG_TYPE_CGROUP_DEVICE,
         expected_attach_type: BPF_CGROUP_DEVICE,
         attach_btf_id: 0,
+        callbacks: &[],
         license: c"Apache-2.0",
         name: "berth_devices",
     };

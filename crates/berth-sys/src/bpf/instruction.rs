@@ -162,6 +162,11 @@ impl Instruction {
         Self::new(0x07, to, Register::R0, 0, constant)
     }
 
+    /// `to += from`, 64 bits.
+    pub const fn add(to: Register, from: Register) -> Self {
+        Self::new(0x0f, to, from, 0, 0)
+    }
+
     /// `to -= from`, 64 bits.
     pub const fn subtract(to: Register, from: Register) -> Self {
         Self::new(0x1f, to, from, 0, 0)
@@ -226,6 +231,19 @@ impl Instruction {
     /// (BPF_PSEUDO_KFUNC_CALL, 5.13). Registers 1 to 5 are lost.
     pub const fn call_kernel(function: i32) -> Self {
         Self::new(0x85, Register::R0, Register::R2, 0, function)
+    }
+
+    /// `to = the function` that begins `over` instructions after the first of these two
+    /// (BPF_PSEUDO_FUNC, 5.13), to be handed to a helper.
+    pub const fn load_function(to: Register, over: i32) -> [Self; 2] {
+        let first = Self::new(0x18, to, Register::R4, 0, over);
+        let second = Self {
+            code: 0,
+            registers: 0,
+            offset: 0,
+            constant: 0,
+        };
+        [first, second]
     }
 
     /// Returns register 0.

@@ -39,8 +39,12 @@ struct IterAttributes {
 /// `target` is the id of the function `bpf_iter_KIND` in the kernel's BTF; the context is
 /// `struct bpf_iter__KIND`. The program returns 0, or 1 to be run again for the same object.
 /// Its licence is "Dual MIT/GPL", since the helpers that write output are for GPL programs.
+///
+/// Functions that it hands to helpers begin where `callbacks` says, in instructions from the start
+/// and ascending; each ends with an exit.
 pub fn load_iterator(
     program: &[Instruction],
+    callbacks: &[u32],
     name: &str,
     target: u32,
 ) -> Result<OwnedFd, LoadError> {
@@ -48,6 +52,7 @@ pub fn load_iterator(
         program_type: BPF_PROG_TYPE_TRACING,
         expected_attach_type: BPF_TRACE_ITER,
         attach_btf_id: target,
+        callbacks,
         license: c"Dual MIT/GPL",
         name,
     };

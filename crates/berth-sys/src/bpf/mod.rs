@@ -5,10 +5,12 @@
 //! | `device` | which device nodes the processes of a v2 cgroup may make, read and write |
 //! | `iterator` | what is read of every task, or of every open file, in one go |
 //! | `instruction` | what programs are made of |
+//! | `own_types` | what a program of several functions says of itself |
 
 mod device;
 mod instruction;
 mod iterator;
+mod own_types;
 
 pub use device::{
     attach_cgroup_device, cgroup_device_programs, detach_cgroup_device, load_cgroup_device,
@@ -18,7 +20,7 @@ pub use iterator::{attach_iterator, load_iterator, open_iterator};
 
 use std::ffi::CStr;
 use std::fmt;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -65,9 +67,13 @@ struct LoadAttributes {
     name: [u8; 16],
     interface: u32,
     expected_attach_type: u32,
-    /// Of the program's own BTF: unused.
-    own_btf: [u32; 8],
-    own_btf_lines: u32,
+    /// Of the program's own types: a descriptor, and what is said of its functions.
+    own_types: u32,
+    function_info_length: u32,
+    function_info: u64,
+    function_info_count: u32,
+    /// Of its source lines: unused.
+    lines: [u32; 4],
     /// What in the kernel's own BTF it attaches to; 0 for none.
     attach_btf_id: u32,
 }
@@ -78,6 +84,8 @@ struct Kind<'a> {
     expected_attach_type: u32,
     /// The function or type of the kernel's BTF that it attaches to; 0 for none.
     attach_btf_id: u32,
+    /// Where functions beyond the first begin, ascending; they are called by helpers.
+    callbacks: &'a [u32],
     license: &'a CStr,
     /// At most 15 bytes, for listings.
     name: &'a str,
@@ -147,6 +155,11 @@ fn try_load(program: &[Instruction], kind: &Kind<'_>, log: &mut [u8]) -> Result<
     for (to, from) in name.iter_mut().take(15).zip(kind.name.bytes()) {
         *to = from;
     }
+    let functions = own_types::functions(kind.callbacks);
+    let types = match kind.callbacks {
+        [] => None,
+        _ => Some(own_types::load_types()?),
+    };
     let mut attributes = LoadAttributes {
         program_type: kind.program_type,
         instruction_count: u32::try_from(program.len()).map_err(|_| Errno::INVAL)?,
@@ -157,13 +170,21 @@ fn try_load(program: &[Instruction], kind: &Kind<'_>, log: &mut [u8]) -> Result<
         attach_btf_id: kind.attach_btf_id,
         ..LoadAttributes::default()
     };
+    if let Some(types) = &types {
+        attributes.own_types = number(types.as_fd())?;
+        attributes.function_info_length = own_types::INFO_LENGTH;
+        attributes.function_info = address(functions.as_ptr());
+        attributes.function_info_count =
+            u32::try_from(functions.len()).map_err(|_| Errno::INVAL)?;
+    }
     if !log.is_empty() {
         attributes.log_level = 1;
         attributes.log_size = u32::try_from(log.len()).map_err(|_| Errno::INVAL)?;
         attributes.log_buffer = address(log.as_mut_ptr());
     }
     // SAFETY: the layout is the one of BPF_PROG_LOAD up to attach_btf_id, its fields fill it
-    // without gaps; instructions, licence and log outlive the call, with their true lengths.
+    // without gaps; instructions, functions, licence and log outlive the call, with their true
+    // lengths.
     let fd = unsafe { bpf(BPF_PROG_LOAD, &mut attributes) }?;
     Ok(owned(fd))
 }

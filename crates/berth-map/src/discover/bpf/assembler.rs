@@ -16,6 +16,8 @@ pub(super) enum Helper {
 
 /// bpf_seq_write (5.8).
 const SEQ_WRITE: i32 = 127;
+/// bpf_loop (5.17).
+const LOOP: i32 = 181;
 
 /// A place in a program that jumps lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(super) struct Assembler {
     labels: Vec<Option<usize>>,
     /// Jumps that wait for the distance to their label.
     jumps: Vec<(usize, Label)>,
+    /// Functions that wait for the distance to where they begin.
+    handed: Vec<(usize, Label)>,
 }
 
 impl Assembler {
@@ -124,6 +128,29 @@ impl Assembler {
         Some(())
     }
 
+    /// Calls the function that begins at a label so many times as register 1 says, until it returns
+    /// 1. It gets the number of the call and the address of `context` on the stack.
+    pub(super) fn repeat(&mut self, function: Label, context: i16) {
+        self.handed.push((self.code.len(), function));
+        self.code
+            .extend(Instruction::load_function(Register::R2, 0));
+        self.push(Instruction::move_register(Register::R3, Register::R10));
+        self.push(Instruction::add_constant(Register::R3, i32::from(context)));
+        self.push(Instruction::move_constant(Register::R4, 0));
+        self.push(Instruction::call(LOOP));
+    }
+
+    /// Where functions beyond the first begin, ascending.
+    pub(super) fn functions(&self) -> Option<Vec<u32>> {
+        let place = |label: &Label| *self.labels.get(label.0)?;
+        let handed = self.handed.iter();
+        let places = handed.map(|(_, label)| u32::try_from(place(label)?).ok());
+        let mut places: Vec<u32> = places.collect::<Option<_>>()?;
+        places.sort_unstable();
+        places.dedup();
+        Some(places)
+    }
+
     /// The program; `None` when a label was never placed or lies too far away.
     pub(super) fn finish(mut self) -> Option<Vec<Instruction>> {
         for (at, label) in self.jumps {
@@ -131,6 +158,11 @@ impl Assembler {
             // Distances count from the instruction behind the jump.
             let over = i64::try_from(target).ok()? - i64::try_from(at).ok()? - 1;
             self.code.get_mut(at)?.offset = i16::try_from(over).ok()?;
+        }
+        for (at, label) in self.handed {
+            let target = (*self.labels.get(label.0)?)?;
+            let over = i64::try_from(target).ok()? - i64::try_from(at).ok()? - 1;
+            self.code.get_mut(at)?.constant = i32::try_from(over).ok()?;
         }
         Some(self.code)
     }

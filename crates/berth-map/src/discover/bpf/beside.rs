@@ -23,6 +23,8 @@ pub(in super::super) struct Beside {
     pub(super) threads: BTreeMap<HostPid, Vec<Thread>>,
     /// Namespaces of children yet to be born, where they are not the process's own.
     pub(super) for_children: Vec<(NamespaceId, HostPid)>,
+    /// What they have open, where it was read in the same pass.
+    pub(super) files: Option<Vec<OpenFile>>,
     /// Processes that BPF did not show, by ascending PID.
     pub(super) unseen: Vec<HostPid>,
     /// For reading more.
@@ -76,9 +78,13 @@ impl Beside {
     /// Descriptors of namespaces, and sockets with the network namespace they were made in, of
     /// the processes that BPF shows. A thread that shares no descriptors with its process is
     /// listed by its own id, a socket of such a one only where it was made elsewhere.
-    pub(in super::super) fn descriptors(&self) -> Result<Descriptors, Unavailable> {
+    pub(in super::super) fn descriptors(&mut self) -> Result<Descriptors, Unavailable> {
+        let files = match self.files.take() {
+            Some(files) => files,
+            None => read_files(&self.offsets, self.base)?,
+        };
         let mut found = Descriptors::default();
-        for file in read_files(&self.offsets, self.base)? {
+        for file in files {
             let OpenFile { pid, fd, .. } = file;
             match file.target {
                 Target::Namespace(id) => {

@@ -5,8 +5,8 @@ use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
 /// Where the parts of a record lie, in bytes from its start: 32 bits where nothing else is said.
 pub(super) mod at {
-    /// CLONE_NEW* of a namespace; 0 is a socket.
-    pub(in super::super) const KIND: i16 = 0;
+    /// Length of the record, which no task's has.
+    pub(in super::super) const LENGTH: i16 = 0;
     pub(in super::super) const FD: i16 = 4;
     /// The inode number of the file, 64 bits.
     pub(in super::super) const INODE: i16 = 8;
@@ -18,12 +18,14 @@ pub(super) mod at {
     pub(in super::super) const OWN_NET: i16 = 24;
     /// Not 0 for a thread other than the first of its process.
     pub(in super::super) const IS_THREAD: i16 = 28;
-    /// The length of a record.
-    pub(in super::super) const END: i16 = 32;
+    /// CLONE_NEW* of a namespace; 0 is a socket.
+    pub(in super::super) const KIND: i16 = 32;
+    /// The length of a record, a multiple of eight.
+    pub(in super::super) const END: i16 = 40;
 }
 
 /// Bytes of a record.
-const LENGTH: usize = 32;
+const LENGTH: usize = 40;
 
 /// What one descriptor refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +56,14 @@ pub(super) struct OpenFile {
     pub(super) target: Target,
 }
 
-/// Takes the first record off a buffer; `None` when it does not hold a whole one. The inner
-/// `None` is a descriptor that is nothing we know.
+/// Takes the first record off a buffer; `None` when it does not hold a whole one, or begins with
+/// one of a task. The inner `None` is a descriptor that is nothing we know.
 pub(super) fn take(buffer: &mut &[u8]) -> Option<Option<OpenFile>> {
     let (record, rest) = buffer.split_first_chunk::<LENGTH>()?;
+    let (length, _) = record.split_first_chunk()?;
+    if usize::try_from(u32::from_ne_bytes(*length)) != Ok(LENGTH) {
+        return None;
+    }
     *buffer = rest;
     Some(decode(record))
 }
@@ -113,13 +119,15 @@ mod tests {
 
     fn record(kind: u32, inode: u64, net: [u32; 2]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(40u32.to_ne_bytes());
         bytes.extend(5u32.to_ne_bytes());
         bytes.extend(inode.to_ne_bytes());
         bytes.extend(70u32.to_ne_bytes());
         for inode in net {
             bytes.extend(inode.to_ne_bytes());
         }
+        bytes.extend([0; 4]);
+        bytes.extend(kind.to_ne_bytes());
         bytes.extend([0; 4]);
         bytes
     }

@@ -1,4 +1,4 @@
-//! Descriptors of namespaces and sockets, all in one pass.
+//! Descriptors of namespaces and sockets, in a pass of their own.
 
 use super::file_record::{self, OpenFile};
 use super::iterate::{self, Program};
@@ -19,6 +19,7 @@ pub(super) fn read_files(offsets: &Offsets, base: usize) -> Result<Vec<OpenFile>
         what: "open files",
         target: target.ok_or_else(missing)?,
         code: &code,
+        callbacks: &[],
     };
     let mut files = Vec::new();
     iterate::run(&program, |buffer| {

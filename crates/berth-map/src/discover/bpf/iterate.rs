@@ -20,6 +20,8 @@ pub(super) struct Program<'p> {
     pub(super) target: u32,
     /// The code.
     pub(super) code: &'p [Instruction],
+    /// Where functions beyond the first begin in it.
+    pub(super) callbacks: &'p [u32],
 }
 
 /// Runs a program once over everything, and gives what it writes to `take`, which takes whole
@@ -29,13 +31,16 @@ pub(super) fn run(
     mut take: impl FnMut(&mut &[u8]),
 ) -> Result<(), Unavailable> {
     let what = program.what;
-    let loaded =
-        bpf::load_iterator(program.code, program.name, program.target).map_err(|source| {
-            match source.errno {
-                Errno::PERM => Unavailable::Privilege,
-                _ => Unavailable::Program { what, source },
-            }
-        })?;
+    let loaded = bpf::load_iterator(
+        program.code,
+        program.callbacks,
+        program.name,
+        program.target,
+    )
+    .map_err(|source| match source.errno {
+        Errno::PERM => Unavailable::Privilege,
+        _ => Unavailable::Program { what, source },
+    })?;
     let failed = |errno: Errno| Unavailable::Iterate {
         what: "run an iterator",
         source: errno.into(),

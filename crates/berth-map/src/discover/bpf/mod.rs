@@ -8,7 +8,7 @@
 //! | Module | Does |
 //! |---|---|
 //! | `btf`, `offsets`, `cache` | where the kernel keeps what is read |
-//! | `assembler`, `task_program`, `file_program` | the programs |
+//! | `assembler`, `task_program`, `file_walk`, `file_program` | the programs |
 //! | `iterate` | loads and runs them |
 //! | `task_record`, `gather`, `settle`, `tasks` | from what they write to processes |
 //! | `file_record`, `files` | and to descriptors of namespaces and sockets |
@@ -20,6 +20,7 @@ mod btf;
 mod cache;
 mod file_program;
 mod file_record;
+mod file_walk;
 mod files;
 mod gather;
 mod iterate;

@@ -48,6 +48,8 @@ fields! {
     IterTaskFile: Optional Function("bpf_iter_task_file");
     /// 6.2; see `task_program`.
     Cast: Optional Function("bpf_rdonly_cast");
+    /// 5.17; see `file_walk`.
+    Loop: Optional Function("bpf_loop");
     Task: Required Structure("task_struct");
     File: Optional Structure("file");
 
@@ -122,6 +124,11 @@ fields! {
     WorkerWork: Optional Member(&[("worker", "current_work")]);
     WorkerPool: Optional Member(&[("worker", "pool")]);
 
+    TaskFiles: Optional Member(&[("task_struct", "files")]);
+    FilesTable: Optional Member(&[("files_struct", "fdt")]);
+    TableSize: Optional Member(&[("fdtable", "max_fds")]);
+    TableFiles: Optional Member(&[("fdtable", "fd")]);
+    TableOpen: Optional Member(&[("fdtable", "open_fds")]);
     FileInode: Optional Member(&[("file", "f_inode")]);
     FilePrivate: Optional Member(&[("file", "private_data")]);
     InodeSuper: Optional Member(&[("inode", "i_sb")]);

@@ -69,6 +69,7 @@ pub(super) fn settle(
         namespaces: gathered.namespaces.into_values().collect(),
         threads,
         for_children: gathered.for_children,
+        files: None,
         unseen: unseen.iter().map(|(pid, _)| *pid).collect(),
         offsets,
         base,

@@ -12,6 +12,7 @@ use berth_base::NamespaceKind;
 use berth_sys::bpf::{Condition, Instruction, Register, Width};
 
 use super::assembler::{Assembler, Helper, Label};
+use super::file_walk;
 use super::offsets::{Field, Offsets};
 use super::task_record::{MAX_LEVEL, PF_KTHREAD, PF_WQ_WORKER, at, slot};
 use crate::model::WantedThreads;
@@ -24,6 +25,8 @@ const LONGEST: i16 = at::LEVELS + 8 * (MAX_LEVEL + 1);
 const RECORD: i16 = -LONGEST;
 /// Sixteen bytes below it.
 const SCRATCH: i16 = RECORD - 16;
+
+const _: () = assert!(file_walk::CONTEXT <= LONGEST);
 
 /// A namespace in `struct nsproxy`: which, where the pointer is, where its inode and owner are.
 const PROXIED: [(NamespaceKind, Field, Field, Field); 6] = [
@@ -65,14 +68,33 @@ const PROXIED: [(NamespaceKind, Field, Field, Field); 6] = [
     ),
 ];
 
+/// The program.
+pub(super) struct Code {
+    pub(super) instructions: Vec<Instruction>,
+    /// Where functions beyond the first begin.
+    pub(super) callbacks: Vec<u32>,
+}
+
+/// Whether the program looks through what tasks have open as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Files {
+    /// No.
+    No,
+    /// Yes (see [`file_walk::is_possible`]).
+    Yes,
+}
+
 /// Assembles the program; `None` when an offset is missing, which the look-up excludes.
-pub(super) fn assemble(offsets: &Offsets, threads: WantedThreads) -> Option<Vec<Instruction>> {
+pub(super) fn assemble(offsets: &Offsets, threads: WantedThreads, files: Files) -> Option<Code> {
     let mut writer = Writer {
         asm: Assembler::default(),
         offsets,
     };
-    writer.whole(threads)?;
-    writer.asm.finish()
+    writer.whole(threads, files)?;
+    Some(Code {
+        callbacks: writer.asm.functions()?,
+        instructions: writer.asm.finish()?,
+    })
 }
 
 struct Writer<'o> {
@@ -85,8 +107,8 @@ impl Writer<'_> {
         self.offsets.offset(field)
     }
 
-    fn whole(&mut self, threads: WantedThreads) -> Option<()> {
-        let end = self.asm.label();
+    fn whole(&mut self, threads: WantedThreads, files: Files) -> Option<()> {
+        let (end, written) = (self.asm.label(), self.asm.label());
         // struct bpf_iter__task: meta, task. The last call, for the end, has no task.
         self.asm.follow(R6, R1, 8);
         let no_task = Instruction::jump_double(Condition::Equal, R6, 0, 0);
@@ -95,7 +117,7 @@ impl Writer<'_> {
         // struct bpf_iter_meta: seq.
         self.asm.follow(R7, R7, 0);
         self.asm.cast(self.offsets, R6, Field::Task)?;
-        self.choose(threads, end)?;
+        self.choose(threads, written)?;
         for place in (RECORD..0).step_by(8) {
             let zero = Instruction::store_constant(Width::Double, R10, place, 0);
             self.asm.push(zero);
@@ -106,9 +128,19 @@ impl Writer<'_> {
         self.proxied()?;
         self.levels()?;
         self.write()?;
+        self.asm.place(written);
+        let walk = self.asm.label();
+        if files == Files::Yes {
+            // The record is written: its place is free.
+            let at = (RECORD, walk, end);
+            file_walk::call(&mut self.asm, self.offsets, at)?;
+        }
         self.asm.place(end);
         self.asm.push(Instruction::move_constant(R0, 0));
         self.asm.push(Instruction::exit());
+        if files == Files::Yes {
+            file_walk::function(&mut self.asm, self.offsets, walk)?;
+        }
         Some(())
     }
 

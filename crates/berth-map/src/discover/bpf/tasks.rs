@@ -5,13 +5,15 @@ use std::path::Path;
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
 use super::super::{ProcRoot, parse, proc_root};
+use super::file_record::{self, OpenFile};
 use super::gather::Gather;
 use super::iterate::{self, Program};
 use super::offsets::{Field, Offsets};
 use super::settle::settle;
+use super::task_program::{self, Files};
 use super::task_record::TaskRecord;
-use super::{Beside, Unavailable, kernel, task_program};
-use crate::model::{Process, WantedThreads};
+use super::{Beside, Unavailable, file_walk, kernel};
+use crate::model::{Process, Wanted, WantedThreads};
 
 /// Everything that one pass over all tasks gives.
 pub(in super::super) struct Tasks {
@@ -23,15 +25,24 @@ pub(in super::super) struct Tasks {
     pub(in super::super) beside: Beside,
 }
 
-/// Reads all tasks of the reader's PID namespace.
+/// Reads all tasks of the reader's PID namespace, and what they have open when that is wanted and
+/// can be read in the same pass.
 pub(in super::super) fn read_tasks(
     proc: &ProcRoot,
     state_dir: Option<&Path>,
-    threads: WantedThreads,
+    wanted: &Wanted,
 ) -> Result<Tasks, Unavailable> {
     let own = own_pid_namespace(proc).ok_or(Unavailable::OtherProcfs)?;
     let offsets = kernel::offsets(state_dir)?;
-    read_with(proc, offsets, own, threads)
+    let threads = wanted.threads;
+    let files = wanted.holders || wanted.networks;
+    if files && file_walk::is_possible(&offsets, own) {
+        // A kernel may refuse the program that does both, and take one for each.
+        if let Ok(tasks) = read_with(proc, offsets.clone(), own, (threads, Files::Yes)) {
+            return Ok(tasks);
+        }
+    }
+    read_with(proc, offsets, own, (threads, Files::No))
 }
 
 /// As [`read_tasks`], with offsets that are known.
@@ -39,25 +50,35 @@ fn read_with(
     proc: &ProcRoot,
     offsets: Offsets,
     own: NamespaceId,
-    threads: WantedThreads,
+    (threads, files): (WantedThreads, Files),
 ) -> Result<Tasks, Unavailable> {
     let missing = || Unavailable::Layout {
         why: "the kernel lacks a field of tasks".to_owned(),
     };
-    let code = task_program::assemble(&offsets, threads).ok_or_else(missing)?;
+    let code = task_program::assemble(&offsets, threads, files).ok_or_else(missing)?;
     let program = Program {
         name: "berth_tasks",
         what: "tasks",
         target: offsets.value(Field::IterTask).ok_or_else(missing)?,
-        code: &code,
+        code: &code.instructions,
+        callbacks: &code.callbacks,
     };
     let mut gather = Gather::new(own, Clock::read(proc));
+    let mut open: Vec<OpenFile> = Vec::new();
     iterate::run(&program, |buffer| {
-        while let Some(record) = TaskRecord::take(buffer) {
-            gather.add(&record);
+        loop {
+            if let Some(file) = file_record::take(buffer) {
+                open.extend(file);
+            } else if let Some(record) = TaskRecord::take(buffer) {
+                gather.add(&record);
+            } else {
+                break;
+            }
         }
     })?;
-    Ok(settle(proc, gather, offsets, threads))
+    let mut tasks = settle(proc, gather, offsets, threads);
+    tasks.beside.files = (files == Files::Yes).then_some(open);
+    Ok(tasks)
 }
 
 /// The PID namespace of this process, when the procfs is a real one that belongs to it.
@@ -111,12 +132,50 @@ impl Clock {
     }
 }
 
+/// For tests of this room.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// What is needed to read.
+    pub(in super::super) struct Prepared {
+        pub(in super::super) proc: ProcRoot,
+        pub(in super::super) offsets: Offsets,
+        pub(in super::super) own: NamespaceId,
+    }
+
+    /// `None`, with the reason printed, where BPF does not let us.
+    pub(in super::super) fn prepare() -> Option<Prepared> {
+        let proc = ProcRoot::open("/proc").unwrap();
+        let own = own_pid_namespace(&proc).unwrap();
+        match kernel::offsets(None) {
+            Ok(offsets) => Some(Prepared { proc, offsets, own }),
+            Err(why) => {
+                berth_testkit::skip(&format!("no BPF: {why}"));
+                None
+            }
+        }
+    }
+
+    /// What tasks have open, by the walk.
+    pub(in super::super) fn read_open(
+        prepared: &Prepared,
+        offsets: &Offsets,
+    ) -> Result<Vec<OpenFile>, Unavailable> {
+        let Prepared { proc, own, .. } = prepared;
+        let chosen = (WantedThreads::None, Files::Yes);
+        let tasks = read_with(proc, offsets.clone(), *own, chosen)?;
+        Ok(tasks.beside.files.unwrap())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::{Child, Command};
     use std::time::{Duration, Instant};
 
     use super::super::files::read_files;
+    use super::testing::{Prepared, prepare};
     use super::*;
 
     struct Tree(Child);
@@ -128,27 +187,15 @@ mod tests {
         }
     }
 
-    /// What is needed to read; `None`, with the reason printed, where BPF does not let us.
-    fn prepare() -> Option<(ProcRoot, Offsets, NamespaceId)> {
-        let proc = ProcRoot::open("/proc").unwrap();
-        let own = own_pid_namespace(&proc).unwrap();
-        match kernel::offsets(None) {
-            Ok(offsets) => Some((proc, offsets, own)),
-            Err(why) => {
-                berth_testkit::skip(&format!("no BPF: {why}"));
-                None
-            }
-        }
-    }
-
     fn processes(proc: &ProcRoot, offsets: &Offsets, own: NamespaceId) -> Vec<Process> {
-        let tasks = read_with(proc, offsets.clone(), own, WantedThreads::None).unwrap();
+        let chosen = (WantedThreads::None, Files::No);
+        let tasks = read_with(proc, offsets.clone(), own, chosen).unwrap();
         tasks.processes
     }
 
     #[test]
     fn what_older_kernels_lack_changes_nothing() {
-        let Some((proc, offsets, own)) = prepare() else {
+        let Some(Prepared { proc, offsets, own }) = prepare() else {
             return;
         };
         let tree = Command::new("unshare")
@@ -202,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_kinds_of_open_namespaces_are_read_in_both_ways() {
-        let Some((_, offsets, _)) = prepare() else {
+        let Some(Prepared { offsets, .. }) = prepare() else {
             return;
         };
         let own = std::process::id();
@@ -225,15 +272,16 @@ mod tests {
 
     #[test]
     fn a_record_that_mixes_namespaces_is_read_again() {
-        let Some((proc, offsets, own)) = prepare() else {
+        let Some(Prepared { proc, offsets, own }) = prepare() else {
             return;
         };
-        let code = task_program::assemble(&offsets, WantedThreads::None).unwrap();
+        let code = task_program::assemble(&offsets, WantedThreads::None, Files::No).unwrap();
         let program = Program {
             name: "berth_tasks",
             what: "tasks",
             target: offsets.value(Field::IterTask).unwrap(),
-            code: &code,
+            code: &code.instructions,
+            callbacks: &code.callbacks,
         };
         let mut gather = Gather::new(own, Clock::read(&proc));
         iterate::run(&program, |buffer| {

@@ -59,7 +59,7 @@ const DIRENT_BUFFER: usize = 16 * 1024;
 
 /// Reads the descriptors of every process, and takes namespaces among them for holders.
 pub(in crate::discover) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
-    let (found, refused) = match reading.beside.as_ref().map(Beside::descriptors) {
+    let (found, refused) = match reading.beside.as_mut().map(Beside::descriptors) {
         None => list(reading, |_| true),
         Some(Err(why)) => {
             let line = format!("descriptors: BPF is not available: {why}");
