@@ -532,33 +532,3 @@ fn inside_with_the_procfs_of_outside() {
         "{refused}"
     );
 }
-
-#[test]
-fn offsets_are_kept_in_the_state_folder_and_damage_is_repaired() {
-    let Some(_) = by_bpf(&Wanted::default()) else {
-        return;
-    };
-    let state = tempfile::tempdir().unwrap();
-    let read = || {
-        let sources = Sources::host(state.path()).unwrap();
-        let world = World::discover_by(&sources, &Wanted::default(), Source::Bpf).unwrap();
-        assert!(world.process(own_pid()).is_some());
-    };
-    read();
-    let file = state.path().join("kernel-offsets");
-    let kept = fs::read_to_string(&file).unwrap();
-    assert!(
-        kept.starts_with("berth-map kernel offsets 1\nkernel "),
-        "{kept}"
-    );
-    for damage in [
-        "",
-        "rubbish",
-        &kept[..kept.len() / 2],
-        &kept.replace("TaskPid ", "TaskPid 1"),
-    ] {
-        fs::write(&file, damage).unwrap();
-        read();
-        assert_eq!(fs::read_to_string(&file).unwrap(), kept);
-    }
-}

@@ -1,11 +1,12 @@
 //! How each known namespace can be opened, without following a name that a container chose.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_sys::socket;
+use rustc_hash::FxHashSet;
 use rustix::fs::{AtFlags, FsWord, Mode, OFlags, StatxFlags};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
@@ -43,7 +44,7 @@ impl Ways {
     /// The ways through processes.
     pub(super) fn through(processes: &[Process]) -> Self {
         let mut ways = Self::default();
-        let mut seen = HashSet::new();
+        let mut seen = FxHashSet::default();
         // Most processes live where others do, often their neighbours.
         let runs = processes.chunk_by(|a, b| a.namespaces == b.namespaces);
         let firsts = runs.filter_map(|run| run.first());

@@ -6,6 +6,7 @@
 mod check;
 mod map;
 mod ns;
+mod number;
 mod pid;
 mod sarif;
 mod text;
@@ -17,12 +18,13 @@ pub use map::{
     CgroupDocument, CgroupSetDocument, ContainerDocument, EndedDocument, EvidenceDocument,
     HolderDocument, HostDocument, IdRangeDocument, InterfaceDocument, ListenerDocument,
     MapDocument, MapRequest, MountDocument, NamespaceDocument, NetworkDocument, PeerDocument,
-    PodDocument, ProcessDocument, ThreadDocument, UsageDocument,
+    PodDocument, ProcessDocument, ProcessList, ThreadDocument, UsageDocument,
 };
 pub use ns::{KeeperDocument, NsDocument, NsRowDocument, Residents};
+pub use number::Digits;
 pub use pid::{ContainerReference, LevelDocument, PidDocument};
 pub use sarif::SarifLog;
-pub use text::{Layout, to_text};
+pub use text::{Layout, to_text, write};
 
 use crate::model::{ContainerIndex, World};
 
@@ -31,30 +33,30 @@ pub const VERSION: u32 = 2;
 
 /// The namespaces of a process by kind, each as its inode number; a kind that is not known is
 /// `null`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct NamespacesDocument {
     /// cgroup_namespaces(7).
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Digits>,
     /// ipc_namespaces(7).
-    pub ipc: Option<String>,
+    pub ipc: Option<Digits>,
     /// mount_namespaces(7).
-    pub mnt: Option<String>,
+    pub mnt: Option<Digits>,
     /// network_namespaces(7).
-    pub net: Option<String>,
+    pub net: Option<Digits>,
     /// pid_namespaces(7).
-    pub pid: Option<String>,
+    pub pid: Option<Digits>,
     /// time_namespaces(7).
-    pub time: Option<String>,
+    pub time: Option<Digits>,
     /// user_namespaces(7).
-    pub user: Option<String>,
+    pub user: Option<Digits>,
     /// uts_namespaces(7).
-    pub uts: Option<String>,
+    pub uts: Option<Digits>,
 }
 
 impl From<&crate::model::NamespaceSet> for NamespacesDocument {
     fn from(set: &crate::model::NamespaceSet) -> Self {
         use berth_base::NamespaceKind as Kind;
-        let of = |kind| set.of(kind).map(|id| id.inode.to_string());
+        let of = |kind| set.of(kind).map(|id| Digits(id.inode));
         Self {
             cgroup: of(Kind::Cgroup),
             ipc: of(Kind::Ipc),

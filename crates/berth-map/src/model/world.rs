@@ -150,6 +150,11 @@ impl World {
         &self.processes
     }
 
+    /// All processes, by ascending host PID, each with the innermost container that owns it.
+    pub fn owned_processes(&self) -> impl Iterator<Item = (&Process, Option<ContainerIndex>)> {
+        self.processes.iter().zip(self.owners.iter().copied())
+    }
+
     /// The process with this PID on the host.
     pub fn process(&self, pid: HostPid) -> Option<&Process> {
         self.position(pid).and_then(|at| self.processes.get(at))

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::mem::ManuallyDrop;
 
 use berth_base::{ErrorClass, NamespaceKind, escape_untrusted};
 use berth_map::discover::Sources;
 use berth_map::draw::{Color, Inodes, KernelThreads, MapOptions, Style, Threads, map};
-use berth_map::json::{Layout, MapDocument, MapRequest, to_text};
+use berth_map::json::{MapDocument, MapRequest};
 use berth_map::model::{Wanted, WantedThreads, World};
 use berth_map::scope::{Scope, ScopeError, Selection};
 use berth_map::svg::PictureOptions;
@@ -78,14 +79,14 @@ impl Map {
             check_runs(context, container)?;
         }
         let (world, selection) = self.look(&sources(context)?, scope.as_ref())?;
+        // The program ends with it: giving back ten thousand processes one by one takes 2 ms.
+        let world = ManuallyDrop::new(world);
         if self.json {
-            // Indented for eyes; a program reads the compact form in half the time.
-            let layout = match context.out.is_terminal() {
-                true => Layout::Indented,
-                false => Layout::Compact,
+            let request = MapRequest {
+                scope: self.scope.as_deref(),
+                selection: &selection,
             };
-            let text = self.document(&world, &selection, layout)?;
-            context.out.line(&text)?;
+            context.out.document(&MapDocument::new(&world, &request))?;
             return Ok(0);
         }
         if self.dot {
@@ -135,20 +136,6 @@ impl Map {
             id_maps: self.json,
             ..Wanted::everything()
         }
-    }
-
-    fn document(
-        &self,
-        world: &World,
-        selection: &Selection,
-        layout: Layout,
-    ) -> Result<String, Failure> {
-        let request = MapRequest {
-            scope: self.scope.as_deref(),
-            selection,
-        };
-        to_text(&MapDocument::new(world, &request), layout)
-            .map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))
     }
 
     fn save(&self, context: &mut Context, file: &str, text: &str) -> Result<(), Failure> {

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use berth_base::{ErrorClass, escape_untrusted};
+use berth_map::json::{self, Layout};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
 
 use super::failure::Failure;
 
@@ -65,6 +67,26 @@ impl Output {
         }
         let result = self.writer.write_all(bytes);
         self.settle(result)
+    }
+
+    /// Writes a document as JSON and ends the line: indented for eyes, compact for a program,
+    /// which reads that in half the time.
+    pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<(), Failure> {
+        let layout = match self.is_terminal {
+            true => Layout::Indented,
+            false => Layout::Compact,
+        };
+        if !self.is_closed {
+            let written = json::write(document, layout, &mut self.writer);
+            match written.map_err(|error| (error.io_error_kind(), error)) {
+                Ok(()) => {}
+                Err((Some(_), error)) => self.settle(Err(error.into()))?,
+                Err((None, error)) => {
+                    return Err(Failure::new(ErrorClass::Internal, error.to_string()));
+                }
+            }
+        }
+        self.bytes(b"\n")
     }
 
     /// Hands everything written so far to the reader.

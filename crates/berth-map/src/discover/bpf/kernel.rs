@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::thread::CapabilitySet;
 
@@ -12,10 +13,22 @@ use super::{BTF_FILE, Unavailable, cache};
 /// No type information is longer.
 const MAX_BTF: u64 = 256 * 1024 * 1024;
 
-/// The offsets of the running kernel, when the caller may use them: those kept in the state
-/// folder, or looked up and kept there.
+/// Those of the running kernel, which does not change while this process lives.
+static OFFSETS: OnceLock<Offsets> = OnceLock::new();
+
+/// The offsets of the running kernel, when the caller may use them: those known already, kept in
+/// the state folder, or looked up and kept there.
 pub(super) fn offsets(state_dir: Option<&Path>) -> Result<Offsets, Unavailable> {
     check_privilege()?;
+    if let Some(offsets) = OFFSETS.get() {
+        return Ok(offsets.clone());
+    }
+    let offsets = find(state_dir)?;
+    Ok(OFFSETS.get_or_init(|| offsets).clone())
+}
+
+/// Finds the offsets, and keeps what had to be looked up.
+fn find(state_dir: Option<&Path>) -> Result<Offsets, Unavailable> {
     let build = fs::read("/sys/kernel/notes").ok();
     let build = build.and_then(|notes| build_id(&notes));
     let place = state_dir.zip(build.as_deref());
@@ -113,6 +126,30 @@ mod tests {
         assert_eq!(build_id(&notes).as_deref(), Some("ab01ff"));
         for end in 0..notes.len() - 4 {
             assert_eq!(build_id(&notes[..end]), None);
+        }
+    }
+
+    #[test]
+    fn offsets_are_kept_in_the_state_folder_and_damage_is_repaired() {
+        if let Err(why) = offsets(None) {
+            berth_testkit::skip(&format!("no BPF: {why}"));
+            return;
+        }
+        let state = tempfile::tempdir().unwrap();
+        let found = find(Some(state.path())).unwrap();
+        let file = state.path().join("kernel-offsets");
+        let kept = fs::read_to_string(&file).unwrap();
+        let head = "berth-map kernel offsets 1\nkernel ";
+        assert!(kept.starts_with(head), "{kept}");
+        for damage in [
+            "",
+            "rubbish",
+            &kept[..kept.len() / 2],
+            &kept.replace("TaskPid ", "TaskPid 1"),
+        ] {
+            fs::write(&file, damage).unwrap();
+            assert_eq!(find(Some(state.path())).unwrap(), found);
+            assert_eq!(fs::read_to_string(&file).unwrap(), kept);
         }
     }
 }

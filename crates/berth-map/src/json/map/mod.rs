@@ -21,11 +21,11 @@ pub use namespace::{HolderDocument, IdRangeDocument, NamespaceDocument};
 pub use network::{
     InterfaceDocument, ListenerDocument, MountDocument, NetworkDocument, PeerDocument,
 };
-pub use process::{ProcessDocument, ThreadDocument};
+pub use process::{ProcessDocument, ProcessList, ThreadDocument};
 
 /// A snapshot, or a part of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MapDocument {
+#[derive(Clone, Debug, Serialize)]
+pub struct MapDocument<'w> {
     /// [`VERSION`].
     pub version: u32,
     /// Where the processes were read: `bpf` or `procfs`.
@@ -53,9 +53,9 @@ pub struct MapDocument {
     /// Containers of Berth that ended but whose run.json is still there.
     pub ended: Vec<EndedDocument>,
     /// Every process, by host PID.
-    pub processes: Vec<ProcessDocument>,
+    pub processes: ProcessList<'w>,
     /// Threads other than the first of their process, as far as they were read.
-    pub threads: Vec<ThreadDocument>,
+    pub threads: Vec<ThreadDocument<'w>>,
     /// What could not be read.
     pub warnings: Vec<String>,
 }
@@ -84,8 +84,8 @@ pub struct MapRequest<'a> {
     pub selection: &'a Selection,
 }
 
-impl From<&World> for MapDocument {
-    fn from(world: &World) -> Self {
+impl<'w> From<&'w World> for MapDocument<'w> {
+    fn from(world: &'w World) -> Self {
         let request = MapRequest {
             scope: None,
             selection: &Selection::default(),
@@ -94,19 +94,13 @@ impl From<&World> for MapDocument {
     }
 }
 
-impl MapDocument {
+impl<'w> MapDocument<'w> {
     /// Describes a world, or the part of it that is asked for.
-    pub fn new(world: &World, request: &MapRequest<'_>) -> Self {
+    pub fn new(world: &'w World, request: &MapRequest<'_>) -> Self {
         let selection = request.selection;
         let mut cgroups = cgroup::CgroupTable::default();
-        let chosen = world.processes().iter().filter(|p| selection.has(p.pid));
-        let chosen: Vec<&Process> = chosen.collect();
-        let describe = |p: &&Process| {
-            let role = selection.role(p.pid);
-            process::describe_process(world, &mut cgroups, p, role)
-        };
-        let processes = chosen.iter().map(describe).collect();
-        let threads = chosen.iter().flat_map(|p| {
+        let processes = ProcessList::choose(world, selection, &mut cgroups);
+        let threads = processes.processes().flat_map(|p| {
             let threads = world.threads(p.pid).iter();
             threads.map(|thread| process::describe_thread(p, thread))
         });
@@ -133,7 +127,7 @@ impl MapDocument {
             mounts: chosen_of(selection, &world.details().mounts)
                 .flat_map(|(id, all)| all.iter().map(move |m| network::describe_mount(id, m)))
                 .collect(),
-            containers: describe_containers(world, selection, &chosen),
+            containers: describe_containers(world, selection, processes.processes()),
             ended: ended.map(EndedDocument::from).collect(),
             threads: threads.collect(),
             processes,
@@ -155,13 +149,13 @@ fn chosen_of<'a, T>(
 
 /// The containers that own what is selected, and those around such a container; all of a whole
 /// world.
-fn describe_containers(
+fn describe_containers<'w>(
     world: &World,
     selection: &Selection,
-    processes: &[&Process],
+    processes: impl Iterator<Item = &'w Process>,
 ) -> Vec<ContainerDocument> {
     let whole = selection.is_whole();
-    let owners = processes.iter().filter_map(|p| world.owner(p.pid));
+    let owners = processes.filter_map(|p| world.owner(p.pid));
     let own = world.indexed_containers().filter(|(_, c)| {
         let namespace = c.pid_namespace.filter(|_| c.own_pid_namespace);
         namespace.is_some_and(|id| selection.has_namespace(id))
