@@ -1,7 +1,7 @@
 //! Descriptors of namespaces and sockets, in a pass of their own.
 
 use super::file_record::{self, OpenFile};
-use super::iterate::{self, Program};
+use super::iterate::{Loaded, Program};
 use super::offsets::{Field, Offsets};
 use super::{Unavailable, file_program};
 
@@ -22,7 +22,7 @@ pub(super) fn read_files(offsets: &Offsets, base: usize) -> Result<Vec<OpenFile>
         callbacks: &[],
     };
     let mut files = Vec::new();
-    iterate::run(&program, |buffer| {
+    Loaded::load(&program)?.run(|buffer| {
         while let Some(record) = file_record::take(buffer) {
             files.extend(record);
         }

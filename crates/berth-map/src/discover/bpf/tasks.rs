@@ -1,13 +1,15 @@
 //! From the records of tasks to processes, threads and namespaces.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
 use super::super::{ProcRoot, parse, proc_root};
 use super::file_record::{self, OpenFile};
 use super::gather::Gather;
-use super::iterate::{self, Program};
+use super::iterate::{Loaded, Program};
 use super::offsets::{Field, Offsets};
 use super::settle::settle;
 use super::task_program::{self, Files};
@@ -25,6 +27,19 @@ pub(in super::super) struct Tasks {
     pub(in super::super) beside: Beside,
 }
 
+/// What a pass is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pass {
+    threads: WantedThreads,
+    files: Files,
+}
+
+/// Programs that were loaded in this process: who takes snapshots all the time needs the kernel to
+/// check each of them only once.
+static LOADED: Mutex<Vec<(Pass, Arc<Loaded>)>> = Mutex::new(Vec::new());
+/// Whether the kernel has refused a program that reads tasks and files; it takes one for each then.
+static IS_REFUSED: AtomicBool = AtomicBool::new(false);
+
 /// Reads all tasks of the reader's PID namespace, and what they have open when that is wanted and
 /// can be read in the same pass.
 pub(in super::super) fn read_tasks(
@@ -35,37 +50,61 @@ pub(in super::super) fn read_tasks(
     let own = own_pid_namespace(proc).ok_or(Unavailable::OtherProcfs)?;
     let offsets = kernel::offsets(state_dir)?;
     let threads = wanted.threads;
+    let both = Pass {
+        threads,
+        files: Files::Yes,
+    };
     let files = wanted.holders || wanted.networks;
-    if files && file_walk::is_possible(&offsets, own) {
-        // A kernel may refuse the program that does both, and take one for each.
-        if let Ok(tasks) = read_with(proc, offsets.clone(), own, (threads, Files::Yes)) {
-            return Ok(tasks);
+    if files && file_walk::is_possible(&offsets, own) && !IS_REFUSED.load(Ordering::Relaxed) {
+        match kept(&offsets, both) {
+            Ok(loaded) => return read_with(proc, offsets, own, (both, &loaded)),
+            Err(_) => IS_REFUSED.store(true, Ordering::Relaxed),
         }
     }
-    read_with(proc, offsets, own, (threads, Files::No))
+    let tasks = Pass {
+        threads,
+        files: Files::No,
+    };
+    let loaded = kept(&offsets, tasks)?;
+    read_with(proc, offsets, own, (tasks, &loaded))
 }
 
-/// As [`read_tasks`], with offsets that are known.
-fn read_with(
-    proc: &ProcRoot,
-    offsets: Offsets,
-    own: NamespaceId,
-    (threads, files): (WantedThreads, Files),
-) -> Result<Tasks, Unavailable> {
+/// The program of a pass, which is loaded when it has not been.
+fn kept(offsets: &Offsets, pass: Pass) -> Result<Arc<Loaded>, Unavailable> {
+    let mut all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, loaded)) = all.iter().find(|(of, _)| *of == pass) {
+        return Ok(Arc::clone(loaded));
+    }
+    let loaded = Arc::new(load(offsets, pass)?);
+    all.push((pass, Arc::clone(&loaded)));
+    Ok(loaded)
+}
+
+/// Loads the program of a pass.
+fn load(offsets: &Offsets, pass: Pass) -> Result<Loaded, Unavailable> {
     let missing = || Unavailable::Layout {
         why: "the kernel lacks a field of tasks".to_owned(),
     };
-    let code = task_program::assemble(&offsets, threads, files).ok_or_else(missing)?;
-    let program = Program {
+    let code = task_program::assemble(offsets, pass.threads, pass.files).ok_or_else(missing)?;
+    Loaded::load(&Program {
         name: "berth_tasks",
         what: "tasks",
         target: offsets.value(Field::IterTask).ok_or_else(missing)?,
         code: &code.instructions,
         callbacks: &code.callbacks,
-    };
+    })
+}
+
+/// As [`read_tasks`], by a program that is loaded.
+fn read_with(
+    proc: &ProcRoot,
+    offsets: Offsets,
+    own: NamespaceId,
+    (pass, loaded): (Pass, &Loaded),
+) -> Result<Tasks, Unavailable> {
     let mut gather = Gather::new(own, Clock::read(proc));
     let mut open: Vec<OpenFile> = Vec::new();
-    iterate::run(&program, |buffer| {
+    loaded.run(|buffer| {
         loop {
             if let Some(file) = file_record::take(buffer) {
                 open.extend(file);
@@ -76,8 +115,8 @@ fn read_with(
             }
         }
     })?;
-    let mut tasks = settle(proc, gather, offsets, threads);
-    tasks.beside.files = (files == Files::Yes).then_some(open);
+    let mut tasks = settle(proc, gather, offsets, pass.threads);
+    tasks.beside.files = (pass.files == Files::Yes).then_some(open);
     Ok(tasks)
 }
 
@@ -163,8 +202,12 @@ pub(super) mod testing {
         offsets: &Offsets,
     ) -> Result<Vec<OpenFile>, Unavailable> {
         let Prepared { proc, own, .. } = prepared;
-        let chosen = (WantedThreads::None, Files::Yes);
-        let tasks = read_with(proc, offsets.clone(), *own, chosen)?;
+        let pass = Pass {
+            threads: WantedThreads::None,
+            files: Files::Yes,
+        };
+        let loaded = load(offsets, pass)?;
+        let tasks = read_with(proc, offsets.clone(), *own, (pass, &loaded))?;
         Ok(tasks.beside.files.unwrap())
     }
 }
@@ -187,9 +230,14 @@ mod tests {
         }
     }
 
+    const TASKS: Pass = Pass {
+        threads: WantedThreads::None,
+        files: Files::No,
+    };
+
     fn processes(proc: &ProcRoot, offsets: &Offsets, own: NamespaceId) -> Vec<Process> {
-        let chosen = (WantedThreads::None, Files::No);
-        let tasks = read_with(proc, offsets.clone(), own, chosen).unwrap();
+        let loaded = load(offsets, TASKS).unwrap();
+        let tasks = read_with(proc, offsets.clone(), own, (TASKS, &loaded)).unwrap();
         tasks.processes
     }
 
@@ -275,23 +323,16 @@ mod tests {
         let Some(Prepared { proc, offsets, own }) = prepare() else {
             return;
         };
-        let code = task_program::assemble(&offsets, WantedThreads::None, Files::No).unwrap();
-        let program = Program {
-            name: "berth_tasks",
-            what: "tasks",
-            target: offsets.value(Field::IterTask).unwrap(),
-            code: &code.instructions,
-            callbacks: &code.callbacks,
-        };
         let mut gather = Gather::new(own, Clock::read(&proc));
-        iterate::run(&program, |buffer| {
+        let loaded = load(&offsets, TASKS).unwrap();
+        let passed = loaded.run(|buffer| {
             while let Some(record) = TaskRecord::take(buffer) {
                 if record.global_pid() == std::process::id() {
                     gather.add(&record.spoilt(&mut Vec::new()));
                 }
             }
-        })
-        .unwrap();
+        });
+        passed.unwrap();
         let tasks = settle(&proc, gather, offsets, WantedThreads::None);
         let pid = HostPid::new(std::process::id()).unwrap();
         let process = tasks.processes.iter().find(|p| p.pid == pid).unwrap();
