@@ -1,4 +1,4 @@
-//! Docker: `DATA-ROOT/containers/ID/config.v2.json`.
+//! Docker: `DATA-ROOT/containers/ID/config.v2.json`, or its socket where that may not be read.
 //!
 //! Seen with dockerd 20.10. The daemon writes the file when a container starts and when it ends,
 //! and again when it finds at its own start what became of it.
@@ -7,17 +7,20 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::docker_socket;
 use super::record::{Record, Search};
-use crate::model::{Engine, Pod};
+use super::tree::Tree;
+use crate::model::{Engine, Evidence, Pod};
 
 /// Where Debian's and Docker's packages keep it.
 pub(super) const DATA: &str = "var/lib/docker";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Config {
-    #[serde(rename = "ID")]
-    id: String,
+pub(super) struct Config {
+    /// `Id` over the socket.
+    #[serde(rename = "ID", alias = "Id")]
+    pub(super) id: String,
     name: String,
     state: State,
     #[serde(default)]
@@ -41,8 +44,13 @@ struct Image {
 }
 
 /// Reads the containers of one data root, and of those that user namespace remapping puts below.
-pub(super) fn read(search: &mut Search, data: &str) {
-    read_folder(search, &format!("{data}/containers"));
+pub(super) fn read(search: &mut Search, data: &str, socket: &str) {
+    let folder = format!("{data}/containers");
+    let may_ask = !socket.is_empty() && search.tree.nested.is_none();
+    if may_ask && !search.tree.has(&folder) && docker_socket::read(search, socket) {
+        return;
+    }
+    read_folder(search, &folder);
     let remapped = |name: &String| {
         let ids = name.split_once('.');
         let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -63,22 +71,34 @@ fn read_folder(search: &mut Search, folder: &str) {
         };
         if config.id != id {
             search.warn(&path, "names another container");
-        } else if config.state.running && config.state.pid != 0 {
-            search.records.push(Record {
-                engine: Engine::Docker,
-                name: config.name.trim_start_matches('/').to_owned(),
-                pid: config.state.pid,
-                cgroup: None,
-                pod: pod(config.config.labels.as_ref()),
-                image: Some(config.config.image).filter(|image| !image.is_empty()),
-                evidence: search.evidence(&path),
-                written_s: file.written_s,
-                uid: file.uid,
-                nested: search.tree.nested.is_some(),
-                id,
-            });
+        } else {
+            let evidence = search.evidence(&path);
+            let record = record(config, evidence, (file.written_s, file.uid), search.tree);
+            search.records.extend(record);
         }
     }
+}
+
+/// A container that runs, as somebody described it at a time.
+pub(super) fn record(
+    config: Config,
+    evidence: Evidence,
+    (written_s, uid): (i64, u32),
+    tree: &Tree,
+) -> Option<Record> {
+    (config.state.running && config.state.pid != 0).then(|| Record {
+        engine: Engine::Docker,
+        id: config.id,
+        name: config.name.trim_start_matches('/').to_owned(),
+        pid: config.state.pid,
+        cgroup: None,
+        pod: pod(config.config.labels.as_ref()),
+        image: Some(config.config.image).filter(|image| !image.is_empty()),
+        evidence,
+        written_s,
+        uid,
+        nested: tree.nested.is_some(),
+    })
 }
 
 /// The pod, as the kubelet labels containers that it starts by Docker (cri-dockerd).

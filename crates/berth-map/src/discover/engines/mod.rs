@@ -1,7 +1,8 @@
 //! Containers of other engines, as their own files on disk and the programs around them tell.
 //!
-//! One file per engine, in an ordered table. Nothing of a container is run, no engine is asked
-//! over its socket: the files say what the sockets would. What is damaged, too long or of an
+//! One file per engine, in an ordered table. Nothing of a container is run. The files say what the
+//! engines' sockets would; Docker is asked over its own where its files may not be read and the
+//! socket may be used, by a member of its group. What is damaged, too long or of an
 //! unknown version becomes a line of warnings, and attribution by cgroup goes on without it.
 //!
 //! An engine may run inside a container (kind: containerd in Docker). Its files are then read
@@ -11,6 +12,7 @@
 mod containerd;
 mod crio;
 mod docker;
+mod docker_socket;
 mod facts;
 mod flatpak;
 mod judge;

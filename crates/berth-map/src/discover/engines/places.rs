@@ -12,7 +12,7 @@ use super::facts::{Daemon, SHIM};
 use super::record::Search;
 use super::storage::Storage;
 use super::tree::{Tree, USERS};
-use super::{containerd, docker, flatpak, nspawn, storage};
+use super::{containerd, docker, docker_socket, flatpak, nspawn, storage};
 use crate::attribute::programs::option;
 use crate::discover::ProcRoot;
 use crate::model::Engine;
@@ -30,7 +30,7 @@ pub struct EngineRoots {
 /// One engine's folders, where they are not the usual ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineRoot {
-    /// Whose. Docker's `data` is its data root, containerd's `state` its state folder; podman's
+    /// Whose. Docker's `data` is its data root and `state` its socket, containerd's `state` its state folder; podman's
     /// and CRI-O's `data` and `state` are graph root and run root.
     pub engine: Engine,
     /// What outlives a reboot.
@@ -118,7 +118,7 @@ pub(super) const TABLE: &[Row] = &[
         daemons: &["dockerd"],
         usual: usual_docker,
         hinted: |_, daemon| hinted_docker(&daemon.arguments),
-        read: |search, place| docker::read(search, &place.data),
+        read: |search, place| docker::read(search, &place.data, &place.state),
     },
     Row {
         engines: &[Engine::Containerd, Engine::Docker],
@@ -173,6 +173,11 @@ struct DockerConfiguration {
 
 fn usual_docker(tree: &Tree) -> Vec<Place> {
     let mut places = vec![Place::data(docker::DATA)];
+    if tree.has(docker_socket::PID_FILE) {
+        places
+            .iter_mut()
+            .for_each(|place| place.state = docker_socket::SOCKET.to_owned());
+    }
     let configuration = read_configuration(tree, "etc/docker/daemon.json");
     let configuration: DockerConfiguration =
         serde_json::from_str(&configuration).unwrap_or_default();
@@ -184,7 +189,15 @@ fn usual_docker(tree: &Tree) -> Vec<Place> {
 
 fn hinted_docker(arguments: &[String]) -> Vec<Place> {
     let data = option(arguments, &["--data-root", "--graph", "-g"]);
-    data.iter().map(|data| Place::data(data)).collect()
+    let host = option(arguments, &["--host", "-H"]);
+    let socket = host
+        .as_deref()
+        .and_then(|host| host.strip_prefix("unix://"));
+    let place = |data: &String| Place {
+        state: socket.map(relative).unwrap_or_default(),
+        ..Place::data(data)
+    };
+    data.iter().map(place).collect()
 }
 
 fn usual_containerd(tree: &Tree) -> Vec<Place> {

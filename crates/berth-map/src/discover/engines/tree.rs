@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use berth_base::NamespaceId;
@@ -174,6 +174,11 @@ impl Tree {
         Some(rustix::fs::fstat(&looked).ok()?.st_ino)
     }
 
+    /// A path by which this process reaches what is at a path below the root.
+    pub(super) fn handle(&self, path: &str) -> io::Result<Handle> {
+        Ok(Handle(self.open(path, OFlags::PATH)?))
+    }
+
     /// Whether something is at a path.
     pub(super) fn has(&self, path: &str) -> bool {
         self.open(path, OFlags::PATH).is_ok()
@@ -196,6 +201,16 @@ impl Tree {
         }
         let flags = flags | OFlags::CLOEXEC;
         rustix::fs::openat2(&self.dir, path, flags, Mode::empty(), resolve)
+    }
+}
+
+/// Something below a root, which is reached by a path while this lives.
+pub(super) struct Handle(OwnedFd);
+
+impl Handle {
+    /// The path.
+    pub(super) fn path(&self) -> String {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd())
     }
 }
 
