@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use berth_base::{NamespaceId, escape_untrusted};
+use berth_base::{NamespaceId, NamespaceKind, escape_untrusted};
 use berth_map::ProcRoot;
 use berth_map::model::{Process, World};
 use berth_map::ns_table::NsRow;
@@ -57,7 +57,7 @@ const ALL: [(Column, Heading); 18] = [
 ];
 
 /// What is shown without -o.
-pub(super) const TABLE: [Column; 9] = [
+const TABLE: [Column; 9] = [
     Column::Ns,
     Column::Type,
     Column::Pns,
@@ -68,6 +68,26 @@ pub(super) const TABLE: [Column; 9] = [
     Column::Pid,
     Column::Command,
 ];
+
+/// What is shown without -o where only network namespaces are.
+const NETWORKS: [Column; 10] = [
+    Column::Ns,
+    Column::Type,
+    Column::Ons,
+    Column::Nprocs,
+    Column::Holders,
+    Column::NetNsId,
+    Column::Nsfs,
+    Column::Container,
+    Column::Pid,
+    Column::Command,
+];
+
+/// What is shown without -o of namespaces of these kinds; none means all.
+pub(super) fn usual(kinds: &[NamespaceKind]) -> &'static [Column] {
+    let are_networks = !kinds.is_empty() && kinds.iter().all(|k| *k == NamespaceKind::Net);
+    if are_networks { &NETWORKS } else { &TABLE }
+}
 
 /// What is shown of the processes of one namespace.
 pub(super) const PROCESSES: [Column; 5] = [
@@ -156,8 +176,13 @@ impl<'a> Cells<'a> {
             Column::Holders => row.holders.to_string(),
             Column::OwnerUid => namespace.owner_uid.map_or(String::new(), |u| u.to_string()),
             Column::Container => self.container(row.container),
-            // The kernel numbers network namespaces as seen from each other, on demand.
-            Column::NetNsId => String::new(),
+            Column::NetNsId => {
+                let numbers = &self.world.details().network_numbers;
+                let number = numbers.get(&namespace.id);
+                number.map_or(String::new(), |number| {
+                    number.map_or_else(|| "unassigned".to_owned(), |n| n.to_string())
+                })
+            }
             Column::Pid | Column::Ppid | Column::Command | Column::Uid | Column::User => {
                 let process = row.lowest.and_then(|pid| self.world.process(pid));
                 process.map_or(String::new(), |p| self.of_process(p, column))
@@ -165,8 +190,21 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// The cell of a process that lives in a namespace in a column.
+    pub(super) fn of_resident(&self, process: &Process, row: &NsRow, column: Column) -> String {
+        match column {
+            Column::Pid
+            | Column::Ppid
+            | Column::Uid
+            | Column::User
+            | Column::Command
+            | Column::Container => self.of_process(process, column),
+            _ => self.of_namespace(row, column),
+        }
+    }
+
     /// The cell of a process in a column.
-    pub(super) fn of_process(&self, process: &Process, column: Column) -> String {
+    fn of_process(&self, process: &Process, column: Column) -> String {
         match column {
             Column::Pid => process.pid.to_string(),
             Column::Ppid => process.parent.map_or(0, |p| p.get()).to_string(),
@@ -183,7 +221,6 @@ impl<'a> Cells<'a> {
                 .read_command(process.pid)
                 .unwrap_or_else(|| escape_untrusted(&process.comm).into_owned()),
             Column::Container => self.container(self.world.owner(process.pid)),
-            Column::Level => process.level().to_string(),
             _ => String::new(),
         }
     }
