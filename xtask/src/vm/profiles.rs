@@ -155,14 +155,14 @@ const ROWS: &[Row] = &[
         // Without listmount of other mount namespaces and the ioctls of newer kernels.
         suite: Suite::Programs("berth-map", "holders"),
         names: &["_"],
-        share: Share::All,
+        share: Share::Only(&["sockets_alone", "descriptor_", "bind_mount"]),
         limit_s: 120,
     },
     Row {
         profile: "plain",
         suite: Suite::Programs("berth-map", "networks"),
         names: &["_"],
-        share: Share::All,
+        share: Share::Only(&["veth_ends", "listeners_", "without_privilege"]),
         limit_s: 120,
     },
     Row {
