@@ -35,8 +35,8 @@ fn every_namespace_is_what_lsns_says() {
         return;
     }
     let berth = Berth::new();
-    let deep =
-        "exec unshare -p -f -m -n --mount-proc --kill-child sh -c 'sleep 1001 & exec sleep 1000'";
+    // The command of the second world holds what each escapes.
+    let deep = "exec unshare -p -f -m -n --mount-proc --kill-child sh -c 'sleep 1001 & # a\\nb\n#\té\nexec sleep 1000'";
     let world = World::new(ALL, deep, 1000);
     let wanted: Vec<String> = world.own().into_iter().map(|(_, inode)| inode).collect();
     assert!(wanted.len() >= 7, "{wanted:?}");

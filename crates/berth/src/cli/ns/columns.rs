@@ -144,16 +144,19 @@ pub(super) fn parse(list: &str, usual: &[Column]) -> Result<Vec<Column>, Failure
 pub(super) struct Cells<'a> {
     pub(super) world: &'a World,
     pub(super) proc: &'a ProcRoot,
+    is_raw: bool,
     users: HashMap<u32, String>,
 }
 
 impl<'a> Cells<'a> {
-    /// Reads the names of users, of which there may be none.
-    pub(super) fn new(world: &'a World, proc: &'a ProcRoot) -> Self {
+    /// Reads the names of users, of which there may be none. Cells of the raw form are escaped so
+    /// that a script gets back every byte.
+    pub(super) fn new(world: &'a World, proc: &'a ProcRoot, is_raw: bool) -> Self {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         Self {
             world,
             proc,
+            is_raw,
             users: users(&passwd),
         }
     }
@@ -166,9 +169,9 @@ impl<'a> Cells<'a> {
         match column {
             Column::Ns => namespace.id.inode.to_string(),
             Column::Type => namespace.id.kind.as_str().to_owned(),
-            Column::Path => escape_untrusted(row.path.as_deref().unwrap_or("")).into_owned(),
+            Column::Path => self.escape(row.path.as_deref().unwrap_or("")),
             Column::Nprocs => namespace.processes.to_string(),
-            Column::Nsfs => escape_untrusted(&row.mount_points.join(",")).into_owned(),
+            Column::Nsfs => self.escape(&row.mount_points.join(",")),
             Column::Pns => number(namespace.parent),
             Column::Ons => number(namespace.owner),
             Column::Level => namespace.level.map_or(String::new(), |l| l.to_string()),
@@ -217,17 +220,49 @@ impl<'a> Cells<'a> {
                 )
             }
             Column::Command => self
-                .proc
-                .read_command(process.pid)
-                .unwrap_or_else(|| escape_untrusted(&process.comm).into_owned()),
+                .command(process)
+                .unwrap_or_else(|| self.escape(&process.comm)),
             Column::Container => self.container(self.world.owner(process.pid)),
             _ => String::new(),
+        }
+    }
+
+    fn command(&self, process: &Process) -> Option<String> {
+        if !self.is_raw {
+            return self.proc.read_command(process.pid);
+        }
+        let mut text = self.proc.read_arguments(process.pid)?;
+        for byte in text.iter_mut().filter(|byte| **byte == 0) {
+            *byte = b' ';
+        }
+        Some(escape_raw(&text))
+    }
+
+    /// Text that others chose.
+    fn escape(&self, text: &str) -> String {
+        match self.is_raw {
+            true => escape_raw(text.as_bytes()),
+            false => escape_untrusted(text).into_owned(),
         }
     }
 
     fn container(&self, index: Option<berth_map::ContainerIndex>) -> String {
         index.map_or(String::new(), |index| self.world.container_label(index))
     }
+}
+
+/// Bytes as lsns writes them with --raw: those that are not printable ASCII, and the backslash,
+/// read `\xNN`. Spaces are left to the layout.
+fn escape_raw(text: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b'\\' | 0..=0x1f | 0x7f.. => drop(write!(escaped, "\\x{byte:02x}")),
+            byte => escaped.push(char::from(*byte)),
+        }
+    }
+    escaped
 }
 
 /// The names of passwd(5) by uid; the first of several counts.
@@ -256,6 +291,12 @@ mod tests {
         let error = parse("NPROC", &TABLE).unwrap_err();
         assert!(error.message.contains("did you mean NPROCS?"), "{error}");
         assert!(parse(",", &TABLE).is_err());
+    }
+
+    #[test]
+    fn raw_cells_are_escaped_as_lsns_does() {
+        let text = "a\\nb\nc\t\x1b[2J \u{e9}\x7f".as_bytes();
+        assert_eq!(escape_raw(text), r"a\x5cnb\x0ac\x09\x1b[2J \xc3\xa9\x7f");
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) struct Ns {
     /// All columns
     #[arg(long, conflicts_with = "output")]
     output_all: bool,
-    /// One space between cells, spaces in them as \x20
+    /// One space between cells; spaces, backslashes and unprintable bytes in them as \x20
     #[arg(short = 'r', long)]
     raw: bool,
     /// No headings
@@ -151,7 +151,7 @@ impl Ns {
             context.out.line(&json::pretty(&document))?;
             return Ok(0);
         }
-        let cells = Cells::new(&world, &sources.proc);
+        let cells = Cells::new(&world, &sources.proc, self.raw);
         let text = match inode {
             Some(_) => self.processes(&cells, &table, &columns, context),
             None => self.table(&cells, table, relation, &columns, context),
