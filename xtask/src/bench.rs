@@ -5,6 +5,7 @@
 
 mod budgets;
 mod contestants;
+mod hang;
 mod map;
 mod memory;
 mod peers;
@@ -27,6 +28,7 @@ use crate::setup::{self, Purpose};
 use budgets::Budget;
 use contestants::Contestant;
 use peers::{Peers, Watches};
+use stopwatch::Miss;
 
 const ROUNDS: usize = 50;
 
@@ -75,7 +77,7 @@ struct How {
 struct Lane {
     contestant: Contestant,
     times: Vec<Duration>,
-    failed: Option<String>,
+    failed: Option<Miss>,
 }
 
 /// Times how long a container takes to start and end, against the floor and other engines.

@@ -104,6 +104,32 @@ pub fn unseen(world: &World) -> Option<String> {
     })
 }
 
+/// Adds the namespaces that rows hang below, as lsns(8) does for trees of parents and owners.
+pub fn with_superiors(world: &World, mut rows: Vec<NsRow>, relation: Relation) -> Vec<NsRow> {
+    let above = |namespace: &Namespace| match relation {
+        Relation::Parent => namespace.parent,
+        Relation::Owner => namespace.owner,
+        Relation::Process => None,
+    };
+    let mut known: BTreeSet<NamespaceId> = rows.iter().map(|row| row.namespace.id).collect();
+    let mut queue: Vec<NamespaceId> = rows.iter().filter_map(|r| above(&r.namespace)).collect();
+    let mut missing = Vec::new();
+    while let Some(id) = queue.pop() {
+        if let Some(namespace) = world.namespace(id)
+            && known.insert(id)
+        {
+            queue.extend(above(namespace));
+            missing.push(namespace);
+        }
+    }
+    if !missing.is_empty() {
+        let residents = Residents::collect(world);
+        rows.extend(missing.into_iter().map(|n| row(world, n, &residents)));
+        rows.sort_by_key(|row| (row.namespace.id.inode, row.namespace.id.kind));
+    }
+    rows
+}
+
 /// Orders rows as a tree. A row whose superior is not in the table is a root.
 pub fn tree(world: &World, rows: &[NsRow], relation: Relation) -> Vec<Branch> {
     let places: BTreeMap<NamespaceId, usize> = rows
@@ -111,18 +137,41 @@ pub fn tree(world: &World, rows: &[NsRow], relation: Relation) -> Vec<Branch> {
         .enumerate()
         .map(|(at, row)| (row.namespace.id, at))
         .collect();
+    let above = rows.iter().map(|row| {
+        let superior = superior(world, row, relation);
+        superior.and_then(|id| places.get(&id).copied())
+    });
+    hang(above)
+}
+
+/// Orders processes as a tree of parents; one whose parent is not among them is a root.
+pub fn family(processes: &[&Process]) -> Vec<Branch> {
+    let places: BTreeMap<HostPid, usize> = processes
+        .iter()
+        .enumerate()
+        .map(|(at, process)| (process.pid, at))
+        .collect();
+    let above = processes.iter().map(|process| {
+        let parent = process.parent;
+        parent.and_then(|pid| places.get(&pid).copied())
+    });
+    hang(above)
+}
+
+/// Orders places as a tree, each told the one that it hangs below.
+fn hang(above: impl Iterator<Item = Option<usize>>) -> Vec<Branch> {
     let mut below: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
-    for (at, row) in rows.iter().enumerate() {
-        let superior = superior(world, row, relation)
-            .and_then(|id| places.get(&id).copied())
-            .filter(|place| *place != at);
+    let mut count = 0;
+    for (at, superior) in above.enumerate() {
+        let superior = superior.filter(|place| *place != at);
         below.entry(superior).or_default().push(at);
+        count = at + 1;
     }
-    let mut branches = Vec::with_capacity(rows.len());
-    let mut reached = vec![false; rows.len()];
+    let mut branches = Vec::with_capacity(count);
+    let mut reached = vec![false; count];
     descend(&below, None, 0, &mut reached, &mut branches);
     // Parents by process can lead round in a circle; what only a circle reaches is shown flat.
-    for at in 0..rows.len() {
+    for at in 0..count {
         if !reached.get(at).copied().unwrap_or(true) {
             branches.push(Branch {
                 row: at,
@@ -203,6 +252,8 @@ fn held_by(world: &World, pid: HostPid) -> BTreeSet<NamespaceId> {
 /// Who lives where, in one pass over the processes.
 struct Residents {
     lowest: BTreeMap<NamespaceId, HostPid>,
+    /// The lowest of those whose links the kernel shows.
+    shown: BTreeMap<NamespaceId, HostPid>,
     /// How many, and the first: its process and its thread id.
     threads: BTreeMap<NamespaceId, (usize, HostPid, HostPid)>,
     containers: BTreeMap<NamespaceId, ContainerIndex>,
@@ -210,7 +261,7 @@ struct Residents {
 
 impl Residents {
     fn collect(world: &World) -> Self {
-        let mut lowest = BTreeMap::new();
+        let (mut lowest, mut shown) = (BTreeMap::new(), BTreeMap::new());
         let mut containers: BTreeMap<NamespaceId, (usize, ContainerIndex)> = BTreeMap::new();
         for process in world.processes() {
             let owner = world.owner(process.pid);
@@ -218,6 +269,9 @@ impl Residents {
             for id in process.namespaces.iter() {
                 // Ascending PIDs: the first one seen is the lowest.
                 lowest.entry(id).or_insert(process.pid);
+                if process.links != Links::Denied {
+                    shown.entry(id).or_insert(process.pid);
+                }
                 if world.host().namespaces.of(id.kind) == Some(id) {
                     continue;
                 }
@@ -242,6 +296,7 @@ impl Residents {
         }
         Self {
             lowest,
+            shown,
             threads,
             containers: containers.into_iter().map(|(id, c)| (id, c.1)).collect(),
         }
@@ -268,7 +323,7 @@ fn row(world: &World, namespace: &Namespace, residents: &Residents) -> NsRow {
         _ => None,
     };
     let kind = id.kind.as_str();
-    let path = match (lowest, threads) {
+    let path = match (residents.shown.get(&id), threads) {
         (Some(pid), _) => Some(format!("/proc/{pid}/ns/{kind}")),
         (None, Some((_, pid, tid))) => Some(format!("/proc/{pid}/task/{tid}/ns/{kind}")),
         (None, None) => mount_points

@@ -49,7 +49,9 @@ fn serve(host: &FakeHost, reply: fn(&str) -> String) -> Arc<AtomicUsize> {
 }
 
 fn ok(body: &serde_json::Value) -> String {
-    format!("HTTP/1.0 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n\r\n{body}\n")
+    format!(
+        "HTTP/1.0 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n\r\n{body}\n"
+    )
 }
 
 fn inspect(digit: char, name: &str, pid: u32) -> String {
@@ -87,7 +89,10 @@ fn names_come_over_the_socket_where_files_may_not_be_read() {
     assert_eq!(web.image.as_deref(), Some("nginx:1.27"));
     assert_eq!(web.confidence(), Confidence::Certain);
     assert_eq!(web.evidence[0].kind, EvidenceKind::Socket);
-    assert!(web.evidence[0].detail.ends_with("/run/docker.sock"), "{web:?}");
+    assert!(
+        web.evidence[0].detail.ends_with("/run/docker.sock"),
+        "{web:?}"
+    );
     assert!(world.warnings().is_empty(), "{:?}", world.warnings());
 }
 
@@ -130,6 +135,9 @@ fn whoever_answers_otherwise_costs_a_line_and_no_time() {
         let shown = support::engines::answer_whole(&world, 501);
         assert_eq!(shown, format!("docker/{}:7", &id('a')[..12]));
         let warnings = world.warnings();
-        assert!(warnings.iter().any(|w| w.contains("docker.sock")), "{warnings:?}");
+        assert!(
+            warnings.iter().any(|w| w.contains("docker.sock")),
+            "{warnings:?}"
+        );
     }
 }

@@ -203,8 +203,8 @@ fn an_engine_in_a_container_is_believed_about_that_container_only() {
     );
 }
 
-#[test]
-fn links_in_a_containers_files_are_not_followed() {
+/// A container of Docker's that has a daemon of its own, and a container of that one.
+fn docker_in_docker() -> FakeHost {
     let node = format!("/docker/{}", id('a'));
     let host = host(&[
         Fake::new(&[500, 1], 1, "dockerd")
@@ -215,6 +215,12 @@ fn links_in_a_containers_files_are_not_followed() {
             .cgroup(&node),
     ]);
     host.command(500, &["dockerd"]);
+    host
+}
+
+#[test]
+fn links_in_a_containers_files_are_not_followed() {
+    let host = docker_in_docker();
     host.write_in(500, "elsewhere/config.v2.json", &docker_config('b', "b", 2));
     let folder = host.proc().join("500/root/var/lib/docker/containers");
     std::fs::create_dir_all(&folder).unwrap();
@@ -287,16 +293,7 @@ fn a_user_takes_no_name_from_roots_containers() {
 
 #[test]
 fn file_systems_that_may_not_answer_are_left_alone() {
-    let node = format!("/docker/{}", id('a'));
-    let host = host(&[
-        Fake::new(&[500, 1], 1, "dockerd")
-            .isolated(200)
-            .cgroup(&node),
-        Fake::new(&[510, 2, 1], 500, "x")
-            .isolated(300)
-            .cgroup(&node),
-    ]);
-    host.command(500, &["dockerd"]);
+    let host = docker_in_docker();
     host.write_in(500, &docker_file('b'), &docker_config('b', "b", 2));
     assert!(host.world().find_container("docker/b").is_ok());
     let mountinfo = host.proc().join("500/mountinfo");

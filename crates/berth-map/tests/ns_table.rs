@@ -8,7 +8,7 @@ use berth_base::{NamespaceId, NamespaceKind};
 use berth_map::annotate::{Labels, annotate};
 use berth_map::json::{NsDocument, Residents};
 use berth_map::model::{Holder, Namespace, Thread, World};
-use berth_map::ns_table::{NsFilter, Relation, rows, tree};
+use berth_map::ns_table::{NsFilter, Relation, family, rows, tree, with_superiors};
 use berth_map::who::{How, keepers};
 use support::{Fake, parts, pid, three_levels};
 
@@ -166,6 +166,20 @@ fn every_row_is_in_the_tree_once() {
         places.sort_unstable();
         assert_eq!(places, (0..all.len()).collect::<Vec<_>>(), "{relation:?}");
     }
+    let deepest = NsFilter {
+        inode: Some(300),
+        ..NsFilter::default()
+    };
+    let deepest = rows(&world, &deepest);
+    assert_eq!(deepest.len(), 1);
+    let above = |relation| {
+        let all = with_superiors(&world, deepest.clone(), relation);
+        all.into_iter()
+            .map(|row| row.namespace.id.inode)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(above(Relation::Parent), [100, 200, 300]);
+    assert_eq!(above(Relation::Process), [300]);
     let pids = rows(
         &world,
         &NsFilter {
@@ -180,6 +194,32 @@ fn every_row_is_in_the_tree_once() {
         .collect();
     assert_eq!(drawn, [(100, 0), (200, 1), (300, 2)]);
     assert_eq!(tree(&world, &pids, Relation::Process), branches);
+}
+
+#[test]
+fn processes_hang_below_their_parents() {
+    let world = three_levels().world();
+    let all: Vec<_> = world.processes().iter().collect();
+    for branch in family(&all) {
+        let process = all[branch.row];
+        let above = |p: &berth_map::Process| world.parent(p);
+        let depth = std::iter::successors(above(process), |p| above(p)).count();
+        assert_eq!(branch.depth, depth, "{}", process.pid);
+    }
+    assert_eq!(family(&all).len(), all.len());
+}
+
+#[test]
+fn a_path_leads_through_a_process_that_may_be_looked_at() {
+    let mut hidden = Fake::new(&[1], 0, "init").process();
+    hidden.links = berth_map::model::Links::Denied;
+    let world = World::assemble(parts(vec![hidden, Fake::new(&[9], 1, "sh").process()]));
+    let pid_namespace = world.host().namespaces.of(NamespaceKind::Pid).unwrap();
+    let all = rows(&world, &NsFilter::default());
+    let row = all.iter().find(|r| r.namespace.id == pid_namespace);
+    let row = row.unwrap();
+    assert_eq!(row.lowest, Some(pid(1)));
+    assert_eq!(row.path.as_deref(), Some("/proc/9/ns/pid"));
 }
 
 #[test]

@@ -22,8 +22,9 @@ const IFA_TARGET_NETNSID: u16 = 10;
 /// NETNSA_NSID and NETNSA_FD (linux/net_namespace.h).
 const NETNSA_NSID: u16 = 1;
 const NETNSA_FD: u16 = 3;
-/// RTM_NEWNSID (linux/rtnetlink.h).
+/// RTM_NEWNSID and RTM_GETNSID (linux/rtnetlink.h).
 const RTM_NEWNSID: u16 = 88;
+const RTM_GETNSID: u16 = 90;
 
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,6 +131,31 @@ pub fn assign_number(
     message.attribute(NETNSA_NSID, &id.to_ne_bytes())?;
     message.attribute(NETNSA_FD, &namespace.as_raw_fd().to_ne_bytes())?;
     message.perform(socket)
+}
+
+/// The number of a namespace in the table of the socket's namespace (RTM_GETNSID, 4.0); `None`
+/// when it has none. Gives none either.
+///
+/// Fails with EINVAL when the descriptor is no network namespace.
+pub fn number_of(socket: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
+    let mut message = Message::question(RTM_GETNSID, &[0; 4]);
+    message.attribute(NETNSA_FD, &namespace.as_raw_fd().to_ne_bytes())?;
+    message.send(socket)?;
+    let mut found = None;
+    answers(socket, Reply::Single, |kind, body| {
+        if kind == RTM_NEWNSID {
+            // struct rtgenmsg, padded. NETNSA_NSID_NOT_ASSIGNED is -1.
+            let value = attribute_of(body.get(4..).unwrap_or_default(), NETNSA_NSID);
+            found = value
+                .and_then(|value| number(value, 0))
+                .map(u32::cast_signed);
+        }
+        Ok(())
+    })?;
+    match found {
+        Some(number) => Ok((number >= 0).then_some(number)),
+        None => Err(Errno::BADMSG),
+    }
 }
 
 /// The interfaces of the socket's namespace, or of the one with a number (RTM_GETLINK).
@@ -304,7 +330,11 @@ mod tests {
         assert_eq!(links(socket, None).unwrap().len(), 1);
         assert_eq!(links(socket, Some(7)), Err(Errno::INVAL));
         let namespace = File::open("/proc/self/ns/net").unwrap();
+        assert_eq!(number_of(socket, namespace.as_fd()), Ok(None));
         assign_number(socket, namespace.as_fd(), 7).unwrap();
+        assert_eq!(number_of(socket, namespace.as_fd()), Ok(Some(7)));
+        let other = File::open("/proc/self/ns/uts").unwrap();
+        assert_eq!(number_of(socket, other.as_fd()), Err(Errno::INVAL));
         let again = assign_number(socket, namespace.as_fd(), 8);
         assert_eq!(again, Err(Errno::EXIST));
         let mut there = links(socket, Some(7)).unwrap();

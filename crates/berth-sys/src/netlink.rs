@@ -249,6 +249,13 @@ impl Message {
         message
     }
 
+    /// A request with one answer.
+    pub(crate) fn question(kind: u16, body: &[u8]) -> Self {
+        let mut message = Self::new(kind, 0, body);
+        message.set_kind(kind, libc::NLM_F_REQUEST);
+        message
+    }
+
     /// A request whose answers are many.
     pub(crate) fn dump(kind: u16, body: &[u8]) -> Self {
         let mut message = Self::new(kind, 0, body);

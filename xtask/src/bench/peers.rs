@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::contestants::{Contestant, Place};
 use super::rootfs::Stage;
-use super::stopwatch::Stopwatch;
+use super::stopwatch::{Miss, Stopwatch};
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 
@@ -185,11 +185,11 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    /// Does what the contestant needs once; the text says why it cannot take part.
+    /// Does what the contestant needs once; says why it cannot take part.
     ///
     /// # Errors
     /// A stopwatch is gone.
-    pub(super) fn prepare(&mut self, contestant: &Contestant) -> Outcome<Option<String>> {
+    pub(super) fn prepare(&mut self, contestant: &Contestant) -> Outcome<Option<Miss>> {
         let done = self.all(contestant.place, &contestant.before, 0, 1)?;
         Ok(done.err())
     }
@@ -202,7 +202,7 @@ impl Watches {
         &mut self,
         contestant: &Contestant,
         round: usize,
-    ) -> Outcome<Result<Duration, String>> {
+    ) -> Outcome<Result<Duration, Miss>> {
         self.all(
             contestant.place,
             &contestant.timed,
@@ -211,13 +211,20 @@ impl Watches {
         )
     }
 
-    /// Undoes [`Watches::prepare`], as far as it was done.
+    /// Undoes [`Watches::prepare`], and what a round has left, as far as it was done. A program
+    /// that hangs at it is not asked again.
     ///
     /// # Errors
     /// A stopwatch is gone.
     pub(super) fn clean_up(&mut self, contestant: &Contestant) -> Outcome {
-        self.all(contestant.place, &contestant.after, 0, 1)
-            .map(drop)
+        for command in &contestant.after {
+            let done = self.all(contestant.place, std::slice::from_ref(command), 0, 1)?;
+            if let Err(Miss::Hung(why)) = done {
+                eprintln!("xtask: not all is cleaned up: {why}");
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn all(
@@ -226,7 +233,7 @@ impl Watches {
         commands: &[Vec<String>],
         round: usize,
         copies: usize,
-    ) -> Outcome<Result<Duration, String>> {
+    ) -> Outcome<Result<Duration, Miss>> {
         let watch = match place {
             Place::Host => &mut self.host,
             Place::Apart => &mut self.apart,

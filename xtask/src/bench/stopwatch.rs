@@ -7,7 +7,11 @@
 //!
 //! It is the reaper of what it starts, as the shims of engines are: the first process of a
 //! container that was made in the background becomes its child.
+//!
+//! A command that does not end in time is ended, with its process group and all that it left to the
+//! reaper.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -16,8 +20,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, waitpid};
+use rustix::process::{Pid, Signal, getpid, kill_process_group, set_child_subreaper};
+
+use super::hang::{Children, reap, wait_until};
 
 use crate::args::Args;
 use crate::exec;
@@ -35,6 +40,48 @@ pub(super) const COPY: &str = "{copy}";
 /// The first word of a command that is no program: waits for the end of the process whose PID the
 /// file in the second word holds, and reaps it.
 pub(super) const AWAIT: &str = "@await";
+
+/// How long one command may take: far more than any takes in the largest crowd.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// In an answer, in place of an exit code.
+const HUNG: &str = "hung";
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With this code; 128 and the signal, if one ended it.
+    Code(i32),
+    /// Not in time, so that it was ended.
+    Hung,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "{code}"),
+            Self::Hung => f.write_str(HUNG),
+        }
+    }
+}
+
+/// Why there is no time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// A command failed: which, its exit code and last words.
+    Failed(String),
+    /// A command did not end in time: which, and its last words.
+    Hung(String),
+}
+
+impl fmt::Display for Miss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(why) => f.write_str(why),
+            Self::Hung(why) => write!(f, "it hung: {why}"),
+        }
+    }
+}
 
 /// Runs the hidden command `stopwatch FILE [--reap]`: serves until its input ends.
 pub(crate) fn serve(mut args: Args) -> Outcome {
@@ -56,25 +103,35 @@ pub(crate) fn serve(mut args: Args) -> Outcome {
         let commands: Vec<Vec<&str>> = parts
             .map(|command| command.split(UNIT_SEPARATOR).collect())
             .collect();
-        let (time, code, at) = measure(&commands, copies, &log)?;
-        println!("{} {code} {at}", time.as_nanos());
+        // What was there before is of other measurements.
+        let kept = reap.then(Children::list).transpose()?;
+        let (time, end, at) = measure(&commands, copies, &log, DEADLINE)?;
+        if let (End::Hung, Some(kept)) = (end, kept) {
+            kept.end_others()?;
+        }
+        println!("{} {end} {at}", time.as_nanos());
     }
     Ok(())
 }
 
-/// From just before the first copy is started until all have been waited for. Code and number are
-/// those of the first command that failed in the first copy that failed.
-fn measure(commands: &[Vec<&str>], copies: usize, log: &Path) -> Outcome<(Duration, i32, usize)> {
+/// From just before the first copy is started until all have been waited for. End and number are
+/// those of the first command that failed in the first copy that failed, or that hung.
+fn measure(
+    commands: &[Vec<&str>],
+    copies: usize,
+    log: &Path,
+    deadline: Duration,
+) -> Outcome<(Duration, End, usize)> {
     let errors = File::create(log).map_err(|error| Failure::file("create", log, &error))?;
     let errors = &errors;
     let begun = Instant::now();
     // A thread would be most of the time of what is timed alone.
-    let ended: Vec<Outcome<(i32, usize)>> = if copies == 1 {
-        vec![one_copy(commands, 0, errors)]
+    let ended: Vec<Outcome<(End, usize)>> = if copies == 1 {
+        vec![one_copy(commands, 0, errors, deadline)]
     } else {
         thread::scope(|scope| {
             let copies: Vec<_> = (0..copies)
-                .map(|copy| scope.spawn(move || one_copy(commands, copy, errors)))
+                .map(|copy| scope.spawn(move || one_copy(commands, copy, errors, deadline)))
                 .collect();
             copies
                 .into_iter()
@@ -86,54 +143,75 @@ fn measure(commands: &[Vec<&str>], copies: usize, log: &Path) -> Outcome<(Durati
         })
     };
     let time = begun.elapsed();
-    let mut failed = (0, 0);
+    let mut failed = (End::Code(0), 0);
     for end in ended {
         let end = end?;
-        if failed.0 == 0 {
+        let is_worse = failed.0 != End::Hung && end.0 == End::Hung;
+        if failed.0 == End::Code(0) || is_worse {
             failed = end;
         }
     }
     Ok((time, failed.0, failed.1))
 }
 
-/// Runs the commands of a copy until one fails: its exit code and number.
-fn one_copy(commands: &[Vec<&str>], copy: usize, errors: &File) -> Outcome<(i32, usize)> {
+/// Runs the commands of a copy until one fails or hangs: its end and number.
+fn one_copy(
+    commands: &[Vec<&str>],
+    copy: usize,
+    errors: &File,
+    deadline: Duration,
+) -> Outcome<(End, usize)> {
     for (at, words) in commands.iter().enumerate() {
         let words: Vec<String> = words
             .iter()
             .map(|word| word.replace(COPY, &copy.to_string()))
             .collect();
-        let code = match &words[..] {
-            [verb, file] if verb == AWAIT => await_end(Path::new(file))?,
-            [program, rest @ ..] => one_program(program, rest, errors)?,
+        let end = match &words[..] {
+            [verb, file] if verb == AWAIT => await_end(Path::new(file), deadline)?,
+            [program, rest @ ..] => one_program(program, rest, errors, deadline)?,
             [] => return Err(Failure::new("nothing to measure")),
         };
-        if code != 0 {
-            return Ok((code, at));
+        if end != End::Code(0) {
+            return Ok((end, at));
         }
     }
-    Ok((0, 0))
+    Ok((End::Code(0), 0))
 }
 
-fn one_program(program: &str, rest: &[String], errors: &File) -> Outcome<i32> {
+fn one_program(program: &str, rest: &[String], errors: &File, deadline: Duration) -> Outcome<End> {
     let errors = errors
         .try_clone()
         .map_err(|error| Failure::new(format!("cannot duplicate the log: {error}")))?;
     let mut command = Command::new(program);
-    let status = command
+    let mut child = command
         .args(rest)
+        // A group of its own, which can be ended as one.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(errors)
-        .status()
+        .spawn()
         .map_err(|error| exec::cannot_start(&command, &error))?;
-    Ok(status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+    let pid = Pid::from_child(&child);
+    let in_time = wait_until(pid, deadline)?;
+    if !in_time {
+        // It is not waited for yet: the number is its group's.
+        kill_process_group(pid, Signal::KILL)
+            .map_err(|error| Failure::new(format!("cannot end {program}: {error}")))?;
+    }
+    let status = child
+        .wait()
+        .map_err(|error| exec::cannot_start(&command, &error))?;
+    if !in_time {
+        return Ok(End::Hung);
+    }
+    let code = status.code();
+    let signal = || 128 + status.signal().unwrap_or(0);
+    Ok(End::Code(code.unwrap_or_else(signal)))
 }
 
 /// Waits for our adopted child, whatever its own exit code is.
-fn await_end(file: &Path) -> Outcome<i32> {
+fn await_end(file: &Path, deadline: Duration) -> Outcome<End> {
     let text = fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))?;
     let pid = text
         .trim()
@@ -141,17 +219,11 @@ fn await_end(file: &Path) -> Outcome<i32> {
         .ok()
         .and_then(Pid::from_raw)
         .ok_or_else(|| Failure::new(format!("{} holds no PID: {text:?}", file.display())))?;
-    loop {
-        match waitpid(Some(pid), WaitOptions::empty()) {
-            Err(Errno::INTR) => {}
-            Err(error) => {
-                return Err(Failure::new(format!(
-                    "cannot wait for PID {pid:?}: {error}"
-                )));
-            }
-            Ok(_) => return Ok(0),
-        }
+    if !wait_until(pid, deadline)? {
+        return Ok(End::Hung);
     }
+    reap(pid)?;
+    Ok(End::Code(0))
 }
 
 /// The caller's side: a stopwatch in its environment.
@@ -204,7 +276,7 @@ impl Stopwatch {
     }
 
     /// Times copies, which run at once, of a row of commands. The inner error is that of the
-    /// command that failed: its exit code and last words.
+    /// command that failed or hung.
     ///
     /// # Errors
     /// The stopwatch itself is gone.
@@ -212,7 +284,7 @@ impl Stopwatch {
         &mut self,
         commands: &[Vec<String>],
         copies: usize,
-    ) -> Outcome<Result<Duration, String>> {
+    ) -> Outcome<Result<Duration, Miss>> {
         let gone = || Failure::new("a stopwatch ended; see the message above");
         let mut line = copies.to_string();
         for words in commands {
@@ -242,7 +314,13 @@ impl Stopwatch {
         let shown = commands
             .get(at)
             .map_or(String::new(), |words| words.join(" "));
-        Ok(Err(format!("\"{shown}\" ended with {code}: {last}")))
+        Ok(Err(match code {
+            HUNG => Miss::Hung(format!(
+                "\"{shown}\" did not end within {} s: {last}",
+                DEADLINE.as_secs()
+            )),
+            code => Miss::Failed(format!("\"{shown}\" ended with {code}: {last}")),
+        }))
     }
 }
 
@@ -264,19 +342,54 @@ mod tests {
         let log = std::env::temp_dir().join(format!("xtask-stopwatch-{}", std::process::id()));
         let shell = |text| vec!["sh", "-c", text];
         let ok = || shell("exit 0");
-        let (time, code, at) =
-            measure(&[ok(), shell("sleep 0.05; exit 3"), ok()], 1, &log).unwrap();
-        assert_eq!((code, at), (3, 1));
+        let long = Duration::from_secs(60);
+        let measure =
+            |commands: &[Vec<&str>], copies| measure(commands, copies, &log, long).unwrap();
+        let (time, end, at) = measure(&[ok(), shell("sleep 0.05; exit 3"), ok()], 1);
+        assert_eq!((end, at), (End::Code(3), 1));
         assert!(time >= Duration::from_millis(50), "{time:?}");
-        let (_, code, _) = measure(&[shell("kill -9 $$")], 1, &log).unwrap();
-        assert_eq!(code, 137);
-        let (time, code, _) = measure(&[vec!["sleep", "0.2"]], 8, &log).unwrap();
-        assert_eq!(code, 0);
+        let (_, end, _) = measure(&[shell("kill -9 $$")], 1);
+        assert_eq!(end, End::Code(137));
+        let (time, end, _) = measure(&[vec!["sleep", "0.2"]], 8);
+        assert_eq!(end, End::Code(0));
         assert!(time < Duration::from_millis(800), "{time:?}");
-        let (_, code, _) = measure(&[shell("test {copy} -lt 3")], 3, &log).unwrap();
-        assert_eq!(code, 0);
-        let (_, code, _) = measure(&[shell("test {copy} -lt 3")], 4, &log).unwrap();
-        assert_eq!(code, 1);
+        let (_, end, _) = measure(&[shell("test {copy} -lt 3")], 3);
+        assert_eq!(end, End::Code(0));
+        let (_, end, _) = measure(&[shell("test {copy} -lt 3")], 4);
+        assert_eq!(end, End::Code(1));
         fs::remove_file(&log).unwrap();
+    }
+
+    #[test]
+    fn what_hangs_is_ended_with_its_group() {
+        let folder = std::env::temp_dir().join(format!("xtask-hang-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("pid");
+        let script = format!("sleep 300 & echo $! > {}; wait", file.display());
+        let commands = [vec!["true"], vec!["sh", "-c", &script], vec!["true"]];
+        let deadline = Duration::from_millis(500);
+        let (time, end, at) = measure(&commands, 1, &folder.join("log"), deadline).unwrap();
+        assert_eq!((end, at), (End::Hung, 1));
+        assert!(
+            time >= deadline && time < Duration::from_secs(60),
+            "{time:?}"
+        );
+        let pid = fs::read_to_string(&file).unwrap();
+        let stat = format!("/proc/{}/stat", pid.trim());
+        let has_ended = || fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
+        let end = Instant::now() + Duration::from_secs(10);
+        while !has_ended() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(has_ended());
+        // One that hangs among many that fail is what counts.
+        let mixed = vec![
+            "sh",
+            "-c",
+            "test {copy} -ne 0 || exit 4; test {copy} -ne 2 || sleep 300",
+        ];
+        let (_, end, _) = measure(&[mixed], 4, &folder.join("log"), deadline).unwrap();
+        assert_eq!(end, End::Hung);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

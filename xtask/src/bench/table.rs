@@ -6,6 +6,10 @@ use std::time::Duration;
 use super::Lane;
 use super::budgets::Budget;
 use super::contestants::{Contestant, Work};
+use super::stopwatch::Miss;
+
+/// In place of a time.
+const HUNG: &str = "hung";
 
 /// Medians, spreads and ratios, then the budgets.
 pub(super) fn render(lanes: &[Lane], budgets: &[Budget], rounds: usize, markdown: bool) -> String {
@@ -19,7 +23,7 @@ pub(super) fn render(lanes: &[Lane], budgets: &[Budget], rounds: usize, markdown
         if let Some(why) = &lane.failed {
             let Contestant { name, work, .. } = &lane.contestant;
             text.push_str(&format!(
-                "\n{name} took no part in \"{}\": {why}\n",
+                "\n{name} has no time for \"{}\": {why}\n",
                 work.title()
             ));
         }
@@ -37,26 +41,32 @@ pub(super) fn machine() -> String {
     format!("Linux {}, {cores} cores", release.trim())
 }
 
+/// The lanes that have a time, the quickest at a work first, and those that hung.
 fn results(lanes: &[Lane]) -> Vec<Vec<String>> {
-    let mut order: Vec<(&Lane, f64)> = lanes
+    let hung = |lane: &Lane| matches!(lane.failed, Some(Miss::Hung(_)));
+    let mut order: Vec<(&Lane, Option<f64>)> = lanes
         .iter()
-        .filter_map(|lane| Some((lane, quantile(lane, 50)?)))
+        .map(|lane| (lane, quantile(lane, 50)))
+        .filter(|(lane, median)| median.is_some() || hung(lane))
         .collect();
+    let last = |median: Option<f64>| median.unwrap_or(f64::INFINITY);
     order.sort_by(|(a, a_ms), (b, b_ms)| {
         a.contestant
             .work
             .cmp(&b.contestant.work)
-            .then(a_ms.total_cmp(b_ms))
+            .then(last(*a_ms).total_cmp(&last(*b_ms)))
     });
     order
         .into_iter()
         .map(|(lane, median)| {
             let Contestant { name, work, .. } = &lane.contestant;
-            let of_floor = median_of(lanes, "floor", *work).map(|floor| median / floor);
+            let of_floor = median_of(lanes, "floor", *work)
+                .zip(median)
+                .map(|(floor, median)| median / floor);
             vec![
                 work.title(),
                 (*name).to_owned(),
-                shown(Some(median), 2),
+                median.map_or_else(|| HUNG.to_owned(), |median| shown(Some(median), 2)),
                 shown(quantile(lane, 0), 2),
                 shown(quantile(lane, 90), 2),
                 shown(of_floor, 2),
@@ -113,7 +123,7 @@ pub(super) fn grid(head: &[&str], rows: &[Vec<String>], markdown: bool) -> Strin
     let head: Vec<String> = head.iter().map(|word| (*word).to_owned()).collect();
     let is_number = |column: usize| {
         rows.iter()
-            .all(|row| row[column] == "-" || row[column].parse::<f64>().is_ok())
+            .all(|row| ["-", HUNG].contains(&&*row[column]) || row[column].parse::<f64>().is_ok())
     };
     let width = |column: usize| {
         rows.iter()

@@ -151,6 +151,21 @@ const ROWS: &[Row] = &[
         limit_s: 480,
     },
     Row {
+        profile: "plain",
+        // Without listmount of other mount namespaces and the ioctls of newer kernels.
+        suite: Suite::Programs("berth-map", "holders"),
+        names: &["_"],
+        share: Share::Only(&["sockets_alone", "descriptor_", "bind_mount"]),
+        limit_s: 120,
+    },
+    Row {
+        profile: "plain",
+        suite: Suite::Programs("berth-map", "networks"),
+        names: &["_"],
+        share: Share::Only(&["veth_ends", "listeners_", "without_privilege"]),
+        limit_s: 120,
+    },
+    Row {
         profile: "rootless",
         suite: OCI,
         // The others know their user by number, or share a container's name while side by side.
@@ -186,6 +201,13 @@ const ROWS: &[Row] = &[
         names: &["_"],
         share: Share::All,
         limit_s: 180,
+    },
+    Row {
+        profile: "systemd",
+        suite: Suite::Programs("berth-map", "bpf_reach"),
+        names: &["_"],
+        share: Share::All,
+        limit_s: 90,
     },
     Row {
         profile: "systemd",

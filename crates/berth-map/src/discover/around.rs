@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use berth_base::state::RunFile;
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_sys::nsfs;
 
@@ -323,9 +324,11 @@ fn find_containers(
         read.runs.extend(one.runs);
         read.warnings.extend(one.warnings);
     }
-    // Level 0 is nobody's; every deeper namespace wants an explanation.
+    // Level 0 is nobody's; every deeper namespace wants an explanation: whose it is, since those
+    // who joined it have it in their run files too.
     let below_host = || chain.iter().take(process.level());
-    let explained = |id| read.runs.iter().any(|r| r.namespaces.contains(id));
+    let owns = |run: &RunFile, id| run.own_pid_namespace && run.namespaces.contains(id);
+    let explained = |id| read.runs.iter().any(|run| owns(run, id));
     if !below_host().all(explained) {
         let all = read_containers(state_dir);
         let relevant = all.runs.into_iter().filter(|run| {

@@ -103,18 +103,24 @@ impl ProcRoot {
     /// The text is the process's own choice. Reading it takes the process's memory lock, so this
     /// is for listings of few processes.
     pub fn read_command(&self, pid: HostPid) -> Option<String> {
-        let mut buffer = Vec::new();
-        let path = format!("{pid}/cmdline");
-        read_file(&self.dir, Path::new(&path), &mut buffer).ok()?;
-        let text = buffer.strip_suffix(b"\0").unwrap_or(&buffer);
-        if text.is_empty() {
-            return None;
-        }
+        let text = self.read_arguments(pid)?;
         let escape = |argument: &[u8]| {
             berth_base::escape_untrusted(&decode_untrusted(argument)).into_owned()
         };
         let arguments: Vec<String> = text.split(|byte| *byte == 0).map(escape).collect();
         Some(arguments.join(" "))
+    }
+
+    /// Reads the arguments of a process as they are, a NUL between each two. `None` as
+    /// [`ProcRoot::read_command`] has it.
+    pub fn read_arguments(&self, pid: HostPid) -> Option<Vec<u8>> {
+        let mut buffer = Vec::new();
+        let path = format!("{pid}/cmdline");
+        read_file(&self.dir, Path::new(&path), &mut buffer).ok()?;
+        if buffer.last() == Some(&0) {
+            buffer.pop();
+        }
+        (!buffer.is_empty()).then_some(buffer)
     }
 }
 

@@ -39,6 +39,9 @@ pub(super) fn limits(
     }
     match own_levels(proc) {
         Ok(0 | 1) => {}
+        Ok(2) => lines.push(format!(
+            "{path} belongs to the PID namespace above our own: PIDs are counted there"
+        )),
         Ok(levels) => lines.push(format!(
             "{path} belongs to a PID namespace {} levels above our own: PIDs are counted there",
             levels - 1

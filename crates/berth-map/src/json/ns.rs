@@ -38,6 +38,8 @@ pub struct NsRowDocument {
     pub owner: Option<String>,
     /// User namespaces: the uid that made it.
     pub owner_uid: Option<u32>,
+    /// Network namespaces: the number that the reader's network namespace has given to it.
+    pub network_number: Option<i32>,
     /// Number of processes that live in it, not deeper.
     pub processes: u32,
     /// Number of threads that live in it although their process does not.
@@ -129,6 +131,12 @@ fn row_document(world: &World, row: &NsRow) -> NsRowDocument {
         parent: namespace.parent.map(number),
         owner: namespace.owner.map(number),
         owner_uid: namespace.owner_uid,
+        network_number: world
+            .details()
+            .network_numbers
+            .get(&namespace.id)
+            .copied()
+            .flatten(),
         processes: namespace.processes,
         threads: row.threads,
         holders: row.holders,

@@ -19,6 +19,9 @@ pub struct Details {
     pub id_maps: BTreeMap<NamespaceId, IdMaps>,
     /// What is inside of network namespaces.
     pub networks: BTreeMap<NamespaceId, Network>,
+    /// The numbers that the reader's network namespace has given to others (RTM_GETNSID); `None`
+    /// is one that it has given none.
+    pub network_numbers: BTreeMap<NamespaceId, Option<i32>>,
     /// The mounts of mount namespaces, parents before children.
     pub mounts: BTreeMap<NamespaceId, Vec<Mount>>,
     /// State and use of cgroups.
@@ -36,6 +39,8 @@ pub struct Wanted {
     pub id_maps: bool,
     /// Interfaces, addresses, peers, listening sockets.
     pub networks: bool,
+    /// The numbers of network namespaces.
+    pub network_numbers: bool,
     /// Mounts of these mount namespaces.
     pub mounts: Vec<NamespaceId>,
     /// Freezer, PID and memory use of cgroups.
@@ -43,13 +48,14 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Everything but mounts and all threads: what a full document shows.
+    /// Everything but mounts, all threads and numbers of network namespaces: what a full document shows.
     pub fn everything() -> Self {
         Self {
             threads: WantedThreads::Strays,
             holders: true,
             id_maps: true,
             networks: true,
+            network_numbers: false,
             mounts: Vec::new(),
             usage: true,
         }

@@ -17,6 +17,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::pid::{check_runs, sources};
+use super::subject::hidden_from;
 use super::{Context, Outcome};
 use crate::terminal::terminal_size;
 
@@ -217,10 +218,15 @@ fn discover(sources: &Sources, wanted: &Wanted) -> Result<World, Failure> {
 }
 
 fn select(world: &World, scope: Option<&Scope>) -> Result<Selection, Failure> {
-    match scope {
-        Some(scope) => Ok(world.select(scope)?),
-        None => Ok(Selection::default()),
-    }
+    let Some(scope) = scope else {
+        return Ok(Selection::default());
+    };
+    world.select(scope).map_err(|error| match scope {
+        Scope::Process(PidSpec::Host(pid)) => {
+            hidden_from(world, *pid).unwrap_or_else(|| error.into())
+        }
+        _ => error.into(),
+    })
 }
 
 /// The container that a scope names.

@@ -65,15 +65,25 @@ pub(super) fn process_spec(
 /// Finds a process; says of one that is there but may not be seen what hides it.
 pub(super) fn find_process(sources: &Sources, spec: &PidSpec) -> Result<Found, Failure> {
     find(sources, spec).map_err(|error| match error {
-        LookupError::Pid(PidError::NoProcess { pid }) if exists(pid) => Failure::new(
-            ErrorClass::Denied,
-            format!(
-                "process {pid} is there, but /proc hides it: it is mounted with hidepid (proc(5)), or belongs to another PID namespace; try again as root, or with a /proc of your own"
-            ),
-        )
-        .on(pid.to_string()),
+        LookupError::Pid(PidError::NoProcess { pid }) if exists(pid) => hidden(pid),
         error => error.into(),
     })
+}
+
+/// A process that is there and may not be seen.
+fn hidden(pid: HostPid) -> Failure {
+    Failure::new(
+        ErrorClass::Denied,
+        format!(
+            "process {pid} is there, but /proc hides it: it is mounted with hidepid (proc(5)), or belongs to another PID namespace; try again as root, or with a /proc of your own"
+        ),
+    )
+    .on(pid.to_string())
+}
+
+/// What a process that a snapshot lacks is: hidden; `None` when it is not there.
+pub(super) fn hidden_from(world: &World, pid: HostPid) -> Option<Failure> {
+    (world.process(pid).is_none() && exists(pid)).then(|| hidden(pid))
 }
 
 /// Whether a process exists in our PID namespace. pidfd_open(2) asks for no right to see it; a
@@ -157,7 +167,8 @@ pub(super) fn kind_of_flag(flag: u64) -> Option<NamespaceKind> {
 pub(super) fn existing(world: &World, pid: HostPid) -> Result<HostPid, Failure> {
     match world.process(pid) {
         Some(_) => Ok(pid),
-        None => Err(LookupError::from(PidError::NoProcess { pid }).into()),
+        None => Err(hidden_from(world, pid)
+            .unwrap_or_else(|| LookupError::from(PidError::NoProcess { pid }).into())),
     }
 }
 

@@ -35,8 +35,8 @@ fn every_namespace_is_what_lsns_says() {
         return;
     }
     let berth = Berth::new();
-    let deep =
-        "exec unshare -p -f -m -n --mount-proc --kill-child sh -c 'sleep 1001 & exec sleep 1000'";
+    // The command of the second world holds what each escapes.
+    let deep = "exec unshare -p -f -m -n --mount-proc --kill-child sh -c 'sleep 1001 & # a\\nb\n#\té\nexec sleep 1000'";
     let world = World::new(ALL, deep, 1000);
     let wanted: Vec<String> = world.own().into_iter().map(|(_, inode)| inode).collect();
     assert!(wanted.len() >= 7, "{wanted:?}");
@@ -110,6 +110,108 @@ fn rows_of(world: &World, text: &str) -> Vec<String> {
     let is_own = |line: &&str| own.iter().any(|inode| line.contains(inode.as_str()));
     let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     text.lines().filter(is_own).map(squeeze).collect()
+}
+
+#[test]
+fn trees_are_those_of_lsns() {
+    if !has("lsns") {
+        return;
+    }
+    let berth = Berth::new();
+    let deep = "sleep 1014 & exec unshare -p -f --kill-child sh -c 'exec sleep 1013'";
+    let world = World::new(ALL, deep, 1013);
+    let user = world.namespace("user");
+    for arguments in [
+        &["-Tparent", "-p", &world.pid, "-o", "NS,TYPE,PNS"][..],
+        &["--tree=owner", "-p", &world.pid, "-n", "-o", "NS,TYPE,PNS"],
+        // What they hang below is shown, although it is of another kind.
+        &["-T", "-t", "net", "-p", &world.pid, "-o", "NS,TYPE"],
+        &["-n", "-o", "PID,PPID,COMMAND", &user],
+        &["-l", &user, "-o", "NS,PID,COMMAND"],
+        &["-rn", "-o", "NS,TYPE,PID", &user],
+        &["-W", "-t", "net", "-p", &world.pid, "-o", "NS,NSFS"],
+    ] {
+        let mut ours = vec!["ns"];
+        ours.extend(arguments);
+        // Of what the world shares with the host, lines and numbers are in motion.
+        let pids = world.pid.clone() + " ";
+        let chosen = |text: &str| {
+            let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            let mut own = rows_of(&world, text);
+            let lines = text.lines().filter(|line| line.contains(&pids));
+            own.extend(lines.map(squeeze));
+            own.sort();
+            own
+        };
+        crate::support::eventually("the same tree", || {
+            let (theirs, ours) = (run("lsns", arguments).out, berth.ok(&ours));
+            let (theirs, ours) = (chosen(&theirs), chosen(&ours));
+            let same = theirs == ours && !ours.is_empty();
+            if !same {
+                eprintln!("{arguments:?}: {theirs:#?} {ours:#?}");
+            }
+            same
+        });
+    }
+    let heading = berth.ok(&["ns", "-t", "net"]);
+    let heading = heading.lines().next().unwrap();
+    assert!(
+        heading.contains(" NETNSID NSFS ") && !heading.contains("PNS"),
+        "{heading}"
+    );
+    let apart = berth.ok(&["ns", "-T", "parent", "-p", &world.pid, "-o", "NS"]);
+    let attached = berth.ok(&["ns", "-Tparent", "-p", &world.pid, "-o", "NS"]);
+    assert_eq!(apart, attached);
+    assert_eq!(berth.ok(&["ns", "-T", &user]), berth.ok(&["ns", &user]));
+}
+
+/// The lines of a table from inside a process's network namespace, without padding.
+fn seen_from(world: &World, words: &[&str]) -> BTreeSet<String> {
+    let mut all = vec!["-n", "-t", world.pid.as_str()];
+    all.extend(words);
+    let done = run("nsenter", &all);
+    let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    done.out.lines().map(squeeze).collect()
+}
+
+#[test]
+fn network_numbers_are_those_of_the_readers_namespace() {
+    if rustix::process::geteuid().is_root() && has("lsns") && has_ip() {
+        let berth = Berth::new();
+        let (one, other) = (
+            World::new(&["-n"], "exec sleep 1011", 1011),
+            World::new(&["-n"], "exec sleep 1012", 1012),
+        );
+        let pair = format!("link add va type veth peer name vb netns {}", other.pid);
+        let mut make = vec!["ip"];
+        make.extend(pair.split(' '));
+        seen_from(&one, &make);
+        let ours = berth.command(&["ns", "-t", "net", "-n", "-o", "NS,NETNSID"]);
+        let mut words = vec![ours.get_program().to_str().unwrap().to_owned()];
+        words.extend(ours.get_args().map(|a| a.to_str().unwrap().to_owned()));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // The other end has a number here; we ourselves have none.
+        let expected = [
+            format!("{} 0", other.namespace("net")),
+            format!("{} unassigned", one.namespace("net")),
+        ];
+        // Namespaces of other tests come and go.
+        crate::support::eventually("the same numbers", || {
+            let theirs = seen_from(&one, &["lsns", "-n", "-t", "net", "-o", "NS,NETNSID"]);
+            let ours = seen_from(&one, &words);
+            expected.iter().all(|line| ours.contains(line)) && theirs.is_subset(&ours)
+        });
+    }
+}
+
+/// Whether there is the `ip` of iproute2, which busybox's is not.
+fn has_ip() -> bool {
+    let version = std::process::Command::new("ip").arg("-V").output();
+    let found = version.is_ok_and(|v| v.stdout.starts_with(b"ip utility, iproute2"));
+    if !found {
+        berth_testkit::skip("no ip of iproute2");
+    }
+    found
 }
 
 #[test]
@@ -209,6 +311,7 @@ fn what_is_not_there_is_said() {
         (&["ns", "-o", "NSS"], 125, "did you mean NS?"),
         (&["ns", "-t", "foo"], 125, "invalid value"),
         (&["ns", "-l", "-T"], 125, "exclude each other"),
+        (&["ns", "-Tfoo"], 125, "give process, parent or owner"),
         (&["who", "1"], 1, "no namespace 1 exists"),
         (&["who", "/nonexistent"], 1, "there is no such file"),
         (&["who", "nosuch"], 1, "or a namespace's number"),

@@ -336,3 +336,20 @@ fn a_process_that_procfs_hides_is_said() {
     // Its own is answered.
     assert!(done.out.starts_with("host:"), "{done:?}");
 }
+
+#[test]
+fn who_joined_a_pid_namespace_does_not_take_its_name() {
+    let berth = Berth::new();
+    berth.ok(&["run", "-d", "--name", "web", "host", "sleep", "1000"]);
+    let joined = ["--name", "inweb", "--pid", "container:web"];
+    let words = [&["run", "-d"][..], &joined, &["host", "sleep", "1000"]].concat();
+    berth.ok(&words);
+    let pid = berth.ok(&["pid", "inweb"]);
+    assert!(berth.ok(&["pid", &pid]).starts_with("inweb:"));
+    let json = berth.ok(&["pid", "--json", &pid]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["container"]["name"], "inweb");
+    assert_eq!(json["levels"][1]["container"]["name"], "web", "{json}");
+    let all = berth.ok(&["pid", "--all", &pid]);
+    assert!(all.lines().last().unwrap().ends_with(" web"), "{all}");
+}

@@ -140,6 +140,11 @@ const TABLE: &[Entry] = &[
         read: network::read,
     },
     Entry {
+        name: "numbers of network namespaces",
+        is_wanted: |wanted| wanted.network_numbers,
+        read: network::read_numbers,
+    },
+    Entry {
         name: "mounts",
         is_wanted: |wanted| !wanted.mounts.is_empty(),
         read: mounts::read,

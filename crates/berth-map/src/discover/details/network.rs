@@ -56,6 +56,19 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Asks which numbers our own namespace has given to the others, as lsns does.
+pub(super) fn read_numbers(reading: &mut Reading<'_>) -> Result<(), String> {
+    let socket = berth_sys::netlink::open().map_err(|error| format!("no netlink: {error}"))?;
+    for id in reading.ways.of_kind(NamespaceKind::Net) {
+        if let Some(descriptor) = reading.ways.open(reading.proc, id)
+            && let Ok(number) = links::number_of(socket.as_fd(), descriptor.as_fd())
+        {
+            reading.details.network_numbers.insert(id, number);
+        }
+    }
+    Ok(())
+}
+
 /// The first process that has each socket open.
 fn socket_owners(reading: &Reading<'_>) -> HashMap<u64, HostPid> {
     let mut owners = HashMap::new();

@@ -52,6 +52,7 @@ impl Target {
         let raw = i32::try_from(pid.get()).ok().and_then(Pid::from_raw);
         let raw = raw.ok_or_else(|| ended(pid))?;
         let pidfd = pidfd_open(raw, PidfdFlags::empty()).map_err(|error| match error {
+            Errno::SRCH if !counts_as_we_do() => foreign_procfs(pid),
             Errno::SRCH => ended(pid),
             // Before 6.9 a thread that leads no process has no pidfd.
             Errno::INVAL | Errno::NOENT => Failure::new(
@@ -117,10 +118,16 @@ fn counted_by_procfs(pidfd: &OwnedFd) -> Option<u32> {
     line.trim().parse().ok()
 }
 
+/// Whether /proc belongs to our own PID namespace: it calls us by the PID that we know.
+fn counts_as_we_do() -> bool {
+    let own = std::process::id().to_string();
+    std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == own.as_str())
+}
+
 fn foreign_procfs(pid: HostPid) -> Failure {
     Failure::new(
         ErrorClass::Unsupported,
-        format!("cannot enter process {pid}: /proc belongs to another PID namespace than yours, so that the PID means another process; mount your own with \"mount -t proc proc /proc\""),
+        format!("cannot enter process {pid}: /proc belongs to another PID namespace than yours, so that the PID means another process or none; mount your own with \"mount -t proc proc /proc\""),
     )
     .on(pid.to_string())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use berth_base::{NamespaceId, escape_untrusted};
+use berth_base::{NamespaceId, NamespaceKind, escape_untrusted};
 use berth_map::ProcRoot;
 use berth_map::model::{Process, World};
 use berth_map::ns_table::NsRow;
@@ -57,7 +57,7 @@ const ALL: [(Column, Heading); 18] = [
 ];
 
 /// What is shown without -o.
-pub(super) const TABLE: [Column; 9] = [
+const TABLE: [Column; 9] = [
     Column::Ns,
     Column::Type,
     Column::Pns,
@@ -68,6 +68,26 @@ pub(super) const TABLE: [Column; 9] = [
     Column::Pid,
     Column::Command,
 ];
+
+/// What is shown without -o where only network namespaces are.
+const NETWORKS: [Column; 10] = [
+    Column::Ns,
+    Column::Type,
+    Column::Ons,
+    Column::Nprocs,
+    Column::Holders,
+    Column::NetNsId,
+    Column::Nsfs,
+    Column::Container,
+    Column::Pid,
+    Column::Command,
+];
+
+/// What is shown without -o of namespaces of these kinds; none means all.
+pub(super) fn usual(kinds: &[NamespaceKind]) -> &'static [Column] {
+    let are_networks = !kinds.is_empty() && kinds.iter().all(|k| *k == NamespaceKind::Net);
+    if are_networks { &NETWORKS } else { &TABLE }
+}
 
 /// What is shown of the processes of one namespace.
 pub(super) const PROCESSES: [Column; 5] = [
@@ -124,16 +144,19 @@ pub(super) fn parse(list: &str, usual: &[Column]) -> Result<Vec<Column>, Failure
 pub(super) struct Cells<'a> {
     pub(super) world: &'a World,
     pub(super) proc: &'a ProcRoot,
+    is_raw: bool,
     users: HashMap<u32, String>,
 }
 
 impl<'a> Cells<'a> {
-    /// Reads the names of users, of which there may be none.
-    pub(super) fn new(world: &'a World, proc: &'a ProcRoot) -> Self {
+    /// Reads the names of users, of which there may be none. Cells of the raw form are escaped so
+    /// that a script gets back every byte.
+    pub(super) fn new(world: &'a World, proc: &'a ProcRoot, is_raw: bool) -> Self {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         Self {
             world,
             proc,
+            is_raw,
             users: users(&passwd),
         }
     }
@@ -146,9 +169,9 @@ impl<'a> Cells<'a> {
         match column {
             Column::Ns => namespace.id.inode.to_string(),
             Column::Type => namespace.id.kind.as_str().to_owned(),
-            Column::Path => escape_untrusted(row.path.as_deref().unwrap_or("")).into_owned(),
+            Column::Path => self.escape(row.path.as_deref().unwrap_or("")),
             Column::Nprocs => namespace.processes.to_string(),
-            Column::Nsfs => escape_untrusted(&row.mount_points.join(",")).into_owned(),
+            Column::Nsfs => self.escape(&row.mount_points.join(",")),
             Column::Pns => number(namespace.parent),
             Column::Ons => number(namespace.owner),
             Column::Level => namespace.level.map_or(String::new(), |l| l.to_string()),
@@ -156,8 +179,13 @@ impl<'a> Cells<'a> {
             Column::Holders => row.holders.to_string(),
             Column::OwnerUid => namespace.owner_uid.map_or(String::new(), |u| u.to_string()),
             Column::Container => self.container(row.container),
-            // The kernel numbers network namespaces as seen from each other, on demand.
-            Column::NetNsId => String::new(),
+            Column::NetNsId => {
+                let numbers = &self.world.details().network_numbers;
+                let number = numbers.get(&namespace.id);
+                number.map_or(String::new(), |number| {
+                    number.map_or_else(|| "unassigned".to_owned(), |n| n.to_string())
+                })
+            }
             Column::Pid | Column::Ppid | Column::Command | Column::Uid | Column::User => {
                 let process = row.lowest.and_then(|pid| self.world.process(pid));
                 process.map_or(String::new(), |p| self.of_process(p, column))
@@ -165,8 +193,21 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// The cell of a process that lives in a namespace in a column.
+    pub(super) fn of_resident(&self, process: &Process, row: &NsRow, column: Column) -> String {
+        match column {
+            Column::Pid
+            | Column::Ppid
+            | Column::Uid
+            | Column::User
+            | Column::Command
+            | Column::Container => self.of_process(process, column),
+            _ => self.of_namespace(row, column),
+        }
+    }
+
     /// The cell of a process in a column.
-    pub(super) fn of_process(&self, process: &Process, column: Column) -> String {
+    fn of_process(&self, process: &Process, column: Column) -> String {
         match column {
             Column::Pid => process.pid.to_string(),
             Column::Ppid => process.parent.map_or(0, |p| p.get()).to_string(),
@@ -179,18 +220,49 @@ impl<'a> Cells<'a> {
                 )
             }
             Column::Command => self
-                .proc
-                .read_command(process.pid)
-                .unwrap_or_else(|| escape_untrusted(&process.comm).into_owned()),
+                .command(process)
+                .unwrap_or_else(|| self.escape(&process.comm)),
             Column::Container => self.container(self.world.owner(process.pid)),
-            Column::Level => process.level().to_string(),
             _ => String::new(),
+        }
+    }
+
+    fn command(&self, process: &Process) -> Option<String> {
+        if !self.is_raw {
+            return self.proc.read_command(process.pid);
+        }
+        let mut text = self.proc.read_arguments(process.pid)?;
+        for byte in text.iter_mut().filter(|byte| **byte == 0) {
+            *byte = b' ';
+        }
+        Some(escape_raw(&text))
+    }
+
+    /// Text that others chose.
+    fn escape(&self, text: &str) -> String {
+        match self.is_raw {
+            true => escape_raw(text.as_bytes()),
+            false => escape_untrusted(text).into_owned(),
         }
     }
 
     fn container(&self, index: Option<berth_map::ContainerIndex>) -> String {
         index.map_or(String::new(), |index| self.world.container_label(index))
     }
+}
+
+/// Bytes as lsns writes them with --raw: those that are not printable ASCII, and the backslash,
+/// read `\xNN`. Spaces are left to the layout.
+fn escape_raw(text: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b'\\' | 0..=0x1f | 0x7f.. => drop(write!(escaped, "\\x{byte:02x}")),
+            byte => escaped.push(char::from(*byte)),
+        }
+    }
+    escaped
 }
 
 /// The names of passwd(5) by uid; the first of several counts.
@@ -219,6 +291,12 @@ mod tests {
         let error = parse("NPROC", &TABLE).unwrap_err();
         assert!(error.message.contains("did you mean NPROCS?"), "{error}");
         assert!(parse(",", &TABLE).is_err());
+    }
+
+    #[test]
+    fn raw_cells_are_escaped_as_lsns_does() {
+        let text = "a\\nb\nc\t\x1b[2J \u{e9}\x7f".as_bytes();
+        assert_eq!(escape_raw(text), r"a\x5cnb\x0ac\x09\x1b[2J \xc3\xa9\x7f");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `berth ns`: every namespace of the host, with who lives in it and who holds it.
 
 mod columns;
+mod tree;
 
-use berth_base::NamespaceKind;
+use berth_base::{NamespaceId, NamespaceKind};
 use berth_map::json::{NsDocument, Residents};
-use berth_map::model::{Wanted, WantedThreads, World};
-use berth_map::ns_table::{Branch, NsFilter, NsRow, Relation, rows, tree};
+use berth_map::model::{Process, Wanted, WantedThreads, World};
+use berth_map::ns_table::{Branch, NsFilter, NsRow, Relation, family, rows, tree, with_superiors};
 use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
@@ -19,7 +20,8 @@ use super::{Context, Outcome};
 use crate::terminal::terminal_size;
 use crate::view::columns::{Align, Heading, Layout, lay_out};
 use crate::view::json;
-use columns::{Cells, Column, PROCESSES, TABLE};
+use columns::{Cells, Column, PROCESSES};
+use tree::{TreeWord, flat, stems};
 
 /// List namespaces: who lives in them, who holds them, whose they are.
 ///
@@ -50,9 +52,9 @@ pub(crate) struct Ns {
     #[arg(short = 'P', long)]
     persistent: bool,
     /// Draw a tree: process, parent or owner; owner when absent
-    #[arg(short = 'T', long, value_name = "REL", num_args = 0..=1, require_equals = true, default_missing_value = "owner")]
-    tree: Option<TreeRelation>,
-    /// A list, as without --tree
+    #[arg(short = 'T', long, value_name = "REL", num_args = 0..=1, default_missing_value = "owner")]
+    tree: Option<TreeWord>,
+    /// A list, as without --tree; of processes too
     #[arg(short = 'l', long, conflicts_with = "tree", hide = true)]
     list: bool,
     /// Which columns, separated by commas; +LIST adds to the usual ones
@@ -61,7 +63,7 @@ pub(crate) struct Ns {
     /// All columns
     #[arg(long, conflicts_with = "output")]
     output_all: bool,
-    /// One space between cells, spaces in them as \x20
+    /// One space between cells; spaces, backslashes and unprintable bytes in them as \x20
     #[arg(short = 'r', long)]
     raw: bool,
     /// No headings
@@ -70,6 +72,9 @@ pub(crate) struct Ns {
     /// Do not cut lines at the width of the terminal
     #[arg(short = 'u', long)]
     notruncate: bool,
+    /// Accepted, as lsns has it: a cell is one line here
+    #[arg(short = 'W', long, hide = true)]
+    nowrap: bool,
     /// The documented, versioned JSON
     #[arg(short = 'J', long, conflicts_with_all = ["tree", "raw", "output", "output_all"])]
     json: bool,
@@ -91,19 +96,12 @@ enum Kind {
     Time,
 }
 
-/// What a tree hangs together by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum TreeRelation {
-    Process,
-    Parent,
-    Owner,
-}
-
-/// What this command shows beyond processes.
-fn wanted() -> Wanted {
+/// What these columns, or the document, show beyond processes.
+fn wanted(columns: &[Column], json: bool) -> Wanted {
     Wanted {
         threads: WantedThreads::Strays,
         holders: true,
+        network_numbers: json || columns.contains(&Column::NetNsId),
         ..Wanted::default()
     }
 }
@@ -111,7 +109,8 @@ fn wanted() -> Wanted {
 impl Ns {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let sources = sources(context)?;
-        let inode = match &self.namespace {
+        let (subject, relation) = self.subject()?;
+        let inode = match subject {
             Some(text) => Some(parse_namespace(text).ok_or_else(|| not_a_namespace(text))?),
             None => None,
         };
@@ -121,21 +120,26 @@ impl Ns {
             }
             None => None,
         };
-        let world = discover(&sources, &wanted())?;
+        let kinds: Vec<NamespaceKind> = self.kinds.iter().map(|kind| kind.kind()).collect();
+        let columns = self.columns(match inode {
+            Some(_) => &PROCESSES,
+            None => columns::usual(&kinds),
+        })?;
+        let world = discover(&sources, &wanted(&columns, self.json))?;
         if let Some(pid) = task {
             existing(&world, pid)?;
         }
-        if let (Some(text), Some(inode)) = (&self.namespace, inode) {
+        if let (Some(text), Some(inode)) = (subject, inode) {
             find_namespace(&world, text, inode)?;
         }
         let filter = NsFilter {
-            kinds: self.kinds.iter().map(|kind| kind.kind()).collect(),
+            kinds,
             process: task,
             persistent: self.persistent,
             inode,
         };
         let table = rows(&world, &filter);
-        if let Some(text) = self.namespace.as_ref().filter(|_| table.is_empty()) {
+        if let Some(text) = subject.filter(|_| table.is_empty()) {
             return Err(no_namespace(text));
         }
         if self.json {
@@ -147,10 +151,10 @@ impl Ns {
             context.out.line(&json::pretty(&document))?;
             return Ok(0);
         }
-        let cells = Cells::new(&world, &sources.proc);
+        let cells = Cells::new(&world, &sources.proc, self.raw);
         let text = match inode {
-            Some(_) => self.processes(&cells, &table, context)?,
-            None => self.table(&cells, &table, context)?,
+            Some(_) => self.processes(&cells, &table, &columns, context),
+            None => self.table(&cells, table, relation, &columns, context),
         };
         context.out.text(&text)?;
         context.out.flush()?;
@@ -158,58 +162,79 @@ impl Ns {
         Ok(0)
     }
 
+    /// The namespace that is asked for, and what a tree hangs together by.
+    fn subject(&self) -> Result<(Option<&str>, Option<Relation>), Failure> {
+        let subject = self.namespace.as_deref();
+        match &self.tree {
+            None => Ok((subject, None)),
+            Some(TreeWord::Relation(relation)) => Ok((subject, Some(*relation))),
+            Some(TreeWord::Other(text)) if subject.is_none() && parse_namespace(text).is_some() => {
+                Ok((Some(text), Some(Relation::Owner)))
+            }
+            Some(TreeWord::Other(text)) => Err(Failure::usage(format!(
+                "there is no tree {text:?}; give process, parent or owner"
+            ))
+            .on("--tree")),
+        }
+    }
+
     /// The namespaces.
-    fn table(&self, cells: &Cells, table: &[NsRow], context: &Context) -> Result<String, Failure> {
-        let columns = self.columns(&TABLE)?;
-        let (branches, drawn) = match self.tree {
-            Some(relation) => (tree(cells.world, table, relation.relation()), true),
-            None => (flat(table.len()), false),
+    fn table(
+        &self,
+        cells: &Cells,
+        mut table: Vec<NsRow>,
+        relation: Option<Relation>,
+        columns: &[Column],
+        context: &Context,
+    ) -> String {
+        let branches = match relation {
+            Some(relation) => {
+                table = with_superiors(cells.world, table, relation);
+                tree(cells.world, &table, relation)
+            }
+            None => flat(table.len()),
         };
-        let marks = stems(&branches, speaks_unicode(|name| std::env::var(name).ok()));
-        let rows: Vec<Vec<String>> = branches
-            .iter()
-            .zip(&marks)
-            .filter_map(|(branch, stem)| Some((table.get(branch.row)?, stem)))
-            .map(|(row, stem)| {
-                let cell = |column: &Column| match (column, drawn) {
-                    (Column::Ns, true) => stem.clone() + &cells.of_namespace(row, *column),
-                    _ => cells.of_namespace(row, *column),
-                };
-                columns.iter().map(cell).collect()
-            })
-            .collect();
+        let drawn = relation.is_some();
+        let rows = lines(&table, &branches, |row, stem| {
+            let cell = |column: &Column| match (column, drawn) {
+                (Column::Ns, true) => stem.to_owned() + &cells.of_namespace(row, *column),
+                _ => cells.of_namespace(row, *column),
+            };
+            columns.iter().map(cell).collect()
+        });
         let heading = |column: &Column| match (column, drawn) {
             (Column::Ns, true) => ("NS", Align::Left),
             _ => column.heading(),
         };
         let headings: Vec<Heading> = columns.iter().map(heading).collect();
-        Ok(lay_out(&headings, &rows, self.layout(context)))
+        lay_out(&headings, &rows, self.layout(context))
     }
 
-    /// The processes that live in the namespaces of the table.
+    /// The processes that live in the namespace of the table, their commands as a tree.
     fn processes(
         &self,
         cells: &Cells,
         table: &[NsRow],
+        columns: &[Column],
         context: &Context,
-    ) -> Result<String, Failure> {
-        let columns = self.columns(&PROCESSES)?;
-        let lives = |row: &NsRow| {
-            let id = row.namespace.id;
-            residents(cells.world, id)
-        };
-        let rows: Vec<Vec<String>> = table
-            .iter()
-            .flat_map(lives)
-            .map(|process| {
-                columns
-                    .iter()
-                    .map(|c| cells.of_process(process, *c))
-                    .collect()
-            })
-            .collect();
+    ) -> String {
+        let mut rows = Vec::new();
+        for row in table {
+            let all: Vec<&Process> = residents(cells.world, row.namespace.id).collect();
+            let branches = match self.raw || self.list {
+                true => flat(all.len()),
+                false => family(&all),
+            };
+            rows.extend(lines(&all, &branches, |process, stem| {
+                let cell = |column: &Column| match column {
+                    Column::Command => stem.to_owned() + &cells.of_resident(process, row, *column),
+                    _ => cells.of_resident(process, row, *column),
+                };
+                columns.iter().map(cell).collect()
+            }));
+        }
         let headings: Vec<Heading> = columns.iter().map(|c| c.heading()).collect();
-        Ok(lay_out(&headings, &rows, self.layout(context)))
+        lay_out(&headings, &rows, self.layout(context))
     }
 
     fn columns(&self, usual: &[Column]) -> Result<Vec<Column>, Failure> {
@@ -234,11 +259,21 @@ impl Ns {
     }
 }
 
+/// The lines of a tree: what each branch is of, with the lines that lead to it.
+fn lines<T>(
+    all: &[T],
+    branches: &[Branch],
+    line: impl Fn(&T, &str) -> Vec<String>,
+) -> Vec<Vec<String>> {
+    let stems = stems(branches, speaks_unicode(|name| std::env::var(name).ok()));
+    let pairs = branches.iter().zip(&stems);
+    pairs
+        .filter_map(|(branch, stem)| Some(line(all.get(branch.row)?, stem)))
+        .collect()
+}
+
 /// The processes that live in a namespace.
-fn residents(
-    world: &World,
-    id: berth_base::NamespaceId,
-) -> impl Iterator<Item = &berth_map::Process> {
+fn residents(world: &World, id: NamespaceId) -> impl Iterator<Item = &Process> {
     let all = world.processes().iter();
     all.filter(move |process| process.namespaces.of(id.kind) == Some(id))
 }
@@ -248,40 +283,6 @@ fn not_a_namespace(text: &str) -> Failure {
         "not a namespace: {text:?}; write its number as in 4026532193, or net:[4026532193]"
     ))
     .on(text)
-}
-
-/// The rows as they are.
-fn flat(rows: usize) -> Vec<Branch> {
-    let branch = |row| Branch {
-        row,
-        depth: 0,
-        is_last: true,
-    };
-    (0..rows).map(branch).collect()
-}
-
-/// The lines that lead from the root to each branch.
-fn stems(branches: &[Branch], unicode: bool) -> Vec<String> {
-    let (tee, corner, bar) = if unicode {
-        ("├─", "└─", "│ ")
-    } else {
-        ("|-", "`-", "| ")
-    };
-    let mut open: Vec<bool> = Vec::new();
-    let mut stems = Vec::with_capacity(branches.len());
-    for branch in branches {
-        open.truncate(branch.depth);
-        let mut stem = String::new();
-        if branch.depth > 0 {
-            for is_open in open.iter().skip(1) {
-                stem.push_str(if *is_open { bar } else { "  " });
-            }
-            stem.push_str(if branch.is_last { corner } else { tee });
-        }
-        open.push(!branch.is_last);
-        stems.push(stem);
-    }
-    stems
 }
 
 impl Kind {
@@ -296,38 +297,5 @@ impl Kind {
             Self::Cgroup => NamespaceKind::Cgroup,
             Self::Time => NamespaceKind::Time,
         }
-    }
-}
-
-impl TreeRelation {
-    const fn relation(self) -> Relation {
-        match self {
-            Self::Process => Relation::Process,
-            Self::Parent => Relation::Parent,
-            Self::Owner => Relation::Owner,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stems_follow_the_tree() {
-        let branch = |row, depth, is_last| Branch {
-            row,
-            depth,
-            is_last,
-        };
-        let branches = [
-            branch(0, 0, true),
-            branch(1, 1, false),
-            branch(2, 2, true),
-            branch(3, 1, true),
-            branch(4, 2, true),
-        ];
-        assert_eq!(stems(&branches, true), ["", "├─", "│ └─", "└─", "  └─"]);
-        assert_eq!(stems(&branches, false), ["", "|-", "| `-", "`-", "  `-"]);
     }
 }
