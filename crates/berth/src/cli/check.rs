@@ -109,7 +109,11 @@ fn text(world: &World, findings: &[Finding]) -> String {
         ));
     }
     if findings.is_empty() {
-        text.push_str("nothing found\n");
+        // Whoever may read little must not take silence for health.
+        text.push_str(match world.warnings() {
+            [] => "nothing found\n",
+            _ => "nothing found in what could be read\n",
+        });
     }
     text
 }
