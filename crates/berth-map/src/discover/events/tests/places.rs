@@ -72,6 +72,22 @@ fn a_call_that_fails_is_not_told() {
     assert_eq!(seen.iter().find(change), None);
 }
 
+#[test]
+fn what_else_is_unshared_is_not_told() {
+    let Some(mut watch) = Watch::bpf() else {
+        return;
+    };
+    // Nothing at all, which succeeds; of this thread alone.
+    berth_sys::unshare_namespaces(0).unwrap();
+    let mut next = Command::new("unshare");
+    let mut next = next.args(["--uts", "true"]).spawn().unwrap();
+    next.wait().unwrap();
+    watch.until_end(pid_of(&next));
+    changed(&watch, pid_of(&next), Joined::Unshare);
+    let change = |kind: &&&EventKind| matches!(kind, EventKind::NamespacesChanged { .. });
+    assert_eq!(watch.of_process(own_pid()).iter().find(change), None);
+}
+
 /// A cgroup of this test, removed with it.
 struct Cgroup(PathBuf);
 

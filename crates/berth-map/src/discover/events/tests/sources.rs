@@ -3,6 +3,7 @@
 use std::os::fd::AsFd as _;
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::*;
 
@@ -111,4 +112,41 @@ fn the_connector_and_bpf_agree() {
     let (one, other) = (time(&bpf), time(&connector));
     let apart = one.until(other).max(other.until(one));
     assert!(apart < Duration::from_millis(500), "{apart:?}");
+}
+/// What `docs/performance.md` says of reading events, for so many seconds; another program makes
+/// what happens.
+#[test]
+#[ignore = "measures"]
+fn what_reading_costs() {
+    let seconds = std::env::var("BERTH_MEASURE_S").map_or(5, |text| text.parse().unwrap());
+    let nanos = |clock| {
+        let now = clock_gettime(clock);
+        u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec).unwrap()
+    };
+    for watch in [Watch::bpf(), Watch::connector()].into_iter().flatten() {
+        let mut reader = watch.reader;
+        let (mut events, mut delays) = (Vec::new(), Vec::new());
+        let (mut lost, mut wakes) = (0, 0);
+        let (start, busy) = (Instant::now(), nanos(ClockId::ThreadCPUTime));
+        while start.elapsed() < Duration::from_secs(seconds) {
+            reader.wait(Duration::from_millis(500), None);
+            events.clear();
+            lost += reader.drain(&mut events);
+            let now = nanos(ClockId::Boottime);
+            delays.extend(events.iter().map(|event| now.saturating_sub(event.at.0)));
+            wakes += 1;
+        }
+        let busy = nanos(ClockId::ThreadCPUTime) - busy;
+        delays.sort_unstable();
+        let count = delays.len();
+        let at = |percent| delays.get(count * percent / 100).map_or(0, |d| d / 1000);
+        println!(
+            "{:?}: {count} events, {lost} lost, {wakes} wake-ups, {} us busy of {seconds} s, delay median {} p99 {} max {} us",
+            reader.source(),
+            busy / 1000,
+            at(50),
+            at(99),
+            delays.last().map_or(0, |d| d / 1000),
+        );
+    }
 }
