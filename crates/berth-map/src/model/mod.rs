@@ -33,3 +33,4 @@ pub use process::{Links, Process};
 pub use thread::Thread;
 pub use user::{IdMaps, IdRange};
 pub use world::{Change, Changed, Diff, Ended, Extent, Host, Parts, Source, Started, World};
+pub(crate) use world::{Returned, StoredDiff, StoredWorld};

@@ -18,7 +18,7 @@ static OFFSETS: OnceLock<Offsets> = OnceLock::new();
 
 /// The offsets of the running kernel, when the caller may use them: those known already, kept in
 /// the state folder, or looked up and kept there.
-pub(super) fn offsets(state_dir: Option<&Path>) -> Result<Offsets, Unavailable> {
+pub(in super::super) fn offsets(state_dir: Option<&Path>) -> Result<Offsets, Unavailable> {
     check_privilege()?;
     if let Some(offsets) = OFFSETS.get() {
         return Ok(offsets.clone());
