@@ -197,7 +197,7 @@ const ROWS: &[Row] = &[
             "!::there_is_no_connector",
             "!::what_reading_costs",
         ],
-        share: Share::All,
+        share: Share::Only(&["tasks::", "lives::a_process_", "places::", "_agree"]),
         limit_s: 120,
     },
     Row {
