@@ -294,3 +294,31 @@ fn tracepoint_id(trace: &OwnedFd, call: &str) -> Result<u64, Errno> {
     let number = text.ok().and_then(|text| text.trim().parse().ok());
     number.ok_or(Errno::INVAL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::at;
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_once() {
+        let record = |pid: u32, start: u64| {
+            let mut bytes = vec![0u8; 48];
+            let place = |at| usize::try_from(at).unwrap();
+            bytes[place(at::PID)..][..4].copy_from_slice(&pid.to_ne_bytes());
+            bytes[place(at::START)..][..8].copy_from_slice(&start.to_ne_bytes());
+            bytes
+        };
+        let mut ended = VecDeque::new();
+        let mut is_known = |pid, start| is_known(&mut ended, &Record::new(&record(pid, start)));
+        assert!(!is_known(1, 7));
+        assert!(is_known(1, 7));
+        // The next process with this PID.
+        assert!(!is_known(1, 8));
+        for pid in (2..).take(REMEMBERED) {
+            assert!(!is_known(pid, 0));
+        }
+        assert!(!is_known(1, 7));
+        assert_eq!(ended.len(), REMEMBERED);
+    }
+}

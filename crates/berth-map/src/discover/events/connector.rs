@@ -257,10 +257,12 @@ impl Connector {
         let Some(pid) = HostPid::new(task.process) else {
             return;
         };
+        // Threads that are ended together have one code; the last one to end knows it, whether or
+        // not the first one ended by itself before.
         if task.is_first() {
             self.dying.insert(pid, (exit, at));
-        } else if let Some((_, last)) = self.dying.get_mut(&pid) {
-            *last = at;
+        } else if let Some(last) = self.dying.get_mut(&pid) {
+            *last = (exit, at);
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod crowds;
 mod elsewhere;
+#[cfg(target_arch = "x86_64")]
+mod headless;
 mod lives;
 mod places;
 mod sources;
