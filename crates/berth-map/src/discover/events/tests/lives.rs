@@ -117,6 +117,31 @@ fn a_process_is_seen_at_every_level_from_birth_to_end() {
 }
 
 #[test]
+fn the_deepest_pid_namespace_is_told() {
+    let Some(mut watch) = Watch::bpf() else {
+        return;
+    };
+    // MAX_PID_NS_LEVEL, ours included, which may lie below others.
+    let mut command = Command::new("unshare");
+    for _ in 1..32 {
+        command.args(["--pid", "--fork", "--kill-child", "unshare"]);
+    }
+    command.args(["--pid", "--fork", "--kill-child", "sh", "-c", "exit 7"]);
+    let mut outer = command.spawn().unwrap();
+    assert_eq!(outer.wait().unwrap().code(), Some(7));
+    watch.until_end(pid_of(&outer));
+    let (mut pid, mut depth) = (pid_of(&outer), 0);
+    while let [child] = watch.children(pid)[..] {
+        (pid, depth) = (child, depth + 1);
+        let EventKind::Forked { pids, .. } = watch.of_process(pid)[0] else {
+            panic!("{:?}", watch.of_process(pid));
+        };
+        assert_eq!((pids.len(), pids.last()), (depth + 1, Some(&1)));
+    }
+    assert_eq!(depth, 32);
+}
+
+#[test]
 fn the_signal_that_ended_a_process_is_told() {
     for watch in [Watch::bpf(), Watch::connector()] {
         let Some(mut watch) = watch else {
