@@ -198,7 +198,7 @@ const ROWS: &[Row] = &[
             "!::what_reading_costs",
         ],
         share: Share::Only(&["tasks::", "lives::a_process_", "places::", "_agree"]),
-        limit_s: 120,
+        limit_s: 240,
     },
     Row {
         profile: "systemd_rootless",

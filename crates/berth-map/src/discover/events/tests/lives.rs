@@ -157,10 +157,9 @@ fn the_signal_that_ended_a_process_is_told() {
     }
 }
 
-/// All ways of being told, the one of kernels before 6.16 included.
+/// All ways of being told, the one of older kernels included.
 pub(super) fn all() -> impl Iterator<Item = Watch> {
-    let counted = Watch::bpf_with(1 << 20, LastThread::Counted);
-    [Watch::bpf(), counted, Watch::connector()]
+    [Watch::bpf(), Watch::bpf_older(), Watch::connector()]
         .into_iter()
         .flatten()
 }
