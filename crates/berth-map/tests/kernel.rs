@@ -168,9 +168,16 @@ fn the_small_snapshot_agrees_with_the_whole_one() {
     tree.record('b', "inner", init_at(&members, 2));
     let sources = tree.sources();
     // All of the host, foreign containers too. Others change it while it is read: a difference
-    // counts when it is there three times in a row.
+    // counts when it is there three times in a row. Each takes a whole snapshot: of a crowded host
+    // a share, in which ours are.
+    let world = World::discover(&sources).unwrap();
+    let step = world.processes().len().div_ceil(300);
+    let is_ours = |p: &Process| members.iter().any(|m| m.pid == p.pid);
     let mut compared = 0;
-    for process in World::discover(&sources).unwrap().processes() {
+    for (place, process) in world.processes().iter().enumerate() {
+        if place % step != 0 && !is_ours(process) {
+            continue;
+        }
         let differs = || describe_both_ways(&sources, process).is_some_and(|(a, b)| a != b);
         assert!(!(differs() && differs() && differs()), "{process:#?}");
         compared += 1;
