@@ -35,6 +35,9 @@ const MAX_ENDED: usize = 640_000;
 /// Different names, and different places, that are kept at most besides those in use by the living.
 const MAX_SHARED: usize = 65_536;
 
+/// Room for so many lives is not worth giving back.
+const ROOM: usize = 4_096;
+
 /// A process that began so short a time before a frame may be missing in it.
 const BLINK: u64 = 50_000_000;
 
@@ -310,7 +313,7 @@ impl History {
         };
         if self.ended.len() == self.ended.capacity() {
             // By a quarter, not to twice the size: this is nearly all of the memory.
-            self.ended.reserve_exact(self.ended.len() / 4 + 1_024);
+            self.ended.reserve_exact(self.ended.len() / 4 + ROOM / 4);
         }
         self.ended.insert(place, life);
     }
@@ -427,6 +430,10 @@ impl History {
         }
         if self.ended.len() > MAX_ENDED {
             self.drop_oldest(self.ended.len() - MAX_ENDED);
+        }
+        if self.ended.capacity() > 4 * self.ended.len() + ROOM {
+            // What a storm took is given back.
+            self.ended.shrink_to(2 * self.ended.len() + ROOM / 2);
         }
         let crowded = |history: &Self| {
             history.names.len().max(history.places.len()) > MAX_SHARED
