@@ -280,9 +280,7 @@ impl Play {
         self.player.audience.publish(&update);
         self.next = self.reader.next();
     }
-}
 
-impl Play {
     /// Lets views keep up: a recording has time. One that reads nothing stops nobody for long.
     fn wait_for_views(&mut self) {
         let since = Instant::now();
