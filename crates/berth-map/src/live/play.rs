@@ -12,6 +12,9 @@ use super::{BootTime, Frame, Update};
 /// The slowest and the fastest play.
 const SPEEDS: (f64, f64) = (0.01, 10_000.0);
 
+/// A view that is behind is waited for, so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The number of the first frame. Each jump goes back by [`JUMP`], so that numbers fall there;
 /// small enough for a double.
 const FIRST_NUMBER: u64 = 1 << 44;
@@ -172,6 +175,8 @@ pub(super) struct Play {
     next: Option<Item>,
     number: u64,
     base: u64,
+    /// A view was waited for in vain, and is behind still.
+    has_given_up: bool,
 }
 
 impl Play {
@@ -183,6 +188,7 @@ impl Play {
             next: None,
             number: FIRST_NUMBER,
             base: FIRST_NUMBER,
+            has_given_up: false,
         };
         let start = play.player.position();
         play.go_to(start);
@@ -270,8 +276,22 @@ impl Play {
             }
             other => other,
         };
+        self.wait_for_views();
         self.player.audience.publish(&update);
         self.next = self.reader.next();
+    }
+
+    /// Lets views keep up: a recording has time. One that reads nothing stops nobody for long.
+    fn wait_for_views(&mut self) {
+        let since = Instant::now();
+        while self.player.audience.is_behind() {
+            if self.has_given_up || since.elapsed() > PATIENCE {
+                self.has_given_up = true;
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.has_given_up = false;
     }
 }
 

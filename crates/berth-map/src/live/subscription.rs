@@ -97,6 +97,16 @@ impl Audience {
         self.ring();
     }
 
+    /// Whether a view that has everything so far is about to miss something.
+    pub(super) fn is_behind(&self) -> bool {
+        let members = lock(&self.members);
+        let mut views = members.all.iter().filter_map(Weak::upgrade);
+        views.any(|mailbox| {
+            let waiting = lock(&mailbox.waiting);
+            waiting.missed == 0 && waiting.events > MAX_EVENTS / 2
+        })
+    }
+
     /// Takes back the end.
     pub(super) fn revive(&self) {
         lock(&self.members).end = None;
