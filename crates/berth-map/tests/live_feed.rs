@@ -166,9 +166,11 @@ fn a_storm_is_counted_and_nothing_is_hidden() {
     let mut lost = 0;
     until(&view, |update| {
         history.apply(update);
-        if let Update::Frame(frame) = update {
-            lost = frame.health.lost;
-        }
+        // How many were lost is told by frames: by one after the end, then.
+        let Update::Frame(frame) = update else {
+            return None;
+        };
+        lost = frame.health.lost;
         let is_over = history.life(shell).is_some_and(|life| life.ended.is_some());
         is_over.then_some(())
     });
