@@ -8,6 +8,7 @@ mod log;
 mod template;
 mod terminal;
 mod view;
+mod web;
 
 use std::process::ExitCode;
 

@@ -79,6 +79,12 @@ impl<'w, 's> Forest<'w, 's> {
         self.below.get(&node).map_or(&[], Vec::as_slice)
     }
 
+    /// Every node that has entries, with them.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (Node, &[Entry])> {
+        let all = self.below.iter();
+        all.map(|(node, entries)| (*node, entries.as_slice()))
+    }
+
     /// The kind of namespace that boxes stand for.
     pub(crate) fn lens(&self) -> NamespaceKind {
         self.how.lens

@@ -1,5 +1,7 @@
 //! `berth map`: the processes of the host as a tree, one PID column per level.
 
+mod serve;
+
 use std::fs::File;
 use std::io::Write as _;
 
@@ -31,7 +33,8 @@ const WIDTH: usize = 100;
   berth map web:7            PID 7 in web, and what it started
   berth map net:4026532300   who lives in a namespace
   berth map docker --ns net  Docker's containers by network namespace
-  berth map --svg map.svg    the picture for a browser")]
+  berth map --svg map.svg    the picture for a browser
+  berth map --serve          the live picture as a web page")]
 pub(crate) struct Map {
     /// The documented, versioned JSON instead of the picture
     #[arg(long, conflicts_with_all = ["svg", "dot"])]
@@ -66,6 +69,8 @@ pub(crate) struct Map {
     /// Width in characters; the terminal's when absent
     #[arg(long, value_name = "COLUMNS")]
     width: Option<u16>,
+    #[command(flatten)]
+    page: serve::PageFlags,
     /// A container, a PID (31995, web:7), a namespace (net:4026532300) or an engine (docker)
     #[arg(value_name = "SCOPE")]
     scope: Option<String>,
@@ -73,6 +78,9 @@ pub(crate) struct Map {
 
 impl Map {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        if self.page.is_asked() {
+            return self.page.serve(context, self.lens);
+        }
         let scope = self.scope.as_deref().map(str::parse::<Scope>).transpose()?;
         if let Some(container) = scope.as_ref().and_then(container_of) {
             check_runs(context, container)?;

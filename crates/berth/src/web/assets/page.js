@@ -1,0 +1,653 @@
+// Places what the server sends. The server draws: boxes and pills come as HTML whose names are
+// escaped there; this script never makes HTML of a text.
+'use strict';
+
+const $ = id => document.getElementById(id);
+const tree = $('tree');
+const LENSES = ['pid', 'net', 'mnt', 'user', 'cgroup', 'ipc', 'uts', 'time'];
+// A column of pills is split when it is longer, behind so many pills at least.
+const COLUMN = 34, COLUMN_LEAST = 18;
+// How long a pill that ended stays, and how many do at once.
+const FADE = 2600, FADING = 200;
+
+const view = { lens: document.documentElement.dataset.lens, inside: '' };
+const layers = { shared: false, veth: false };
+let meta = {}, source = null, heard = 0, quiet = true, fading = 0;
+let selected = null, current = null, doomed = null;
+
+/* ---- What is looked at: in the part of the URL that the server never sees. ---- */
+
+function readHash() {
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  const lens = wanted.get('lens');
+  view.lens = LENSES.includes(lens) ? lens : document.documentElement.dataset.lens;
+  view.inside = /^\d+$/.test(wanted.get('inside') || '') ? wanted.get('inside') : '';
+}
+
+function look(change) {
+  const next = { ...view, ...change };
+  const hash = new URLSearchParams();
+  if (next.lens !== document.documentElement.dataset.lens) hash.set('lens', next.lens);
+  if (next.inside) hash.set('inside', next.inside);
+  const text = hash.toString();
+  if (text === location.hash.slice(1)) return;
+  location.hash = text;
+}
+
+window.addEventListener('hashchange', () => { readHash(); connect(true); });
+
+function query(more) {
+  return new URLSearchParams({ lens: view.lens, inside: view.inside, ...more }).toString();
+}
+
+/* ---- The connection. ---- */
+
+function connect(anew) {
+  if (source) source.close();
+  if (anew) {
+    tree.replaceChildren();
+    doomed = null;
+    select(null);
+    tree.setAttribute('aria-busy', 'true');
+  }
+  showLens();
+  source = new EventSource('events?' + query());
+  heard = performance.now();
+  source.addEventListener('page', event => { alive(); apply(JSON.parse(event.data)); });
+  source.addEventListener('beat', alive);
+  source.onerror = () => {
+    state('lost', 'reconnecting');
+    // A browser tries again by itself unless the server has answered with an error.
+    if (source.readyState === EventSource.CLOSED) setTimeout(ask, 1000);
+  };
+}
+
+// Why there are no events.
+async function ask() {
+  if (source.readyState !== EventSource.CLOSED) return;
+  try {
+    const answer = await fetch('./', { method: 'HEAD' });
+    if (answer.status === 403) {
+      state('lost', 'old link');
+      say('The token in this link is old: berth was started anew. Open the URL that it printed.');
+      return;
+    }
+    if (answer.status === 503) state('lost', 'too many pages are open');
+  } catch (_) { /* Nobody listens; that may change. */ }
+  connect(false);
+}
+
+function alive() {
+  heard = performance.now();
+  if ($('health').dataset.state === 'lost') showHealth();
+  say('');
+}
+
+// A connection can die without a word.
+setInterval(() => {
+  if (performance.now() - heard > 16000 && source.readyState === EventSource.OPEN) {
+    state('lost', 'reconnecting');
+    connect(false);
+  }
+}, 2000);
+
+function say(text) {
+  const over = meta.over || '';
+  $('banner').textContent = text || over;
+  $('banner').hidden = !(text || over);
+}
+
+function state(name, text) {
+  $('health').dataset.state = name;
+  $('health').querySelector('.says').textContent = text;
+}
+
+function showHealth() {
+  const health = meta.health;
+  if (!health) return;
+  const lost = health.lost ? ` · ${health.lost.toLocaleString('en')} lost` : '';
+  state(health.is_live ? (health.lost ? 'weak' : 'good') : 'weak', health.source + lost);
+  const notes = [`Source: ${health.source}.`, `Lost events: ${health.lost.toLocaleString('en')}.`, ...health.notes];
+  $('health').querySelector('ul').replaceChildren(...notes.map(text => {
+    const item = document.createElement('li');
+    item.textContent = text;
+    return item;
+  }));
+}
+
+/* ---- Fragments. ---- */
+
+const mould = document.createElement('template');
+function parse(html) {
+  mould.innerHTML = html;
+  return mould.content.firstElementChild;
+}
+
+const isBox = element => element.classList.contains('box');
+const element = (tag, name) => {
+  const made = document.createElement(tag);
+  made.className = name;
+  return made;
+};
+
+function apply(delta) {
+  quiet = delta.full;
+  if (delta.full) {
+    const kept = new Set((delta.put || []).map(piece => piece.id));
+    for (const old of tree.querySelectorAll('.box, .pill')) if (old.id && !kept.has(old.id)) old.remove();
+    tree.removeAttribute('aria-busy');
+  }
+  for (const [id, how] of delta.gone || []) end($(id), how);
+  for (const piece of delta.put || []) place(piece);
+  if (delta.meta) {
+    meta = delta.meta;
+    showMeta();
+  }
+  markDoomed();
+  if (!current || !current.isConnected) rove(tree.querySelector('.pill'));
+  if (layers.shared || layers.veth) drawWires();
+  if ($('find').value) search();
+}
+
+function place(piece) {
+  let at = $(piece.id);
+  if (piece.html !== undefined) {
+    const fresh = parse(piece.html);
+    if (at) renew(at, fresh);
+    else {
+      at = fresh;
+      dress(at);
+    }
+    if (piece.id === selected) showDetail();
+  }
+  if (!at) return;
+  const within = piece.in === undefined ? tree : $(piece.in);
+  if (!within) return;
+  const after = piece.after === undefined ? null : $(piece.after);
+  if (piece.in === undefined) {
+    if (at.parentNode !== tree) tree.append(at);
+  } else if (isBox(at)) {
+    if (after) after.after(at);
+    else within.querySelector(':scope > .inner').prepend(at);
+  } else {
+    const rows = within.querySelector(':scope > .rows');
+    if (after && rows.contains(after)) after.after(at);
+    else {
+      if (!rows.firstElementChild) rows.append(element('div', 'col'));
+      rows.firstElementChild.prepend(at);
+    }
+    split(at.parentNode);
+  }
+}
+
+// A new element gets what only the page knows.
+function dress(at) {
+  if (isBox(at)) {
+    at.querySelector('header').after(element('div', 'rows'), element('div', 'inner'));
+    const tools = element('div', 'tools');
+    for (const [what, text] of [['inside', 'Stand inside'], ['dies', 'What dies']]) {
+      const button = element('button', what);
+      button.type = 'button';
+      button.dataset.do = what;
+      button.textContent = text;
+      tools.append(button);
+    }
+    at.append(tools);
+  }
+  if (!quiet) {
+    at.classList.add('is-new');
+    setTimeout(() => at.classList.remove('is-new'), 1800);
+  }
+}
+
+// Takes over what a fragment says, and keeps what the page knows of it.
+function renew(at, fresh) {
+  const marks = [...at.classList].filter(name => name.startsWith('is-'));
+  const roving = at.getAttribute('tabindex');
+  for (const name of at.getAttributeNames()) if (!fresh.hasAttribute(name)) at.removeAttribute(name);
+  for (const name of fresh.getAttributeNames()) at.setAttribute(name, fresh.getAttribute(name));
+  at.classList.add(...marks);
+  if (roving !== null) at.setAttribute('tabindex', roving);
+  if (isBox(at)) {
+    for (const part of ['header', 'footer']) {
+      at.querySelector(':scope > ' + part).replaceWith(fresh.querySelector(':scope > ' + part));
+    }
+  } else at.replaceChildren(...fresh.childNodes);
+}
+
+// Something ended: it says how, and fades.
+function end(at, how) {
+  if (!at) return;
+  if (at.id === selected) ended(how);
+  at.removeAttribute('id');
+  if (isBox(at) || fading >= FADING || document.hidden) {
+    at.remove();
+    return;
+  }
+  at.classList.remove('is-new');
+  at.classList.add('is-over');
+  at.tabIndex = -1;
+  const words = element('span', how && how !== 'exit 0' ? 'how alarm' : 'how');
+  words.textContent = how || 'ended';
+  at.querySelector('.name').append(words);
+  fading += 1;
+  setTimeout(() => {
+    fading -= 1;
+    const column = at.parentNode;
+    at.remove();
+    if (column && !column.firstElementChild) column.remove();
+  }, FADE);
+}
+
+// Long columns are split where a subtree begins; pills never move between columns otherwise, so
+// that a start or an end moves only what is below it in one column.
+function split(column) {
+  while (column.childElementCount > COLUMN) {
+    const pills = [...column.children];
+    let best = COLUMN_LEAST;
+    for (let at = COLUMN_LEAST; at <= COLUMN; at++) if (depth(pills[at]) <= depth(pills[best])) best = at;
+    const next = element('div', 'col');
+    next.append(...pills.slice(best));
+    column.after(next);
+    column = next;
+  }
+}
+const depth = pill => Number(pill.getAttribute('aria-level'));
+
+/* ---- What is said beside the picture. ---- */
+
+function showMeta() {
+  showHealth();
+  say('');
+  const inside = meta.inside;
+  document.body.classList.toggle('within', Boolean(inside));
+  const name = inside && inside.name ? inside.name : '';
+  document.title = inside ? `inside ${name} · berth map` : 'berth map';
+  $('where').hidden = !inside;
+  $('where').querySelector('span').textContent = name;
+}
+
+$('out').addEventListener('click', () => look({ inside: '' }));
+
+function showLens() {
+  for (const button of $('lens').children) {
+    const on = button.dataset.lens === view.lens;
+    button.setAttribute('aria-checked', on);
+    button.tabIndex = on ? 0 : -1;
+  }
+}
+
+for (const lens of LENSES) {
+  const button = element('button', '');
+  button.type = 'button';
+  button.dataset.lens = lens;
+  button.setAttribute('role', 'radio');
+  button.textContent = lens;
+  $('lens').append(button);
+}
+$('lens').addEventListener('click', event => {
+  const button = event.target.closest('button');
+  if (button) look({ lens: button.dataset.lens });
+});
+$('lens').addEventListener('keydown', event => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const at = (LENSES.indexOf(view.lens) + step + LENSES.length) % LENSES.length;
+  look({ lens: LENSES[at] });
+  $('lens').children[at].focus();
+});
+
+/* ---- Light: a process, its parents, and its PID in each box around it. ---- */
+
+let lit = [];
+function darken() {
+  for (const at of lit) at.classList.remove('is-lit', 'is-parent', 'is-around');
+  for (const chip of tree.querySelectorAll('.here')) chip.remove();
+  lit = [];
+}
+
+function light(pill) {
+  darken();
+  if (!pill) return;
+  const mark = (at, name) => { at.classList.add(name); lit.push(at); };
+  mark(pill, 'is-lit');
+  const seen = new Set([pill.id]);
+  for (let up = $(pill.dataset.up); up && !seen.has(up.id); up = $(up.dataset.up)) {
+    seen.add(up.id);
+    mark(up, 'is-parent');
+  }
+  const pids = [...pill.querySelectorAll(':scope > b')];
+  for (let box = pill.closest('.box'); box; box = box.parentNode.closest('.box')) {
+    mark(box, 'is-around');
+    const pid = view.lens === 'pid' ? pids[Number(box.dataset.level)] : null;
+    if (!pid) continue;
+    const chip = element('output', 'here ' + pid.className);
+    chip.textContent = `PID ${pid.textContent} here`;
+    box.querySelector('h2').append(chip);
+  }
+}
+
+tree.addEventListener('mouseover', event => {
+  const pill = event.target.closest('.pill');
+  if (pill && !pill.classList.contains('is-lit')) light(pill);
+});
+tree.addEventListener('mouseleave', () => light(selected ? $(selected) : null));
+tree.addEventListener('focusin', event => {
+  const pill = event.target.closest('.pill');
+  if (pill) {
+    rove(pill);
+    light(pill);
+  }
+});
+
+/* ---- Choosing. ---- */
+
+function select(id) {
+  const old = selected && $(selected);
+  if (old) {
+    old.classList.remove('is-chosen');
+    old.removeAttribute('aria-selected');
+  }
+  selected = id;
+  const pill = id && $(id);
+  $('panel').hidden = !pill;
+  document.body.classList.toggle('has-panel', Boolean(pill));
+  if (!pill) {
+    darken();
+    return;
+  }
+  pill.classList.add('is-chosen');
+  pill.setAttribute('aria-selected', 'true');
+  light(pill);
+  $('detail').replaceChildren();
+  showDetail();
+  const nest = nestOf(pill);
+  $('inside').hidden = !nest || nest.first !== id || !nest.up;
+  $('dies').setAttribute('aria-pressed', 'false');
+}
+
+const nestOf = pill => (meta.nests || {})[pill.dataset.in];
+
+async function showDetail() {
+  const id = selected;
+  const pid = /^p(\d+)$/.exec(id || '');
+  if (!pid) {
+    const pill = id && $(id);
+    $('detail').textContent = pill ? pill.querySelector('.name').textContent : '';
+    return;
+  }
+  try {
+    const answer = await fetch('process?' + query({ pid: pid[1] }));
+    const text = await answer.text();
+    if (selected !== id) return;
+    if (answer.ok) $('detail').innerHTML = text;
+  } catch (_) { /* The connection says so already. */ }
+}
+
+function ended(how) {
+  const words = element('p', 'over');
+  words.textContent = how ? `This process has ended: ${how}.` : 'This process has ended.';
+  $('detail').prepend(words);
+}
+
+tree.addEventListener('click', event => {
+  const tool = event.target.closest('button[data-do]');
+  const box = event.target.closest('.box');
+  if (tool) {
+    if (tool.dataset.do === 'inside') look({ inside: box.dataset.ns });
+    else kill(box.dataset.ns || hostNest());
+    return;
+  }
+  const pill = event.target.closest('.pill');
+  if (pill && pill.id) {
+    pill.focus({ preventScroll: true });
+    select(pill.id === selected ? null : pill.id);
+  }
+});
+$('close').addEventListener('click', () => close());
+$('inside').addEventListener('click', () => { if (selected && $(selected)) look({ inside: $(selected).dataset.in }); });
+$('dies').addEventListener('click', () => { if (selected && $(selected)) killBy($(selected)); });
+
+function close() {
+  doomed = null;
+  markDoomed();
+  const pill = selected && $(selected);
+  select(null);
+  if (pill) pill.focus({ preventScroll: true });
+}
+
+/* ---- What dies with a PID 1. ---- */
+
+const hostNest = () => Object.keys(meta.nests || {}).find(ns => !meta.nests[ns].up);
+
+function killBy(pill) {
+  const nest = nestOf(pill);
+  if (nest && nest.first === pill.id) {
+    kill(pill.dataset.in);
+    return;
+  }
+  doomed = doomed && doomed.pill === pill.id ? null : { pill: pill.id };
+  markDoomed();
+}
+
+function kill(ns) {
+  doomed = doomed && doomed.ns === ns ? null : { ns };
+  markDoomed();
+}
+
+function markDoomed() {
+  for (const at of tree.querySelectorAll('.is-dying')) at.classList.remove('is-dying');
+  for (const button of tree.querySelectorAll('.tools .dies')) {
+    const box = button.closest('.box');
+    button.setAttribute('aria-pressed', Boolean(doomed && doomed.ns && (box.dataset.ns || hostNest()) === doomed.ns));
+  }
+  $('dies').setAttribute('aria-pressed', Boolean(doomed));
+  $('verdict').hidden = !doomed;
+  document.body.classList.toggle('dying', Boolean(doomed));
+  if (!doomed) return;
+  if (doomed.pill) {
+    const pill = $(doomed.pill);
+    if (pill) pill.classList.add('is-dying');
+    verdict('1', ' process: itself. It is not the PID 1 of its namespace; its children go on below the nearest reaper.');
+    return;
+  }
+  const nests = meta.nests || {};
+  const falls = new Set();
+  for (const ns of Object.keys(nests)) {
+    for (let at = ns, n = 0; at && n < 64; at = nests[at] && nests[at].up, n++) if (at === doomed.ns) falls.add(ns);
+  }
+  let count = 0;
+  for (const pill of tree.querySelectorAll('.pill[id]')) {
+    if (!falls.has(pill.dataset.in)) continue;
+    pill.classList.add('is-dying');
+    count += Number(pill.dataset.count || 1);
+  }
+  const nest = nests[doomed.ns];
+  const first = nest && nest.first && $(nest.first);
+  const name = nest ? nest.name : '';
+  const pid = first ? first.querySelector('b').textContent : '?';
+  if (nest && !nest.up && !meta.inside) {
+    verdict(String(count), ' processes: PID 1 of the host is everything. The kernel panics when it ends.');
+  } else {
+    const s = count === 1 ? '' : 'es';
+    verdict(String(count), ` process${s} end${count === 1 ? 's' : ''} when PID 1 of ${name} does (${pid} ${meta.inside ? 'here' : 'on the host'}): all of its namespace and of those nested in it.`);
+  }
+}
+
+function verdict(number, text) {
+  const strong = element('strong', '');
+  strong.textContent = number;
+  $('verdict').replaceChildren(strong, text);
+  $('verdict').hidden = false;
+}
+
+/* ---- Search. ---- */
+
+let asked = 0, timer = 0;
+function search() {
+  clearTimeout(timer);
+  timer = setTimeout(find, 60);
+}
+
+async function find() {
+  const text = $('find').value.trim();
+  const own = ++asked;
+  if (!text) {
+    $('found').hidden = true;
+    markFound([]);
+    return;
+  }
+  try {
+    const answer = await fetch('search?' + query({ q: text }));
+    const html = await answer.text();
+    if (own !== asked || !answer.ok) return;
+    $('found').innerHTML = html;
+    $('found').hidden = document.activeElement !== $('find') && !$('found').contains(document.activeElement);
+    markFound([...$('found').querySelectorAll('[data-to]')].map(button => button.dataset.to));
+  } catch (_) { /* The connection says so already. */ }
+}
+
+function markFound(ids) {
+  for (const at of tree.querySelectorAll('.is-found')) at.classList.remove('is-found');
+  document.body.classList.toggle('finding', ids.length > 0);
+  for (const id of ids) if ($(id)) $(id).classList.add('is-found');
+}
+
+$('find').addEventListener('input', search);
+$('find').addEventListener('focus', search);
+$('find').addEventListener('keydown', event => {
+  const first = $('found').querySelector('button');
+  if (event.key === 'ArrowDown' && first) { event.preventDefault(); first.focus(); }
+  if (event.key === 'Enter' && first) first.click();
+});
+$('found').addEventListener('keydown', event => {
+  const items = [...$('found').querySelectorAll('button')];
+  const at = items.indexOf(document.activeElement);
+  const next = { ArrowDown: at + 1, ArrowUp: at - 1 }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  (items[next] || $('find')).focus();
+});
+const pointed = event => { const button = event.target.closest('[data-to]'); if (button) light($(button.dataset.to)); };
+$('found').addEventListener('mouseover', pointed);
+$('found').addEventListener('focusin', pointed);
+$('found').addEventListener('click', event => {
+  const button = event.target.closest('[data-to]');
+  if (button) go(button.dataset.to);
+});
+document.addEventListener('click', event => { if (!event.target.closest('.find')) $('found').hidden = true; });
+
+function go(id) {
+  const pill = $(id);
+  if (!pill) return;
+  $('found').hidden = true;
+  pill.scrollIntoView({ block: 'center', inline: 'center' });
+  pill.focus({ preventScroll: true });
+  select(id);
+}
+
+/* ---- Keys. ---- */
+
+function rove(pill) {
+  if (current) current.tabIndex = -1;
+  current = pill;
+  if (pill) pill.tabIndex = 0;
+}
+
+document.addEventListener('keydown', event => {
+  if (event.key === '/' && !event.target.closest('input')) {
+    event.preventDefault();
+    $('find').focus();
+    $('find').select();
+  } else if (event.key === 'Escape') {
+    if (event.target === $('find') || $('found').contains(event.target)) {
+      $('find').value = '';
+      find();
+      if (current) current.focus();
+    } else if (doomed || selected) close();
+    else if (view.inside) look({ inside: '' });
+  }
+});
+
+tree.addEventListener('keydown', event => {
+  const pill = event.target.closest('.pill');
+  if (!pill || event.ctrlKey || event.metaKey || event.altKey) return;
+  const pills = () => [...tree.querySelectorAll('.pill[id]')];
+  const go = to => { if (to) { to.focus(); to.scrollIntoView({ block: 'nearest', inline: 'nearest' }); } };
+  const nest = nestOf(pill);
+  const keys = {
+    ArrowDown: () => { const all = pills(); go(all[all.indexOf(pill) + 1]); },
+    ArrowUp: () => { const all = pills(); go(all[all.indexOf(pill) - 1]); },
+    ArrowLeft: () => go($(pill.dataset.up)),
+    ArrowRight: () => go(pills().find(other => other.dataset.up === pill.id)),
+    Home: () => go(pills()[0]),
+    End: () => go(pills().pop()),
+    Enter: () => select(pill.id),
+    ' ': () => select(pill.id),
+    d: () => { select(pill.id); killBy(pill); },
+    i: () => { if (nest && nest.up) look({ inside: pill.dataset.in }); },
+  };
+  if (!keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+});
+
+/* ---- Layers. ---- */
+
+for (const kind of ['shared', 'veth']) {
+  $('layer-' + kind).addEventListener('click', event => {
+    layers[kind] = !layers[kind];
+    event.currentTarget.setAttribute('aria-pressed', layers[kind]);
+    document.body.classList.toggle('layer-' + kind, layers[kind]);
+    drawWires();
+  });
+}
+
+let drawing = 0;
+function drawWires() {
+  cancelAnimationFrame(drawing);
+  drawing = requestAnimationFrame(wires);
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+function svg(tag, attributes) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+function wires() {
+  const map = $('map'), ground = $('wires');
+  const origin = map.getBoundingClientRect();
+  const shift = { x: map.scrollLeft - origin.left, y: map.scrollTop - origin.top };
+  ground.setAttribute('width', tree.offsetLeft + tree.scrollWidth);
+  ground.setAttribute('height', tree.offsetTop + tree.scrollHeight);
+  const drawn = [];
+  const ends = new Map();
+  // Each wire that ends in a box gets a place of its own along the upper border.
+  const plug = box => {
+    const rect = box.querySelector(':scope > header').getBoundingClientRect();
+    const n = ends.get(box) || 0;
+    ends.set(box, n + 1);
+    return { x: Math.max(rect.left + 60, rect.right - 24 - n * 14) + shift.x, y: box.getBoundingClientRect().top + shift.y };
+  };
+  for (const wire of (meta.wires || []).filter(wire => layers[wire.kind])) {
+    const from = $(wire.from), to = $(wire.to);
+    if (!from || !to) continue;
+    const a = plug(from), b = plug(to);
+    const lift = Math.min(40, 14 + Math.abs(a.x - b.x) / 14);
+    const path = `M${a.x} ${a.y} C${a.x} ${a.y - lift} ${b.x} ${b.y - lift} ${b.x} ${b.y}`;
+    const group = svg('g', { class: 'wire ' + wire.kind });
+    group.append(svg('path', { d: path }), svg('circle', { cx: a.x, cy: a.y, r: 4 }), svg('circle', { cx: b.x, cy: b.y, r: 4 }));
+    const text = svg('text', { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 - lift * 0.75 - 4 });
+    text.textContent = wire.label;
+    group.append(text);
+    drawn.push(group);
+  }
+  ground.replaceChildren(...drawn);
+}
+new ResizeObserver(drawWires).observe(tree);
+
+readHash();
+connect(true);

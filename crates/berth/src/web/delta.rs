@@ -1,0 +1,124 @@
+//! What changed between two pages. Pure.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use serde::Serialize;
+
+use super::page::{Fragment, FragmentId, Page, places};
+
+/// A message to a page.
+#[derive(Debug, Serialize)]
+pub(super) struct Delta<'p> {
+    /// The number of the page that it leads to.
+    n: u64,
+    /// Whether it is the whole page: what it does not name is gone.
+    full: bool,
+    /// What is no longer there, and how it ended where that is known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<(String, Option<String>)>,
+    /// What is new, differs or moved, in the order of the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    put: Vec<Put<'p>>,
+    /// What is said beside the picture, where it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<&'p serde_json::Value>,
+}
+
+/// A fragment and its place: behind another of its kind in the same box, or first.
+#[derive(Debug, Serialize)]
+struct Put<'p> {
+    id: String,
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    within: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    /// Absent where only its place is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<&'p str>,
+}
+
+/// Fragments that stand in one row: the pills of a box, or the boxes in it.
+type Lane = (Option<FragmentId>, bool);
+
+impl<'p> Delta<'p> {
+    /// From a page to a newer one; the whole page where there was none. `exit` tells how a process
+    /// ended.
+    pub(super) fn between(
+        old: Option<&Page>,
+        new: &'p Page,
+        exit: impl Fn(FragmentId) -> Option<String>,
+    ) -> Self {
+        let meta = old.is_none_or(|old| old.meta != new.meta);
+        let none = Vec::new();
+        let before = old.map_or(&none, |old| &old.fragments);
+        let kept = places(&new.fragments);
+        let gone = before.iter().filter(|f| !kept.contains_key(&f.id));
+        let gone = gone.map(|f| (f.id.to_string(), exit(f.id)));
+        Self {
+            n: new.number,
+            full: old.is_none(),
+            gone: gone.collect(),
+            put: changed(before, &new.fragments, &kept),
+            meta: meta.then_some(&new.meta),
+        }
+    }
+
+    /// Whether a client that has it already misses nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.full && self.gone.is_empty() && self.put.is_empty() && self.meta.is_none()
+    }
+}
+
+fn lane(fragment: &Fragment) -> Lane {
+    let is_box = matches!(fragment.id, FragmentId::Box(_));
+    (fragment.within, is_box)
+}
+
+fn changed<'p>(
+    before: &[Fragment],
+    after: &'p [Fragment],
+    kept: &HashMap<FragmentId, usize>,
+) -> Vec<Put<'p>> {
+    let old = places(before);
+    // Of each row, what stays in it, in its old order.
+    let mut rows: HashMap<Lane, VecDeque<FragmentId>> = HashMap::new();
+    for fragment in before {
+        let stays = kept.get(&fragment.id).and_then(|at| after.get(*at));
+        if stays.is_some_and(|new| lane(new) == lane(fragment)) {
+            rows.entry(lane(fragment))
+                .or_default()
+                .push_back(fragment.id);
+        }
+    }
+    let mut moved: HashSet<FragmentId> = HashSet::new();
+    let mut last: HashMap<Lane, FragmentId> = HashMap::new();
+    let mut put = Vec::new();
+    for fragment in after {
+        let lane = lane(fragment);
+        let stays = rows.get_mut(&lane).is_some_and(|row| {
+            while row.front().is_some_and(|id| moved.contains(id)) {
+                row.pop_front();
+            }
+            let stays = row.front() == Some(&fragment.id);
+            if stays {
+                row.pop_front();
+            }
+            stays
+        });
+        if !stays {
+            moved.insert(fragment.id);
+        }
+        let html = old.get(&fragment.id).and_then(|at| before.get(*at));
+        let is_new = html.is_none_or(|old| old.html != fragment.html);
+        if !stays || is_new {
+            put.push(Put {
+                id: fragment.id.to_string(),
+                within: fragment.within.map(|id| id.to_string()),
+                after: last.get(&lane).map(FragmentId::to_string),
+                html: is_new.then_some(&*fragment.html),
+            });
+        }
+        last.insert(lane, fragment.id);
+    }
+    put
+}
