@@ -1,6 +1,7 @@
 //! What changed between two pages. Pure.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -49,16 +50,24 @@ impl<'p> Delta<'p> {
         exit: impl Fn(FragmentId) -> Option<String>,
     ) -> Self {
         let meta = old.is_none_or(|old| old.meta != new.meta);
-        let none = Vec::new();
-        let before = old.map_or(&none, |old| &old.fragments);
-        let kept = places(&new.fragments);
+        let before = old.map_or(&[][..], |old| &old.fragments);
+        // Mostly one pill is new; what is before and behind it needs no further look.
+        let (head, tail) = common_ends(before, &new.fragments);
+        let middle = |all: usize| head..all - tail;
+        let before = before.get(middle(before.len())).unwrap_or_default();
+        let after = new
+            .fragments
+            .get(middle(new.fragments.len()))
+            .unwrap_or_default();
+        let ahead = new.fragments.get(..head).unwrap_or_default();
+        let kept = places(after);
         let gone = before.iter().filter(|f| !kept.contains_key(&f.id));
         let gone = gone.map(|f| (f.id.to_string(), exit(f.id)));
         Self {
             n: new.number,
             full: old.is_none(),
             gone: gone.collect(),
-            put: changed(before, &new.fragments, &kept),
+            put: changed(before, after, ahead, &kept),
             meta: meta.then_some(&new.meta),
         }
     }
@@ -69,6 +78,23 @@ impl<'p> Delta<'p> {
     }
 }
 
+/// How many fragments are the same at both ends.
+fn common_ends(old: &[Fragment], new: &[Fragment]) -> (usize, usize) {
+    let same = |(a, b): &(&Fragment, &Fragment)| {
+        a.id == b.id && a.within == b.within && (Arc::ptr_eq(&a.html, &b.html) || a.html == b.html)
+    };
+    let head = old.iter().zip(new).take_while(same).count();
+    let rest = old.len().min(new.len()) - head;
+    let both = old.iter().rev().zip(new.iter().rev());
+    (head, both.take(rest).take_while(same).count())
+}
+
+/// The last fragment of a row.
+fn last_in(fragments: &[Fragment], row: Lane) -> Option<FragmentId> {
+    let mut all = fragments.iter().rev();
+    all.find(|fragment| lane(fragment) == row).map(|f| f.id)
+}
+
 fn lane(fragment: &Fragment) -> Lane {
     let is_box = matches!(fragment.id, FragmentId::Box(_));
     (fragment.within, is_box)
@@ -77,6 +103,7 @@ fn lane(fragment: &Fragment) -> Lane {
 fn changed<'p>(
     before: &[Fragment],
     after: &'p [Fragment],
+    ahead: &[Fragment],
     kept: &HashMap<FragmentId, usize>,
 ) -> Vec<Put<'p>> {
     let old = places(before);
@@ -114,7 +141,11 @@ fn changed<'p>(
             put.push(Put {
                 id: fragment.id.to_string(),
                 within: fragment.within.map(|id| id.to_string()),
-                after: last.get(&lane).map(FragmentId::to_string),
+                after: last
+                    .get(&lane)
+                    .copied()
+                    .or_else(|| last_in(ahead, lane))
+                    .map(|id| id.to_string()),
                 html: is_new.then_some(&*fragment.html),
             });
         }

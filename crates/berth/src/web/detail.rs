@@ -4,10 +4,11 @@ use berth_base::{HostPid, NamespaceKind, escape_untrusted};
 use berth_map::World;
 use berth_map::model::Process;
 
-use super::html::{push_text, push_untrusted, put};
+use super::html::{level_tint, push_pid, push_text, push_untrusted, put, tint};
 use super::hub::{Hub, Privacy};
 use super::meta::namespace_name;
 use super::page::ViewKey;
+use super::view::host_pid;
 
 /// A process of a view as a list of facts; `None` where it has ended.
 pub(super) fn html(
@@ -73,18 +74,6 @@ pub(super) fn html(
     Some(out)
 }
 
-/// The PID on the host of a process that a view shows by another.
-fn host_pid(host: &World, key: ViewKey, pid: HostPid) -> Option<HostPid> {
-    let Some(inside) = key.inside else {
-        return Some(pid);
-    };
-    let level = host.namespace(inside)?.level?;
-    let all = host.processes().iter();
-    let mut same = all.filter(|p| p.pids.get(level) == Some(&pid.get()));
-    let found = same.find(|p| host.pid_namespaces(p).get(level) == Some(&Some(inside)));
-    found.map(|p| p.pid)
-}
-
 /// The command line, if the process is still the one that the snapshot saw.
 fn command(hub: &Hub, host: &World, pid: HostPid) -> Option<String> {
     let proc = &hub.sources.as_ref()?.proc;
@@ -103,14 +92,12 @@ fn push_levels(out: &mut String, world: &World, process: &Process) {
         .zip(world.pid_namespaces(process))
         .enumerate()
     {
-        let hue = match level {
-            0 => "h".to_owned(),
-            _ => format!("t{}", (level - 1) % 6),
-        };
         put(
             out,
-            format_args!("<li class=\"{hue}\"><b class=\"{hue}\">{pid}</b> in "),
+            format_args!("<li class=\"{}\">", tint(level_tint(level))),
         );
+        push_pid(out, level, *pid, "");
+        out.push_str(" in ");
         match id {
             _ if level == 0 => out.push_str("the outermost level"),
             Some(id) if Some(id) != host => push_text(out, &namespace_name(world, id)),

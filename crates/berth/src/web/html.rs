@@ -44,6 +44,20 @@ pub(super) fn push_words(out: &mut String, words: &[Word]) {
     }
 }
 
+/// The colour of a level, whatever boxes stand for: that of the PID lens.
+pub(super) fn level_tint(level: usize) -> Tint {
+    match level.checked_sub(1) {
+        None => Tint::Host,
+        Some(level) => Tint::Box(level % 6),
+    }
+}
+
+/// A PID in the colour of its level.
+pub(super) fn push_pid(out: &mut String, level: usize, pid: u32, class: &str) {
+    let hue = tint(level_tint(level));
+    put(out, format_args!("<b class=\"{hue}{class}\">{pid}</b>"));
+}
+
 /// The class of a tint: the words of the SVG picture.
 pub(super) fn tint(tint: Tint) -> &'static str {
     match tint {

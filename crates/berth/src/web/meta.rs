@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use berth_base::{HostPid, NamespaceId, NamespaceKind, escape_untrusted};
 use berth_map::World;
 use berth_map::live::{EventSource, Health};
+use berth_map::model::Process;
 use berth_map::svg::{BoxId, Content};
 use serde_json::{Value, json};
 
+use super::hub::Scene;
 use super::page::{FragmentId, ViewKey};
 
 /// A box, and the process that stands for it.
@@ -20,10 +22,10 @@ struct Place {
 
 /// Everything that is said beside the picture of a view.
 pub(super) fn meta(
+    scene: &Scene<'_>,
     world: &World,
     root: &Content,
     key: ViewKey,
-    health: &Health,
     name: Option<&str>,
 ) -> Value {
     let places = places(root);
@@ -36,17 +38,18 @@ pub(super) fn meta(
         "inside": key.inside.map(|id| json!({ "ns": id.inode.to_string(), "name": name })),
         "nests": nests(world),
         "wires": wires,
-        "health": health_words(health),
+        "over": scene.over,
+        "health": health_words(scene.health),
     })
 }
 
 /// The page of a container that nobody lives in any more.
-pub(super) fn ended(key: ViewKey, health: &Health) -> Value {
+pub(super) fn ended(scene: &Scene<'_>, key: ViewKey) -> Value {
     json!({
         "lens": key.lens.as_str(),
         "inside": key.inside.map(|id| json!({ "ns": id.inode.to_string(), "name": null })),
         "over": "Nobody lives in this container any more.",
-        "health": health_words(health),
+        "health": health_words(scene.health),
     })
 }
 
@@ -64,23 +67,28 @@ fn health_words(health: &Health) -> Value {
     })
 }
 
-/// The name of a PID namespace for people: its container's.
+/// The name of a PID namespace for people: its container's, or that of its PID 1.
 pub(super) fn namespace_name(world: &World, id: NamespaceId) -> String {
-    match world.container_of_namespace(id) {
-        Some(index) => {
-            let container = world.container(index).map(|c| c.display_name());
-            escape_untrusted(&container.unwrap_or_default()).into_owned()
-        }
-        None => id.to_string(),
+    let mut all = world.processes().iter();
+    let first = all.find(|p| p.pid_namespace() == Some(id) && p.is_namespace_init());
+    name_by(world, id, first)
+}
+
+fn name_by(world: &World, id: NamespaceId, first: Option<&Process>) -> String {
+    let container = world.container_of_namespace(id);
+    match (container.and_then(|index| world.container(index)), first) {
+        (Some(container), _) => escape_untrusted(&container.display_name()).into_owned(),
+        (None, Some(first)) => format!("{} {}", escape_untrusted(&first.comm), first.pid),
+        (None, None) => id.to_string(),
     }
 }
 
 /// Each PID namespace: the one around it, its name, its PID 1.
 fn nests(world: &World) -> Value {
-    let mut first: HashMap<NamespaceId, HostPid> = HashMap::new();
+    let mut first: HashMap<NamespaceId, &Process> = HashMap::new();
     for process in world.processes() {
         if let (1, Some(id)) = (process.innermost_pid(), process.pid_namespace()) {
-            first.insert(id, process.pid);
+            first.insert(id, process);
         }
     }
     let host = world.host().pid_namespace;
@@ -93,12 +101,12 @@ fn nests(world: &World) -> Value {
         let name = if is_host {
             "host".to_owned()
         } else {
-            namespace_name(world, id)
+            name_by(world, id, first.get(&id).copied())
         };
         let entry = json!({
             "up": namespace.parent.filter(|_| !is_host).map(|id| id.inode.to_string()),
             "name": name,
-            "first": first.get(&id).map(|pid| FragmentId::Process(*pid).to_string()),
+            "first": first.get(&id).map(|p| FragmentId::Process(p.pid).to_string()),
         });
         (id.inode.to_string(), entry)
     });

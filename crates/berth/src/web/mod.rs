@@ -10,7 +10,8 @@
 //! | `hub` | what all clients look at: the newest frame, drawn once for each view |
 //! | `page` | a world as fragments of HTML, each with a place; `delta` what changed between two |
 //! | `view` | a frame, and what happened since, as a page |
-//! | `meta`, `search`, `detail` | what is said beside the picture |
+//! | `follow` | what one client gets |
+//! | `meta`, `search`, `detail`, `lives` | what is said beside the picture |
 //! | `html` | words as HTML |
 //!
 //! The feed's thread reads the host, a thread of the hub draws, the server's thread sends. What a
@@ -24,9 +25,11 @@ mod body;
 mod clock;
 mod delta;
 mod detail;
+mod follow;
 mod guard;
 mod html;
 mod hub;
+mod lives;
 mod meta;
 mod page;
 mod routes;

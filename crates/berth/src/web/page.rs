@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_map::World;
-use berth_map::svg::{BoxId, Content, Folding, PictureOptions, Row, Tint, outline};
+use berth_map::live::BootTime;
+use berth_map::svg::{BoxId, Content, Folding, PictureOptions, Row, outline};
 
-use super::html::{push_text, push_words, put, tint};
+use super::html::{level_tint, push_text, push_words, put, tint};
 
 /// With more processes than this, those that look alike are one pill: browsers slow down.
 const FOLD_FROM: usize = 6000;
@@ -26,6 +27,8 @@ pub(crate) struct ViewKey {
     pub(crate) lens: NamespaceKind,
     /// The PID namespace that it stands inside of.
     pub(crate) inside: Option<NamespaceId>,
+    /// The moment that it looks back to.
+    pub(crate) at: Option<BootTime>,
 }
 
 /// Names a fragment, here and as the `id` of its element.
@@ -53,8 +56,8 @@ pub(super) struct Fragment {
 pub(super) struct Page {
     /// Rises with each page of a view.
     pub(super) number: u64,
-    /// The world that it shows, by the PIDs that it shows.
-    pub(super) world: Arc<World>,
+    /// The host that it shows, or a part of.
+    pub(super) host: Arc<World>,
     /// In the order of the document: a box, its pills, the boxes in it.
     pub(super) fragments: Vec<Fragment>,
     /// What is said beside the picture.
@@ -90,8 +93,8 @@ pub(super) fn draw(
         _ => Folding::Crowds,
     };
     let mut root = outline(world, &options, folding);
-    if let (Some(name), Some(first)) = (name, root.title.first_mut()) {
-        name.clone_into(&mut first.text);
+    if let Some(name) = name {
+        rename(&mut root, name);
     }
     let mut drawing = Drawing {
         world,
@@ -100,6 +103,16 @@ pub(super) fn draw(
     };
     drawing.add_box(&root, None, 0);
     (root, drawing.fragments)
+}
+
+/// The outermost box as a container's own.
+fn rename(root: &mut Content, name: &str) {
+    if let Some(title) = root.title.first_mut() {
+        name.clone_into(&mut title.text);
+    }
+    if let Some(legend) = root.facts.last_mut() {
+        "name | PID here | PID at each level below".clone_into(&mut legend.text);
+    }
 }
 
 struct Drawing<'w> {
@@ -118,7 +131,7 @@ impl Drawing<'_> {
             html: self.box_html(content, id, level).into(),
         });
         for row in &content.rows {
-            self.add_row(content, row, id);
+            self.add_row(row, id);
         }
         for inner in &content.inner {
             self.add_box(inner, Some(id), level + 1);
@@ -155,7 +168,7 @@ impl Drawing<'_> {
         out
     }
 
-    fn add_row(&mut self, content: &Content, row: &Row, within: FragmentId) {
+    fn add_row(&mut self, row: &Row, within: FragmentId) {
         let id = match (row.processes.as_slice(), row.thread) {
             (_, Some(tid)) => FragmentId::Thread(tid),
             (_, None) if row.pids.is_empty() => FragmentId::KernelThreads,
@@ -175,7 +188,7 @@ impl Drawing<'_> {
             count: row.count,
             is_odd: row.is_odd,
         };
-        let html = pill.html(&row.pids, &content.tints, |out| push_words(out, &row.words));
+        let html = pill.html(&row.pids, |out| push_words(out, &row.words));
         self.fragments.push(Fragment {
             id,
             within: Some(within),
@@ -197,12 +210,7 @@ pub(super) struct Pill {
 
 impl Pill {
     /// A pill with these PIDs, one cell each; `words` writes what is said of it.
-    pub(super) fn html(
-        &self,
-        pids: &[String],
-        tints: &[Tint],
-        words: impl Fn(&mut String),
-    ) -> String {
+    pub(super) fn html(&self, pids: &[String], words: impl Fn(&mut String)) -> String {
         let mut out = String::with_capacity(320);
         let depth = self.depth.min(DEEPEST);
         let odd = if self.is_odd { " odd" } else { "" };
@@ -228,7 +236,7 @@ impl Pill {
         words(&mut out);
         out.push_str("</span>");
         for (level, pid) in pids.iter().enumerate() {
-            let hue = tint(tints.get(level).copied().unwrap_or(Tint::Host));
+            let hue = tint(level_tint(level));
             put(&mut out, format_args!("<b class=\"{hue}\">"));
             push_text(&mut out, pid);
             out.push_str("</b>");

@@ -7,31 +7,28 @@
 //! | `events?lens=&inside=` | the view as server-sent events |
 //! | `search?q=` | the processes that a text means |
 //! | `process?pid=` | everything about one |
+//! | `lives?from=&to=` | who started or ended in a stretch of time, milliseconds since boot |
+//!
+//! `lens`, `inside` and `at` (milliseconds since boot) say which view is meant.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use berth_base::{NamespaceId, NamespaceKind};
+use berth_map::live::BootTime;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::body::Body;
-use super::delta::Delta;
+use super::follow::Follower;
 use super::guard::{Guard, HEADERS, Refusal};
 use super::hub::Hub;
-use super::page::{FragmentId, Page, ViewKey};
-use super::{detail, search};
+use super::page::ViewKey;
+use super::{detail, lives, search};
 
 /// Pages that are open at once.
 const MAX_CLIENTS: usize = 32;
-/// A page that has heard nothing for longer takes the connection for dead.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// The least time between two messages to one client: a storm is told in pieces.
-const LEAST_PAUSE: Duration = Duration::from_millis(25);
-
 const PAGE: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
 const SCRIPT: &str = include_str!("assets/page.js");
@@ -45,7 +42,6 @@ pub(super) struct Site {
     clients: Arc<Semaphore>,
     /// Tells this server's messages from those of one that had the same address before.
     run: u64,
-    requests: AtomicU64,
 }
 
 impl Site {
@@ -59,13 +55,11 @@ impl Site {
             lens,
             clients: Arc::new(Semaphore::new(MAX_CLIENTS)),
             run: since.as_secs(),
-            requests: AtomicU64::new(0),
         }
     }
 
     /// Answers one request.
     pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
         let path = request.uri().path();
         let admitted = self.guard.admit(request.method(), path, request.headers());
         let mut response = match admitted {
@@ -101,6 +95,7 @@ impl Site {
             "icon.svg" => whole("image/svg+xml", ICON),
             "events" => self.events(&query, request),
             "search" | "process" => self.ask(path, &query),
+            "lives" => self.lives(&query),
             _ => text(StatusCode::NOT_FOUND, "there is nothing here\n"),
         }
     }
@@ -109,10 +104,10 @@ impl Site {
         let Some(key) = query.view() else {
             return text(StatusCode::BAD_REQUEST, "no such view\n");
         };
-        let frame = self.hub.frame();
+        let host = self.hub.world(key);
         let world = match key.inside {
-            None => Some(Arc::clone(&frame.world)),
-            Some(id) => frame.world.inside(id).map(Arc::new),
+            None => Some(Arc::clone(&host)),
+            Some(id) => host.inside(id).map(Arc::new),
         };
         let Some(world) = world else {
             return text(
@@ -126,11 +121,25 @@ impl Site {
                 .get("pid")
                 .and_then(|pid| pid.parse().ok())
                 .and_then(berth_base::HostPid::new)
-                .and_then(|pid| detail::html(&self.hub, &frame.world, &world, key, pid)),
+                .and_then(|pid| detail::html(&self.hub, &host, &world, key, pid)),
         };
         match html {
             Some(html) => whole("text/html; charset=utf-8", html),
             None => text(StatusCode::NOT_FOUND, "this process has ended\n"),
+        }
+    }
+
+    fn lives(&self, query: &Query) -> Response<Body> {
+        let time = |name| query.get(name)?.parse().ok().map(millis);
+        match (time("from"), time("to")) {
+            (Some(from), Some(to)) => {
+                let (lives, more) = self.hub.lives(from, to, lives::MOST);
+                whole("text/html; charset=utf-8", lives::html(&lives, more))
+            }
+            _ => text(
+                StatusCode::BAD_REQUEST,
+                "from and to are milliseconds since boot\n",
+            ),
         }
     }
 
@@ -152,6 +161,7 @@ impl Site {
             hub: Arc::clone(&self.hub),
             pages: self.hub.follow(key),
             sender,
+            key,
             run: self.run,
             _permit: permit,
         };
@@ -160,69 +170,6 @@ impl Site {
         let kind = HeaderValue::from_static("text/event-stream");
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response
-    }
-}
-
-/// Sends one client what is new for it.
-struct Follower {
-    hub: Arc<Hub>,
-    pages: watch::Receiver<Arc<Page>>,
-    sender: mpsc::Sender<Bytes>,
-    run: u64,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Follower {
-    async fn run(mut self, last: Option<String>) {
-        let mut sent: Option<Arc<Page>> = None;
-        loop {
-            let Ok(slot) = self.sender.reserve().await else {
-                return;
-            };
-            let page = Arc::clone(&self.pages.borrow_and_update());
-            let known = sent.is_none() && last == Some(format!("{}.{}", self.run, page.number));
-            let message = match (&sent, known) {
-                (None, true) => Some(Bytes::from_static(b": you have it all\n\n")),
-                _ => self.message(sent.as_deref(), &page),
-            };
-            if let Some(message) = message {
-                slot.send(message);
-                tokio::time::sleep(LEAST_PAUSE).await;
-            }
-            sent = Some(page);
-            loop {
-                match tokio::time::timeout(HEARTBEAT, self.pages.changed()).await {
-                    Ok(Ok(())) => break,
-                    Ok(Err(_)) => return,
-                    Err(_) => {
-                        let beat = Bytes::from_static(b"event: beat\ndata: 1\n\n");
-                        match self.sender.try_send(beat) {
-                            Err(mpsc::error::TrySendError::Closed(_)) => return,
-                            // It has a message to take before: that will do.
-                            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn message(&self, old: Option<&Page>, new: &Page) -> Option<Bytes> {
-        let exit = |id| match id {
-            FragmentId::Process(pid) => self.hub.exit(pid).and_then(super::view::exit_words),
-            _ => None,
-        };
-        let delta = Delta::between(old, new, exit);
-        if delta.is_empty() {
-            return None;
-        }
-        // JSON has no line break of its own, so this is one line.
-        let json = serde_json::to_string(&delta).ok()?;
-        let message = format!(
-            "id: {}.{}\nevent: page\ndata: {json}\n\n",
-            self.run, new.number
-        );
-        Some(message.into())
     }
 }
 
@@ -250,8 +197,16 @@ impl Query<'_> {
                 inode: text.parse().ok()?,
             }),
         };
-        Some(ViewKey { lens, inside })
+        let at = match self.get("at").filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => Some(millis(text.parse().ok()?)),
+        };
+        Some(ViewKey { lens, inside, at })
     }
+}
+
+fn millis(millis: u64) -> BootTime {
+    BootTime(millis.saturating_mul(1_000_000))
 }
 
 /// Undoes the percent-encoding of a query; what is no UTF-8 becomes U+FFFD.

@@ -4,7 +4,7 @@ use berth_base::NamespaceKind;
 use berth_map::World;
 use berth_map::model::Process;
 
-use super::html::{push_text, push_untrusted, put};
+use super::html::{push_pid, push_text, push_untrusted, put};
 use super::meta::namespace_name;
 
 /// Matches that are listed; the others are counted.
@@ -72,11 +72,7 @@ fn push_match(out: &mut String, world: &World, process: &Process, text: &str) {
         } else {
             ""
         };
-        let hue = match level {
-            0 => "h".to_owned(),
-            _ => format!("t{}", (level - 1) % 6),
-        };
-        put(out, format_args!("<b class=\"{hue}{hit}\">{pid}</b>"));
+        push_pid(out, level, *pid, hit);
     }
     let innermost = around.last().copied().flatten();
     let host = world.host().pid_namespace;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use berth_base::{HostPid, NamespaceId};
 use berth_map::World;
-use berth_map::live::{Event, EventKind, Exit, Frame};
-use berth_map::svg::Tint;
+use berth_map::live::{Event, EventKind, Exit};
 
 use super::html::push_untrusted;
+use super::hub::Scene;
 use super::meta;
-use super::page::{Fragment, FragmentId, Page, Pill, ViewKey, draw, places};
+use super::page::{Fragment, FragmentId, Page, Pill, ViewKey, draw};
 
 /// A process that an event told of and no frame has shown yet.
 #[derive(Clone, Debug)]
@@ -21,30 +21,29 @@ pub(super) struct Born {
     comm: String,
 }
 
-/// Draws a frame.
-pub(super) fn draw_page(frame: &Frame, key: ViewKey, number: u64) -> Page {
-    let host = &frame.world;
+/// Draws the host, or what a container sees of it.
+pub(super) fn draw_page(scene: &Scene<'_>, key: ViewKey, number: u64) -> Page {
+    let host = Arc::clone(scene.host);
     let (world, name) = match key.inside {
-        None => (Some(Arc::clone(host)), None),
+        None => (Some(Arc::clone(&host)), None),
         Some(id) => (
             host.inside(id).map(Arc::new),
-            Some(meta::namespace_name(host, id)),
+            Some(meta::namespace_name(&host, id)),
         ),
     };
-    let Some(world) = world else {
-        return Page {
-            number,
-            world: Arc::clone(host),
-            fragments: Vec::new(),
-            meta: meta::ended(key, &frame.health),
-        };
+    let (meta, fragments) = match world {
+        Some(world) => {
+            let (root, fragments) = draw(&world, key.lens, name.as_deref());
+            let meta = meta::meta(scene, &world, &root, key, name.as_deref());
+            (meta, fragments)
+        }
+        None => (meta::ended(scene, key), Vec::new()),
     };
-    let (root, fragments) = draw(&world, key.lens, name.as_deref());
     Page {
         number,
-        meta: meta::meta(&world, &root, key, &frame.health, name.as_deref()),
-        world,
+        host,
         fragments,
+        meta,
     }
 }
 
@@ -79,21 +78,20 @@ pub(super) fn note(born: &mut HashMap<HostPid, Born>, world: &World, event: &Eve
 pub(super) fn after(
     old: &Page,
     key: ViewKey,
-    frame: &Frame,
     born: &HashMap<HostPid, Born>,
     events: &[Event],
 ) -> Option<Page> {
-    let sight = Sight::of(&frame.world, key)?;
+    let sight = Sight::of(&old.host, key)?;
     let mut fragments = old.fragments.clone();
     let mut is_changed = false;
     for event in events {
         is_changed |= match &event.kind {
             EventKind::Forked { .. } | EventKind::Executed { .. } => {
                 let newborn = born.get(&event.pid);
-                newborn.is_some_and(|b| sight.add(&mut fragments, &frame.world, born, b))
+                newborn.is_some_and(|b| sight.add(&mut fragments, &old.host, born, b))
             }
             EventKind::Exited(_) => {
-                let pid = sight.pid_of(&frame.world, born, event.pid);
+                let pid = sight.pid_of(&old.host, born, event.pid);
                 let before = fragments.len();
                 fragments.retain(|f| Some(f.id) != pid.map(FragmentId::Process));
                 fragments.len() < before
@@ -103,7 +101,7 @@ pub(super) fn after(
     }
     is_changed.then(|| Page {
         number: old.number + 1,
-        world: Arc::clone(&old.world),
+        host: Arc::clone(&old.host),
         fragments,
         meta: old.meta.clone(),
     })
@@ -165,8 +163,8 @@ impl Sight {
             return false;
         };
         let id = FragmentId::Process(pid);
-        let all = places(fragments);
-        let Some(at) = all.get(&FragmentId::Process(parent)).copied() else {
+        let place = |id| fragments.iter().position(|f| f.id == id);
+        let (Some(at), known) = (place(FragmentId::Process(parent)), place(id)) else {
             return false;
         };
         let Some((within, depth)) = fragments.get(at).map(|f| (f.within, f.depth + 1)) else {
@@ -178,8 +176,8 @@ impl Sight {
             depth,
             html: self.pill(newborn, id, depth, parent).into(),
         };
-        if let Some(known) = all.get(&id).and_then(|at| fragments.get_mut(*at)) {
-            *known = fragment;
+        if let Some(old) = known.and_then(|at| fragments.get_mut(at)) {
+            *old = fragment;
             return true;
         }
         let below = fragments.iter().skip(at + 1);
@@ -192,9 +190,6 @@ impl Sight {
     fn pill(&self, newborn: &Born, id: FragmentId, depth: usize, parent: HostPid) -> String {
         let pids = newborn.pids.get(self.level..).unwrap_or_default();
         let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-        // Levels from 1 have the colours of the boxes around, as in the outline.
-        let boxes = (0..pids.len()).map(|level| Tint::Box(level % 6));
-        let tints: Vec<Tint> = std::iter::once(Tint::Host).chain(boxes).collect();
         let pill = Pill {
             id,
             depth,
@@ -203,12 +198,24 @@ impl Sight {
             count: 1,
             is_odd: false,
         };
-        pill.html(&pids, &tints, |out| {
+        pill.html(&pids, |out| {
             out.push_str("<span class=\"plain\">");
             push_untrusted(out, &newborn.comm);
             out.push_str("</span>");
         })
     }
+}
+
+/// The PID on the host of a process that a view shows, by another maybe.
+pub(super) fn host_pid(host: &World, key: ViewKey, pid: HostPid) -> Option<HostPid> {
+    let Some(inside) = key.inside else {
+        return Some(pid);
+    };
+    let level = host.namespace(inside)?.level?;
+    let all = host.processes().iter();
+    let mut same = all.filter(|p| p.pids.get(level) == Some(&pid.get()));
+    let found = same.find(|p| host.pid_namespaces(p).get(level) == Some(&Some(inside)));
+    found.map(|p| p.pid)
 }
 
 /// How a process ended, for its pill.

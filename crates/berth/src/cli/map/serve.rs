@@ -69,10 +69,7 @@ impl PageFlags {
             true => Privacy::ShowArguments,
             false => Privacy::HideArguments,
         };
-        let Some((hub, drawing)) = Hub::start(feed, Some(sources(context)?), privacy) else {
-            let message = "the host could not be read";
-            return Err(Failure::new(ErrorClass::Unavailable, message));
-        };
+        let (hub, drawing) = Hub::start(feed, Some(sources(context)?), privacy)?;
         context.out.line(&server.url())?;
         context.out.flush()?;
         let signal = server.serve_until(hub, lens.as_str(), || wait_for(&ENDING, -1));

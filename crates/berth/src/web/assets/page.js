@@ -1,5 +1,5 @@
 // Places what the server sends. The server draws: boxes and pills come as HTML whose names are
-// escaped there; this script never makes HTML of a text.
+// escaped there; this script makes HTML of nothing else.
 'use strict';
 
 const $ = id => document.getElementById(id);
@@ -10,7 +10,7 @@ const COLUMN = 34, COLUMN_LEAST = 18;
 // How long a pill that ended stays, and how many do at once.
 const FADE = 2600, FADING = 200;
 
-const view = { lens: document.documentElement.dataset.lens, inside: '' };
+const view = { lens: document.documentElement.dataset.lens, inside: '', at: '' };
 const layers = { shared: false, veth: false };
 let meta = {}, source = null, heard = 0, quiet = true, fading = 0;
 let selected = null, current = null, doomed = null;
@@ -21,14 +21,14 @@ function readHash() {
   const wanted = new URLSearchParams(location.hash.slice(1));
   const lens = wanted.get('lens');
   view.lens = LENSES.includes(lens) ? lens : document.documentElement.dataset.lens;
-  view.inside = /^\d+$/.test(wanted.get('inside') || '') ? wanted.get('inside') : '';
+  for (const name of ['inside', 'at']) view[name] = /^\d+$/.test(wanted.get(name) || '') ? wanted.get(name) : '';
 }
 
 function look(change) {
   const next = { ...view, ...change };
   const hash = new URLSearchParams();
   if (next.lens !== document.documentElement.dataset.lens) hash.set('lens', next.lens);
-  if (next.inside) hash.set('inside', next.inside);
+  for (const name of ['inside', 'at']) if (next[name]) hash.set(name, next[name]);
   const text = hash.toString();
   if (text === location.hash.slice(1)) return;
   location.hash = text;
@@ -37,7 +37,7 @@ function look(change) {
 window.addEventListener('hashchange', () => { readHash(); connect(true); });
 
 function query(more) {
-  return new URLSearchParams({ lens: view.lens, inside: view.inside, ...more }).toString();
+  return new URLSearchParams({ ...view, ...more }).toString();
 }
 
 /* ---- The connection. ---- */
@@ -54,7 +54,7 @@ function connect(anew) {
   source = new EventSource('events?' + query());
   heard = performance.now();
   source.addEventListener('page', event => { alive(); apply(JSON.parse(event.data)); });
-  source.addEventListener('beat', alive);
+  source.addEventListener('time', event => { alive(); keepTime(JSON.parse(event.data)); });
   source.onerror = () => {
     state('lost', 'reconnecting');
     // A browser tries again by itself unless the server has answered with an error.
@@ -144,6 +144,10 @@ function apply(delta) {
     showMeta();
   }
   markDoomed();
+  if (wanted && delta.full) {
+    go(wanted);
+    wanted = null;
+  }
   if (!current || !current.isConnected) rove(tree.querySelector('.pill'));
   if (layers.shared || layers.veth) drawWires();
   if ($('find').value) search();
@@ -235,7 +239,7 @@ function end(at, how) {
     fading -= 1;
     const column = at.parentNode;
     at.remove();
-    if (column && !column.firstElementChild) column.remove();
+    if (column) join(column);
   }, FADE);
 }
 
@@ -252,7 +256,144 @@ function split(column) {
     column = next;
   }
 }
+// Columns that have become short become one.
+function join(column) {
+  const next = column.nextElementSibling;
+  if (next && column.childElementCount + next.childElementCount <= COLUMN_LEAST) {
+    column.append(...next.children);
+    next.remove();
+  }
+  if (!column.firstElementChild) column.remove();
+}
 const depth = pill => Number(pill.getAttribute('aria-level'));
+
+/* ---- The last ten minutes. ---- */
+
+const seconds = new Map();
+let clock = null, chosenAt = null;
+
+function keepTime(time) {
+  clock = { ...time, heard: performance.now() };
+  for (const second of seconds.keys()) if (second < time.now / 1000 - 610) seconds.delete(second);
+  time.slots.forEach((slot, n) => seconds.set(time.first + n, slot));
+  if (view.at) $('then').querySelector('span').textContent = daytime(Number(view.at));
+  drawTime();
+}
+
+// Milliseconds since boot as a time of the day.
+function daytime(millis) {
+  if (!clock || !clock.wall) return '';
+  return new Date(clock.wall - clock.now + millis).toLocaleTimeString('en-GB');
+}
+
+const SPAN = 600;
+function drawTime() {
+  const canvas = $('time'), scale = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth, height = canvas.clientHeight;
+  if (!clock || !width) return;
+  canvas.width = width * scale;
+  canvas.height = height * scale;
+  const pen = canvas.getContext('2d');
+  pen.scale(scale, scale);
+  const style = getComputedStyle(document.documentElement);
+  const colour = name => style.getPropertyValue(name).trim();
+  const end = Math.floor(clock.now / 1000) + 1, step = width / SPAN, middle = Math.round(height * 0.55);
+  let most = 4;
+  for (const [started, ended] of seconds.values()) most = Math.max(most, started, ended);
+  // Single processes are seen beside a storm.
+  const tall = (count, room) => count ? Math.max(2, room * Math.log1p(count) / Math.log1p(most)) : 0;
+  pen.fillStyle = colour('--line');
+  pen.fillRect(0, middle, width, 1);
+  pen.font = '10px system-ui, sans-serif';
+  for (let ago = 60; ago < SPAN; ago += 60) {
+    const x = Math.round(width - ago * step);
+    pen.fillStyle = colour('--line');
+    pen.fillRect(x, 6, 1, height - 12);
+    pen.fillStyle = colour('--soft');
+    if (width > 600 || ago % 180 === 0) pen.fillText(`${ago / 60} min`, x + 4, height - 5);
+  }
+  for (const [second, [started, ended]] of seconds) {
+    const x = width - (end - second) * step;
+    const wide = Math.max(1, step - 0.5);
+    pen.fillStyle = colour('--t1');
+    const up = tall(started, middle - 4);
+    pen.fillRect(x, middle - up, wide, up);
+    pen.fillStyle = colour('--t3');
+    const down = tall(ended, height - middle - 4);
+    pen.fillRect(x, middle + 1, wide, down);
+  }
+  if (clock.earliest / 1000 > end - SPAN) {
+    pen.fillStyle = colour('--ground');
+    pen.globalAlpha = 0.6;
+    pen.fillRect(0, 0, width - (end - clock.earliest / 1000) * step, height);
+    pen.globalAlpha = 1;
+  }
+  const mark = view.at ? Number(view.at) : chosenAt;
+  if (mark !== null) {
+    pen.fillStyle = colour('--focus');
+    pen.fillRect(width - (end - mark / 1000) * step - 1, 0, 2, height);
+  }
+}
+
+function timeAt(x) {
+  const canvas = $('time');
+  const end = (Math.floor(clock.now / 1000) + 1) * 1000;
+  return Math.round(end - (canvas.clientWidth - x) / canvas.clientWidth * SPAN * 1000);
+}
+
+$('time').addEventListener('pointermove', event => {
+  if (!clock) return;
+  const second = Math.floor(timeAt(event.offsetX) / 1000);
+  const [started, ended] = seconds.get(second) || [0, 0];
+  $('moment').textContent = `${daytime(second * 1000)}  ${started} started, ${ended} ended`;
+});
+$('time').addEventListener('pointerleave', () => { $('moment').textContent = ''; });
+$('time').addEventListener('click', event => { if (clock) showLives(timeAt(event.offsetX)); });
+$('time').addEventListener('keydown', event => {
+  const step = { ArrowLeft: -1000, ArrowRight: 1000, PageUp: -30000, PageDown: 30000 }[event.key];
+  if (!clock || !(step || event.key === 'Enter')) return;
+  event.preventDefault();
+  showLives((chosenAt === null ? clock.now : chosenAt) + (step || 0));
+});
+new ResizeObserver(drawTime).observe($('time'));
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawTime);
+
+// Who started or ended around a moment: as much time as a finger covers.
+async function showLives(at) {
+  chosenAt = Math.min(Math.max(at, clock.earliest), clock.now);
+  drawTime();
+  const around = Math.max(1500, SPAN * 1000 / $('time').clientWidth * 3);
+  const from = Math.max(0, Math.round(chosenAt - around)), to = Math.round(chosenAt + around);
+  try {
+    const answer = await fetch('lives?' + new URLSearchParams({ from, to }));
+    const html = await answer.text();
+    if (!answer.ok) return;
+    $('lives').querySelector('.list').innerHTML = html;
+    $('lives').querySelector('h2').textContent = `${daytime(from)} to ${daytime(to)}`;
+    $('lives').querySelector('.gap').hidden = from >= clock.complete;
+    $('lives').hidden = false;
+  } catch (_) { /* The connection says so already. */ }
+}
+
+function closeLives() {
+  $('lives').hidden = true;
+  chosenAt = null;
+  drawTime();
+}
+$('lives').querySelector('.close').addEventListener('click', closeLives);
+$('lives').querySelector('.back').addEventListener('click', () => look({ at: String(chosenAt) }));
+$('lives').addEventListener('click', event => {
+  const button = event.target.closest('[data-at]');
+  if (!button) return;
+  const pill = view.inside ? null : $(button.dataset.to);
+  if (pill && !view.at && button.closest('li.lives')) go(button.dataset.to);
+  else {
+    wanted = button.dataset.to;
+    look({ at: button.dataset.at, inside: '' });
+  }
+});
+$('now').addEventListener('click', () => look({ at: '' }));
+let wanted = null;
 
 /* ---- What is said beside the picture. ---- */
 
@@ -265,6 +406,9 @@ function showMeta() {
   document.title = inside ? `inside ${name} · berth map` : 'berth map';
   $('where').hidden = !inside;
   $('where').querySelector('span').textContent = name;
+  $('then').hidden = !view.at;
+  document.body.classList.toggle('past', Boolean(view.at));
+  if (view.at) $('then').querySelector('span').textContent = daytime(Number(view.at));
 }
 
 $('out').addEventListener('click', () => look({ inside: '' }));
@@ -324,7 +468,7 @@ function light(pill) {
     if (!pid) continue;
     const chip = element('output', 'here ' + pid.className);
     chip.textContent = `PID ${pid.textContent} here`;
-    box.querySelector('h2').append(chip);
+    box.append(chip);
   }
 }
 
@@ -351,7 +495,8 @@ function select(id) {
   }
   selected = id;
   const pill = id && $(id);
-  $('panel').hidden = !pill;
+  $('chosen').hidden = !pill;
+  $('legend').hidden = Boolean(pill);
   document.body.classList.toggle('has-panel', Boolean(pill));
   if (!pill) {
     darken();
@@ -386,7 +531,7 @@ async function showDetail() {
 }
 
 function ended(how) {
-  const words = element('p', 'over');
+  const words = element('p', 'ended');
   words.textContent = how ? `This process has ended: ${how}.` : 'This process has ended.';
   $('detail').prepend(words);
 }
@@ -566,6 +711,8 @@ document.addEventListener('keydown', event => {
       find();
       if (current) current.focus();
     } else if (doomed || selected) close();
+    else if (!$('lives').hidden) closeLives();
+    else if (view.at) look({ at: '' });
     else if (view.inside) look({ inside: '' });
   }
 });
