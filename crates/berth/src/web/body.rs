@@ -5,14 +5,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::body::{Bytes, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
 /// See the module.
 pub(super) enum Body {
     /// Everything at once.
     Whole(Option<Bytes>),
-    /// Until the sender is dropped.
-    Stream(Receiver<Bytes>),
+    /// Until the sender is dropped. The place among the clients is free again with the body, which
+    /// goes as soon as the connection does.
+    Stream(
+        Receiver<Bytes>,
+        #[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit,
+    ),
 }
 
 impl Body {
@@ -31,7 +36,7 @@ impl hyper::body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Self::Stream(messages) => messages
+            Self::Stream(messages, _) => messages
                 .poll_recv(context)
                 .map(|message| message.map(|bytes| Ok(Frame::data(bytes)))),
         }
@@ -47,7 +52,7 @@ impl hyper::body::Body for Body {
                 let length = bytes.as_ref().map_or(0, Bytes::len);
                 SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
             }
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(..) => SizeHint::default(),
         }
     }
 }

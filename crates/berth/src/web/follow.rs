@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::delta::Delta;
@@ -27,8 +27,6 @@ pub(super) struct Follower {
     pub(super) key: ViewKey,
     /// Tells this server's messages from those of an earlier one.
     pub(super) run: u64,
-    /// One of the clients that there may be.
-    pub(super) _permit: OwnedSemaphorePermit,
 }
 
 impl Follower {

@@ -133,9 +133,14 @@ impl Hub {
         sender.subscribe()
     }
 
-    /// The host as a view sees it: now, or as it was.
+    /// The host that a view shows, now or as it was, with everything that its page shows.
     pub(super) fn world(&self, key: ViewKey) -> Arc<World> {
-        self.lock().base(key)
+        let mut state = self.lock();
+        if key.at.is_none() && !state.born.is_empty() {
+            let present = state.history.present();
+            return present.unwrap_or_else(|| Arc::clone(&state.drawn));
+        }
+        state.base(key)
     }
 
     /// How a process of the host ended, if that is known.

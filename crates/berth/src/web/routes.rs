@@ -163,10 +163,9 @@ impl Site {
             sender,
             key,
             run: self.run,
-            _permit: permit,
         };
         tokio::spawn(follower.run(last));
-        let mut response = Response::new(Body::Stream(messages));
+        let mut response = Response::new(Body::Stream(messages, permit));
         let kind = HeaderValue::from_static("text/event-stream");
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response

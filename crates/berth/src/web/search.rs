@@ -6,6 +6,7 @@ use berth_map::model::Process;
 
 use super::html::{push_pid, push_text, push_untrusted, put};
 use super::meta::namespace_name;
+use super::page::FragmentId;
 
 /// Matches that are listed; the others are counted.
 const MOST: usize = 200;
@@ -59,9 +60,16 @@ pub(super) fn find<'w>(world: &'w World, text: &str) -> Vec<&'w Process> {
 
 fn push_match(out: &mut String, world: &World, process: &Process, text: &str) {
     let pid = process.pid;
+    // Threads of the kernel are one pill.
+    let pill = match process.kernel_thread {
+        true => FragmentId::KernelThreads,
+        false => FragmentId::Process(pid),
+    };
     put(
         out,
-        format_args!("<li><button type=\"button\" data-to=\"p{pid}\"><span class=\"name\">"),
+        format_args!(
+            "<li><button type=\"button\" data-to=\"{pill}\" data-pid=\"{pid}\"><span class=\"name\">"
+        ),
     );
     push_untrusted(out, &process.comm);
     out.push_str("</span>");

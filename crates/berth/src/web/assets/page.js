@@ -150,7 +150,7 @@ function apply(delta) {
   }
   if (!current || !current.isConnected) rove(tree.querySelector('.pill'));
   if (layers.shared || layers.veth) drawWires();
-  if ($('find').value) search();
+  if ($('find').value) searchAgain();
 }
 
 function place(piece) {
@@ -489,6 +489,7 @@ tree.addEventListener('focusin', event => {
 
 function select(id) {
   const old = selected && $(selected);
+  for (const name of ['inside', 'dies']) $(name).hidden = !id;
   if (old) {
     old.classList.remove('is-chosen');
     old.removeAttribute('aria-selected');
@@ -514,19 +515,20 @@ function select(id) {
 
 const nestOf = pill => (meta.nests || {})[pill.dataset.in];
 
-async function showDetail() {
+function showDetail() {
+  const pid = /^p(\d+)$/.exec(selected || '');
+  if (pid) showPid(pid[1]);
+  else $('detail').textContent = $(selected) ? $(selected).querySelector('.name').textContent : '';
+}
+
+async function showPid(pid) {
   const id = selected;
-  const pid = /^p(\d+)$/.exec(id || '');
-  if (!pid) {
-    const pill = id && $(id);
-    $('detail').textContent = pill ? pill.querySelector('.name').textContent : '';
-    return;
-  }
+  $('chosen').hidden = false;
+  $('legend').hidden = true;
   try {
-    const answer = await fetch('process?' + query({ pid: pid[1] }));
+    const answer = await fetch('process?' + query({ pid }));
     const text = await answer.text();
-    if (selected !== id) return;
-    if (answer.ok) $('detail').innerHTML = text;
+    if (selected === id && answer.ok) $('detail').innerHTML = text;
   } catch (_) { /* The connection says so already. */ }
 }
 
@@ -629,10 +631,25 @@ function verdict(number, text) {
 
 /* ---- Search. ---- */
 
-let asked = 0, timer = 0;
+let asked = 0, timer = 0, shown = '';
 function search() {
   clearTimeout(timer);
   timer = setTimeout(find, 60);
+}
+
+// What matches changes with the host; a list that is being walked keeps its place.
+let again = 0;
+function searchAgain() {
+  if (!again) again = setTimeout(() => { again = 0; find(); }, 1000);
+}
+
+function list(html) {
+  if (html === shown) return;
+  const at = $('found').contains(document.activeElement) ? document.activeElement.dataset.pid : null;
+  shown = html;
+  $('found').innerHTML = html;
+  const same = at && $('found').querySelector(`[data-pid="${at}"]`);
+  if (at) (same || $('find')).focus();
 }
 
 async function find() {
@@ -647,7 +664,7 @@ async function find() {
     const answer = await fetch('search?' + query({ q: text }));
     const html = await answer.text();
     if (own !== asked || !answer.ok) return;
-    $('found').innerHTML = html;
+    list(html);
     $('found').hidden = document.activeElement !== $('find') && !$('found').contains(document.activeElement);
     markFound([...$('found').querySelectorAll('[data-to]')].map(button => button.dataset.to));
   } catch (_) { /* The connection says so already. */ }
@@ -679,14 +696,22 @@ $('found').addEventListener('mouseover', pointed);
 $('found').addEventListener('focusin', pointed);
 $('found').addEventListener('click', event => {
   const button = event.target.closest('[data-to]');
-  if (button) go(button.dataset.to);
+  if (button) go(button.dataset.to, button.dataset.pid);
 });
 document.addEventListener('click', event => { if (!event.target.closest('.find')) $('found').hidden = true; });
 
-function go(id) {
+// One of a crowd has no pill of its own: its details are shown all the same.
+function go(id, pid) {
   const pill = $(id);
-  if (!pill) return;
   $('found').hidden = true;
+  if (!pill || id === 'kernel') {
+    select(null);
+    if (pid) {
+      showPid(pid);
+      $('close').focus();
+    }
+    return;
+  }
   pill.scrollIntoView({ block: 'center', inline: 'center' });
   pill.focus({ preventScroll: true });
   select(id);
