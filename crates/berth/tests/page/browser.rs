@@ -178,7 +178,7 @@ fn search_lists_every_match() {
     browser.write(&pid.to_string());
     browser.until(
         "one match",
-        &format!("document.querySelector('#found [data-to=p{pid}]')"),
+        &format!("document.querySelector('#found .count').textContent.startsWith('{pid} is')"),
     );
     browser.press("ArrowDown");
     browser.press("Enter");
