@@ -190,9 +190,15 @@ const ROWS: &[Row] = &[
     Row {
         profile: "systemd",
         suite: Suite::Units("berth-map"),
-        names: &["discover::bpf::tasks::"],
+        names: &[
+            "discover::bpf::tasks::",
+            "discover::events::",
+            "!::plays_a_part",
+            "!::there_is_no_connector",
+            "!::what_reading_costs",
+        ],
         share: Share::All,
-        limit_s: 60,
+        limit_s: 120,
     },
     Row {
         profile: "systemd_rootless",
