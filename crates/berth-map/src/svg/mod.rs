@@ -5,6 +5,7 @@
 //! result: rectangles and texts. `write` turns that into SVG: no script, nothing from outside,
 //! light and dark by the reader's preference.
 
+mod alike;
 mod boxes;
 mod escape;
 mod flow;

@@ -1,11 +1,10 @@
 //! What is in each box: its own processes as rows, the boxes in it, and texts.
 
-use std::collections::HashMap;
-
 use berth_base::{HostPid, NamespaceId, NamespaceKind, escape_untrusted};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::Folding;
+use super::alike::{extend_pids, fold_boxes, fold_rows};
 use super::picture::{Mood, Tint, Word};
 use crate::model::{Process, World};
 use crate::picture::{
@@ -15,8 +14,6 @@ use crate::scope::Role;
 
 /// The most characters of what is said of one process.
 const LABEL_ROOM: usize = 58;
-/// From how many on siblings that look alike, save for the boxes below them, are one pill.
-const LEAST_ALIKE: usize = 4;
 
 /// One pill to be: a process, a thread, or several that look alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -223,9 +220,12 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
             }
         }
         content.rows = match self.folding {
-            Folding::Crowds => fold_alike(rows),
+            Folding::Crowds => fold_rows(rows),
             Folding::Nothing => rows,
         };
+        if self.folding == Folding::Crowds {
+            content.inner = fold_boxes(std::mem::take(&mut content.inner));
+        }
     }
 
     fn row(&self, node: Node, member: &Member) -> Option<Row> {
@@ -323,79 +323,6 @@ fn dress(
     }
 }
 
-/// Folds siblings without rows below them that look alike: the shims of many containers, whose
-/// boxes say which of them they are below.
-fn fold_alike(rows: Vec<Row>) -> Vec<Row> {
-    let mut has_children = vec![false; rows.len()];
-    for parent in rows.iter().filter_map(|row| row.parent) {
-        if let Some(mark) = has_children.get_mut(parent) {
-            *mark = true;
-        }
-    }
-    let key = |row: &Row| (row.parent, row.is_context, texts(&row.words));
-    let mut crowds: HashMap<_, Vec<usize>> = HashMap::new();
-    for (at, row) in rows.iter().enumerate() {
-        let counted = row.words.iter().any(|word| word.mood == Mood::Count);
-        if !row.pids.is_empty() && !counted && has_children.get(at) == Some(&false) {
-            crowds.entry(key(row)).or_default().push(at);
-        }
-    }
-    let mut hidden = vec![false; rows.len()];
-    let mut folded: HashMap<usize, (usize, Vec<String>)> = HashMap::new();
-    for crowd in crowds.into_values().filter(|c| c.len() >= LEAST_ALIKE) {
-        let (Some(first), Some(last)) = (crowd.first(), crowd.last()) else {
-            continue;
-        };
-        let pids = rows.get(*last).map(|row| row.pids.clone());
-        folded.insert(*first, (crowd.len(), pids.unwrap_or_default()));
-        for at in crowd.iter().skip(1) {
-            if let Some(mark) = hidden.get_mut(*at) {
-                *mark = true;
-            }
-        }
-    }
-    keep(rows, &hidden, &folded)
-}
-
-/// The rows that stay, their parents numbered anew.
-fn keep(
-    rows: Vec<Row>,
-    hidden: &[bool],
-    folded: &HashMap<usize, (usize, Vec<String>)>,
-) -> Vec<Row> {
-    let mut places = vec![0; rows.len()];
-    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
-    for (at, mut row) in rows.into_iter().enumerate() {
-        if hidden.get(at) == Some(&true) {
-            continue;
-        }
-        if let Some((count, last)) = folded.get(&at) {
-            row.count = *count;
-            extend_pids(&mut row.pids, last);
-            let count = format!("×{}", thousands(*count));
-            row.tooltip.push_str(&format!(", {count}"));
-            row.words.insert(1, word(Mood::Count, count));
-        }
-        row.parent = row.parent.and_then(|parent| places.get(parent).copied());
-        if let Some(place) = places.get_mut(at) {
-            *place = kept.len();
-        }
-        kept.push(row);
-    }
-    kept
-}
-
-fn texts(words: &[Word]) -> Vec<String> {
-    words.iter().map(|word| word.text.clone()).collect()
-}
-
-/// Writes the PIDs of the first of a crowd as from these to those of the last.
-fn extend_pids(first: &mut [String], last: &[String]) {
-    for (text, last) in first.iter_mut().zip(last) {
-        text.push_str(&format!("…{last}"));
-    }
-}
-
 /// Cuts a row of words to the room of a label.
 fn shorten(words: Vec<Word>) -> Vec<Word> {
     let mut left = LABEL_ROOM;
@@ -443,6 +370,6 @@ fn said(spans: Vec<Span>) -> Vec<Word> {
     words.map(|s| word(mood(s.tone), s.text)).collect()
 }
 
-fn word(mood: Mood, text: String) -> Word {
+pub(super) fn word(mood: Mood, text: String) -> Word {
     Word { text, mood }
 }

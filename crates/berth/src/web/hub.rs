@@ -11,7 +11,7 @@ use berth_base::{ErrorClass, HostPid};
 use berth_map::World;
 use berth_map::discover::Sources;
 use berth_map::live::{
-    BootTime, Event, EventKind, Exit, Feed, Health, History, Life, Subscription, Update,
+    BootTime, Event, EventKind, Exit, Feed, Health, History, Life, Player, Subscription, Update,
 };
 use tokio::sync::watch;
 
@@ -43,6 +43,8 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     pub(super) sources: Option<Sources>,
     pub(super) privacy: Privacy,
+    /// Of a recording: it stands until somebody looks.
+    player: Option<Player>,
     is_over: AtomicBool,
 }
 
@@ -88,8 +90,12 @@ impl Hub {
             state: Mutex::new(State::begin(&subscription)?),
             sources,
             privacy,
+            player: feed.player().cloned(),
             is_over: AtomicBool::new(false),
         });
+        if let Some(player) = &hub.player {
+            player.set_paused(true);
+        }
         let thread = {
             let hub = Arc::clone(&hub);
             std::thread::spawn(move || hub.run(&subscription))
@@ -115,6 +121,9 @@ impl Hub {
 
     /// What a client of a view follows.
     pub(super) fn follow(&self, key: ViewKey) -> watch::Receiver<Arc<Page>> {
+        if let Some(player) = &self.player {
+            player.set_paused(false);
+        }
         let mut state = self.lock();
         let number = match state.views.get(&key) {
             Some(sender) if sender.receiver_count() > 0 => return sender.subscribe(),

@@ -97,7 +97,22 @@ fn a_person_looks_around() {
         "{detail}"
     );
 
-    // The keyboard reaches all of it, and one sees where it is.
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+#[test]
+fn the_keyboard_reaches_everything_and_a_lens_changes_the_boxes() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let tree = Tree::new(NESTED);
+    let processes = tree.settled(5);
+    let server = Server::start(&[]);
+    browser.open(&server.url);
+    let outer = &processes[0];
+    let inner = processes.iter().find(|pids| pids.len() == 3).unwrap();
+    browser.click(&format!("#p{} .name", inner[0]));
+    // One sees where it is.
     browser.press("ArrowLeft");
     let focused =
         browser.value("document.activeElement.dataset.up ? document.activeElement.id : ''");

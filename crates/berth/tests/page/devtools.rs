@@ -32,39 +32,7 @@ impl Browser {
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new("sh")
-            .args([
-                "-c",
-                "exec \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null 2>&1",
-                "sh",
-                program,
-            ])
-            .args([
-                "--headless=new",
-                "--no-sandbox",
-                "--remote-debugging-pipe",
-                "--disable-gpu",
-            ])
-            .args([
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-            ])
-            .args([
-                "--disable-component-update",
-                "--disable-sync",
-                "--disable-dev-shm-usage",
-            ])
-            .args(["--disable-extensions", "--window-size=1400,900"])
-            .arg(format!(
-                "--user-data-dir={}",
-                folder.path().join("profile").display()
-            ))
-            .env("HOME", folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = launch(program, folder.path());
         let input = child.stdin.take().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let (sender, messages) = channel();
@@ -224,6 +192,43 @@ impl Browser {
     pub fn write(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text }));
     }
+}
+
+/// Chromium as a child, its protocol on standard input and output.
+fn launch(program: &str, folder: &Path) -> Child {
+    Command::new("sh")
+        .args([
+            "-c",
+            "exec \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null 2>&1",
+            "sh",
+            program,
+        ])
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--remote-debugging-pipe",
+            "--disable-gpu",
+        ])
+        .args([
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+        ])
+        .args([
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+        ])
+        .args(["--disable-extensions", "--window-size=1400,900"])
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.join("profile").display()
+        ))
+        .env("HOME", folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Browser {
