@@ -153,3 +153,154 @@ fn changed<'p>(
     }
     put
 }
+
+#[cfg(test)]
+mod tests {
+    use berth_base::{HostPid, NamespaceId, NamespaceKind};
+    use berth_map::svg::BoxId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The rows of a page, as its script keeps them.
+    type Rows = HashMap<(Option<String>, bool), Vec<(String, String)>>;
+
+    fn fragment(id: FragmentId, within: Option<FragmentId>, html: &str) -> Fragment {
+        Fragment {
+            id,
+            within,
+            depth: 0,
+            html: html.into(),
+        }
+    }
+
+    fn pill(pid: u32) -> FragmentId {
+        FragmentId::Process(HostPid::new(pid).unwrap())
+    }
+
+    fn page(number: u64, fragments: Vec<Fragment>) -> Page {
+        let empty = berth_map::World::assemble(berth_map::model::Parts {
+            source: berth_map::model::Source::Procfs,
+            extent: berth_map::model::Extent::Host,
+            host: berth_map::model::Host::default(),
+            processes: Vec::new(),
+            namespaces: Vec::new(),
+            known: Vec::new(),
+            stale: Vec::new(),
+            details: berth_map::model::Details::default(),
+            warnings: Vec::new(),
+        });
+        Page {
+            number,
+            host: Arc::new(empty),
+            fragments,
+            meta: serde_json::Value::Null,
+        }
+    }
+
+    fn rows(page: &Page) -> Rows {
+        let mut rows = Rows::new();
+        for fragment in &page.fragments {
+            let (within, is_box) = lane(fragment);
+            let key = (within.map(|id| id.to_string()), is_box);
+            let entry = (fragment.id.to_string(), fragment.html.to_string());
+            rows.entry(key).or_default().push(entry);
+        }
+        rows
+    }
+
+    /// What page.js does.
+    fn apply(rows: &mut Rows, delta: &Delta) {
+        for (gone, _) in &delta.gone {
+            rows.values_mut()
+                .for_each(|row| row.retain(|(id, _)| id != gone));
+        }
+        for put in &delta.put {
+            let mut old = None;
+            for row in rows.values_mut() {
+                if let Some(at) = row.iter().position(|(id, _)| *id == put.id) {
+                    old = Some(row.remove(at).1);
+                }
+            }
+            let html = put.html.map(str::to_owned).or(old).unwrap();
+            let is_box = !put.id.starts_with('p');
+            let row = rows.entry((put.within.clone(), is_box)).or_default();
+            let at = match &put.after {
+                Some(after) => row.iter().position(|(id, _)| id == after).unwrap() + 1,
+                None => 0,
+            };
+            row.insert(at, (put.id.clone(), html));
+        }
+        rows.retain(|_, row| !row.is_empty());
+    }
+
+    /// A host with two boxes, each pill in one of the three places.
+    fn pages() -> impl Strategy<Value = Vec<Fragment>> {
+        let pills = prop::collection::vec((1u32..12, 0usize..3, 0u8..2), 0..16);
+        (pills, any::<bool>()).prop_map(|(pills, is_swapped)| {
+            let host = FragmentId::Box(BoxId::Host);
+            let inner = |inode| {
+                let kind = NamespaceKind::Pid;
+                FragmentId::Box(BoxId::Namespace(NamespaceId { kind, inode }))
+            };
+            let mut boxes = vec![host, inner(1), inner(2)];
+            if is_swapped {
+                boxes.swap(1, 2);
+            }
+            let mut seen = HashSet::new();
+            let pills: Vec<_> = pills
+                .into_iter()
+                .filter(|(pid, ..)| seen.insert(*pid))
+                .collect();
+            let mut all = Vec::new();
+            for (place, id) in boxes.iter().enumerate() {
+                let around = (place > 0).then_some(host);
+                all.push(fragment(*id, around, "box"));
+                let own = pills.iter().filter(|(_, at, _)| *at == place);
+                all.extend(own.map(|(pid, _, html)| {
+                    fragment(pill(*pid), Some(*id), &format!("{pid} {html}"))
+                }));
+            }
+            all
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_that_follows_is_the_page_that_is(all in prop::collection::vec(pages(), 2..6)) {
+            let mut shown = Rows::new();
+            let mut old: Option<Page> = None;
+            for (number, fragments) in (1u64..).zip(all) {
+                let new = page(number, fragments);
+                apply(&mut shown, &Delta::between(old.as_ref(), &new, |_| None));
+                prop_assert_eq!(&shown, &rows(&new));
+                old = Some(new);
+            }
+        }
+    }
+
+    #[test]
+    fn one_new_pill_is_all_that_is_sent() {
+        let host = FragmentId::Box(BoxId::Host);
+        let pills = |pids: &[u32]| {
+            let mut all = vec![fragment(host, None, "box")];
+            all.extend(
+                pids.iter()
+                    .map(|pid| fragment(pill(*pid), Some(host), "pill")),
+            );
+            all
+        };
+        let (old, new) = (
+            page(1, pills(&[1, 2, 4, 5])),
+            page(2, pills(&[1, 2, 3, 4, 5])),
+        );
+        let delta = Delta::between(Some(&old), &new, |_| None);
+        let text = serde_json::to_string(&delta).unwrap();
+        let put = r#"{"id":"p3","in":"host","after":"p2","html":"pill"}"#;
+        assert_eq!(text, format!(r#"{{"n":2,"full":false,"put":[{put}]}}"#));
+        assert!(Delta::between(Some(&new), &new, |_| None).is_empty());
+        let back = Delta::between(Some(&new), &old, |_| Some("exit 3".to_owned()));
+        let text = serde_json::to_string(&back).unwrap();
+        assert_eq!(text, r#"{"n":1,"full":false,"gone":[["p3","exit 3"]]}"#);
+    }
+}

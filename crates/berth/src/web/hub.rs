@@ -1,5 +1,9 @@
 //! What all clients look at: the present, drawn once for each view that somebody has open, and the
 //! last ten minutes.
+//!
+//! One thread listens to the feed and puts events into the pages as they are; another draws them
+//! anew when there is a frame. It draws without the lock, as that takes longer than an event may
+//! wait, and then adds what has happened meanwhile.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +25,8 @@ use crate::cli::failure::Failure;
 
 /// Views that are kept at most: more than clients.
 const MAX_VIEWS: usize = 64;
-/// How often the drawing thread looks whether it is to end, and whether a drawing is due.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How often the threads look whether they are to end, and whether a drawing is due.
+const PATIENCE: Duration = Duration::from_millis(40);
 /// Drawings may take this part of one processor at most: their distance grows with their cost.
 const SHARE: u32 = 50;
 /// The least time between two drawings; what happens in between is put into the last one.
@@ -58,6 +62,8 @@ struct State {
     /// Whether a frame came since the drawing, and when there may be another one.
     is_stale: bool,
     next_drawing: Instant,
+    /// What happened since a drawing began that is not done.
+    meanwhile: Option<Vec<Event>>,
     /// Why there will be nothing more.
     over: Option<String>,
     /// The last look back.
@@ -65,16 +71,16 @@ struct State {
 }
 
 /// What everything is drawn from.
-pub(super) struct Scene<'s> {
-    pub(super) host: &'s Arc<World>,
-    pub(super) health: &'s Health,
-    pub(super) over: Option<&'s str>,
+pub(super) struct Scene {
+    pub(super) host: Arc<World>,
+    pub(super) health: Health,
+    pub(super) over: Option<String>,
 }
 
-/// The thread that draws. Dropping it ends it.
+/// The threads that listen and draw. Dropping it ends them.
 pub(crate) struct Drawing {
     hub: Arc<Hub>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Hub {
@@ -96,27 +102,43 @@ impl Hub {
         if let Some(player) = &hub.player {
             player.set_paused(true);
         }
-        let thread = {
-            let hub = Arc::clone(&hub);
-            std::thread::spawn(move || hub.run(&subscription))
-        };
+        let (listening, drawing) = (Arc::clone(&hub), Arc::clone(&hub));
+        let threads = vec![
+            std::thread::spawn(move || listening.listen(&subscription)),
+            std::thread::spawn(move || {
+                while !drawing.is_over.load(Ordering::Relaxed) {
+                    drawing.draw_if_due();
+                    std::thread::sleep(PATIENCE);
+                }
+            }),
+        ];
         let drawing = Drawing {
             hub: Arc::clone(&hub),
-            thread: Some(thread),
+            threads,
         };
         Ok((hub, drawing))
     }
 
-    fn run(&self, subscription: &Subscription) {
+    fn listen(&self, subscription: &Subscription) {
         while !self.is_over.load(Ordering::Relaxed) {
-            let update = subscription.next(PATIENCE);
-            let mut state = self.lock();
-            if let Some(update) = update {
+            if let Some(update) = subscription.next(PATIENCE) {
+                let mut state = self.lock();
                 state.history.note_missed(subscription.missed());
                 state.take(&update);
             }
-            state.draw_if_due();
         }
+    }
+
+    /// Draws the present for everybody who looks at it.
+    fn draw_if_due(&self) {
+        let start = Instant::now();
+        let Some((scene, keys)) = self.lock().begin_drawing(start) else {
+            return;
+        };
+        let pages = keys.into_iter();
+        let pages = pages.map(|key| (key, view::draw_page(&scene, key, 0)));
+        let pages: Vec<(ViewKey, Page)> = pages.collect();
+        self.lock().end_drawing(scene.host, pages, start);
     }
 
     /// What a client of a view follows.
@@ -124,22 +146,27 @@ impl Hub {
         if let Some(player) = &self.player {
             player.set_paused(false);
         }
+        if let Some(sender) = self.lock().views.get(&key)
+            && sender.receiver_count() > 0
+        {
+            return sender.subscribe();
+        }
+        let scene = self.lock().scene(key);
+        let mut page = view::draw_page(&scene, key, 1);
         let mut state = self.lock();
-        let number = match state.views.get(&key) {
-            Some(sender) if sender.receiver_count() > 0 => return sender.subscribe(),
-            Some(sender) => sender.borrow().number + 1,
-            None => 1,
-        };
+        // What happened while it was drawn comes with the next drawing, which is due.
+        state.is_stale = true;
         if state.views.len() >= MAX_VIEWS {
             state.views.retain(|_, sender| sender.receiver_count() > 0);
         }
-        let page = Arc::new(state.draw(key, number));
-        let sender = state
-            .views
-            .entry(key)
-            .or_insert_with(|| watch::channel(Arc::clone(&page)).0);
-        sender.send_replace(page);
-        sender.subscribe()
+        if let Some(sender) = state.views.get(&key) {
+            page.number = sender.borrow().number + 1;
+            sender.send_replace(Arc::new(page));
+            return sender.subscribe();
+        }
+        let (sender, receiver) = watch::channel(Arc::new(page));
+        state.views.insert(key, sender);
+        receiver
     }
 
     /// The host that a view shows, now or as it was, with everything that its page shows.
@@ -218,6 +245,7 @@ impl State {
                     born: HashMap::new(),
                     is_stale: false,
                     next_drawing: Instant::now(),
+                    meanwhile: None,
                     over: None,
                     past: None,
                 });
@@ -238,36 +266,39 @@ impl State {
         }
     }
 
-    /// Draws the present for everybody who looks at it.
-    fn draw_if_due(&mut self) {
-        let start = Instant::now();
-        if !self.is_stale || start < self.next_drawing {
-            return;
+    /// Says what is to be drawn, where something is.
+    fn begin_drawing(&mut self, now: Instant) -> Option<(Scene, Vec<ViewKey>)> {
+        if !self.is_stale || now < self.next_drawing {
+            return None;
         }
         self.is_stale = false;
-        if let Some(world) = self.history.present() {
-            self.drawn = world;
-        }
-        self.born.clear();
-        let watched = self
-            .views
-            .iter()
-            .filter(|(key, sender)| key.at.is_none() && sender.receiver_count() > 0);
-        for (key, sender) in watched {
-            let number = sender.borrow().number + 1;
-            sender.send_replace(Arc::new(view::draw_page(
-                &self.scene(&self.drawn),
-                *key,
-                number,
-            )));
-        }
-        self.next_drawing = Instant::now() + LEAST_PACE.max(start.elapsed() * SHARE);
+        self.meanwhile = Some(Vec::new());
+        let watched = self.views.iter();
+        let watched =
+            watched.filter(|(key, sender)| key.at.is_none() && sender.receiver_count() > 0);
+        let keys = watched.map(|(key, _)| *key).collect();
+        let host = self.history.present();
+        Some((
+            self.scene_of(host.unwrap_or_else(|| Arc::clone(&self.drawn))),
+            keys,
+        ))
     }
 
-    /// Draws one view.
-    fn draw(&mut self, key: ViewKey, number: u64) -> Page {
-        let base = self.base(key);
-        view::draw_page(&self.scene(&base), key, number)
+    /// Puts a drawing, and what has happened since it began, before everybody.
+    fn end_drawing(&mut self, host: Arc<World>, pages: Vec<(ViewKey, Page)>, start: Instant) {
+        self.drawn = host;
+        self.born.clear();
+        let events = self.meanwhile.take().unwrap_or_default();
+        self.note_births(&events);
+        for (key, mut page) in pages {
+            let Some(sender) = self.views.get(&key) else {
+                continue;
+            };
+            page.number = sender.borrow().number + 1;
+            let page = view::after(&page, key, &self.born, &events).unwrap_or(page);
+            sender.send_replace(Arc::new(page));
+        }
+        self.next_drawing = Instant::now() + LEAST_PACE.max(start.elapsed() * SHARE);
     }
 
     fn base(&mut self, key: ViewKey) -> Arc<World> {
@@ -287,29 +318,34 @@ impl State {
         world
     }
 
-    fn scene<'s>(&'s self, host: &'s Arc<World>) -> Scene<'s> {
-        static UNKNOWN: Health = Health {
-            events: berth_map::live::EventSource::Snapshots,
-            lost: 0,
-            notes: Vec::new(),
-        };
+    fn scene(&mut self, key: ViewKey) -> Scene {
+        let host = self.base(key);
+        self.scene_of(host)
+    }
+
+    fn scene_of(&self, host: Arc<World>) -> Scene {
+        let health = self.history.latest().map(|frame| frame.health.clone());
         Scene {
             host,
-            health: self
-                .history
-                .latest()
-                .map_or(&UNKNOWN, |frame| &frame.health),
-            over: self.over.as_deref(),
+            health: health.unwrap_or_default(),
+            over: self.over.clone(),
         }
     }
 
-    /// Puts what happened into the pages as they are.
-    fn happen(&mut self, events: &[Event]) {
+    fn note_births(&mut self, events: &[Event]) {
         for event in events {
             if let EventKind::Forked { .. } | EventKind::Executed { .. } = event.kind {
                 view::note(&mut self.born, &self.drawn, event);
             }
         }
+    }
+
+    /// Puts what happened into the pages as they are.
+    fn happen(&mut self, events: &[Event]) {
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile.extend_from_slice(events);
+        }
+        self.note_births(events);
         for (key, sender) in &self.views {
             if key.at.is_none() && sender.receiver_count() > 0 {
                 let old = Arc::clone(&sender.borrow());
@@ -324,7 +360,7 @@ impl State {
 impl Drop for Drawing {
     fn drop(&mut self) {
         self.hub.is_over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // A panic in there has been printed; there is nothing to add.
             drop(thread.join());
         }

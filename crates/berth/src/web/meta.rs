@@ -22,7 +22,7 @@ struct Place {
 
 /// Everything that is said beside the picture of a view.
 pub(super) fn meta(
-    scene: &Scene<'_>,
+    scene: &Scene,
     world: &World,
     root: &Content,
     key: ViewKey,
@@ -39,17 +39,17 @@ pub(super) fn meta(
         "nests": nests(world),
         "wires": wires,
         "over": scene.over,
-        "health": health_words(scene.health),
+        "health": health_words(&scene.health),
     })
 }
 
 /// The page of a container that nobody lives in any more.
-pub(super) fn ended(scene: &Scene<'_>, key: ViewKey) -> Value {
+pub(super) fn ended(scene: &Scene, key: ViewKey) -> Value {
     json!({
         "lens": key.lens.as_str(),
         "inside": key.inside.map(|id| json!({ "ns": id.inode.to_string(), "name": null })),
         "over": "Nobody lives in this container any more.",
-        "health": health_words(scene.health),
+        "health": health_words(&scene.health),
     })
 }
 

@@ -22,8 +22,8 @@ pub(super) struct Born {
 }
 
 /// Draws the host, or what a container sees of it.
-pub(super) fn draw_page(scene: &Scene<'_>, key: ViewKey, number: u64) -> Page {
-    let host = Arc::clone(scene.host);
+pub(super) fn draw_page(scene: &Scene, key: ViewKey, number: u64) -> Page {
+    let host = Arc::clone(&scene.host);
     let (world, name) = match key.inside {
         None => (Some(Arc::clone(&host)), None),
         Some(id) => (

@@ -236,7 +236,7 @@ fn standing_inside_a_container_pids_count_from_one() {
     assert_eq!(seen, own);
     // What happens is seen from inside as well.
     let host = processes[0][0].to_string();
-    let entered = Command::new("nsenter")
+    let mut entered = Command::new("nsenter")
         .args([
             "-t",
             &host,
@@ -245,14 +245,17 @@ fn standing_inside_a_container_pids_count_from_one() {
             "-r",
             "sh",
             "-c",
-            "sleep 1.5; exit 7",
+            "read line; exit 7",
         ])
-        .spawn();
-    let mut entered = entered.unwrap();
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     browser.until(
         "who entered",
-        "document.querySelectorAll('.pill:not(.is-over)').length > 5",
+        "document.querySelectorAll('.pill:not(.is-over)').length === 6",
     );
+    // Its input ends, and it with that.
+    drop(entered.stdin.take());
     entered.wait().unwrap();
     browser.until(
         "its end",

@@ -86,8 +86,8 @@ impl PageFlags {
         }
         if !self.allow_remote {
             let message = format!("{} can be reached from other machines", address.0.ip());
-            let hint = "add --allow-remote to serve it all the same, or listen on 127.0.0.1 and \
-                        forward the port: ssh -L 8080:127.0.0.1:PORT HOST";
+            let hint = "add --allow-remote to serve it all the same, or use --serve 8080 and forward \
+                        the port: ssh -L 8080:127.0.0.1:8080 HOST";
             return Err(Failure {
                 hint: Some(hint.to_owned()),
                 ..Failure::new(ErrorClass::Denied, message)

@@ -8,7 +8,7 @@ const LENSES = ['pid', 'net', 'mnt', 'user', 'cgroup', 'ipc', 'uts', 'time'];
 // A column of pills is split when it is longer, behind so many pills at least.
 const COLUMN = 34, COLUMN_LEAST = 18;
 // How long a pill that ended stays, and how many do at once.
-const FADE = 2600, FADING = 200;
+const FADE = 2600, FADING = 100;
 
 const view = { lens: document.documentElement.dataset.lens, inside: '', at: '' };
 const layers = { shared: false, veth: false };
@@ -137,8 +137,11 @@ function apply(delta) {
     for (const old of tree.querySelectorAll('.box, .pill')) if (old.id && !kept.has(old.id)) old.remove();
     tree.removeAttribute('aria-busy');
   }
-  for (const [id, how] of delta.gone || []) end($(id), how);
+  const gone = (delta.gone || []).map(([id, how]) => [$(id), how]).filter(([at]) => at);
+  for (const [at, how] of gone) if (!isBox(at)) end(at, how);
   for (const piece of delta.put || []) place(piece);
+  // Boxes last: what has moved out of them is safe by now.
+  for (const [at, how] of gone) if (isBox(at)) end(at, how);
   if (delta.meta) {
     meta = delta.meta;
     showMeta();
@@ -224,7 +227,9 @@ function end(at, how) {
   if (!at) return;
   if (at.id === selected) ended(how);
   at.removeAttribute('id');
-  if (isBox(at) || fading >= FADING || document.hidden) {
+  // In a storm those that nobody can have read go at once.
+  const unread = fading >= FADING && at.classList.contains('is-new');
+  if (isBox(at) || unread || fading >= 4 * FADING || document.hidden) {
     at.remove();
     return;
   }
