@@ -1,5 +1,7 @@
 //! `berth map`: the processes of the host as a tree, one PID column per level.
 
+mod watch;
+
 use std::fs::File;
 use std::io::Write as _;
 
@@ -42,6 +44,9 @@ pub(crate) struct Map {
     /// A graph for Graphviz instead of the picture
     #[arg(long)]
     dot: bool,
+    /// Watch it live, full screen: search, scroll, details
+    #[arg(long, conflicts_with_all = ["json", "svg", "dot"])]
+    watch: bool,
     /// Draw boxes for this kind of namespace
     #[arg(long = "ns", value_name = "KIND", default_value = "pid", value_parser = parse_kind)]
     lens: NamespaceKind,
@@ -73,6 +78,9 @@ pub(crate) struct Map {
 
 impl Map {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        if self.watch {
+            return self.watch(context);
+        }
         let scope = self.scope.as_deref().map(str::parse::<Scope>).transpose()?;
         if let Some(container) = scope.as_ref().and_then(container_of) {
             check_runs(context, container)?;

@@ -1,0 +1,47 @@
+//! `berth map --watch`: the map alive, in a terminal.
+//!
+//! | Module | Room |
+//! |---|---|
+//! | [`state`] | what the view knows, and how updates, keys and time change it; pure |
+//! | [`view`], [`words`], [`theme`], [`layout`] | the state as a grid of cells; pure |
+//! | [`input`], [`ansi`] | bytes of a terminal: what they say, and what paints cells; pure |
+//! | [`screen`], [`shell`] | the terminal taken over and given back; the loop around everything |
+//! | [`facts`] | what is read of the chosen process beyond the snapshot, in a thread |
+
+mod ansi;
+mod exits;
+mod facts;
+mod input;
+mod layout;
+mod screen;
+mod shell;
+mod state;
+mod theme;
+mod view;
+mod words;
+
+use berth_map::Sources;
+use berth_map::live::Subscription;
+
+use crate::cli::failure::Failure;
+pub(crate) use shell::{End, Signals};
+pub(crate) use state::Settings;
+pub(crate) use theme::Theme;
+
+/// Shows what a feed says until the user leaves.
+pub(crate) fn run(
+    settings: Settings,
+    theme: Theme,
+    signals: Signals,
+    sources: Sources,
+    subscription: Subscription,
+) -> Result<End, Failure> {
+    let mut shell = shell::Shell {
+        signals,
+        subscription,
+        inspector: facts::Inspector::start(sources),
+        theme,
+        decoder: input::Decoder::default(),
+    };
+    shell.run(&mut state::State::new(settings))
+}
