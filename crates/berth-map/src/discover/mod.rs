@@ -11,6 +11,8 @@ mod bpf;
 mod details;
 mod engines;
 mod error;
+#[allow(dead_code, reason = "until the feed reads them")]
+pub(crate) mod events;
 mod hierarchy;
 mod parse;
 mod pid_dir;

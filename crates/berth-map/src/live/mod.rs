@@ -5,12 +5,18 @@
 //! allows. Snapshots are the truth and repair whatever events missed. A subscription is bounded: a
 //! view that does not read loses events, which are counted, and never slows the feed.
 
+mod bell;
 mod event;
 mod feed;
 mod frame;
+mod history;
+mod pace;
+mod reconcile;
 mod subscription;
+mod watch;
 
 pub use event::{BootTime, Event, EventKind, Exit, Joined};
 pub use feed::{Feed, WatchOptions};
 pub use frame::{EventSource, Frame, Health, Update};
+pub use history::{Density, History, Life};
 pub use subscription::Subscription;

@@ -1,18 +1,32 @@
 //! What waits for one view, within bounds.
 
 use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::{Event, Frame, Update};
 
 /// Events that wait for a view at most: a second of a storm.
 const MAX_EVENTS: usize = 16 * 1024;
 
 /// Everything that is subscribed to a feed, as the feed holds it.
-#[derive(Default)]
 pub(super) struct Audience {
     members: Mutex<Members>,
+    /// Rings for [`Self::called`]. `None` where no descriptor is left.
+    bell: Option<Bell>,
+}
+
+/// What the thread that publishes is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing.
+    None,
+    /// Somebody has subscribed.
+    Subscribed,
+    /// The feed is over.
+    Dismissed,
 }
 
 #[derive(Default)]
@@ -21,6 +35,8 @@ struct Members {
     /// For those who come later.
     latest: Option<Arc<Frame>>,
     end: Option<Option<String>>,
+    has_newcomer: bool,
+    is_dismissed: bool,
 }
 
 /// What waits for one view.
@@ -46,7 +62,47 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Default for Audience {
+    fn default() -> Self {
+        Self {
+            members: Mutex::default(),
+            bell: Bell::new().ok(),
+        }
+    }
+}
+
 impl Audience {
+    /// Readable when there is a call.
+    pub(super) fn bell(&self) -> Option<BorrowedFd<'_>> {
+        self.bell.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What the thread that publishes is called for since the last time.
+    pub(super) fn called(&self) -> Call {
+        if let Some(bell) = &self.bell {
+            bell.hush();
+        }
+        let mut members = lock(&self.members);
+        let has_newcomer = std::mem::take(&mut members.has_newcomer);
+        match (members.is_dismissed, has_newcomer) {
+            (true, _) => Call::Dismissed,
+            (false, true) => Call::Subscribed,
+            (false, false) => Call::None,
+        }
+    }
+
+    /// Ends the feed.
+    pub(super) fn dismiss(&self) {
+        lock(&self.members).is_dismissed = true;
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
+
     /// Whether nobody listens.
     pub(super) fn is_empty(&self) -> bool {
         lock(&self.members)
@@ -67,6 +123,9 @@ impl Audience {
         drop(waiting);
         members.all.retain(|member| member.strong_count() > 0);
         members.all.push(Arc::downgrade(&mailbox));
+        members.has_newcomer = true;
+        drop(members);
+        self.ring();
         Subscription { mailbox }
     }
 

@@ -1,6 +1,7 @@
 //! The snapshot, and how its parts are put together.
 
 mod diff;
+mod edit;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use super::{
     Process, StaleContainer, Thread, hierarchy,
 };
 pub use diff::{Change, Changed, Diff, Ended, Started};
+pub(crate) use edit::Returned;
 
 use crate::attribute::{self, KnownContainer};
 

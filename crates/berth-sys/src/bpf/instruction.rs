@@ -232,4 +232,14 @@ impl Instruction {
     pub const fn exit() -> Self {
         Self::new(0x95, Register::R0, Register::R0, 0, 0)
     }
+
+    /// `to += from`, 64 bits.
+    pub const fn add(to: Register, from: Register) -> Self {
+        Self::new(0x0f, to, from, 0, 0)
+    }
+
+    /// `*(u64 *)(to + offset) += from`, at once for all processors (BPF_ATOMIC, BPF_ADD).
+    pub const fn add_atomic(to: Register, offset: i16, from: Register) -> Self {
+        Self::new(0xdb, to, from, offset, 0)
+    }
 }

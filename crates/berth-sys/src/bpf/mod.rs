@@ -1,20 +1,30 @@
-//! bpf(2): cgroup device programs, and iterators over kernel objects.
+//! bpf(2): cgroup device programs, iterators over kernel objects, and tracepoints.
 //!
 //! | Module | Programs |
 //! |---|---|
 //! | `device` | which device nodes the processes of a v2 cgroup may make, read and write |
 //! | `iterator` | what is read of every task, or of every open file, in one go |
+//! | `tracepoint` | what is told when something happens |
+//! | `ring`, `map` | through which programs tell it |
 //! | `instruction` | what programs are made of |
 
 mod device;
 mod instruction;
 mod iterator;
+mod map;
+mod ring;
+mod tracepoint;
 
 pub use device::{
     attach_cgroup_device, cgroup_device_programs, detach_cgroup_device, load_cgroup_device,
 };
 pub use instruction::{Condition, Instruction, Register, Width};
 pub use iterator::{attach_iterator, load_iterator, open_iterator};
+pub use map::Counter;
+pub use ring::RingBuffer;
+pub use tracepoint::{
+    attach_raw_tracepoint, attach_tracepoint, load_raw_tracepoint, load_tracepoint,
+};
 
 use std::ffi::CStr;
 use std::fmt;

@@ -7,7 +7,7 @@ use super::offsets::{Field, Offsets};
 /// A helper that copies bytes, by number (bpf-helpers(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Helper {
+pub(in super::super) enum Helper {
     /// bpf_probe_read_kernel (5.5): so many bytes.
     Copy = 113,
     /// bpf_probe_read_kernel_str (5.5): up to the first zero.
@@ -19,11 +19,11 @@ const SEQ_WRITE: i32 = 127;
 
 /// A place in a program that jumps lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Label(usize);
+pub(in super::super) struct Label(usize);
 
 /// A program while it is written.
 #[derive(Default)]
-pub(super) struct Assembler {
+pub(in super::super) struct Assembler {
     code: Vec<Instruction>,
     /// Where each label stands, once it is placed.
     labels: Vec<Option<usize>>,
@@ -33,36 +33,36 @@ pub(super) struct Assembler {
 
 impl Assembler {
     /// Appends an instruction.
-    pub(super) fn push(&mut self, instruction: Instruction) {
+    pub(in super::super) fn push(&mut self, instruction: Instruction) {
         self.code.push(instruction);
     }
 
     /// A label that is to be placed later.
-    pub(super) fn label(&mut self) -> Label {
+    pub(in super::super) fn label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() - 1)
     }
 
     /// Puts a label in front of the next instruction.
-    pub(super) fn place(&mut self, label: Label) {
+    pub(in super::super) fn place(&mut self, label: Label) {
         if let Some(place) = self.labels.get_mut(label.0) {
             *place = Some(self.code.len());
         }
     }
 
     /// Appends a jump to a label.
-    pub(super) fn jump(&mut self, jump: Instruction, to: Label) {
+    pub(in super::super) fn jump(&mut self, jump: Instruction, to: Label) {
         self.jumps.push((self.code.len(), to));
         self.code.push(jump);
     }
 
     /// `to = *(from + offset)` for a pointer.
-    pub(super) fn follow(&mut self, to: Register, from: Register, offset: i16) {
+    pub(in super::super) fn follow(&mut self, to: Register, from: Register, offset: i16) {
         self.push(Instruction::load(Width::Double, to, from, offset));
     }
 
     /// Copies a field to the stack, through a register that is lost.
-    pub(super) fn copy(
+    pub(in super::super) fn copy(
         &mut self,
         width: Width,
         (from, offset): (Register, i16),
@@ -75,7 +75,7 @@ impl Assembler {
 
     /// Copies bytes from wherever a register and an offset lead to the stack; zeros when there is
     /// nothing. Registers 0 to 5 are lost.
-    pub(super) fn probe(
+    pub(in super::super) fn probe(
         &mut self,
         helper: Helper,
         to: i16,
@@ -125,7 +125,7 @@ impl Assembler {
     }
 
     /// The program; `None` when a label was never placed or lies too far away.
-    pub(super) fn finish(mut self) -> Option<Vec<Instruction>> {
+    pub(in super::super) fn finish(mut self) -> Option<Vec<Instruction>> {
         for (at, label) in self.jumps {
             let target = (*self.labels.get(label.0)?)?;
             // Distances count from the instruction behind the jump.

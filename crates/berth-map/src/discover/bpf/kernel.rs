@@ -14,7 +14,7 @@ const MAX_BTF: u64 = 256 * 1024 * 1024;
 
 /// The offsets of the running kernel, when the caller may use them: those kept in the state
 /// folder, or looked up and kept there.
-pub(super) fn offsets(state_dir: Option<&Path>) -> Result<Offsets, Unavailable> {
+pub(in super::super) fn offsets(state_dir: Option<&Path>) -> Result<Offsets, Unavailable> {
     check_privilege()?;
     let build = fs::read("/sys/kernel/notes").ok();
     let build = build.and_then(|notes| build_id(&notes));

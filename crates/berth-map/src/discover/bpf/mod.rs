@@ -31,8 +31,11 @@ mod task_record;
 mod tasks;
 mod unavailable;
 
+pub(super) use assembler::{Assembler, Helper, Label};
 pub(super) use beside::Beside;
-pub(super) use tasks::read_tasks;
+pub(super) use kernel::offsets;
+pub(super) use offsets::{Field, Offsets};
+pub(super) use tasks::{own_pid_namespace, read_tasks};
 pub(super) use unavailable::Unavailable;
 
 /// The kernel's type information.

@@ -30,7 +30,7 @@ macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident: $need:ident $find:expr;)*) => {
         /// What is looked up.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Field {
+        pub(in super::super) enum Field {
             $($(#[$doc])* $name,)*
         }
 
@@ -134,6 +134,13 @@ fields! {
     OperationsType: Optional Member(&[("proc_ns_operations", "type")]);
     SocketSock: Optional Member(&[("socket", "sk")]);
     SockNet: Optional Member(&[("sock", "__sk_common.skc_net.net")]);
+
+    /// What `discover::events` reads of a process that ends.
+    TaskSignal: Optional Member(&[("task_struct", "signal")]);
+    TaskExitCode: Optional Member(&[("task_struct", "exit_code")]);
+    SignalLive: Optional Member(&[("signal_struct", "live")]);
+    SignalFlags: Optional Member(&[("signal_struct", "flags")]);
+    SignalExitCode: Optional Member(&[("signal_struct", "group_exit_code")]);
 }
 
 const COUNT: usize = FIELDS.len();
@@ -143,7 +150,7 @@ const ABSENT: u32 = u32::MAX;
 
 /// The values, one per field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Offsets([u32; COUNT]);
+pub(in super::super) struct Offsets([u32; COUNT]);
 
 /// Why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,18 +209,18 @@ impl Offsets {
     }
 
     /// A value, where the kernel has it.
-    pub(super) fn value(&self, field: Field) -> Option<u32> {
+    pub(in super::super) fn value(&self, field: Field) -> Option<u32> {
         let value = self.0.get(field as usize).copied()?;
         (value != ABSENT).then_some(value)
     }
 
     /// An id as the constant of an instruction, where the kernel has it.
-    pub(super) fn id(&self, field: Field) -> Option<i32> {
+    pub(in super::super) fn id(&self, field: Field) -> Option<i32> {
         i32::try_from(self.value(field)?).ok()
     }
 
     /// An offset, where the kernel has it.
-    pub(super) fn offset(&self, field: Field) -> Option<i16> {
+    pub(in super::super) fn offset(&self, field: Field) -> Option<i16> {
         i16::try_from(self.value(field)?).ok()
     }
 }
@@ -221,7 +228,7 @@ impl Offsets {
 #[cfg(test)]
 impl Offsets {
     /// The offsets of a kernel in which one value is another, or missing.
-    pub(super) fn with(&self, field: Field, value: Option<u32>) -> Self {
+    pub(in super::super) fn with(&self, field: Field, value: Option<u32>) -> Self {
         let mut changed = self.clone();
         changed.0[field as usize] = value.unwrap_or(ABSENT);
         changed

@@ -61,7 +61,7 @@ fn read_with(
 }
 
 /// The PID namespace of this process, when the procfs is a real one that belongs to it.
-fn own_pid_namespace(proc: &ProcRoot) -> Option<NamespaceId> {
+pub(in super::super) fn own_pid_namespace(proc: &ProcRoot) -> Option<NamespaceId> {
     /// PROC_SUPER_MAGIC of linux/magic.h.
     const PROCFS: u64 = 0x9fa0;
     let kind = rustix::fs::fstatfs(proc).ok()?.f_type;

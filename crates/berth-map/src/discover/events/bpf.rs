@@ -1,0 +1,253 @@
+//! The BPF source: programs at tracepoints and a ring buffer (5.8).
+//!
+//! It needs CAP_BPF and CAP_PERFMON in the initial user namespace; setns(2) and unshare(2), which
+//! have tracepoints as system calls only, also CAP_SYS_ADMIN for a tracefs of its own, which is
+//! mounted nowhere. Nothing stays behind when the descriptors are closed.
+
+use std::collections::VecDeque;
+use std::ffi::CStr;
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use berth_base::NamespaceId;
+use berth_sys::bpf::{self, Counter, Instruction, Register, RingBuffer};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+
+use super::super::Sources;
+use super::super::bpf::{Offsets, Unavailable, offsets, own_pid_namespace};
+use super::clock::Clock;
+use super::program::{self, LastThread, Outlet};
+use super::record::{Kind, Record};
+use crate::live::{Event, EventKind};
+
+/// Bytes of the ring: a second of 8,000 processes that are born, execute and end.
+const RING: NonZeroU32 = NonZeroU32::new(2 * 1024 * 1024).unwrap();
+
+/// Exits that are remembered where the kernel may tell of one twice.
+const REMEMBERED: usize = 256;
+
+/// Programs that run, and what they wrote.
+pub(super) struct BpfEvents {
+    ring: RingBuffer,
+    lost: Counter,
+    lost_told: u64,
+    /// Programs are attached as long as these are open.
+    _links: Vec<OwnedFd>,
+    reader: NamespaceId,
+    clock: Clock,
+    /// The processes that ended last, where the kernel does not say which thread was the last.
+    ended: Option<VecDeque<(u32, u64)>>,
+}
+
+impl BpfEvents {
+    /// Loads and attaches the programs; the notes say which events are missing.
+    pub(super) fn open(sources: &Sources) -> Result<(Self, Vec<String>), Unavailable> {
+        Self::with_ring(sources, RING)
+    }
+
+    pub(super) fn with_ring(
+        sources: &Sources,
+        bytes: NonZeroU32,
+    ) -> Result<(Self, Vec<String>), Unavailable> {
+        let reader = own_pid_namespace(&sources.proc).ok_or(Unavailable::OtherProcfs)?;
+        let offsets = offsets(sources.state_dir.as_deref())?;
+        let clock = Clock::read(&sources.proc);
+        Self::attach(&offsets, reader, clock, bytes, LastThread::Told)
+    }
+
+    /// As [`Self::open`], with offsets that are known; `last` is what is tried first.
+    pub(super) fn attach(
+        offsets: &Offsets,
+        reader: NamespaceId,
+        clock: Clock,
+        bytes: NonZeroU32,
+        last: LastThread,
+    ) -> Result<(Self, Vec<String>), Unavailable> {
+        let ring = RingBuffer::new("berth_events", bytes).map_err(failed("make a ring buffer"))?;
+        let lost = Counter::new("berth_lost").map_err(failed("make a map"))?;
+        let outlet = Outlet {
+            reader,
+            ring: ring.load(Register::R1),
+            lost: lost.load_address(Register::R1),
+        };
+        let mut hooks = Hooks {
+            offsets,
+            outlet,
+            links: Vec::new(),
+        };
+        hooks.raw(c"sched_process_exec", program::exec(offsets, &outlet))?;
+        let last = hooks.exit(last)?;
+        let mut notes = Vec::new();
+        let moves = hooks.raw(c"cgroup_attach_task", program::cgroup(offsets, &outlet));
+        if let Err(why) = moves {
+            notes.push(format!("moves between cgroups are not told: {why}"));
+        }
+        if let Err(why) = hooks.system_calls() {
+            notes.push(format!("setns(2) and unshare(2) are not told: {why}"));
+        }
+        // The last, so that whoever is seen being born is seen to the end.
+        hooks.raw(c"sched_process_fork", program::fork(offsets, &outlet))?;
+        let events = Self {
+            _links: hooks.links,
+            ring,
+            lost,
+            lost_told: 0,
+            reader,
+            clock,
+            ended: (last == LastThread::Counted).then(VecDeque::new),
+        };
+        Ok((events, notes))
+    }
+
+    /// Becomes readable with the first event that was not drained.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+
+    /// Appends what happened.
+    pub(super) fn drain(&mut self, events: &mut Vec<Event>) -> u64 {
+        let first = events.len();
+        let Self {
+            ring,
+            reader,
+            clock,
+            ended,
+            ..
+        } = self;
+        ring.drain(|bytes| {
+            let record = Record::new(bytes);
+            // All records are those of our own programs: one that makes no sense cannot come.
+            let Ok(event) = record.event(*reader, clock) else {
+                return;
+            };
+            if matches!(event.kind, EventKind::Exited(_))
+                && let Some(ended) = ended
+                && is_known(ended, &record)
+            {
+                return;
+            }
+            events.push(event);
+        });
+        // Processors fetch the time first and make room afterwards; where times are equal, cause
+        // stays before effect.
+        if let Some(new) = events.get_mut(first..) {
+            new.sort_by_key(|event| event.at);
+        }
+        let lost = self.lost.read();
+        let new = lost.saturating_sub(self.lost_told);
+        self.lost_told = lost;
+        new
+    }
+}
+
+/// Whether this process's end was told before; it is remembered.
+fn is_known(ended: &mut VecDeque<(u32, u64)>, record: &Record<'_>) -> bool {
+    let Some(process) = record.process() else {
+        return false;
+    };
+    if ended.contains(&process) {
+        return true;
+    }
+    if ended.len() == REMEMBERED {
+        ended.pop_front();
+    }
+    ended.push_back(process);
+    false
+}
+
+/// What could not be done, and why.
+fn failed(what: &'static str) -> impl Fn(Errno) -> Unavailable {
+    move |errno| match errno {
+        Errno::PERM => Unavailable::Privilege,
+        _ => Unavailable::Iterate {
+            what,
+            source: errno.into(),
+        },
+    }
+}
+
+/// Programs while they are attached.
+struct Hooks<'o> {
+    offsets: &'o Offsets,
+    outlet: Outlet,
+    links: Vec<OwnedFd>,
+}
+
+impl Hooks<'_> {
+    /// Loads a program and attaches it to a raw tracepoint.
+    fn raw(&mut self, name: &CStr, code: Option<Vec<Instruction>>) -> Result<(), Unavailable> {
+        let code = code.ok_or_else(missing)?;
+        let loaded = bpf::load_raw_tracepoint(&code, "berth_events").map_err(refused)?;
+        let link = bpf::attach_raw_tracepoint(&loaded, name);
+        self.links
+            .push(link.map_err(failed("attach to a tracepoint"))?);
+        Ok(())
+    }
+
+    /// The ends of processes, by what the kernel tells of them.
+    fn exit(&mut self, first: LastThread) -> Result<LastThread, Unavailable> {
+        let name = c"sched_process_exit";
+        let code = |last| program::exit(self.offsets, &self.outlet, last);
+        let (told, counted) = (code(LastThread::Told), code(LastThread::Counted));
+        // A tracepoint without the second argument refuses a program that reads it.
+        if first == LastThread::Told && self.raw(name, told).is_ok() {
+            return Ok(LastThread::Told);
+        }
+        self.raw(name, counted).map(|()| LastThread::Counted)
+    }
+
+    /// setns(2) and unshare(2), once they succeeded.
+    fn system_calls(&mut self) -> Result<(), Unavailable> {
+        let trace = open_tracefs().map_err(failed("open a tracefs"))?;
+        for (call, kind) in [("setns", Kind::Setns), ("unshare", Kind::Unshare)] {
+            let id = tracepoint_id(&trace, call).map_err(failed("find a tracepoint"))?;
+            let code = program::namespaces(self.offsets, &self.outlet, kind);
+            let code = code.ok_or_else(missing)?;
+            let loaded = bpf::load_tracepoint(&code, "berth_events").map_err(refused)?;
+            let link = bpf::attach_tracepoint(&loaded, id);
+            self.links
+                .push(link.map_err(failed("attach to a tracepoint"))?);
+        }
+        Ok(())
+    }
+}
+
+fn missing() -> Unavailable {
+    Unavailable::Layout {
+        why: "the kernel lacks a field of tasks".to_owned(),
+    }
+}
+
+fn refused(source: bpf::LoadError) -> Unavailable {
+    match source.errno {
+        Errno::PERM => Unavailable::Privilege,
+        _ => Unavailable::Program {
+            what: "events",
+            source,
+        },
+    }
+}
+
+/// A tracefs of our own, which is mounted nowhere.
+fn open_tracefs() -> Result<OwnedFd, Errno> {
+    let context = fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(context.as_fd())?;
+    fsmount(
+        context.as_fd(),
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::empty(),
+    )
+}
+
+/// The id of the tracepoint at the end of a system call.
+fn tracepoint_id(trace: &OwnedFd, call: &str) -> Result<u64, Errno> {
+    let path = format!("events/syscalls/sys_exit_{call}/id");
+    let file = openat(trace, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut digits = [0u8; 24];
+    let length = rustix::io::read(&file, &mut digits)?;
+    let text = std::str::from_utf8(digits.get(..length).unwrap_or_default());
+    let number = text.ok().and_then(|text| text.trim().parse().ok());
+    number.ok_or(Errno::INVAL)
+}

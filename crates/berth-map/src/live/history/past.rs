@@ -1,0 +1,69 @@
+//! The snapshot of another time, from the latest frame and the lives around it. Pure.
+
+use std::sync::Arc;
+
+use berth_base::HostPid;
+use rustc_hash::FxHashSet;
+
+use super::life::{Home, Kept, born};
+use super::{BootTime, History};
+use crate::model::{Container, Returned, World};
+
+impl History {
+    /// The processes that were alive at a time, put into the latest frame's place.
+    ///
+    /// Those that live now are shown as they are now, whatever they were called then, and so are
+    /// details. Of those put back, nobody remembers the state; whom no frame has seen lives where
+    /// its parent did. Containers without a process at that time are left out. `None` before the
+    /// first frame.
+    pub fn at(&self, time: BootTime) -> Option<Arc<World>> {
+        let frame = self.latest.as_ref()?;
+        let world = &frame.world;
+        let out: FxHashSet<HostPid> = world
+            .processes()
+            .iter()
+            .filter(|process| {
+                let exact = self.open.get(&process.pid).filter(|life| life.is(process));
+                exact.map_or_else(|| born(process), |life| life.born) > time
+                    || self.gone.get(&process.pid).is_some_and(|end| {
+                        // One that ended before the frame is a zombie in it, or was.
+                        *end <= time && *end > frame.at
+                    })
+            })
+            .map(|process| process.pid)
+            .collect();
+        let is_missing = |life: &&Kept| {
+            let listed = world.process(life.pid);
+            life.lived_at(time) && !listed.is_some_and(|process| life.is(process))
+        };
+        let first = self.ended.partition_point(|life| life.ended <= time);
+        let back: Vec<Returned> = self
+            .ended
+            .range(first..)
+            .chain(self.open.values())
+            .filter(is_missing)
+            .map(|life| Returned {
+                process: life.process(),
+                containers: containers(life.place.home.as_ref()),
+            })
+            .collect();
+        if out.is_empty() && back.is_empty() {
+            return Some(Arc::clone(world));
+        }
+        let known = self.past_namespaces.values().map(|(_, known)| known);
+        Some(Arc::new(world.edited(&out, back, known)))
+    }
+
+    /// The processes that are alive now: the latest frame and what has happened since. The same
+    /// [`World`] as the frame's where nothing has.
+    pub fn present(&self) -> Option<Arc<World>> {
+        self.at(self.now)
+    }
+}
+
+/// The container that owned a process, and those around it, from the inside out.
+fn containers(home: Option<&Arc<Home>>) -> Vec<Container> {
+    std::iter::successors(home, |home| home.outer.as_ref())
+        .map(|home| home.container.clone())
+        .collect()
+}

@@ -1,0 +1,331 @@
+//! The history of a view: what it remembers, how it corrects itself, and that it is bounded.
+
+#![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use berth_base::{HostPid, NamespaceId, NamespaceKind};
+use berth_map::World;
+use berth_map::live::{BootTime, Event, EventKind, Exit, Frame, Health, History, Update};
+use support::{Fake, assemble, pid, three_levels};
+
+/// A time of a fake host: `Fake` starts process N at tick 1000 + N, so after 10 s.
+fn ms(count: u64) -> BootTime {
+    BootTime(count * 1_000_000)
+}
+
+fn frame(at: BootTime, world: &Arc<World>) -> Update {
+    frame_with(at, world, 0)
+}
+
+fn frame_with(at: BootTime, world: &Arc<World>, lost: u64) -> Update {
+    Update::Frame(Arc::new(Frame {
+        number: 1,
+        at,
+        wall: SystemTime::UNIX_EPOCH,
+        world: Arc::clone(world),
+        health: Health {
+            lost,
+            ..Health::default()
+        },
+    }))
+}
+
+fn events(events: impl IntoIterator<Item = Event>) -> Update {
+    Update::Events(events.into_iter().collect())
+}
+
+fn forked(at: BootTime, pids: &[u32], parent: u32) -> Event {
+    Event {
+        at,
+        pid: pid(pids[0]),
+        kind: EventKind::Forked {
+            parent: HostPid::new(parent),
+            pids: pids.to_vec(),
+            pid_namespace: None,
+            comm: "sh".to_owned(),
+        },
+    }
+}
+
+fn executed(at: BootTime, number: u32, comm: &str) -> Event {
+    Event {
+        at,
+        pid: pid(number),
+        kind: EventKind::Executed {
+            comm: comm.to_owned(),
+        },
+    }
+}
+
+fn exited(at: BootTime, number: u32, code: u8) -> Event {
+    Event {
+        at,
+        pid: pid(number),
+        kind: EventKind::Exited(Exit::Code(code)),
+    }
+}
+
+fn web() -> Arc<World> {
+    Arc::new(three_levels().world())
+}
+
+fn numbers(world: &World) -> Vec<u32> {
+    world.processes().iter().map(|p| p.pid.get()).collect()
+}
+
+#[test]
+fn a_life_that_no_frame_saw_is_remembered_with_its_container() {
+    let world = web();
+    let mut history = History::default();
+    history.apply(&frame(ms(60_000), &world));
+    history.apply(&events([
+        forked(ms(60_010), &[900, 50], 510),
+        executed(ms(60_011), 900, "date"),
+        exited(ms(60_015), 900, 3),
+    ]));
+    let lives: Vec<_> = history.lives(ms(60_000), ms(61_000)).collect();
+    let [life] = &lives[..] else {
+        panic!("{lives:?}");
+    };
+    assert_eq!(life.pids, [900, 50]);
+    assert_eq!(life.comm.as_ref(), "date");
+    assert_eq!(life.container.as_deref(), Some("web"));
+    assert_eq!(life.parent, Some(pid(510)));
+    assert_eq!(life.pid_namespace.unwrap().inode, 200);
+    assert_eq!((life.born, life.ended), (ms(60_010), Some(ms(60_015))));
+    assert_eq!(life.exit, Some(Exit::Code(3)));
+    assert_eq!(history.life(pid(900)).as_ref(), Some(life));
+    assert_eq!(history.lives(ms(60_020), ms(61_000)).count(), 0);
+    let counted = history.density(ms(60_000), ms(60_400), 4);
+    assert_eq!((counted[0].started, counted[0].ended), (1, 1));
+    assert!(counted[1..].iter().all(|slot| slot.started == 0));
+}
+
+#[test]
+fn the_past_has_who_lived_then_and_the_present_who_lives_now() {
+    let world = web();
+    let mut history = History::default();
+    history.apply(&frame(ms(60_000), &world));
+    assert!(Arc::ptr_eq(&history.present().unwrap(), &world));
+    history.apply(&events([
+        forked(ms(61_000), &[900, 50], 500),
+        exited(ms(62_000), 501, 0),
+        forked(ms(63_000), &[901], 1),
+        exited(ms(64_000), 900, 0),
+    ]));
+    let at = |time| history.at(ms(time)).unwrap();
+    let before = numbers(&world);
+    assert_eq!(numbers(&at(60_500)), before);
+    let second = at(61_500);
+    assert!(second.process(pid(900)).is_some() && second.process(pid(501)).is_some());
+    let owner = second
+        .owner(pid(900))
+        .and_then(|index| second.container(index));
+    assert_eq!(owner.unwrap().name, "web");
+    assert_eq!(second.processes().len(), before.len() + 1);
+    let third = at(63_500);
+    assert!(third.process(pid(901)).is_some() && third.process(pid(501)).is_none());
+    let now = history.present().unwrap();
+    assert!(now.process(pid(901)).is_some() && now.process(pid(900)).is_none());
+}
+
+#[test]
+fn a_container_that_is_gone_is_back_in_the_past() {
+    let world = web();
+    let mut history = History::default();
+    history.apply(&frame(ms(60_000), &world));
+    let inside = [500, 501, 502, 510, 520, 521, 522];
+    let ends = inside.map(|number| exited(ms(61_000), number, 0));
+    history.apply(&events(ends));
+    let left: Vec<Fake> = vec![
+        Fake::new(&[1], 0, "systemd"),
+        Fake::new(&[400], 1, "berth-keeper"),
+    ];
+    let after = Arc::new(assemble(&left, Vec::new()));
+    history.apply(&frame(ms(62_000), &after));
+    assert_eq!(numbers(&history.present().unwrap()), [1, 400]);
+    let past = history.at(ms(60_500)).unwrap();
+    let (index, container) = past
+        .indexed_containers()
+        .find(|(_, container)| container.name == "web")
+        .unwrap();
+    assert_eq!(container.init, Some(pid(500)));
+    assert_eq!(past.owner(pid(501)), Some(index));
+    // Joined to web's PID namespace, and gone as well.
+    assert!(
+        past.containers()
+            .iter()
+            .any(|container| container.name == "side")
+    );
+    let deepest = past.process(pid(522)).unwrap();
+    let chain: Vec<_> = past
+        .pid_namespaces(deepest)
+        .into_iter()
+        .map(|n| n.unwrap().inode)
+        .collect();
+    assert_eq!(chain, [100, 200, 300]);
+    assert!(history.present().unwrap().containers().is_empty());
+}
+
+#[test]
+fn frames_correct_what_events_missed() {
+    let process = |number| Fake::new(&[number], 1, "x");
+    let first = Arc::new(assemble(&[process(1), process(5), process(6)], Vec::new()));
+    let mut history = History::default();
+    history.apply(&frame(ms(20_000), &first));
+    history.apply(&events([forked(ms(20_100), &[7], 1)]));
+    // 5 and 7 have ended, 8 has begun, 6 is another process: nobody told.
+    let mut late = Fake::new(&[6], 1, "y").process();
+    late.start_ticks = 2_050;
+    let mut eight = process(8).process();
+    eight.start_ticks = 2_040;
+    let parts = support::parts(vec![process(1).process(), late, eight]);
+    let second = Arc::new(World::assemble(parts));
+    history.apply(&frame_with(ms(21_000), &second, 9));
+    let mut lives: Vec<_> = history.lives(ms(20_000), ms(21_000)).collect();
+    lives.sort_by_key(|life| (life.pid, life.born));
+    let told: Vec<_> = lives
+        .iter()
+        .map(|life| (life.pid.get(), life.ended.is_some(), life.exit))
+        .collect();
+    let unknown = Some(Exit::Unknown);
+    assert_eq!(
+        told,
+        [
+            (5, true, unknown),
+            (6, true, unknown),
+            (6, false, None),
+            (7, true, unknown),
+            (8, false, None)
+        ]
+    );
+    assert_eq!(history.complete_since(), ms(21_000));
+    // The end of 5 comes late, and tells how.
+    history.apply(&events([exited(ms(20_500), 5, 4)]));
+    assert_eq!(history.life(pid(5)).unwrap().exit, Some(Exit::Code(4)));
+    assert_eq!(numbers(&history.present().unwrap()), [1, 6, 8]);
+}
+
+#[test]
+fn a_zombie_stays_and_ends_once() {
+    let alive = Fake::new(&[5], 1, "x");
+    let dead = alive.clone().state('Z');
+    let one = Fake::new(&[1], 0, "init");
+    let worlds = [&[one.clone(), alive][..], &[one.clone(), dead], &[one]];
+    let [first, second, third] = worlds.map(|fakes| Arc::new(assemble(fakes, Vec::new())));
+    let mut history = History::default();
+    history.apply(&frame(ms(20_000), &first));
+    history.apply(&events([exited(ms(20_100), 5, 1)]));
+    assert_eq!(numbers(&history.present().unwrap()), [1]);
+    history.apply(&frame(ms(20_200), &second));
+    assert_eq!(numbers(&history.present().unwrap()), [1, 5]);
+    history.apply(&frame(ms(20_300), &third));
+    let ends = history
+        .lives(ms(0), ms(30_000))
+        .filter(|life| life.ended.is_some());
+    assert_eq!(ends.count(), 1);
+    assert_eq!(history.life(pid(5)).unwrap().exit, Some(Exit::Code(1)));
+}
+
+#[test]
+fn a_birth_that_a_frame_told_first_counts_once() {
+    let one = Fake::new(&[1], 0, "init");
+    let first = Arc::new(assemble(std::slice::from_ref(&one), Vec::new()));
+    let mut child = Fake::new(&[5], 1, "x").process();
+    child.start_ticks = 2_010;
+    let second = World::assemble(support::parts(vec![one.process(), child]));
+    let mut history = History::default();
+    history.apply(&frame(ms(20_000), &first));
+    history.apply(&frame(ms(20_200), &Arc::new(second)));
+    history.apply(&events([forked(ms(20_104), &[5], 1)]));
+    assert_eq!(history.lives(ms(0), ms(30_000)).count(), 1);
+    let started: u32 = history
+        .density(ms(0), ms(30_000), 3)
+        .iter()
+        .map(|s| s.started)
+        .sum();
+    assert_eq!(started, 1);
+}
+
+#[test]
+fn what_is_older_than_ten_minutes_is_forgotten() {
+    let world = web();
+    let mut history = History::default();
+    history.apply(&frame(ms(60_000), &world));
+    for second in 60..800u64 {
+        let at = ms(second * 1_000);
+        history.apply(&events([
+            forked(at, &[900], 1),
+            exited(BootTime(at.0 + 1), 900, 0),
+        ]));
+    }
+    let now = history.now();
+    assert_eq!(now.0 - history.earliest().0, 600_000_000_000);
+    assert_eq!(history.len(), 601);
+    assert_eq!(history.complete_since(), ms(60_000));
+    let total: u32 = history
+        .density(ms(0), ms(900_000), 9)
+        .iter()
+        .map(|s| s.ended)
+        .sum();
+    assert!((600..=602).contains(&total), "{total}");
+}
+
+#[test]
+fn a_storm_with_hostile_names_is_bounded() {
+    let world = web();
+    let mut history = History::default();
+    history.apply(&frame(ms(60_000), &world));
+    for number in 0..400_000u64 {
+        let at = BootTime(60_000_000_000 + number * 1_000_000);
+        let comm = format!("n{number}");
+        history.apply(&events([
+            forked(at, &[900, 50], 510),
+            executed(at, 900, &comm),
+            exited(at, 900, 0),
+        ]));
+    }
+    // So many different names are not kept; what is forgotten is said.
+    assert!(
+        (30_000..=70_000).contains(&history.len()),
+        "{}",
+        history.len()
+    );
+    assert!(history.complete_since() > ms(300_000));
+    let first = history.lives(ms(0), history.now()).next().unwrap();
+    assert!(first.ended.unwrap() >= history.complete_since());
+}
+
+#[test]
+fn namespaces_change_where_events_say_so() {
+    let world = web();
+    let mut history = History::default();
+    history.apply(&frame(ms(60_000), &world));
+    let net = NamespaceId {
+        kind: NamespaceKind::Net,
+        inode: 777,
+    };
+    history.apply(&events([
+        Event {
+            at: ms(60_100),
+            pid: pid(400),
+            kind: EventKind::NamespacesChanged {
+                how: berth_map::live::Joined::Unshare,
+                namespaces: [net].into_iter().collect(),
+            },
+        },
+        exited(ms(60_200), 400, 0),
+    ]));
+    let past = history.at(ms(60_150)).unwrap();
+    assert!(past.process(pid(400)).is_some());
+    let empty = Arc::new(assemble(&[Fake::new(&[1], 0, "init")], Vec::new()));
+    history.apply(&frame(ms(61_000), &empty));
+    let past = history.at(ms(60_150)).unwrap();
+    let keeper = past.process(pid(400)).unwrap();
+    assert_eq!(keeper.namespaces.of(NamespaceKind::Net), Some(net));
+    assert_eq!(past.namespace(net).unwrap().processes, 1);
+}
