@@ -123,7 +123,9 @@ fn read(sources: &Sources, request: Request) -> Facts {
     let mounts = proc.read_mounts(pid);
     let command = request.command.then(|| proc.read_command(pid)).flatten();
     // Whatever was read was read of the process that is meant, if that is still there.
-    if proc.start_ticks(pid) != Some(request.start_ticks) {
+    // An event tells of a start by another clock, to a tick or two.
+    let start = proc.start_ticks(pid);
+    if start.is_none_or(|start| start.abs_diff(request.start_ticks) > 2) {
         return Facts {
             is_gone: true,
             ..Facts::default()

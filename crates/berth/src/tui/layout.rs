@@ -74,6 +74,18 @@ impl Layout {
     }
 }
 
+/// Cells of the names in front of the timeline.
+const NAMES: u16 = 12;
+
+/// The columns of a timeline, without the names in front.
+pub(super) fn timeline_columns(area: Rect) -> Rect {
+    Rect {
+        x: area.x + NAMES,
+        width: area.width.saturating_sub(NAMES),
+        ..area
+    }
+}
+
 fn take_top(rest: &mut Rect, height: u16) -> Rect {
     let part = Rect { height, ..*rest };
     rest.y += height;

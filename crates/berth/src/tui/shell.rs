@@ -80,7 +80,7 @@ impl Shell {
         let mut painted: Option<Instant> = None;
         let mut stale = true;
         loop {
-            stale |= state.tick(start.elapsed());
+            stale |= self.draw(state, start);
             stale |= self.read_feed(state);
             stale |= self.ask(state);
             let is_due = painted.is_none_or(|at| at.elapsed() >= PACE);
@@ -111,6 +111,16 @@ impl Shell {
                 return Ok(end);
             }
         }
+    }
+
+    /// Lets time pass. What that costs is a tenth of a processor at most.
+    fn draw(&self, state: &mut State, start: Instant) -> bool {
+        let begin = Instant::now();
+        let changed = state.tick(start.elapsed());
+        if changed {
+            state.set_pace(begin.elapsed() * 10);
+        }
+        changed
     }
 
     fn wait(&self, patience: Duration) -> Result<Ready, Failure> {

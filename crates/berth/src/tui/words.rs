@@ -121,7 +121,7 @@ fn state_word(state: char) -> &'static str {
 
 fn times(state: &State, process: &Process) -> Option<Fact> {
     let started = Duration::from_millis(process.start_ticks.saturating_mul(1000 / TICKS));
-    let now = Duration::from_nanos(state.moment()?.0);
+    let now = Duration::from_nanos(state.moment().0);
     let ago = now.saturating_sub(started);
     let ago = Duration::from_secs(ago.as_secs());
     let text = match state.wall(ago) {

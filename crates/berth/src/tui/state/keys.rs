@@ -3,8 +3,9 @@
 use berth_base::NamespaceKind;
 use berth_map::draw::{Inodes, KernelThreads, Order};
 
-use super::{Action, Filter, LENSES, Matches, Panel, State};
+use super::{Action, Clock, Filter, LENSES, Matches, Panel, State};
 use crate::tui::input::{Input, Key};
+use crate::tui::layout::timeline_columns;
 
 /// The longest text that a prompt takes.
 const MOST_TEXT: usize = 200;
@@ -50,6 +51,10 @@ impl State {
             Key::Char('G') => self.tree.go(isize::MAX),
             Key::Enter | Key::Char(' ') => self.tree.toggle(),
             Key::Char('z') => self.tree.toggle_boxes(),
+            Key::Left => self.step(-1),
+            Key::Right => self.step(1),
+            Key::Home => self.travel(Clock::go_back),
+            Key::End => self.travel(Clock::go_live),
             Key::Tab => self.turn_lens(1),
             Key::BackTab => self.turn_lens(LENSES.len() - 1),
             Key::Char(c) => self.letter(c),
@@ -81,6 +86,8 @@ impl State {
             }
             'e' => self.filter_by_engine(),
             'c' => self.filter_by_container(),
+            '[' => self.travel(|clock| clock.step_event(false)),
+            ']' => self.travel(|clock| clock.step_event(true)),
             's' => self.turn_order(),
             'd' => self.details = !self.details,
             'J' => self.details_top = self.details_top.saturating_add(1),
@@ -98,7 +105,18 @@ impl State {
         if self.found.take().is_some() {
             return Action::Paint;
         }
+        if self.clock.ago().is_some() {
+            self.travel(Clock::go_live);
+            return Action::Paint;
+        }
         Action::Quit
+    }
+
+    /// Moves by a column of the timeline.
+    fn step(&mut self, columns: isize) {
+        let area = self.layout.and_then(|layout| layout.timeline);
+        let width = area.map_or(self.screen.width, |area| timeline_columns(area).width);
+        self.travel(|clock| clock.step(columns, width));
     }
 
     fn turn_lens(&mut self, by: usize) {
@@ -112,7 +130,7 @@ impl State {
     pub(super) fn set_lens(&mut self, lens: NamespaceKind) {
         let chosen = self.chosen_pid();
         self.lens = lens;
-        self.redraw_otherwise();
+        self.redraw();
         if let Some(pid) = chosen {
             self.tree.reveal(pid);
         }
@@ -125,7 +143,7 @@ impl State {
             Order::Name => Order::Processes,
             Order::Processes => Order::Pid,
         };
-        self.redraw_otherwise();
+        self.redraw();
     }
 
     fn filter_by_engine(&mut self) {
@@ -158,7 +176,7 @@ impl State {
     pub(super) fn set_filter(&mut self, filter: Option<Filter>) {
         let chosen = self.chosen_pid();
         self.filter = filter;
-        self.redraw_otherwise();
+        self.redraw();
         if let Some(pid) = chosen {
             self.tree.reveal(pid);
         }
@@ -176,7 +194,7 @@ impl State {
             KernelThreads::Folded => KernelThreads::Listed,
             KernelThreads::Listed => KernelThreads::Folded,
         };
-        self.redraw_otherwise();
+        self.redraw();
     }
 
     fn toggle_inodes(&mut self) {
@@ -184,7 +202,7 @@ impl State {
             Inodes::Hidden => Inodes::Shown,
             Inodes::Shown => Inodes::Hidden,
         };
-        self.redraw_otherwise();
+        self.redraw();
     }
 
     fn key_in_help(&mut self, key: Key) {
@@ -255,7 +273,7 @@ impl State {
 
     /// Looks again for what is being looked for: the text or the host has changed.
     pub(super) fn search_again(&mut self) {
-        let Some(world) = self.frame.as_ref().map(|frame| frame.world.as_ref()) else {
+        let Some(world) = self.world.clone() else {
             return;
         };
         if let Panel::Search {
@@ -264,7 +282,7 @@ impl State {
             chosen,
         } = &mut self.panel
         {
-            *matches = Matches::find(world, text);
+            *matches = Matches::find(&world, text);
             *chosen = (*chosen).min(matches.all.len().saturating_sub(1));
         }
     }
@@ -280,7 +298,7 @@ impl State {
         let pid = found.pid;
         if !self.tree.reveal(pid) && self.filter.is_some() {
             self.filter = None;
-            self.redraw_otherwise();
+            self.redraw();
             self.notify("the filter is off: it hid what was found");
         }
         if !self.tree.reveal(pid) {

@@ -3,11 +3,12 @@
 //! Pure: it opens nothing, reads no clock and knows no terminal. The shell hands in what happened
 //! and does what an [`Action`] says; the view paints what it finds here.
 
-mod changes;
 mod filter;
 mod keys;
+mod marks;
 mod pointer;
 mod search;
+mod time;
 mod tree;
 
 use std::sync::Arc;
@@ -16,17 +17,18 @@ use std::time::Duration;
 use berth_base::{HostPid, NamespaceKind};
 use berth_map::World;
 use berth_map::draw::{Inodes, KernelThreads, Order, RowOptions, Threads, rows};
-use berth_map::live::{BootTime, Frame, Health, Update};
+use berth_map::live::{BootTime, Health, Update};
 use ratatui_core::layout::Rect;
 
-pub(crate) use changes::Mark;
 pub(crate) use filter::Filter;
+pub(crate) use marks::Mark;
 pub(crate) use search::{Match, Matches};
+pub(crate) use time::{Clock, Timeline};
 pub(crate) use tree::{Line, LineKey, Tree};
 
 use super::facts::{Facts, Request};
 use super::layout::{Extras, Layout};
-use changes::Changes;
+use marks::Marks;
 
 /// The kinds of namespace that `tab` goes through.
 pub(crate) const LENSES: [NamespaceKind; 5] = [
@@ -37,6 +39,8 @@ pub(crate) const LENSES: [NamespaceKind; 5] = [
     NamespaceKind::Cgroup,
 ];
 
+/// The least time between two drawings of the tree that nobody asked for.
+const PACE: Duration = Duration::from_millis(100);
 /// How long a notice stays.
 const NOTICE: Duration = Duration::from_secs(4);
 
@@ -94,12 +98,19 @@ pub(crate) struct State {
     now: Duration,
     screen: Rect,
     pub(crate) layout: Option<Layout>,
-    frame: Option<Arc<Frame>>,
+    pub(crate) clock: Clock,
+    /// The snapshot that is drawn.
+    world: Option<Arc<World>>,
+    /// Whether the drawing is older than what is known.
+    is_stale: bool,
+    /// When the tree may be drawn again.
+    due: Duration,
+    pace: Duration,
     pub(crate) lens: NamespaceKind,
     pub(crate) order: Order,
     pub(crate) filter: Option<Filter>,
     pub(crate) tree: Tree,
-    pub(crate) changes: Changes,
+    pub(crate) marks: Marks,
     pub(crate) panel: Panel,
     /// What the last search found, and which of it was gone to.
     pub(crate) found: Option<(Matches, usize)>,
@@ -126,10 +137,14 @@ impl State {
             now: Duration::ZERO,
             screen: Rect::default(),
             layout: None,
-            frame: None,
+            clock: Clock::default(),
+            world: None,
+            is_stale: false,
+            due: Duration::ZERO,
+            pace: PACE,
             order: Order::Pid,
             tree: Tree::default(),
-            changes: Changes::default(),
+            marks: Marks::default(),
             panel: Panel::None,
             found: None,
             details: false,
@@ -160,66 +175,91 @@ impl State {
 
     /// Takes in what the feed says.
     pub(crate) fn update(&mut self, update: Update) {
-        match update {
-            Update::Frame(frame) => self.take_frame(frame),
-            Update::Events(events) => {
-                let world = self.frame.as_ref().map(|frame| Arc::clone(&frame.world));
-                for event in events.iter() {
-                    self.changes.hear(event, world.as_deref(), self.now);
-                }
-            }
-            Update::End(why) => self.ended = Some(why),
+        self.clock.hear(&update);
+        if let Update::End(why) = update {
+            self.ended = Some(why);
         }
-        self.divide();
+        self.is_stale = true;
     }
 
     /// So much time has passed since the beginning. Whether the screen changes by that.
     pub(crate) fn tick(&mut self, now: Duration) -> bool {
         self.now = now;
-        let mut changed = self.changes.forget(now);
-        if changed {
-            self.redraw();
-        }
+        self.clock.set_now(now);
+        let mut changed = false;
         if self.notice.as_ref().is_some_and(|(_, until)| now >= *until) {
             self.notice = None;
             changed = true;
         }
+        if now >= self.due {
+            self.due = now + self.pace;
+            // Marks go out though nothing is heard.
+            changed |= self.look(false);
+        }
         changed
+    }
+
+    /// The tree costs much to draw: so much time is to be left between two drawings.
+    pub(crate) fn set_pace(&mut self, pace: Duration) {
+        self.pace = pace.max(PACE);
     }
 
     /// How many events this view was too slow for.
     pub(crate) fn set_missed(&mut self, missed: u64) {
         self.missed = missed;
+        self.clock.history.note_missed(missed);
     }
 
-    fn take_frame(&mut self, frame: Arc<Frame>) {
-        if let Some(before) = &self.frame {
-            self.changes.compare(&before.world, &frame.world, self.now);
+    /// Draws the tree anew where what is shown has changed, or was asked to. Whether the screen
+    /// changes.
+    fn look(&mut self, is_asked: bool) -> bool {
+        let has_heard = std::mem::take(&mut self.is_stale);
+        if self.clock.ago().is_some() && !is_asked {
+            // The past stays as it was; the timeline goes on.
+            self.divide();
+            return has_heard;
         }
-        self.frame = Some(frame);
-        self.redraw();
-        self.search_again();
+        let moment = self.clock.moment();
+        let marks = Marks::at(&self.clock.history, moment);
+        if !has_heard && !is_asked && self.marks == marks {
+            return false;
+        }
+        let history = &self.clock.history;
+        let world = history.at_with_recent(moment, marks::FADE, marks::MOST_LINGERING);
+        let is_same = match (&self.world, &world) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        self.marks = marks;
+        self.world = world;
+        if !is_same {
+            self.redraw();
+            self.search_again();
+        }
+        self.divide();
+        true
     }
 
     /// The snapshot that is shown.
     pub(crate) fn world(&self) -> Option<&World> {
-        self.frame.as_ref().map(|frame| frame.world.as_ref())
+        self.world.as_deref()
     }
 
     /// The moment that is shown.
-    pub(crate) fn moment(&self) -> Option<BootTime> {
-        self.frame.as_ref().map(|frame| frame.at)
+    pub(crate) fn moment(&self) -> BootTime {
+        self.clock.moment()
     }
 
     /// The time of day so long before the moment that is shown (RFC 3339, UTC).
     pub(crate) fn wall(&self, ago: Duration) -> Option<String> {
-        let wall = self.frame.as_ref()?.wall.checked_sub(ago)?;
+        let wall = self.clock.wall(self.moment())?.checked_sub(ago)?;
         Some(humantime::format_rfc3339_seconds(wall).to_string())
     }
 
     /// How well the host can be watched.
     pub(crate) fn health(&self) -> Option<&Health> {
-        self.frame.as_ref().map(|frame| &frame.health)
+        let frame = self.clock.history.latest()?;
+        Some(&frame.health)
     }
 
     /// What does not work, the weightiest first, one line each, escaped.
@@ -228,6 +268,9 @@ impl State {
         let lost = self.health().map_or(0, |health| health.lost);
         if lost > 0 {
             lines.push(format!("{lost} events lost: the kernel had no room"));
+        }
+        if self.clock.is_incomplete() {
+            lines.push("some of what happened here is not known: events were lost".to_owned());
         }
         if self.missed > 0 {
             let missed = self.missed;
@@ -251,9 +294,9 @@ impl State {
         self.notice = Some((text.into(), self.now + NOTICE));
     }
 
-    /// Draws the tree anew. What has just ended stays, as long as the tree is drawn the same way.
+    /// Draws the tree anew.
     fn redraw(&mut self) {
-        let Some(world) = self.frame.as_ref().map(|frame| Arc::clone(&frame.world)) else {
+        let Some(world) = self.world.clone() else {
             return;
         };
         let selection = match &mut self.filter {
@@ -268,20 +311,13 @@ impl State {
             inodes: self.settings.inodes,
             order: self.order,
         };
-        let drawing = rows(&world, &options);
-        let changes = &self.changes;
-        let budget = std::cell::Cell::new(changes::MOST_LINGERING);
-        self.tree.set(&world, drawing, |line| {
-            let stays = budget.get() > 0 && changes.keeps(line);
-            budget.set(budget.get() - usize::from(stays));
-            stays
-        });
+        self.tree.set(rows(&world, &options));
     }
 
-    /// Draws the tree anew after it was asked to be another one.
-    fn redraw_otherwise(&mut self) {
-        self.tree.forget_lines();
-        self.redraw();
+    /// Shows another moment at once.
+    fn travel(&mut self, how: impl FnOnce(&mut Clock)) {
+        how(&mut self.clock);
+        self.look(true);
     }
 
     fn divide(&mut self) {

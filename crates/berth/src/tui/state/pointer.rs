@@ -2,8 +2,9 @@
 
 use ratatui_core::layout::{Position, Rect};
 
-use super::{Action, LineKey, Panel, State};
+use super::{Action, Clock, LineKey, Panel, State};
 use crate::tui::input::Pointer;
+use crate::tui::layout::timeline_columns;
 
 impl State {
     pub(super) fn click(&mut self, pointer: Pointer) -> Action {
@@ -32,11 +33,29 @@ impl State {
                 self.details_top = 0;
             }
         }
+        self.seek(pointer);
         Action::Paint
     }
 
-    pub(super) fn drag(&mut self, _pointer: Pointer) -> Action {
+    pub(super) fn drag(&mut self, pointer: Pointer) -> Action {
+        self.seek(pointer);
         Action::Paint
+    }
+
+    /// Goes to the moment that a place of the timeline stands for.
+    fn seek(&mut self, pointer: Pointer) {
+        let Some(area) = self.layout.and_then(|layout| layout.timeline) else {
+            return;
+        };
+        let columns = timeline_columns(area);
+        if is_in(columns, pointer) {
+            let column = pointer.column - columns.x;
+            // The last column is now.
+            match column + 1 == columns.width {
+                true => self.travel(Clock::go_live),
+                false => self.travel(|clock| clock.go_column(column, columns.width)),
+            }
+        }
     }
 
     pub(super) fn wheel(&mut self, pointer: Pointer, lines: i32) -> Action {

@@ -1,16 +1,15 @@
 //! The lines of the tree: which there are, which are folded away, and which one is chosen.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use berth_base::{HostPid, NamespaceId};
-use berth_map::World;
 use berth_map::draw::{Row, Rows, Shape, Subject};
 
 /// What tells a line from all others, from one snapshot to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LineKey {
-    /// A process, by PID and start time.
-    Process(HostPid, u64),
+    /// A process.
+    Process(HostPid),
     /// A thread.
     Thread(HostPid),
     /// Zombies, by the first one.
@@ -57,17 +56,12 @@ pub(crate) struct Tree {
     height: usize,
     /// Whether the wheel was turned since a line was chosen: the window leaves the choice behind.
     is_adrift: bool,
-    /// Whether the next drawing is of another kind.
-    is_other: bool,
 }
 
 impl Line {
-    fn new(world: &World, row: Row) -> Self {
+    fn new(row: Row) -> Self {
         let key = match (&row.subject, row.shape) {
-            (Subject::Process(pid), _) => {
-                let start = world.process(*pid).map_or(0, |p| p.start_ticks);
-                LineKey::Process(*pid, start)
-            }
+            (Subject::Process(pid), _) => LineKey::Process(*pid),
             (Subject::Thread { tid, .. }, _) => LineKey::Thread(*tid),
             (Subject::Zombies(pids), _) => LineKey::Zombies(pids.first().copied()),
             (Subject::KernelThreads(_), _) => LineKey::KernelThreads,
@@ -114,19 +108,13 @@ impl Line {
 }
 
 impl Tree {
-    /// Takes over a new drawing. Lines that are gone from it stay where they were as long as
-    /// `lingers` says so; the chosen line stays chosen, and where it is on the screen.
-    pub(super) fn set(&mut self, world: &World, rows: Rows, lingers: impl Fn(&Line) -> bool) {
-        let new = rows.rows.into_iter().map(|row| Line::new(world, row));
-        let new: Vec<Line> = new.collect();
+    /// Takes over a new drawing. The chosen line stays chosen, and where it is on the screen.
+    pub(super) fn set(&mut self, rows: Rows) {
         let old = std::mem::take(&mut self.lines);
         let (cursor, top) = (self.key_at(&old, self.cursor), self.key_at(&old, self.top));
         self.head = rows.head;
         self.largest = rows.largest;
-        self.lines = match std::mem::take(&mut self.is_other) {
-            true => new,
-            false => merge(old, new, lingers),
-        };
+        self.lines = rows.rows.into_iter().map(Line::new).collect();
         self.refold();
         let before = self.cursor;
         if let Some(at) = cursor.and_then(|key| self.find(&key)) {
@@ -140,11 +128,6 @@ impl Tree {
             self.top = at;
         }
         self.settle();
-    }
-
-    /// The next drawing is of another kind: no line of this one lingers in it.
-    pub(super) fn forget_lines(&mut self) {
-        self.is_other = true;
     }
 
     fn key_at(&self, lines: &[Line], at: usize) -> Option<LineKey> {
@@ -181,19 +164,9 @@ impl Tree {
             .filter_map(|(at, line)| Some((at, self.lines.get(*line)?)))
     }
 
-    /// All lines, folded ones included.
-    pub(crate) fn lines(&self) -> &[Line] {
-        &self.lines
-    }
-
     /// The place of the chosen line, of how many.
     pub(crate) fn position(&self) -> (usize, usize) {
         (self.cursor, self.visible.len())
-    }
-
-    /// The first line of the window.
-    pub(crate) fn top(&self) -> usize {
-        self.top
     }
 
     /// The chosen line.
@@ -361,29 +334,4 @@ fn count_below(lines: &mut [Line]) {
             open.push((at, depth));
         }
     }
-}
-
-/// The new lines, and between them those old ones that linger, each after the line that was
-/// before it.
-fn merge(old: Vec<Line>, new: Vec<Line>, lingers: impl Fn(&Line) -> bool) -> Vec<Line> {
-    let places: HashMap<&LineKey, usize> =
-        new.iter().enumerate().map(|(at, l)| (&l.key, at)).collect();
-    let mut after: HashMap<Option<usize>, Vec<Line>> = HashMap::new();
-    let mut anchor = None;
-    for line in old {
-        match places.get(&line.key) {
-            Some(at) => anchor = Some(*at),
-            None if lingers(&line) => after.entry(anchor).or_default().push(line),
-            None => {}
-        }
-    }
-    if after.is_empty() {
-        return new;
-    }
-    let mut merged = after.remove(&None).unwrap_or_default();
-    for (at, line) in new.into_iter().enumerate() {
-        merged.push(line);
-        merged.extend(after.remove(&Some(at)).unwrap_or_default());
-    }
-    merged
 }

@@ -1,5 +1,7 @@
 //! The lines above and below the tree.
 
+use std::time::Duration;
+
 use berth_map::draw::Order;
 use berth_map::live::EventSource;
 use ratatui_core::buffer::Buffer;
@@ -7,6 +9,7 @@ use ratatui_core::layout::Rect;
 use ratatui_core::style::Style;
 
 use super::brush::Brush;
+use super::timeline::short;
 use crate::tui::state::{LENSES, Panel, State};
 use crate::tui::theme::Theme;
 
@@ -65,11 +68,21 @@ pub(super) fn paint_bar(state: &State, theme: Theme, area: Rect, buffer: &mut Bu
 
 /// What moment is shown.
 fn time(state: &State, theme: Theme) -> (String, Style) {
-    match (&state.ended, state.is_recording()) {
-        (Some(_), _) => ("END".to_owned(), theme.strong()),
-        (None, true) => ("REPLAY".to_owned(), theme.strong()),
-        (None, false) => ("LIVE".to_owned(), theme.strong()),
+    if let Some(ago) = state.clock.ago() {
+        let wall = state.wall(Duration::ZERO).unwrap_or_default();
+        // The time of day alone: it is minutes ago.
+        let time = wall.get(11..19).unwrap_or_default();
+        return (
+            format!("PAST {time} -{}", short(ago.as_secs())),
+            theme.chosen(),
+        );
     }
+    let text = match (&state.ended, state.is_recording()) {
+        (Some(_), _) => "END",
+        (None, true) => "REPLAY",
+        (None, false) => "LIVE",
+    };
+    (text.to_owned(), theme.strong())
 }
 
 /// Paints what does not work.

@@ -9,6 +9,7 @@ mod brush;
 mod clean;
 mod details;
 mod panels;
+mod timeline;
 mod tree;
 
 use ratatui_core::buffer::Buffer;
@@ -31,6 +32,9 @@ pub(crate) fn paint(state: &State, theme: Theme, buffer: &mut Buffer) {
             }
             if let Some(area) = layout.notes {
                 bars::paint_notes(state, theme, area, buffer);
+            }
+            if let Some(area) = layout.timeline {
+                timeline::paint(state, theme, area, buffer);
             }
             bars::paint_foot(state, theme, layout.foot, buffer);
             match &state.panel {

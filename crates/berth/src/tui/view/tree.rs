@@ -75,7 +75,7 @@ pub(super) fn paint(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer
             height: 1,
             ..area
         };
-        let mark = state.changes.mark(line);
+        let mark = state.marks.mark(line);
         paint_line(line, mark, &columns, theme, row, buffer);
         let is_match = found.is_some_and(|matches| matches.all.iter().any(|m| line.shows(m.pid)));
         if is_match {
