@@ -126,7 +126,9 @@ fn read_char(bytes: &[u8]) -> Head {
         Some(0x7f | 0x08) => Key::Backspace,
         Some(byte @ 1..=26) => Key::Control(char::from(byte - 1 + b'a')),
         Some(byte @ 0x20..=0x7e) => Key::Char(char::from(*byte)),
-        Some(_) => return read_utf8(bytes),
+        Some(0x80..) => return read_utf8(bytes),
+        // Controls that no key of ours gives.
+        Some(_) => return Head::Whole(1, None),
     };
     Head::Whole(1, Some(Input::Key(key)))
 }
@@ -261,7 +263,10 @@ mod tests {
         assert_eq!(decode(b"\x1b[<32;200;60M"), [Input::Drag(at(199, 59))]);
         assert_eq!(decode(b"\x1b[<65;1;1M"), [Input::Wheel(at(0, 0), NOTCH)]);
         assert_eq!(decode(b"\x1b[<64;1;1M"), [Input::Wheel(at(0, 0), -NOTCH)]);
-        assert_eq!(decode(b"\x1b[<0;0;0M\x1b[<x;1;1M\x1b[<M"), []);
+        assert_eq!(
+            decode(b"\x1b[<0;0;0M\x1b[<;1;1M\x1b[<M\x1b[<0;9999999;1M"),
+            []
+        );
     }
 
     #[test]

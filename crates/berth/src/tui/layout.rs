@@ -127,7 +127,7 @@ mod tests {
         let optional = [layout.details, layout.notes, layout.timeline];
         let mut parts = vec![layout.bar, layout.head, layout.tree, layout.foot];
         parts.extend(optional.into_iter().flatten());
-        let cells: u32 = parts.iter().map(Rect::area).sum();
+        let cells: u32 = parts.iter().map(|part| part.area()).sum();
         assert_eq!(cells, screen.area(), "{screen:?} {extras:?}");
         assert!(layout.tree.height >= 3, "{screen:?} {extras:?}");
         for (at, part) in parts.iter().enumerate() {

@@ -16,6 +16,8 @@ mod layout;
 mod screen;
 mod shell;
 mod state;
+#[cfg(test)]
+mod tests;
 mod theme;
 mod view;
 mod words;

@@ -69,7 +69,12 @@ impl Theme {
 
     /// What has just ended.
     pub(super) fn ended(self) -> Style {
-        self.tinted(RED).add_modifier(Modifier::DIM)
+        self.tinted(RED)
+    }
+
+    /// What ended a moment ago.
+    pub(super) fn fading(self) -> Style {
+        self.faint().add_modifier(Modifier::DIM)
     }
 
     /// Time that is not now.

@@ -247,9 +247,8 @@ fn privileges(facts: Option<&Facts>) -> Vec<Fact> {
             words: vec![(text.to_owned(), weight)],
         });
     }
-    if let Some(flag) = facts.no_new_privileges {
-        let text = if flag { "yes" } else { "no" };
-        lines.push(Fact::new("no new p.", text));
+    if facts.no_new_privileges == Some(true) {
+        lines.push(Fact::new("", "no new privileges"));
     }
     lines
 }
@@ -345,25 +344,24 @@ fn cgroups(world: &World, process: &Process) -> Vec<Fact> {
         return facts;
     };
     if let Some(pids) = usage.pids {
-        let most = usage
-            .pids_max
-            .map_or_else(|| "no limit".to_owned(), |m| m.to_string());
+        let most = match usage.pids_max {
+            Some(most) => format!(" of {most}"),
+            None => ", no limit".to_owned(),
+        };
         let near = usage.pids_left.is_some_and(|left| left < 10);
         let weight = if near { Weight::Alarm } else { Weight::Plain };
-        let text = format!("{pids} of {most}");
+        let text = format!("{pids}{most}");
         facts.push(Fact {
             name: "tasks",
             words: vec![(text, weight)],
         });
     }
     if let Some(bytes) = usage.memory_bytes {
-        let most = usage
-            .memory_max_bytes
-            .map_or_else(|| "no limit".to_owned(), mebibytes);
-        facts.push(Fact::new(
-            "memory",
-            format!("{} of {most}", mebibytes(bytes)),
-        ));
+        let most = match usage.memory_max_bytes {
+            Some(most) => format!(" of {}", mebibytes(most)),
+            None => ", no limit".to_owned(),
+        };
+        facts.push(Fact::new("memory", mebibytes(bytes) + &most));
     }
     if usage.frozen == Some(true) {
         facts.push(Fact {

@@ -33,7 +33,12 @@ impl Filter {
     /// The part of a snapshot. Where it has nothing of the kind, that is remembered, and nothing
     /// is selected.
     pub(super) fn select(&mut self, world: &World) -> Selection {
-        match world.select(&self.scope) {
+        let found = world.select(&self.scope);
+        let found = found.or_else(|error| match self.namesake(world) {
+            Some(scope) => world.select(&scope),
+            None => Err(error),
+        });
+        match found {
             Ok(selection) => {
                 self.nothing = None;
                 selection
@@ -43,6 +48,19 @@ impl Filter {
                 Selection::nothing()
             }
         }
+    }
+
+    /// The one container of any engine that has the name that was written. Other commands take a
+    /// bare name for one of Berth's, since they act; this one only looks.
+    fn namesake(&self, world: &World) -> Option<Scope> {
+        let Scope::Container(name) = &self.scope else {
+            return None;
+        };
+        let mut all = world.containers().iter().filter(|c| c.name == *name);
+        let (first, more) = (all.next()?, all.next());
+        let engine = first.engine.as_str();
+        let scope = Scope::Container(format!("{engine}/{}", first.id));
+        more.is_none().then_some(scope)
     }
 
     /// The next engine that has containers, after the one that is filtered by; none after the

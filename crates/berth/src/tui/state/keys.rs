@@ -6,6 +6,7 @@ use berth_map::draw::{Inodes, KernelThreads, Order};
 use super::{Action, Clock, Filter, LENSES, Matches, Panel, State};
 use crate::tui::input::{Input, Key};
 use crate::tui::layout::timeline_columns;
+use crate::tui::view::{help_lines, help_window};
 
 /// The longest text that a prompt takes.
 const MOST_TEXT: usize = 200;
@@ -206,15 +207,19 @@ impl State {
     }
 
     fn key_in_help(&mut self, key: Key) {
-        let Panel::Help { top } = &mut self.panel else {
-            return;
-        };
         match key {
-            Key::Down | Key::Char('j') => *top = top.saturating_add(1),
-            Key::Up | Key::Char('k') => *top = top.saturating_sub(1),
-            Key::PageDown => *top = top.saturating_add(10),
-            Key::PageUp => *top = top.saturating_sub(10),
+            Key::Down | Key::Char('j') => self.scroll_help(1),
+            Key::Up | Key::Char('k') => self.scroll_help(-1),
+            Key::PageDown | Key::Char(' ') => self.scroll_help(10),
+            Key::PageUp => self.scroll_help(-10),
             _ => self.panel = Panel::None,
+        }
+    }
+
+    pub(super) fn scroll_help(&mut self, lines: isize) {
+        let most = help_lines(self).saturating_sub(help_window(self.screen));
+        if let Panel::Help { top } = &mut self.panel {
+            *top = top.saturating_add_signed(lines).min(most);
         }
     }
 

@@ -12,6 +12,8 @@ use super::tree::{Line, LineKey};
 const FLASH: Duration = Duration::from_millis(1500);
 /// How long what has ended stays.
 pub(super) const FADE: Duration = Duration::from_millis(2500);
+/// From when on it is faint.
+const PALE: Duration = Duration::from_millis(1000);
 /// Lines that stay after their process has ended, at most: a storm must not bury the tree.
 pub(super) const MOST_LINGERING: usize = 200;
 
@@ -24,6 +26,18 @@ pub(crate) enum Mark {
     Fresh,
     /// It has just ended.
     Ended(Exit),
+    /// It ended a moment ago, and will be gone in another.
+    Fading(Exit),
+}
+
+impl Mark {
+    /// How it ended, where it has.
+    pub(crate) fn exit(self) -> Option<Exit> {
+        match self {
+            Self::Ended(exit) | Self::Fading(exit) => Some(exit),
+            Self::None | Self::Fresh => None,
+        }
+    }
 }
 
 /// What is marked.
@@ -38,14 +52,14 @@ impl Marks {
         let mut marks = Self::default();
         let from = before(time, FADE);
         for life in history.lives(from, time) {
-            let has_ended = life
-                .ended
-                .is_some_and(|ended| from < ended && ended <= time);
-            let mark = match life.exit {
+            let exit = life.exit.unwrap_or(Exit::Unknown);
+            let mark = match life.ended.filter(|ended| *ended <= time) {
                 _ if life.born > time => continue,
-                exit if has_ended => Mark::Ended(exit.unwrap_or(Exit::Unknown)),
-                _ if life.born > before(time, FLASH) => Mark::Fresh,
-                _ => continue,
+                Some(ended) if ended <= from => continue,
+                Some(ended) if ended <= before(time, PALE) => Mark::Fading(exit),
+                Some(_) => Mark::Ended(exit),
+                None if life.born > before(time, FLASH) => Mark::Fresh,
+                None => continue,
             };
             // A PID that was given away again is the younger one's.
             let known = marks.of.entry(life.pid).or_insert((life.born, mark));

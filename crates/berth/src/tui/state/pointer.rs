@@ -61,7 +61,7 @@ impl State {
     pub(super) fn wheel(&mut self, pointer: Pointer, lines: i32) -> Action {
         let details = self.layout.and_then(|layout| layout.details);
         match &mut self.panel {
-            Panel::Help { top } => *top = add(*top, lines),
+            Panel::Help { .. } => self.scroll_help(isize::try_from(lines).unwrap_or(0)),
             Panel::Search {
                 chosen, matches, ..
             } => {

@@ -264,7 +264,7 @@ impl Tree {
     }
 
     /// Chooses the line that shows a process, unfolding what hides it. Whether there is one.
-    pub(super) fn reveal(&mut self, pid: HostPid) -> bool {
+    pub(crate) fn reveal(&mut self, pid: HostPid) -> bool {
         let Some(at) = self.lines.iter().position(|line| line.shows(pid)) else {
             return false;
         };

@@ -2,8 +2,9 @@
 
 use berth_map::draw::Style;
 use ratatui_core::buffer::Buffer;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// The most characters of one cell: a base and a few marks.
+/// The most characters of one cell: a base and two marks.
 const MOST_MARKS: usize = 3;
 
 /// Replaces what terminals disagree about, and what this one does not know.
@@ -13,17 +14,28 @@ pub(super) fn clean(buffer: &mut Buffer, characters: Style) {
         if symbol.len() <= 1 && !symbol.starts_with(char::is_control) {
             continue;
         }
+        let first = symbol.chars().next().unwrap_or('?');
         let is_unknown = match characters {
             Style::Ascii => !symbol.is_ascii(),
-            Style::Unicode => symbol.chars().any(is_ambiguous),
+            Style::Unicode => is_ambiguous(first) || first.width() != Some(symbol.width()),
         };
-        if is_unknown || symbol.chars().any(char::is_control) {
+        if is_unknown || first.is_control() {
             cell.set_symbol("?");
-        } else if symbol.chars().count() > MOST_MARKS {
-            let kept: String = symbol.chars().take(MOST_MARKS).collect();
+        } else if symbol.len() > first.len_utf8() {
+            let marks = symbol.chars().skip(1).filter(|c| is_mark(*c));
+            let kept: String = std::iter::once(first)
+                .chain(marks)
+                .take(MOST_MARKS)
+                .collect();
             cell.set_symbol(&kept);
         }
     }
+}
+
+/// Marks that every terminal puts above or below what is before: those of Latin, Greek and
+/// Cyrillic. Others are left out; what they stand on stays.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
 }
 
 /// Characters that are one wide or two, or join their neighbours, as the terminal likes: flags,

@@ -2,41 +2,67 @@
 
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
+use ratatui_core::style::Style;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::brush::Brush;
 use crate::tui::state::{LineKey, State};
 use crate::tui::theme::Theme;
 use crate::tui::words::{self, Fact, Weight};
 
+/// Cells of the names.
+const NAME: usize = 10;
+
+/// Words of one line, and how they are meant.
+type Words<'f> = Vec<(&'f str, Weight)>;
+
 /// Paints it, with a line at its edge.
 pub(super) fn paint(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let inner = paint_edge(state, theme, area, buffer);
     let facts = words::describe(state);
-    let top = usize::from(state.details_top);
-    let most = facts.len().saturating_sub(usize::from(inner.height));
+    let room = usize::from(inner.width).saturating_sub(NAME).max(1);
+    let lines: Vec<(&str, Words)> = facts.iter().flat_map(|fact| wrap(fact, room)).collect();
+    let most = lines.len().saturating_sub(usize::from(inner.height));
+    let top = usize::from(state.details_top).min(most);
     let rows = inner.y..inner.y + inner.height;
-    for (y, fact) in rows.zip(facts.iter().skip(top.min(most))) {
+    for (y, (name, words)) in rows.zip(lines.iter().skip(top)) {
         let row = Rect {
             y,
             height: 1,
             ..inner
         };
-        paint_fact(fact, theme, row, buffer);
+        let mut brush = Brush::new(buffer, row, theme);
+        brush.text(&format!("{name:<NAME$}"), theme.faint());
+        for (text, weight) in words {
+            let style = match weight {
+                Weight::Plain => Style::new(),
+                Weight::Strong => theme.strong(),
+                Weight::Faint => theme.faint(),
+                Weight::Alarm => theme.alarm(),
+            };
+            brush.text(text, style);
+        }
     }
 }
 
-fn paint_fact(fact: &Fact, theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let mut brush = Brush::new(buffer, area, theme);
-    brush.text(&format!("{:<9}", fact.name), theme.faint());
+/// The lines of a fact, broken at blanks where one is too short for it.
+fn wrap(fact: &Fact, room: usize) -> Vec<(&str, Words<'_>)> {
+    let mut lines: Vec<(&str, Words)> = vec![(fact.name, Vec::new())];
+    let mut used = 0;
     for (text, weight) in &fact.words {
-        let style = match weight {
-            Weight::Plain => ratatui_core::style::Style::new(),
-            Weight::Strong => theme.strong(),
-            Weight::Faint => theme.faint(),
-            Weight::Alarm => theme.alarm(),
-        };
-        brush.text(text, style);
+        for word in text.split_inclusive(' ') {
+            let needed = word.trim_end().width();
+            if used > 0 && used + needed > room {
+                lines.push(("", Vec::new()));
+                used = 0;
+            }
+            used += word.width();
+            if let Some((_, words)) = lines.last_mut() {
+                words.push((word, *weight));
+            }
+        }
     }
+    lines
 }
 
 /// Draws the edge towards the tree; what is left. Beside the tree it is on the left, below it on

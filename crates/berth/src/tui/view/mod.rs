@@ -19,6 +19,7 @@ use super::layout::LEAST;
 use super::state::{Panel, State};
 use super::theme::Theme;
 use brush::Brush;
+pub(crate) use panels::{help_lines, help_window};
 
 /// Paints everything.
 pub(crate) fn paint(state: &State, theme: Theme, buffer: &mut Buffer) {
@@ -42,7 +43,7 @@ pub(crate) fn paint(state: &State, theme: Theme, buffer: &mut Buffer) {
                 Panel::Search {
                     matches, chosen, ..
                 } => panels::paint_matches(matches, *chosen, theme, layout.tree, buffer),
-                Panel::Help { top } => panels::paint_help(*top, theme, buffer.area, buffer),
+                Panel::Help { top } => panels::paint_help(state, *top, theme, buffer.area, buffer),
             }
         }
         None => paint_too_small(theme, buffer.area, buffer),

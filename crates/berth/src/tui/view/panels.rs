@@ -5,7 +5,7 @@ use ratatui_core::layout::Rect;
 use ratatui_core::style::Style;
 
 use super::brush::Brush;
-use crate::tui::state::{Match, Matches};
+use crate::tui::state::{Match, Matches, State};
 use crate::tui::theme::Theme;
 
 /// All keys.
@@ -62,12 +62,29 @@ const HELP: &[(&str, &str)] = &[
 /// Cells of the keys.
 const KEYS: usize = 15;
 
-/// Paints the keys, from a line on.
-pub(super) fn paint_help(top: usize, theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let height = u16::try_from(HELP.len() + 2).unwrap_or(u16::MAX);
-    let inner = open(area, 76, height, "keys", theme, buffer);
-    let most = HELP.len().saturating_sub(usize::from(inner.height));
-    let rows = (inner.y..inner.y + inner.height).zip(HELP.iter().skip(top.min(most)));
+/// How many lines the keys and what does not work take.
+pub(crate) fn help_lines(state: &State) -> usize {
+    let troubles = state.troubles().len();
+    HELP.len() + troubles + usize::from(troubles > 0)
+}
+
+/// How many of them a screen shows.
+pub(crate) fn help_window(screen: Rect) -> usize {
+    usize::from(screen.height.saturating_sub(2))
+}
+
+/// Paints what does not work and the keys, from a line on.
+pub(super) fn paint_help(state: &State, top: usize, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let troubles = state.troubles();
+    let mut lines: Vec<(&str, &str)> = Vec::new();
+    if !troubles.is_empty() {
+        lines.push(("", "WHAT DOES NOT WORK"));
+        lines.extend(troubles.iter().map(|text| ("!", text.as_str())));
+    }
+    lines.extend(HELP);
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let inner = open(area, 80, height, "keys", theme, buffer);
+    let rows = (inner.y..inner.y + inner.height).zip(lines.iter().skip(top));
     for (y, (key, what)) in rows {
         let row = Rect {
             y,
@@ -76,12 +93,13 @@ pub(super) fn paint_help(top: usize, theme: Theme, area: Rect, buffer: &mut Buff
         };
         let mut brush = Brush::new(buffer, row, theme);
         match *key {
-            "" => drop(brush.text(what, theme.faint())),
+            "" => brush.text(what, theme.faint()),
+            "!" => brush.text(" ! ", theme.alarm()).text(what, Style::new()),
             key => {
                 let key = format!(" {key:<KEYS$} ");
-                brush.text(&key, theme.strong()).text(what, Style::new());
+                brush.text(&key, theme.strong()).text(what, Style::new())
             }
-        }
+        };
     }
 }
 

@@ -130,9 +130,9 @@ fn paint_line(
                 let text = format!("  +{}", line.below);
                 brush.text(&text, theme.faint());
             }
-            if let Mark::Ended(exit) = mark {
+            if let Some(exit) = mark.exit() {
                 brush.text("  ", Style::new());
-                brush.text(&exits::describe(exit), theme.alarm());
+                brush.text(&exits::describe(exit), theme.strong());
             }
             let cells = line.row.pids.iter();
             let cells = cells.map(|(pid, ink)| (pid.to_string(), theme.ink(*ink)));
@@ -169,6 +169,7 @@ fn paint_line(
         Mark::None => {}
         Mark::Fresh => buffer.set_style(words_of(area, columns), theme.fresh()),
         Mark::Ended(_) => buffer.set_style(area, theme.ended()),
+        Mark::Fading(_) => buffer.set_style(area, theme.fading()),
     }
 }
 
@@ -184,7 +185,7 @@ fn paint_gutter(line: &Line, mark: Mark, theme: Theme, area: Rect, buffer: &mut 
     let (sign, style) = match mark {
         Mark::None => (" ", Style::new()),
         Mark::Fresh => ("+", theme.fresh()),
-        Mark::Ended(_) => ("-", theme.alarm()),
+        Mark::Ended(_) | Mark::Fading(_) => ("-", theme.alarm()),
     };
     let is_box = matches!(line.key, LineKey::Top(..));
     let fold = match (line.is_folded, is_box) {
