@@ -190,9 +190,14 @@ const ROWS: &[Row] = &[
     Row {
         profile: "systemd",
         suite: Suite::Units("berth-map"),
-        names: &["discover::bpf::tasks::"],
+        names: &[
+            "discover::bpf::tasks::",
+            "discover::events::",
+            "!::plays_a_part",
+            "!::what_reading_costs",
+        ],
         share: Share::All,
-        limit_s: 60,
+        limit_s: 120,
     },
     Row {
         profile: "systemd_rootless",

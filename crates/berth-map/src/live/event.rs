@@ -5,9 +5,12 @@ use std::time::Duration;
 use berth_base::{HostPid, NamespaceId};
 
 use crate::model::NamespaceSet;
+use serde::{Deserialize, Serialize};
 
 /// A point in time: nanoseconds since boot, time asleep included (CLOCK_BOOTTIME).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct BootTime(pub u64);
 
 impl BootTime {
@@ -18,7 +21,7 @@ impl BootTime {
 }
 
 /// Something that happened to a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When, by the kernel's clock.
     pub at: BootTime,
@@ -29,7 +32,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
     /// It was born.
     Forked {
@@ -65,7 +68,7 @@ pub enum EventKind {
 }
 
 /// How a process came to live in other namespaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Joined {
     /// It entered existing ones: setns(2).
     Setns,
@@ -74,7 +77,7 @@ pub enum Joined {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
     /// By itself, with this code.
     Code(u8),

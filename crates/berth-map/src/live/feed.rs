@@ -1,12 +1,15 @@
 //! What views subscribe to.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::Subscription;
+use super::play::Play;
+use super::record::Reader;
 use super::subscription::Audience;
 use super::watch::Watcher;
+use super::{Player, ReplayError, ReplayOptions, Subscription};
 use crate::discover::{DiscoverError, Sources};
 use crate::model::Wanted;
 
@@ -35,6 +38,7 @@ impl Default for WatchOptions {
 pub struct Feed {
     audience: Arc<Audience>,
     thread: Option<JoinHandle<()>>,
+    player: Option<Player>,
 }
 
 impl Feed {
@@ -47,20 +51,36 @@ impl Feed {
     pub fn watch(sources: Sources, options: WatchOptions) -> Result<Self, DiscoverError> {
         let audience = Arc::new(Audience::default());
         let watcher = Watcher::begin(sources, options, &audience)?;
-        Ok(Self::run(audience, |audience| watcher.run(audience)))
-    }
-
-    /// Publishes from a thread of its own.
-    pub(super) fn run(
-        audience: Arc<Audience>,
-        work: impl FnOnce(&Audience) + Send + 'static,
-    ) -> Self {
         let shared = Arc::clone(&audience);
-        let thread = std::thread::spawn(move || work(&shared));
-        Self {
+        let thread = std::thread::spawn(move || watcher.run(&shared));
+        Ok(Self {
             audience,
             thread: Some(thread),
-        }
+            player: None,
+        })
+    }
+
+    /// Plays a recording, which [`super::Recorder`] made.
+    ///
+    /// The clock stands while nobody is subscribed. At the end of the recording comes
+    /// [`super::Update::End`], with a line where it was cut off or damaged; what is whole until
+    /// there is played. After a jump ([`Player::jump`]) it goes on.
+    pub fn replay(path: impl AsRef<Path>, options: ReplayOptions) -> Result<Self, ReplayError> {
+        let reader = Reader::open(path.as_ref())?;
+        let audience = Arc::new(Audience::default());
+        let player = Player::new(Arc::clone(&audience), &options, reader.span());
+        let play = Play::begin(reader, player.clone());
+        let thread = std::thread::spawn(move || play.run());
+        Ok(Self {
+            audience,
+            thread: Some(thread),
+            player: Some(player),
+        })
+    }
+
+    /// The controls of a recording; `None` where a host is watched.
+    pub fn player(&self) -> Option<&Player> {
+        self.player.as_ref()
     }
 
     /// A new view, for which the latest frame waits already.

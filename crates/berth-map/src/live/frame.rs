@@ -6,10 +6,13 @@ use std::time::SystemTime;
 use super::{BootTime, Event};
 use crate::model::World;
 
+use serde::{Deserialize, Serialize};
+
 /// A snapshot, and when and how it was taken.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Rises with each frame.
+    /// Rises with each frame. Where it falls, another stretch of time begins: a recording was
+    /// sought.
     pub number: u64,
     /// When it was taken.
     pub at: BootTime,
@@ -22,7 +25,7 @@ pub struct Frame {
 }
 
 /// How well the host can be watched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Where events come from.
     pub events: EventSource,
@@ -33,7 +36,7 @@ pub struct Health {
 }
 
 /// Where events come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EventSource {
     /// BPF programs and a ring buffer.
     Bpf,
@@ -51,6 +54,7 @@ pub enum Update {
     Frame(Arc<Frame>),
     /// What happened since the last update.
     Events(Arc<[Event]>),
-    /// There will be nothing more: why, in one line, escaped. The end of a recording has no reason.
+    /// There will be nothing more: why, in one line, escaped. The end of a recording that is as it
+    /// should be has no reason; after a [`super::Player::jump`] more comes all the same.
     End(Option<String>),
 }

@@ -11,7 +11,9 @@ mod feed;
 mod frame;
 mod history;
 mod pace;
+mod play;
 mod reconcile;
+mod record;
 mod subscription;
 mod watch;
 
@@ -19,4 +21,6 @@ pub use event::{BootTime, Event, EventKind, Exit, Joined};
 pub use feed::{Feed, WatchOptions};
 pub use frame::{EventSource, Frame, Health, Update};
 pub use history::{Density, History, Life};
+pub use play::{Player, ReplayOptions};
+pub use record::{RecordError, Recorder, Recording, ReplayError};
 pub use subscription::Subscription;

@@ -97,7 +97,13 @@ impl Audience {
         self.ring();
     }
 
-    fn ring(&self) {
+    /// Takes back the end.
+    pub(super) fn revive(&self) {
+        lock(&self.members).end = None;
+    }
+
+    /// Wakes the thread that publishes.
+    pub(super) fn ring(&self) {
         if let Some(bell) = &self.bell {
             bell.ring();
         }

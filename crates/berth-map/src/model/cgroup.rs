@@ -1,7 +1,9 @@
 //! Where a process sits in the cgroup hierarchies.
 
+use serde::{Deserialize, Serialize};
+
 /// One line of `/proc/PID/cgroup` (cgroups(7)).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CgroupEntry {
     /// The hierarchy's number; 0 is v2.
     pub hierarchy: u32,
@@ -13,7 +15,7 @@ pub struct CgroupEntry {
 }
 
 /// All cgroups of a process. Processes of the same cgroups share one set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CgroupSet {
     /// One entry per hierarchy, as the kernel lists them. The kernel shows `/` for a zombie on
     /// v1 hierarchies, whatever its cgroup was.
@@ -30,7 +32,7 @@ impl CgroupSet {
 
 /// State and use of the cgroups of a set, each from the hierarchy that holds the controller.
 /// `None` where there is no such controller, or it could not be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupUsage {
     /// Whether it is frozen, or below one that is.
     pub frozen: Option<bool>,

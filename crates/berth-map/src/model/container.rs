@@ -3,9 +3,10 @@
 use std::fmt;
 
 use berth_base::{HostPid, NamespaceId};
+use serde::{Deserialize, Serialize};
 
 /// Who made a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Engine {
     /// This engine.
     Berth,
@@ -89,11 +90,11 @@ impl fmt::Display for Engine {
 }
 
 /// The place of a container in [`super::World::containers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ContainerIndex(pub(crate) usize);
 
 /// One thing that the map's knowledge of a container rests on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Evidence {
     /// What kind of thing.
     pub kind: EvidenceKind,
@@ -102,7 +103,7 @@ pub struct Evidence {
 }
 
 /// Kinds of evidence, the weightiest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EvidenceKind {
     /// Berth's `run.json`, whose first process was found alive with the recorded start time.
     RunFile,
@@ -156,7 +157,7 @@ impl Confidence {
 }
 
 /// The Kubernetes or Podman pod that a container belongs to. Escape before showing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pod {
     /// Its name.
     pub name: String,
@@ -167,7 +168,7 @@ pub struct Pod {
 }
 
 /// A container that has processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Who made it.
     pub engine: Engine,
@@ -235,7 +236,7 @@ impl Container {
 }
 
 /// A container whose `run.json` is there but whose first process is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaleContainer {
     /// Its 64-digit id.
     pub id: String,
@@ -248,7 +249,7 @@ pub struct StaleContainer {
 }
 
 /// Why a `run.json` does not describe a living container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StaleReason {
     /// The first process has ended (or is a zombie).
     Ended,

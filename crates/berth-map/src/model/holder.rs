@@ -1,9 +1,10 @@
 //! What keeps a namespace alive, besides the processes and threads that live in it.
 
 use berth_base::{HostPid, NamespaceId};
+use serde::{Deserialize, Serialize};
 
 /// One reference to a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Holder {
     /// An open descriptor of its nsfs file, or a pidfd-like reference: `/proc/PID/fd/FD`.
     Descriptor {

@@ -32,5 +32,5 @@ pub use network::{Interface, Listener, Network, Peer, Protocol};
 pub use process::{Links, Process};
 pub use thread::Thread;
 pub use user::{IdMaps, IdRange};
-pub(crate) use world::Returned;
 pub use world::{Change, Changed, Diff, Ended, Extent, Host, Parts, Source, Started, World};
+pub(crate) use world::{Returned, StoredDiff, StoredWorld};

@@ -1,8 +1,10 @@
 //! The mounts of a mount namespace.
 
+use serde::{Deserialize, Serialize};
+
 /// One mount (proc_pid_mountinfo(5), statmount(2)). All text may come from inside a container:
 /// escape before showing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Its id: the unique one (6.8) where the kernel tells it, else mountinfo's.
     pub id: u64,

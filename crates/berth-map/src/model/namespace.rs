@@ -1,9 +1,10 @@
 //! Namespaces, and the set of eight that one process lives in.
 
 use berth_base::{NamespaceId, NamespaceKind};
+use serde::{Deserialize, Serialize};
 
 /// One namespace of the snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
     /// Kind and inode.
     pub id: NamespaceId,
@@ -38,7 +39,7 @@ impl Namespace {
 ///
 /// A kind is missing when its link could not be read, when the kernel lacks it (time namespaces
 /// before 5.6), or when the process is a zombie: the kernel then shows only `pid` and `user`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NamespaceSet {
     /// Inode numbers by kind; 0 is no inode.
     inodes: [u64; 8],

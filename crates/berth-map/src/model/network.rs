@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use berth_base::{HostPid, NamespaceId};
+use serde::{Deserialize, Serialize};
 
 /// One network namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Its interfaces, by index.
     pub interfaces: Vec<Interface>,
@@ -14,7 +15,7 @@ pub struct Network {
 }
 
 /// One interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
     /// Its index in its namespace.
     pub index: u32,
@@ -35,7 +36,7 @@ pub struct Interface {
 }
 
 /// The interface that another one is linked to (IFLA_LINK, IFLA_LINK_NETNSID).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// The namespace it is in, when it is one of the snapshot.
     pub namespace: Option<NamespaceId>,
@@ -46,7 +47,7 @@ pub struct Peer {
 }
 
 /// A protocol of listening sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protocol {
     /// TCP over IPv4 or IPv6, in state LISTEN.
     Tcp,
@@ -55,7 +56,7 @@ pub enum Protocol {
 }
 
 /// One listening socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// Its protocol.
     pub protocol: Protocol,

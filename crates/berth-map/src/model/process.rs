@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
+use serde::{Deserialize, Serialize};
 
 use super::{CgroupSet, NamespaceSet};
 
 /// Whether the namespace links of a process could be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Links {
     /// They were read; a kind that is missing does not exist for this process.
     Read,

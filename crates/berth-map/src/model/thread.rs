@@ -1,11 +1,12 @@
 //! Threads, where they matter: a thread may live in other namespaces than its process.
 
 use berth_base::HostPid;
+use serde::{Deserialize, Serialize};
 
 use super::NamespaceSet;
 
 /// A thread other than the first of its process (which the process itself stands for).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
     /// Its thread id on the host.
     pub tid: HostPid,

@@ -1,7 +1,9 @@
 //! The id mappings of a user namespace (user_namespaces(7)).
 
+use serde::{Deserialize, Serialize};
+
 /// Both mappings. Empty lists: nothing is mapped yet, or it could not be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdMaps {
     /// `/proc/PID/uid_map`.
     pub uids: Vec<IdRange>,
@@ -10,7 +12,7 @@ pub struct IdMaps {
 }
 
 /// One line of a mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdRange {
     /// The first id inside.
     pub inside: u32,

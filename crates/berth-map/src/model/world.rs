@@ -2,6 +2,7 @@
 
 mod diff;
 mod edit;
+mod stored;
 
 use std::collections::BTreeMap;
 
@@ -13,11 +14,13 @@ use super::{
 };
 pub use diff::{Change, Changed, Diff, Ended, Started};
 pub(crate) use edit::Returned;
+pub(crate) use stored::{StoredDiff, StoredWorld};
 
 use crate::attribute::{self, KnownContainer};
+use serde::{Deserialize, Serialize};
 
 /// Which source the processes were read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// BPF iterators over tasks.
     Bpf,
@@ -36,7 +39,7 @@ impl Source {
 }
 
 /// How much of the host a snapshot holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Extent {
     /// Every process the source shows.
     Host,
@@ -45,7 +48,7 @@ pub enum Extent {
 }
 
 /// Facts about the host itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// The PID namespace that the source counts host PIDs in.
     pub pid_namespace: Option<NamespaceId>,

@@ -23,7 +23,8 @@ pub use iterator::{attach_iterator, load_iterator, open_iterator};
 pub use map::Counter;
 pub use ring::RingBuffer;
 pub use tracepoint::{
-    attach_raw_tracepoint, attach_tracepoint, load_raw_tracepoint, load_tracepoint,
+    attach_function_end, attach_raw_tracepoint, attach_tracepoint, load_function_end,
+    load_raw_tracepoint, load_tracepoint,
 };
 
 use std::ffi::CStr;

@@ -42,6 +42,16 @@ macro_rules! fields {
 
 use Find::{Function, Length, Member, Size, Structure};
 
+/// What system calls are called in the kernel.
+#[cfg(target_arch = "x86_64")]
+const SETNS: &str = "__x64_sys_setns";
+#[cfg(target_arch = "x86_64")]
+const UNSHARE: &str = "__x64_sys_unshare";
+#[cfg(not(target_arch = "x86_64"))]
+const SETNS: &str = "__arm64_sys_setns";
+#[cfg(not(target_arch = "x86_64"))]
+const UNSHARE: &str = "__arm64_sys_unshare";
+
 fields! {
     /// Ids of the iterators' functions, by which programs attach.
     IterTask: Required Function("bpf_iter_task");
@@ -141,6 +151,10 @@ fields! {
     SignalLive: Optional Member(&[("signal_struct", "live")]);
     SignalFlags: Optional Member(&[("signal_struct", "flags")]);
     SignalExitCode: Optional Member(&[("signal_struct", "group_exit_code")]);
+    /// And of system calls: the functions that do them, and the first argument.
+    CallSetns: Optional Function(SETNS);
+    CallUnshare: Optional Function(UNSHARE);
+    RegistersFirst: Optional Member(&[("pt_regs", "di"), ("pt_regs", "orig_x0")]);
 }
 
 const COUNT: usize = FIELDS.len();

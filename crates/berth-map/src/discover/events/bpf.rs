@@ -1,8 +1,10 @@
 //! The BPF source: programs at tracepoints and a ring buffer (5.8).
 //!
-//! It needs CAP_BPF and CAP_PERFMON in the initial user namespace; setns(2) and unshare(2), which
-//! have tracepoints as system calls only, also CAP_SYS_ADMIN for a tracefs of its own, which is
-//! mounted nowhere. Nothing stays behind when the descriptors are closed.
+//! It needs CAP_BPF and CAP_PERFMON in the initial user namespace. setns(2) and unshare(2) have
+//! tracepoints as system calls only, which make every system call of the host slower: they are the
+//! second choice after the functions themselves, where the kernel lets programs be called from
+//! these. Their ids need CAP_SYS_ADMIN for a tracefs of our own, which is mounted nowhere. Nothing
+//! stays behind when the descriptors are closed.
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
@@ -16,14 +18,20 @@ use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use super::super::Sources;
-use super::super::bpf::{Offsets, Unavailable, offsets, own_pid_namespace};
+use super::super::bpf::{Field, Offsets, Unavailable, offsets, own_pid_namespace};
 use super::clock::Clock;
-use super::program::{self, LastThread, Outlet};
+use super::program::{self, CallEnd, LastThread, Outlet};
 use super::record::{Kind, Record};
 use crate::live::{Event, EventKind};
 
 /// Bytes of the ring: a second of 8,000 processes that are born, execute and end.
 const RING: NonZeroU32 = NonZeroU32::new(2 * 1024 * 1024).unwrap();
+
+/// System calls that change namespaces: name, what is written of them, and the function.
+const CALLS: [(&str, Kind, Field); 2] = [
+    ("setns", Kind::Setns, Field::CallSetns),
+    ("unshare", Kind::Unshare, Field::CallUnshare),
+];
 
 /// Exits that are remembered where the kernel may tell of one twice.
 const REMEMBERED: usize = 256;
@@ -84,8 +92,9 @@ impl BpfEvents {
         if let Err(why) = moves {
             notes.push(format!("moves between cgroups are not told: {why}"));
         }
-        if let Err(why) = hooks.system_calls() {
-            notes.push(format!("setns(2) and unshare(2) are not told: {why}"));
+        match hooks.system_calls() {
+            Ok(note) => notes.extend(note),
+            Err(why) => notes.push(format!("setns(2) and unshare(2) are not told: {why}")),
         }
         // The last, so that whoever is seen being born is seen to the end.
         hooks.raw(c"sched_process_fork", program::fork(offsets, &outlet))?;
@@ -198,14 +207,48 @@ impl Hooks<'_> {
         self.raw(name, counted).map(|()| LastThread::Counted)
     }
 
-    /// setns(2) and unshare(2), once they succeeded.
-    fn system_calls(&mut self) -> Result<(), Unavailable> {
-        let trace = open_tracefs().map_err(failed("open a tracefs"))?;
-        for (call, kind) in [("setns", Kind::Setns), ("unshare", Kind::Unshare)] {
-            let id = tracepoint_id(&trace, call).map_err(failed("find a tracepoint"))?;
-            let code = program::namespaces(self.offsets, &self.outlet, kind);
+    /// setns(2) and unshare(2), once they succeeded; the note says how, if it costs something.
+    fn system_calls(&mut self) -> Result<Option<String>, Unavailable> {
+        let before = self.links.len();
+        let Err(why) = self.functions() else {
+            return Ok(None);
+        };
+        self.links.truncate(before);
+        self.tracepoints()?;
+        Ok(Some(format!(
+            "every system call of the host takes about 50 ns longer, since setns(2) and unshare(2) are told by tracepoints: {why}"
+        )))
+    }
+
+    /// By the ends of the functions that do them.
+    fn functions(&mut self) -> Result<(), Unavailable> {
+        // EPERM is not about our capabilities here: some kernels have this part locked.
+        let failed = |errno: Errno| Unavailable::Iterate {
+            what: "attach to the functions themselves",
+            source: errno.into(),
+        };
+        for (_, kind, function) in CALLS {
+            let id = self.offsets.value(function).ok_or_else(missing)?;
+            let code = program::namespaces(self.offsets, &self.outlet, kind, CallEnd::Function);
             let code = code.ok_or_else(missing)?;
-            let loaded = bpf::load_tracepoint(&code, "berth_events").map_err(refused)?;
+            let loaded = bpf::load_function_end(&code, "berth_events", id);
+            let loaded = loaded.map_err(|source| failed(source.errno))?;
+            let link = bpf::attach_function_end(&loaded);
+            self.links.push(link.map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    /// By tracepoints.
+    fn tracepoints(&mut self) -> Result<(), Unavailable> {
+        let trace = open_tracefs().map_err(failed("open a tracefs"))?;
+        for (call, kind, _) in CALLS {
+            let id = tracepoint_id(&trace, call).map_err(failed("find a tracepoint"))?;
+            let load = |end| {
+                let code = program::namespaces(self.offsets, &self.outlet, kind, end);
+                bpf::load_tracepoint(&code.ok_or_else(missing)?, "berth_events").map_err(refused)
+            };
+            let loaded = load(CallEnd::Tracepoint).or_else(|_| load(CallEnd::TracepointAlone))?;
             let link = bpf::attach_tracepoint(&loaded, id);
             self.links
                 .push(link.map_err(failed("attach to a tracepoint"))?);

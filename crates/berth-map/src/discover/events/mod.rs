@@ -7,10 +7,13 @@
 //! | Module | Does |
 //! |---|---|
 //! | `bpf`, `program`, `record` | attaches programs, assembles them, reads what they write |
+//! | `connector`, `message` | listens to the process connector, reads what it says |
 //! | `clock` | from the kernel's clocks to the reader's |
 
 mod bpf;
 mod clock;
+mod connector;
+mod message;
 mod program;
 mod record;
 
@@ -22,6 +25,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Sources;
 use crate::live::{Event, EventSource};
 use bpf::BpfEvents;
+use connector::Connector;
 
 /// The least time from one drain to the next wake-up: what happens at once is told at once, what
 /// goes on and on costs 50 wake-ups a second.
@@ -36,6 +40,7 @@ pub(crate) struct EventReader {
 /// Where events come from.
 enum Opened {
     Bpf(BpfEvents),
+    Connector(Connector),
     Nothing,
 }
 
@@ -54,7 +59,7 @@ pub(crate) enum Wake {
 type Open = fn(&Sources) -> Result<(Opened, Vec<String>), String>;
 
 /// The sources, the best first, and what each is called.
-const SOURCES: [(&str, Open); 1] = [("BPF", open_bpf)];
+const SOURCES: [(&str, Open); 2] = [("BPF", open_bpf), ("the process connector", open_connector)];
 
 impl EventReader {
     /// Opens the best source that works. The notes say what does not, one line each.
@@ -83,6 +88,7 @@ impl EventReader {
     pub(crate) fn source(&self) -> EventSource {
         match &self.source {
             Opened::Bpf(_) => EventSource::Bpf,
+            Opened::Connector(_) => EventSource::Connector,
             Opened::Nothing => EventSource::Snapshots,
         }
     }
@@ -104,11 +110,21 @@ impl EventReader {
         }
         let own = match &self.source {
             Opened::Bpf(events) => Some(events.descriptor()),
+            Opened::Connector(connector) => Some(connector.descriptor()),
             Opened::Nothing => None,
         };
-        match wait_for(&[wake, own], left()) {
+        let is_unfinished = match &self.source {
+            Opened::Connector(connector) => connector.is_waiting(),
+            Opened::Bpf(_) | Opened::Nothing => false,
+        };
+        let mut left = left();
+        if is_unfinished {
+            left = Some(left.map_or(PACE, |left| left.min(PACE)));
+        }
+        match wait_for(&[wake, own], left) {
             Some(0) => Wake::Asked,
             Some(_) => Wake::Events,
+            None if is_unfinished => Wake::Events,
             None => Wake::Nothing,
         }
     }
@@ -120,6 +136,7 @@ impl EventReader {
         self.drained = Some(Instant::now());
         match &mut self.source {
             Opened::Bpf(bpf) => bpf.drain(events),
+            Opened::Connector(connector) => connector.drain(events),
             Opened::Nothing => 0,
         }
     }
@@ -130,6 +147,13 @@ fn open_bpf(sources: &Sources) -> Result<(Opened, Vec<String>), String> {
         Ok((events, notes)) => Ok((Opened::Bpf(events), notes)),
         Err(why) => Err(why.to_string()),
     }
+}
+
+fn open_connector(sources: &Sources) -> Result<(Opened, Vec<String>), String> {
+    let connector = Connector::open(sources).map_err(|why| why.to_string())?;
+    let note =
+        "moves between cgroups, setns(2) and unshare(2) are not told by the process connector";
+    Ok((Opened::Connector(connector), vec![note.to_owned()]))
 }
 
 /// Which of these is readable first; `None` when none was for so long.

@@ -30,6 +30,14 @@ const BOOT_TIME: i32 = 125;
 /// bpf_ringbuf_output (5.8).
 const RING_OUTPUT: i32 = 130;
 
+/// bpf_get_current_task_btf (5.11).
+const CURRENT_TYPED_TASK: i32 = 158;
+/// bpf_task_pt_regs (5.15).
+const TASK_REGISTERS: i32 = 175;
+
+/// All CLONE_NEW* of linux/sched.h.
+const NEW_NAMESPACES: i32 = 0x7e02_0080;
+
 /// SIGNAL_GROUP_EXIT of linux/sched/signal.h: all threads end with the code of the group.
 const GROUP_EXIT: i32 = 4;
 
@@ -129,20 +137,39 @@ pub(super) fn cgroup(offsets: &Offsets, outlet: &Outlet) -> Option<Vec<Instructi
     writer.finish()
 }
 
-/// Assembles the program for `sys_exit_setns` or `sys_exit_unshare`, as `kind` says: the result of
-/// the call is at the same place in both.
+/// Where a program learns that a system call is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallEnd {
+    /// At the end of the function that does it: its registers, and the result.
+    Function,
+    /// At its tracepoint, whose record has the result.
+    Tracepoint,
+    /// The same, on kernels that do not hand out the registers: it may have been no namespace that
+    /// was unshared.
+    TracepointAlone,
+}
+
+/// Assembles the program for setns(2) or unshare(2), as `kind` says.
 pub(super) fn namespaces(
     offsets: &Offsets,
     outlet: &Outlet,
     kind: Kind,
+    end: CallEnd,
 ) -> Option<Vec<Instruction>> {
-    /// Behind what all tracepoints have in common, and the number of the call.
-    const RESULT: i16 = 16;
     let mut writer = Writer::new(offsets, outlet)?;
-    writer
-        .asm
-        .push(Instruction::load(Width::Double, R1, R1, RESULT));
-    writer.leave_if(Instruction::jump_double(Condition::NotEqual, R1, 0, 0));
+    // Of a tracepoint, behind what all have in common, and the number of the call.
+    let result = match end {
+        CallEnd::Function => 8,
+        CallEnd::Tracepoint | CallEnd::TracepointAlone => 16,
+    };
+    writer.asm.follow(R8, R1, result);
+    if end == CallEnd::Function {
+        writer.asm.follow(R9, R1, 0);
+    }
+    writer.leave_if(Instruction::jump_double(Condition::NotEqual, R8, 0, 0));
+    if kind == Kind::Unshare {
+        writer.leave_without_namespace(end)?;
+    }
     writer.asm.push(Instruction::call(CURRENT_TASK));
     writer.asm.push(Instruction::move_register(R6, R0));
     writer.asm.push(Instruction::move_register(R8, R0));
@@ -216,6 +243,29 @@ impl<'o> Writer<'o> {
         self.load_scratch(R1);
         let is_thread = Instruction::jump_register(Condition::NotEqual, R1, R8, 0);
         self.leave_if(is_thread);
+        Some(())
+    }
+
+    /// Tells nothing of an unshare(2) of other things than namespaces.
+    fn leave_without_namespace(&mut self, end: CallEnd) -> Option<()> {
+        match end {
+            CallEnd::Function => {}
+            CallEnd::Tracepoint => {
+                self.asm.push(Instruction::call(CURRENT_TYPED_TASK));
+                self.asm.push(Instruction::move_register(R1, R0));
+                self.asm.push(Instruction::call(TASK_REGISTERS));
+                self.asm.push(Instruction::move_register(R9, R0));
+            }
+            CallEnd::TracepointAlone => return Some(()),
+        }
+        let wanted = self.asm.label();
+        // The lower half of the argument, on machines that store it first.
+        self.read(SCRATCH_NUMBER, 4, R9, Field::RegistersFirst)?;
+        self.load_scratch(R1);
+        let is_namespace = Instruction::jump(Condition::CommonBit, R1, NEW_NAMESPACES, 0);
+        self.asm.jump(is_namespace, wanted);
+        self.leave_if(Instruction::jump_always(0));
+        self.asm.place(wanted);
         Some(())
     }
 

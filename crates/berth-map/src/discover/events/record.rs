@@ -192,3 +192,91 @@ pub(super) fn exit(status: u32) -> Exit {
         signal => Exit::Signal(signal),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READER: NamespaceId = NamespaceId {
+        kind: NamespaceKind::Pid,
+        inode: 70,
+    };
+
+    /// A record of words: a head, then a tail.
+    fn record(kind: Kind, detail: [u32; 2], comm: &[u8; 16], tail: &[u32]) -> Vec<u8> {
+        let mut words = vec![kind as u32, 41, 1_000, 0, 5, 0];
+        words.extend(detail);
+        let head = words.into_iter().flat_map(u32::to_ne_bytes);
+        let tail = tail.iter().flat_map(|word| word.to_ne_bytes());
+        head.chain(*comm).chain(tail).collect()
+    }
+
+    fn read(bytes: &[u8]) -> Result<EventKind, Damaged> {
+        let event = Record::new(bytes).event(READER, &Clock::default())?;
+        assert_eq!((event.pid.get(), event.at.0), (41, 1_000));
+        Ok(event.kind)
+    }
+
+    #[test]
+    fn levels_above_the_reader_are_not_told() {
+        let levels = [900, 60, 41, 70, 1, 80];
+        let bytes = record(Kind::Fork, [40, 2], b"a\xffb\0rest of it.\0", &levels);
+        let EventKind::Forked {
+            parent,
+            pids,
+            pid_namespace,
+            comm,
+        } = read(&bytes).unwrap()
+        else {
+            panic!("another kind");
+        };
+        assert_eq!(parent, HostPid::new(40));
+        assert_eq!(pids, [41, 1]);
+        assert_eq!(pid_namespace.map(|id| id.inode), Some(80));
+        assert_eq!(comm, "a\\xffb");
+        for end in 0..bytes.len() {
+            assert_eq!(read(&bytes[..end]), Err(Damaged));
+        }
+        // Of a process that the reader does not have, and with more levels than there are.
+        let foreign = record(Kind::Fork, [40, 0], &[0; 16], &[900, 60]);
+        assert_eq!(read(&foreign), Err(Damaged));
+        let long = record(Kind::Fork, [40, u32::MAX], &[0; 16], &levels);
+        assert_eq!(read(&long), Err(Damaged));
+    }
+
+    #[test]
+    fn a_path_that_was_cut_is_none() {
+        let path = |text: &[u8]| {
+            let mut bytes = record(Kind::Cgroup, [0, 0], &[0; 16], &[]);
+            let end = bytes.len() + usize::try_from(PATH_ROOM).unwrap();
+            bytes.extend(text);
+            bytes.resize(end, 0);
+            match read(&bytes) {
+                Ok(EventKind::CgroupMoved { path }) => path,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(path(b"/a/b").as_deref(), Some("/a/b"));
+        assert_eq!(path(b""), None);
+        assert_eq!(path(&[b'x'; 398]).map(|path| path.len()), Some(398));
+        assert_eq!(path(&[b'x'; 399]), None);
+    }
+
+    #[test]
+    fn ends_are_told_as_a_parent_reads_them() {
+        assert_eq!(exit(0x0700), Exit::Code(7));
+        assert_eq!(exit(0xff00), Exit::Code(255));
+        assert_eq!(exit(0x0009), Exit::Signal(9));
+        assert_eq!(exit(0x008b), Exit::Signal(11));
+        let bytes = record(Kind::Exit, [0x0700, 0], &[0; 16], &[]);
+        assert_eq!(read(&bytes), Ok(EventKind::Exited(Exit::Code(7))));
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known_is_refused() {
+        let mut bytes = record(Kind::Exec, [0, 0], &[0; 16], &[]);
+        assert!(read(&bytes).is_ok());
+        bytes[0] = 99;
+        assert_eq!(read(&bytes), Err(Damaged));
+    }
+}

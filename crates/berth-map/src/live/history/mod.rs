@@ -316,6 +316,15 @@ impl History {
     }
 
     fn apply_frame(&mut self, frame: &Arc<Frame>) {
+        let is_elsewhere =
+            |latest: &Arc<Frame>| frame.number < latest.number || frame.at < latest.at;
+        if self.latest.as_ref().is_some_and(is_elsewhere) {
+            // Another stretch of a recording.
+            *self = Self {
+                missed: self.missed,
+                ..Self::default()
+            };
+        }
         self.now = self.now.max(frame.at);
         let before = self.latest.replace(Arc::clone(frame));
         if self.begun.is_none() {

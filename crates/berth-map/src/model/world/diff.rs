@@ -38,8 +38,8 @@ pub struct Diff {
     pub containers_changed: Vec<ContainerIndex>,
     /// All containers of the new snapshot, where any of the three above is not empty or their
     /// order is another.
-    containers: Option<Vec<Container>>,
-    rest: Rest,
+    pub(super) containers: Option<Vec<Container>>,
+    pub(super) rest: Rest,
 }
 
 /// A process that is new.
@@ -124,14 +124,14 @@ pub enum Change {
 
 /// The parts of a snapshot that are replaced as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Rest {
-    source: Option<Source>,
-    extent: Option<Extent>,
-    host: Option<Host>,
-    container_of: Option<BTreeMap<NamespaceId, ContainerIndex>>,
-    stale: Option<Vec<StaleContainer>>,
-    details: Option<Details>,
-    warnings: Option<Vec<String>>,
+pub(super) struct Rest {
+    pub(super) source: Option<Source>,
+    pub(super) extent: Option<Extent>,
+    pub(super) host: Option<Host>,
+    pub(super) container_of: Option<BTreeMap<NamespaceId, ContainerIndex>>,
+    pub(super) stale: Option<Vec<StaleContainer>>,
+    pub(super) details: Option<Details>,
+    pub(super) warnings: Option<Vec<String>>,
 }
 
 impl Diff {

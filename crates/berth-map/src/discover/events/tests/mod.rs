@@ -1,47 +1,159 @@
 //! Against the running kernel.
+//!
+//! Other programs of the machine are seen as well, so that tests look at the processes they made.
 
-use std::process::Command;
+mod crowds;
+mod lives;
+mod places;
+mod sources;
+
+use std::num::NonZeroU32;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use super::*;
-use crate::live::EventKind;
+use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
-fn sources() -> Sources {
+use super::super::bpf::{offsets, own_pid_namespace};
+use super::clock::Clock;
+use super::program::LastThread;
+use super::*;
+use crate::live::{EventKind, Exit};
+use crate::{EngineRoots, ProcRoot};
+
+/// Longer than anything here takes on a machine that is busy, or emulated.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn host() -> Sources {
     Sources {
-        proc: super::super::ProcRoot::open("/proc").unwrap(),
+        proc: ProcRoot::open("/proc").unwrap(),
         state_dir: None,
-        roots: crate::EngineRoots::host(),
+        roots: EngineRoots::host(),
     }
 }
 
-#[test]
-fn first_try() {
-    let t = Instant::now();
-    let (mut reader, notes) = EventReader::open(&sources());
-    println!("{:?} {:?} {notes:#?}", reader.source(), t.elapsed());
-    let mut child = Command::new("unshare")
-        .args([
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            "true; exit 7",
-        ])
-        .spawn()
-        .unwrap();
-    child.wait().unwrap();
-    let mut events = Vec::new();
-    for _ in 0..3 {
-        println!("{:?}", reader.wait(Duration::from_millis(200), None));
-        println!("lost {}", reader.drain(&mut events));
+/// A reader, and what it has read.
+struct Watch {
+    reader: EventReader,
+    events: Vec<Event>,
+    lost: u64,
+}
+
+impl Watch {
+    fn of(source: Opened) -> Self {
+        Self {
+            reader: EventReader::of(source),
+            events: Vec::new(),
+            lost: 0,
+        }
     }
-    for event in &events {
-        println!("{event:?}");
+
+    /// By BPF; `None`, with the reason printed, where it does not let us.
+    fn bpf() -> Option<Self> {
+        match BpfEvents::open(&host()) {
+            Ok((events, notes)) => {
+                // Of system calls, what they cost where functions are out of reach.
+                let cost = |note: &String| note.starts_with("every system call of the host");
+                assert!(notes.iter().all(cost), "{notes:?}");
+                Some(Self::of(Opened::Bpf(events)))
+            }
+            Err(why) => {
+                berth_testkit::skip(&format!("no BPF: {why}"));
+                None
+            }
+        }
     }
-    assert!(
-        events
-            .iter()
-            .any(|e| matches!(e.kind, EventKind::Exited(_)))
-    );
+
+    /// By BPF with a ring of another size, or as on another kernel.
+    fn bpf_with(bytes: u32, last: LastThread) -> Option<Self> {
+        let host = host();
+        let own = own_pid_namespace(&host.proc).unwrap();
+        let offsets = match offsets(None) {
+            Ok(offsets) => offsets,
+            Err(why) => {
+                berth_testkit::skip(&format!("no BPF: {why}"));
+                return None;
+            }
+        };
+        let bytes = NonZeroU32::new(bytes).unwrap();
+        let clock = Clock::read(&host.proc);
+        let (events, _) = BpfEvents::attach(&offsets, own, clock, bytes, last).unwrap();
+        Some(Self::of(Opened::Bpf(events)))
+    }
+
+    /// By the connector; `None`, with the reason printed, where it does not speak to us.
+    fn connector() -> Option<Self> {
+        match open_connector(&host()) {
+            Ok((source, _)) => Some(Self::of(source)),
+            Err(why) => {
+                berth_testkit::skip(&format!("no process connector: {why}"));
+                None
+            }
+        }
+    }
+
+    /// Reads until the events are as wanted.
+    fn until(&mut self, what: &str, is_there: impl Fn(&[Event]) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_there(&self.events) {
+            let last = self.events.len().saturating_sub(50);
+            assert!(
+                Instant::now() < deadline,
+                "{what} did not come: {:#?}",
+                &self.events[last..]
+            );
+            self.reader.wait(Duration::from_millis(50), None);
+            self.lost += self.reader.drain(&mut self.events);
+        }
+    }
+
+    /// Reads until a process has ended.
+    fn until_end(&mut self, pid: HostPid) {
+        self.until("the end of a process", |events| {
+            let ended = |e: &Event| e.pid == pid && matches!(e.kind, EventKind::Exited(_));
+            events.iter().any(ended)
+        });
+    }
+
+    /// What happened to a process.
+    fn of_process(&self, pid: HostPid) -> Vec<&EventKind> {
+        let own = self.events.iter().filter(|event| event.pid == pid);
+        own.map(|event| &event.kind).collect()
+    }
+
+    /// The children that a process had.
+    fn children(&self, of: HostPid) -> Vec<HostPid> {
+        let is_child = |event: &&Event| matches!(event.kind, EventKind::Forked { parent, .. } if parent == Some(of));
+        self.events.iter().filter(is_child).map(|e| e.pid).collect()
+    }
+}
+
+fn pid_of(child: &Child) -> HostPid {
+    HostPid::new(child.id()).unwrap()
+}
+
+fn own_pid() -> HostPid {
+    HostPid::new(std::process::id()).unwrap()
+}
+
+/// A process that ends with the test.
+struct Victim(Child);
+
+impl Victim {
+    fn spawn(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A namespace of a process, by its link.
+fn namespace_of(pid: HostPid, kind: NamespaceKind) -> NamespaceId {
+    let link = std::fs::read_link(format!("/proc/{pid}/ns/{}", kind.as_str())).unwrap();
+    let parsed = super::super::parse::parse_any_link(link.as_os_str().as_encoded_bytes());
+    parsed.unwrap()
 }
