@@ -23,27 +23,39 @@ mod view;
 mod words;
 
 use berth_map::Sources;
-use berth_map::live::Subscription;
+use berth_map::live::{Feed, Recording};
 
 use crate::cli::failure::Failure;
 pub(crate) use shell::{End, Signals};
 pub(crate) use state::Settings;
 pub(crate) use theme::Theme;
 
-/// Shows what a feed says until the user leaves.
+/// What is shown, and where more about it is read.
+pub(crate) struct Source {
+    /// What happens.
+    pub(crate) feed: Feed,
+    /// The host; `None` for a recording.
+    pub(crate) host: Option<Sources>,
+    /// The recording that is made meanwhile.
+    pub(crate) recording: Option<Recording>,
+}
+
+/// Shows what a feed says until the user leaves. Also returns the recording that was made.
 pub(crate) fn run(
     settings: Settings,
     theme: Theme,
     signals: Signals,
-    sources: Sources,
-    subscription: Subscription,
-) -> Result<End, Failure> {
+    source: Source,
+) -> Result<(End, Option<Recording>), Failure> {
     let mut shell = shell::Shell {
         signals,
-        subscription,
-        inspector: facts::Inspector::start(sources),
+        subscription: source.feed.subscribe(),
+        feed: source.feed,
+        recording: source.recording,
+        inspector: source.host.map(facts::Inspector::start),
         theme,
         decoder: input::Decoder::default(),
     };
-    shell.run(&mut state::State::new(settings))
+    let end = shell.run(&mut state::State::new(settings))?;
+    Ok((end, shell.recording))
 }

@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use berth_base::ErrorClass;
-use berth_map::live::{Subscription, Update};
+use berth_map::live::{Feed, Recording, Subscription, Update};
 use berth_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use super::facts::Inspector;
 use super::input::{Decoder, Input};
 use super::screen::Screen;
-use super::state::{Action, State};
+use super::state::{Action, Play, Played, Recorded, State};
 use super::theme::Theme;
 use crate::cli::failure::Failure;
 use crate::terminal::terminal_size;
@@ -53,6 +53,23 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// Waits so long for one that ends the program; its number.
+    pub(crate) fn wait_for_end(&self, patience: Duration) -> Option<u8> {
+        let mut fds = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
+        let patience = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(patience.subsec_nanos()),
+        };
+        // What fails here is found by reading, which does not block.
+        poll(&mut fds, Some(&patience)).ok();
+        let ending = [HUP, INT, QUIT, TERM];
+        let mut signals = std::iter::from_fn(|| self.0.read());
+        let found = signals.find_map(|signal| u8::try_from(signal).ok());
+        found.filter(|number| ending.contains(&i32::from(*number)))
+    }
+}
+
 /// Why the view was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -65,8 +82,11 @@ pub(crate) enum End {
 /// What the loop works with.
 pub(crate) struct Shell {
     pub(crate) signals: Signals,
+    pub(crate) feed: Feed,
     pub(crate) subscription: Subscription,
-    pub(crate) inspector: Inspector,
+    pub(crate) recording: Option<Recording>,
+    /// Reads more of a host; `None` for a recording.
+    pub(crate) inspector: Option<Inspector>,
     pub(crate) theme: Theme,
     pub(crate) decoder: Decoder,
 }
@@ -116,7 +136,18 @@ impl Shell {
     /// Lets time pass. What that costs is a tenth of a processor at most.
     fn draw(&self, state: &mut State, start: Instant) -> bool {
         let begin = Instant::now();
-        let changed = state.tick(start.elapsed());
+        let played = self.feed.player().map(|player| Played {
+            position: player.position(),
+            span: player.span(),
+            speed: player.speed(),
+            is_paused: player.is_paused(),
+        });
+        let mut changed = state.set_played(played);
+        state.recorded = self.recording.as_ref().map(|recording| Recorded {
+            bytes: recording.bytes(),
+            failure: recording.failure(),
+        });
+        changed |= state.tick(start.elapsed());
         if changed {
             state.set_pace(begin.elapsed() * 10);
         }
@@ -163,11 +194,14 @@ impl Shell {
 
     /// Asks for what the details lack, and takes in what was found. Whether something was.
     fn ask(&self, state: &mut State) -> bool {
+        let Some(inspector) = &self.inspector else {
+            return false;
+        };
         if let Some(request) = state.wanted_facts() {
-            self.inspector.ask(request);
+            inspector.ask(request);
         }
         let mut changed = false;
-        while let Some((request, facts)) = self.inspector.answer() {
+        while let Some((request, facts)) = inspector.answer() {
             state.set_facts(request, facts);
             changed = true;
         }
@@ -214,9 +248,21 @@ impl Shell {
                 Action::Repaint => screen.forget(),
                 Action::Quit => return Ok(Some(End::Left)),
                 Action::Suspend => self.suspend(state, screen)?,
+                Action::Play(play) => self.play(play),
             }
         }
         Ok(None)
+    }
+
+    fn play(&self, play: Play) {
+        let Some(player) = self.feed.player() else {
+            return;
+        };
+        match play {
+            Play::Pause(is_paused) => player.set_paused(is_paused),
+            Play::Speed(speed) => player.set_speed(speed),
+            Play::Jump(to) => player.jump(to),
+        }
     }
 
     /// Gives the terminal back and stops, like any program on Ctrl-Z; goes on after SIGCONT.

@@ -4,14 +4,13 @@ use std::io::{self, IsTerminal as _};
 
 use berth_base::ErrorClass;
 use berth_map::draw::{MapOptions, Style};
-use berth_map::live::{Feed, WatchOptions};
-use berth_map::model::Wanted;
 
 use super::super::failure::Failure;
 use super::super::pid::sources;
 use super::super::{Context, Outcome};
-use super::{Map, discover, select, speaks_unicode, wants_color};
-use crate::tui::{self, End, Settings, Signals, Theme};
+use super::live::report;
+use super::{Map, speaks_unicode, wants_color};
+use crate::tui::{self, End, Settings, Signals, Source, Theme};
 
 impl Map {
     /// Shows the map until the user leaves.
@@ -19,27 +18,21 @@ impl Map {
         check_terminal()?;
         // Before the feed's thread, which would take signals otherwise.
         let signals = Signals::take()?;
-        let scope = self.scope.as_deref().map(str::parse).transpose()?;
-        let sources = sources(context)?;
-        if scope.is_some() {
-            // What is misspelled is said before the screen is taken.
-            select(&discover(&sources, &Wanted::default())?, scope.as_ref())?;
-        }
-        let options = WatchOptions {
-            wanted: Wanted {
-                threads: self.wanted().threads,
-                ..Wanted::everything()
-            },
-            ..WatchOptions::default()
+        let feed = self.feed(context)?;
+        let host = match self.replay {
+            Some(_) => None,
+            None => Some(sources(context)?),
         };
-        let feed = Feed::watch(sources, options)?;
-        let end = tui::run(
-            self.settings(),
-            theme(self.ascii, self.no_color),
-            signals,
-            super::super::pid::sources(context)?,
-            feed.subscribe(),
-        )?;
+        let source = Source {
+            recording: self.recording(&feed)?,
+            feed,
+            host,
+        };
+        let theme = theme(self.ascii, self.no_color);
+        let (end, recording) = tui::run(self.settings(), theme, signals, source)?;
+        if let Some(recording) = recording {
+            report(context, recording)?;
+        }
         Ok(match end {
             End::Left => 0,
             End::Signal(number) => 128 + number,
@@ -60,7 +53,7 @@ impl Map {
             kernel_threads,
             threads,
             inodes,
-            is_recording: false,
+            is_recording: self.replay.is_some(),
         }
     }
 }

@@ -54,8 +54,15 @@ impl State {
             Key::Char('z') => self.tree.toggle_boxes(),
             Key::Left => self.step(-1),
             Key::Right => self.step(1),
-            Key::Home => self.travel(Clock::go_back),
-            Key::End => self.travel(Clock::go_live),
+            Key::Home => match self.play_from(|played| played.span.0) {
+                Some(action) => return action,
+                None => self.travel(Clock::go_back),
+            },
+            Key::End => match self.play_from(|played| played.span.1) {
+                Some(action) => return action,
+                None => self.travel(Clock::go_live),
+            },
+            Key::Char(c @ ('p' | '<' | '>' | '{' | '}')) => return self.play(c),
             Key::Tab => self.turn_lens(1),
             Key::BackTab => self.turn_lens(LENSES.len() - 1),
             Key::Char(c) => self.letter(c),

@@ -6,6 +6,7 @@
 mod filter;
 mod keys;
 mod marks;
+mod play;
 mod pointer;
 mod search;
 mod time;
@@ -22,6 +23,7 @@ use ratatui_core::layout::Rect;
 
 pub(crate) use filter::Filter;
 pub(crate) use marks::Mark;
+pub(crate) use play::{Play, Played};
 pub(crate) use search::{Match, Matches};
 pub(crate) use time::{Clock, Timeline};
 pub(crate) use tree::{Line, LineKey, Tree};
@@ -62,7 +64,7 @@ pub(crate) struct Settings {
 }
 
 /// What the shell is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Action {
     /// Paint.
     Paint,
@@ -72,6 +74,17 @@ pub(crate) enum Action {
     Quit,
     /// Stop the process, as Ctrl-Z does.
     Suspend,
+    /// Do something to the recording that is played.
+    Play(Play),
+}
+
+/// The recording that is made of what is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// Bytes written so far.
+    pub(crate) bytes: u64,
+    /// Why nothing is recorded any more.
+    pub(crate) failure: Option<String>,
 }
 
 /// What lies over the tree, or takes the keys.
@@ -123,6 +136,10 @@ pub(crate) struct State {
     notice: Option<(String, Duration)>,
     /// Events that this view was too slow for.
     missed: u64,
+    /// The recording that is played.
+    pub(crate) played: Option<Played>,
+    /// The recording that is made.
+    pub(crate) recorded: Option<Recorded>,
     /// The feed has ended, and why.
     pub(crate) ended: Option<Option<String>>,
 }
@@ -153,6 +170,8 @@ impl State {
             facts: None,
             notice: None,
             missed: 0,
+            played: None,
+            recorded: None,
             ended: None,
         }
     }
@@ -176,9 +195,12 @@ impl State {
     /// Takes in what the feed says.
     pub(crate) fn update(&mut self, update: Update) {
         self.clock.hear(&update);
-        if let Update::End(why) = update {
-            self.ended = Some(why);
-        }
+        self.ended = match update {
+            Update::End(why) => Some(why),
+            // A recording can be played again after its end.
+            Update::Frame(_) => None,
+            Update::Events(_) => self.ended.take(),
+        };
         self.is_stale = true;
     }
 
@@ -277,8 +299,10 @@ impl State {
             lines.push(format!("{missed} events missed: this view was too slow"));
         }
         if let Some(Some(why)) = &self.ended {
-            lines.push(format!("the feed has ended: {why}"));
+            lines.push(format!("it ends here: {why}"));
         }
+        let failure = self.recorded.as_ref().and_then(|r| r.failure.clone());
+        lines.extend(failure);
         lines.extend(self.health().into_iter().flat_map(|h| h.notes.clone()));
         let warnings = self.world().map(World::warnings);
         lines.extend(warnings.unwrap_or_default().iter().cloned());

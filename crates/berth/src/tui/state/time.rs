@@ -24,6 +24,8 @@ pub(crate) struct Clock {
     now: Duration,
     /// The moment that is looked at; `None` is now.
     position: Option<BootTime>,
+    /// Where the recording is, if this is one.
+    played: Option<BootTime>,
     has_ended: bool,
 }
 
@@ -46,15 +48,27 @@ impl Clock {
     pub(super) fn hear(&mut self, update: &Update) {
         self.history.apply(update);
         self.heard = self.now;
-        self.has_ended |= matches!(update, Update::End(_));
+        match update {
+            Update::End(_) => self.has_ended = true,
+            Update::Frame(_) => self.has_ended = false,
+            Update::Events(_) => {}
+        }
     }
 
     pub(super) fn set_now(&mut self, now: Duration) {
         self.now = now;
     }
 
+    /// Hears where the recording is.
+    pub(super) fn set_played(&mut self, played: Option<BootTime>) {
+        self.played = played;
+    }
+
     /// Now, on the clock of events. Time goes on though nothing is heard.
     pub(super) fn present(&self) -> BootTime {
+        if let Some(played) = self.played {
+            return played.max(self.history.now());
+        }
         let since = match self.has_ended {
             true => Duration::ZERO,
             false => self.now.saturating_sub(self.heard),

@@ -10,7 +10,7 @@ use ratatui_core::style::Style;
 
 use super::brush::Brush;
 use super::timeline::short;
-use crate::tui::state::{LENSES, Panel, State};
+use crate::tui::state::{LENSES, Panel, Played, State};
 use crate::tui::theme::Theme;
 
 /// Keys, as the last line names them: the most needed first.
@@ -77,12 +77,25 @@ fn time(state: &State, theme: Theme) -> (String, Style) {
             theme.chosen(),
         );
     }
-    let text = match (&state.ended, state.is_recording()) {
-        (Some(_), _) => "END",
-        (None, true) => "REPLAY",
-        (None, false) => "LIVE",
+    let text = match (&state.ended, state.played) {
+        (Some(_), _) => "END".to_owned(),
+        (None, Some(played)) => describe_play(played),
+        (None, None) => "LIVE".to_owned(),
     };
-    (text.to_owned(), theme.strong())
+    (text, theme.strong())
+}
+
+/// `REPLAY 2m10s of 14m00s x2`.
+fn describe_play(played: Played) -> String {
+    let (start, end) = played.span;
+    let done = short(start.until(played.position).as_secs());
+    let all = short(start.until(end).as_secs());
+    let word = if played.is_paused { "PAUSED" } else { "REPLAY" };
+    let mut text = format!("{word} {done} of {all}");
+    if (played.speed - 1.0).abs() > 0.001 {
+        text.push_str(&format!(" x{}", played.speed));
+    }
+    text
 }
 
 /// Paints what does not work.
