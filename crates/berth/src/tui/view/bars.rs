@@ -37,6 +37,10 @@ pub(super) fn paint_bar(state: &State, theme: Theme, area: Rect, buffer: &mut Bu
         .right(" ", plain)
         .right(&time, style)
         .right(" ", plain);
+    if let Some(recorded) = state.recorded.as_ref().filter(|r| r.failure.is_none()) {
+        let text = format!("REC {} KiB ", recorded.bytes.div_ceil(1024));
+        brush.right(&text, theme.strong());
+    }
     for lens in LENSES {
         let is_chosen = lens == state.lens;
         let name = lens.as_str();
