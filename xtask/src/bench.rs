@@ -5,6 +5,7 @@
 
 mod budgets;
 mod contestants;
+mod live;
 mod map;
 mod memory;
 mod peers;
@@ -44,6 +45,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         dev: args.flag("--dev"),
         rounds: args.number("--rounds")?,
     };
+    let (seconds, minutes) = (args.number("--seconds")?, args.number("--minutes")?);
     let what = args.word();
     args.finish()?;
     match what.as_deref() {
@@ -51,15 +53,16 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         Some("oci") => oci(&how),
         Some("memory") => memory::run(how.markdown),
         Some("map") => map::run(&how),
+        Some("live") => live::run(&how, seconds, minutes),
         Some(other) => {
-            let hint = nearest(other, ["start", "oci", "memory", "map"].into_iter())
+            let hint = nearest(other, ["start", "oci", "memory", "map", "live"].into_iter())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             Err(Failure::usage(format!(
-                "bench knows start, oci, memory and map, not \"{other}\"{hint}"
+                "bench knows start, oci, memory, map and live, not \"{other}\"{hint}"
             )))
         }
         None => Err(Failure::usage(
-            "bench needs a word: start, oci, memory or map",
+            "bench needs a word: start, oci, memory, map or live",
         )),
     }
 }

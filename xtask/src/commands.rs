@@ -39,8 +39,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "start|oci|memory|map [--rounds N] [--markdown]",
-        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map",
+        usage: "start|oci|memory|map|live [--rounds N] [--markdown]",
+        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map; watching it",
         run: bench::command,
     },
     Command {

@@ -4,7 +4,7 @@
 //! timed, within one process, the map by each source and one translation, and as whole programs
 //! what Berth and others print. System calls are counted by strace in a run of their own.
 
-mod crowd;
+pub(super) mod crowd;
 mod program;
 mod verdicts;
 

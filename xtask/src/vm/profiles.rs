@@ -194,6 +194,7 @@ const ROWS: &[Row] = &[
             "discover::bpf::tasks::",
             "discover::events::",
             "!::plays_a_part",
+            "!::there_is_no_connector",
             "!::what_reading_costs",
         ],
         share: Share::All,

@@ -22,13 +22,13 @@ const SPARE_PIDS: usize = 4_000;
 
 /// So many processes in so many PID namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) processes: usize,
-    pub(super) namespaces: usize,
+pub(in crate::bench) struct Size {
+    pub(in crate::bench) processes: usize,
+    pub(in crate::bench) namespaces: usize,
 }
 
 impl Size {
-    pub(super) const fn new(processes: usize, namespaces: usize) -> Self {
+    pub(in crate::bench) const fn new(processes: usize, namespaces: usize) -> Self {
         Self {
             processes,
             namespaces,
@@ -47,7 +47,7 @@ impl fmt::Display for Size {
 }
 
 /// The sleepers; they end when this is dropped.
-pub(super) struct Crowd {
+pub(in crate::bench) struct Crowd {
     child: Child,
     _room: PidRoom,
 }
@@ -57,7 +57,7 @@ impl Crowd {
     ///
     /// # Errors
     /// The program fails.
-    pub(super) fn gather(program: &Path, size: Size) -> Outcome<Result<Self, String>> {
+    pub(in crate::bench) fn gather(program: &Path, size: Size) -> Outcome<Result<Self, String>> {
         let available = available_kib()?;
         let wanted = size.processes * SLEEPER_KIB + SPARE_KIB;
         if available < wanted {
@@ -100,7 +100,7 @@ impl Crowd {
     ///
     /// # Errors
     /// They did not end as they should.
-    pub(super) fn dismiss(mut self) -> Outcome {
+    pub(in crate::bench) fn dismiss(mut self) -> Outcome {
         drop(self.child.stdin.take());
         match self.child.wait() {
             Ok(status) if status.success() => Ok(()),

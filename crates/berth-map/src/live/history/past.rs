@@ -40,8 +40,8 @@ impl History {
                 let exact = self.open.get(&process.pid).filter(|life| life.is(process));
                 exact.map_or_else(|| born(process), |life| life.born) > time
                     || self.gone.get(&process.pid).is_some_and(|end| {
-                        // One that ended before the frame is a zombie in it, or was.
-                        *end <= since && *end > frame.at
+                        // One that ended before the frame is a zombie in it, or on its way.
+                        *end <= since && (*end > frame.at || !process.is_zombie())
                     })
             })
             .map(|process| process.pid)

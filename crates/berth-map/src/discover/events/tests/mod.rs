@@ -3,6 +3,7 @@
 //! Other programs of the machine are seen as well, so that tests look at the processes they made.
 
 mod crowds;
+mod elsewhere;
 mod lives;
 mod places;
 mod sources;
