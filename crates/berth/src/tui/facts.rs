@@ -3,7 +3,7 @@
 //! A thread of its own reads it: a procfs that hangs (a FUSE file system behind a mount, a memory
 //! lock that is held) must not hold up keys.
 
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use berth_base::{HostPid, escape_untrusted};
 use berth_map::Sources;
@@ -108,10 +108,7 @@ impl Inspector {
 
     /// An answer, if one has come.
     pub(crate) fn answer(&self) -> Option<(Request, Facts)> {
-        match self.answers.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.answers.try_recv().ok()
     }
 }
 

@@ -19,7 +19,7 @@ fn a_process_is_searched_found_and_described() {
     // What only the procfs tells comes a moment later.
     terminal.wait_for("caps");
     terminal.wait_for("mounts");
-    assert!(!terminal.text().contains("600"));
+    assert!(!terminal.text().contains("bt-wanted 600"));
     terminal.press("v");
     terminal.wait_for("bt-wanted 600");
     terminal.press(&format!("/{pid}"));

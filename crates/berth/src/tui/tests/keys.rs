@@ -76,7 +76,7 @@ fn what_is_folded_or_filtered_away_is_found_all_the_same() {
     assert!(view.line("━ web").is_some() && view.line("━ db").is_none());
     view.keys("fdocker/web");
     view.press(Key::Enter);
-    assert!(view.line("checkpointer").is_none());
+    assert!(view.line("─ checkpointer").is_none());
     view.keys("/checkpointer");
     view.press(Key::Enter);
     assert!(view.text().contains("the filter is off"));
@@ -282,8 +282,10 @@ fn command_lines_are_read_only_when_asked_for() {
     assert!(!view.text().contains("command"));
     view.keys("v");
     assert!(view.state.wanted_facts().unwrap().command);
-    let mut facts = crate::tui::facts::Facts::default();
-    facts.command = Some("systemd --secret".to_owned());
+    let facts = crate::tui::facts::Facts {
+        command: Some("systemd --secret".to_owned()),
+        ..Default::default()
+    };
     let request = view.state.wanted_facts().unwrap();
     view.state.set_facts(request, facts);
     assert!(view.text().contains("systemd --secret"));
