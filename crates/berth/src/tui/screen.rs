@@ -121,3 +121,69 @@ fn write_all(mut bytes: &[u8]) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code outside of test functions")]
+mod tests {
+    use std::os::fd::OwnedFd;
+    use std::process::{Command, Stdio};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::tcgetattr;
+
+    use super::*;
+
+    /// What the test below runs in a terminal: it fails, and that is what is looked at.
+    #[test]
+    #[ignore = "run by a_panic_gives_the_terminal_back, in a terminal"]
+    fn panic_with_the_screen_taken() {
+        let _screen = Screen::take().unwrap();
+        panic!("a bug in a view");
+    }
+
+    /// Runs this program's own test above in a pseudo terminal; what it wrote, and whether the
+    /// terminal's modes are as before.
+    fn panic_in_a_terminal() -> (String, bool) {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave: OwnedFd = {
+            let mut options = std::fs::File::options();
+            let file = options.read(true).write(true).open(name.to_str().unwrap());
+            file.unwrap().into()
+        };
+        let before = format!("{:?}", tcgetattr(&slave).unwrap());
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--nocapture", "--exact"])
+            .arg("tui::screen::tests::panic_with_the_screen_taken")
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::from(slave.try_clone().unwrap()))
+            .stdout(Stdio::from(slave.try_clone().unwrap()))
+            .stderr(Stdio::from(slave.try_clone().unwrap()))
+            .spawn()
+            .unwrap();
+        assert!(!child.wait().unwrap().success());
+        let after = format!("{:?}", tcgetattr(&slave).unwrap());
+        drop(slave);
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4096];
+        // EIO: the other end is closed, and all of it was read.
+        while let Ok(length @ 1..) = rustix::io::read(&master, &mut buffer) {
+            bytes.extend_from_slice(&buffer[..length]);
+        }
+        (String::from_utf8(bytes).unwrap(), before == after)
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_speaks() {
+        let (text, are_modes_back) = panic_in_a_terminal();
+        let taken = text.find(TAKE).unwrap();
+        let given = text.find(GIVE_BACK).unwrap();
+        let spoken = text.find("a bug in a view").unwrap();
+        assert!(taken < given && given < spoken, "{text:?}");
+        assert_eq!(text.matches(GIVE_BACK).count(), 1, "{text:?}");
+        assert!(are_modes_back);
+    }
+}

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use berth_base::{HostPid, NamespaceKind, escape_untrusted};
+use berth_base::{HostPid, NamespaceId, NamespaceKind, escape_untrusted};
 use berth_map::World;
+use berth_map::live::Exit;
 use berth_map::model::{CgroupSet, Links, Process};
 
+use super::exits;
 use super::facts::{Capabilities, Facts};
-use super::state::State;
+use super::state::{LineKey, State};
 
 /// Clock ticks of a second, on every Linux that Berth runs on (USER_HZ).
 const TICKS: u64 = 100;
@@ -55,8 +57,13 @@ pub(super) fn describe(state: &State) -> Vec<Fact> {
     let Some(process) = world.process(pid) else {
         return vec![Fact::new("", format!("{pid} has ended"))];
     };
-    let mut facts = identity(world, process);
+    let mut facts = Vec::new();
+    if let Some(LineKey::Top(Some(id), _)) = state.tree.chosen().map(|line| &line.key) {
+        facts.extend(space(world, *id));
+    }
+    facts.extend(identity(world, process));
     facts.extend(times(state, process));
+    facts.extend(end(state, pid));
     facts.extend(owner(world, process));
     if state.commands {
         facts.push(command(state.facts(), state.is_recording()));
@@ -104,6 +111,48 @@ fn identity(world: &World, process: &Process) -> Vec<Fact> {
     }
     facts.push(Fact::new("uid", process.uid.to_string()));
     facts
+}
+
+/// The namespace that a box stands for; what follows is of its first process.
+fn space(world: &World, id: NamespaceId) -> Vec<Fact> {
+    let mut facts = vec![Fact {
+        name: "box",
+        words: vec![(id.to_string(), Weight::Strong)],
+    }];
+    let Some(namespace) = world.namespace(id) else {
+        return facts;
+    };
+    let plural = if namespace.processes == 1 { "" } else { "es" };
+    let text = format!(
+        "{} process{plural}, not counting those further in",
+        namespace.processes
+    );
+    facts.push(Fact::new("", text));
+    let label = |id: NamespaceId| match world.container_of_namespace(id) {
+        Some(index) => format!("{id} of {}", world.container_label(index)),
+        None => id.to_string(),
+    };
+    facts.extend(namespace.parent.map(|id| Fact::new("made in", label(id))));
+    facts.extend(namespace.owner.map(|id| Fact::new("owned by", label(id))));
+    facts
+}
+
+/// How and when a process ended, seen from a moment before or shortly after.
+fn end(state: &State, pid: HostPid) -> Option<Fact> {
+    let is_past = state.clock.ago().is_some();
+    let mark = state.tree.chosen().map(|line| state.marks.mark(line));
+    if !is_past && mark.is_none_or(|mark| mark.exit().is_none()) {
+        return None;
+    }
+    let life = state.clock.life(pid)?;
+    let exit = exits::describe(life.exit.unwrap_or(Exit::Unknown));
+    let lived = life.born.until(life.ended?);
+    let lived = Duration::from_millis(u64::try_from(lived.as_millis()).unwrap_or(u64::MAX));
+    let text = format!("{exit}, having lived {}", humantime::format_duration(lived));
+    Some(Fact {
+        name: "ended",
+        words: vec![(text, Weight::Strong)],
+    })
 }
 
 fn state_word(state: char) -> &'static str {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use berth_map::live::{BootTime, Density, History, Update};
+use berth_base::HostPid;
+use berth_map::live::{BootTime, Density, History, Life, Update};
 
 use super::marks::before;
 
@@ -124,23 +125,42 @@ impl Clock {
 
     /// Goes to the last start or exit before the moment that is shown, or to the next one after.
     pub(super) fn step_event(&mut self, forward: bool) {
-        let moment = self.moment();
-        let (from, to) = match forward {
-            true => (BootTime(moment.0.saturating_add(1)), self.present()),
-            false => {
-                let to = BootTime(moment.0.saturating_sub(1));
-                (self.history.earliest(), to)
-            }
-        };
-        let lives = self.history.lives(from, to);
-        let times = lives.flat_map(|life| [Some(life.born), life.ended]);
-        let times = times.flatten().filter(|time| from <= *time && *time <= to);
-        let found = if forward { times.min() } else { times.max() };
+        // Near ones first: ten minutes of a storm are hundreds of thousands.
+        let reaches = [1, 10, 60, 600].map(Duration::from_secs);
+        let found = reaches
+            .into_iter()
+            .find_map(|reach| self.next_event(forward, reach));
         match found {
             Some(time) => self.go(time),
             None if forward => self.go_live(),
             None => {}
         }
+    }
+
+    /// The nearest start or exit within reach.
+    fn next_event(&self, forward: bool, reach: Duration) -> Option<BootTime> {
+        let moment = self.moment();
+        let (from, to) = match forward {
+            true => {
+                let to = after(moment, reach).min(self.present());
+                (BootTime(moment.0.saturating_add(1)), to)
+            }
+            false => {
+                let from = before(moment, reach).max(self.history.earliest());
+                (from, BootTime(moment.0.saturating_sub(1)))
+            }
+        };
+        let lives = self.history.lives(from, to);
+        let times = lives.flat_map(|life| [Some(life.born), life.ended]);
+        let times = times.flatten();
+        let times = times.filter(|time| from <= *time && *time <= to);
+        if forward { times.min() } else { times.max() }
+    }
+
+    /// The life of a process as far as it is known at any time, of one that is over or looked
+    /// back at.
+    pub(crate) fn life(&self, pid: HostPid) -> Option<Life> {
+        self.history.life(pid)
     }
 
     /// How much time a timeline shows.

@@ -122,6 +122,28 @@ fn the_scrubber_goes_back_and_forth() {
 }
 
 #[test]
+fn details_tell_of_an_end() {
+    let mut view = later();
+    view.keys("[d");
+    view.keys("/short");
+    view.press(Key::Enter);
+    let text = view.text();
+    assert!(
+        text.contains("ended     exit 7, having lived 50ms"),
+        "{text}"
+    );
+}
+
+#[test]
+fn details_of_a_box_name_its_namespace() {
+    let mut view = View::of(&mut Fake::rich(), 200, 50);
+    view.click(20, view.row("━ web"));
+    let text = view.text();
+    assert!(text.contains("box       pid:[204]"), "{text}");
+    assert!(text.contains("1589    on the host"), "{text}");
+}
+
+#[test]
 fn columns_and_ends_of_the_timeline() {
     let mut view = later();
     view.press(Key::Left);
