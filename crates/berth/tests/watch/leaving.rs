@@ -94,7 +94,7 @@ fn without_a_terminal_it_says_what_there_is_instead() {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(125));
     assert!(output.stdout.is_empty());
     for part in ["--watch needs a terminal", "\"berth map\"", "--json"] {
         assert!(text.contains(part), "{text}");

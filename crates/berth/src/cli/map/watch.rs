@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal as _};
 
-use berth_base::ErrorClass;
 use berth_map::draw::{MapOptions, Style};
 
 use super::super::failure::Failure;
@@ -77,10 +76,7 @@ fn check_terminal() -> Result<(), Failure> {
         (false, _) => "standard input",
         (true, false) => "standard output",
     };
-    let mut failure = Failure::new(
-        ErrorClass::Invalid,
-        format!("--watch needs a terminal, and {missing} is none"),
-    );
+    let mut failure = Failure::usage(format!("--watch needs a terminal, and {missing} is none"));
     failure.hint = Some(
         "\"berth map\" draws the map once, \"berth map --json\" writes it for programs".to_owned(),
     );

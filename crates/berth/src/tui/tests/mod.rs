@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
+mod cost;
 mod fake;
 mod hostile;
 mod keys;
