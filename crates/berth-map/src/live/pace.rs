@@ -10,6 +10,10 @@ const IDLE: Duration = Duration::from_secs(3);
 /// The part of one processor that frames may take while events get lost.
 const SHARE_IN_NEED: f64 = 0.1;
 
+/// How many times the normal part, where containers come and go: a view shows processes by events,
+/// but boxes by frames.
+const TIMES_RESHAPED: f64 = 3.0;
+
 /// Why a frame is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Want {
@@ -17,6 +21,8 @@ pub(super) enum Want {
     Idle,
     /// Something happened.
     Happened,
+    /// Namespaces or cgroups are not as they were.
+    Reshaped,
     /// Something was missed, or somebody new looks.
     Urgent,
 }
@@ -25,7 +31,7 @@ pub(super) enum Want {
 pub(super) struct Pace {
     options: WatchOptions,
     source: EventSource,
-    want: Want,
+    is_urgent: bool,
     last: Instant,
     cost: Duration,
 }
@@ -41,34 +47,40 @@ impl Pace {
         Self {
             options,
             source,
-            want: Want::Idle,
+            is_urgent: false,
             last: now,
             cost,
         }
     }
 
-    /// Notes that a frame is wanted.
-    pub(super) fn want(&mut self, want: Want) {
-        self.want = self.want.max(want);
+    /// Notes that something was missed, or that somebody new looks.
+    pub(super) fn hurry(&mut self) {
+        self.is_urgent = true;
     }
 
     /// Notes a frame that was taken until now.
     pub(super) fn taken(&mut self, now: Instant, cost: Duration) {
-        self.want = Want::Idle;
+        self.is_urgent = false;
         self.last = now;
         // One that was disturbed must not slow the next ones for long.
         self.cost = (self.cost + cost) / 2;
     }
 
-    /// How long until the next frame is due.
-    pub(super) fn due_in(&self, now: Instant) -> Duration {
+    /// How long until the next frame is due, where one is wanted for this reason.
+    pub(super) fn due_in(&self, now: Instant, want: Want) -> Duration {
         let at_share = |share: f64| {
             let distance = self.cost.div_f64(share.clamp(0.001, 1.0));
             self.options.pace.max(distance)
         };
-        let normal = at_share(self.options.share);
-        let distance = match self.want {
-            Want::Urgent => at_share(self.options.share.max(SHARE_IN_NEED)),
+        let share = self.options.share;
+        let normal = at_share(share);
+        let want = match self.is_urgent {
+            true => Want::Urgent,
+            false => want,
+        };
+        let distance = match want {
+            Want::Urgent => at_share(share.max(SHARE_IN_NEED)),
+            Want::Reshaped => at_share(share * TIMES_RESHAPED),
             Want::Happened => normal,
             Want::Idle if self.source == EventSource::Snapshots => normal,
             Want::Idle => normal.max(IDLE),
@@ -90,22 +102,25 @@ mod tests {
 
     #[test]
     fn cost_spreads_frames() {
-        let (mut cheap, now) = pace(EventSource::Bpf, MS / 10);
-        assert_eq!(cheap.due_in(now), IDLE);
-        cheap.want(Want::Happened);
-        assert_eq!(cheap.due_in(now), WatchOptions::default().pace);
+        let (cheap, now) = pace(EventSource::Bpf, MS / 10);
+        assert_eq!(cheap.due_in(now, Want::Idle), IDLE);
+        let least = WatchOptions::default().pace;
+        assert_eq!(cheap.due_in(now, Want::Happened), least);
         let (mut dear, now) = pace(EventSource::Bpf, 200 * MS);
-        assert_eq!(dear.due_in(now), 20_000 * MS);
-        dear.want(Want::Urgent);
-        assert_eq!(dear.due_in(now), 2_000 * MS);
-        assert_eq!(dear.due_in(now + 3_000 * MS), Duration::ZERO);
+        assert_eq!(dear.due_in(now, Want::Happened), 20_000 * MS);
+        assert_eq!(dear.due_in(now, Want::Idle), 20_000 * MS);
+        let reshaped = dear.due_in(now, Want::Reshaped);
+        assert!((6_600 * MS..6_700 * MS).contains(&reshaped));
+        dear.hurry();
+        assert_eq!(dear.due_in(now, Want::Idle), 2_000 * MS);
+        assert_eq!(dear.due_in(now + 3_000 * MS, Want::Idle), Duration::ZERO);
         dear.taken(now, 100 * MS);
-        assert_eq!(dear.due_in(now), 15_000 * MS);
+        assert_eq!(dear.due_in(now, Want::Happened), 15_000 * MS);
     }
 
     #[test]
     fn without_events_frames_come_all_the_same() {
         let (blind, now) = pace(EventSource::Snapshots, MS);
-        assert_eq!(blind.due_in(now), 100 * MS);
+        assert_eq!(blind.due_in(now, Want::Idle), 100 * MS);
     }
 }

@@ -1,36 +1,84 @@
 //! What two snapshots differ in and no event told of. Pure.
 
+use std::time::Duration;
+
 use berth_base::HostPid;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::history::born;
+use super::pace::Want;
 use super::{BootTime, Event, EventKind, EventSource, Exit, Joined};
 use crate::model::{Change, Changed, Diff, Process, Started, World};
 
-/// What events told since the last frame, to find out what they did not.
+/// Who ends sooner makes no difference to a frame.
+const SHORT: Duration = Duration::from_millis(30);
+
+/// What events told since the last frame: to find out what they did not, and whether a frame would
+/// be any different.
 #[derive(Default)]
 pub(super) struct Reconciler {
     born: FxHashSet<HostPid>,
     executed: FxHashSet<HostPid>,
     moved: FxHashSet<HostPid>,
     changed: FxHashSet<HostPid>,
-    /// Ended, those included that the last frame has as zombies.
-    ended: FxHashSet<HostPid>,
+    /// Ended, those included that the last frame has all the same: zombies above all.
+    ended: FxHashMap<HostPid, BootTime>,
+    /// Born since the last frame, and alive.
+    young: FxHashMap<HostPid, BootTime>,
+    want: Option<Want>,
 }
 
 impl Reconciler {
-    /// Hears events.
-    pub(super) fn hear(&mut self, events: &[Event]) {
+    /// Hears events. `latest` is the last frame's snapshot. Those that came while it was taken are
+    /// heard before and after [`Self::missing`]: it may have them or not.
+    pub(super) fn hear(&mut self, events: &[Event], latest: &World) {
         for event in events {
+            self.want = self.want.max(self.weigh(event, latest));
             let set = match &event.kind {
                 EventKind::Forked { .. } => &mut self.born,
                 EventKind::Executed { .. } => &mut self.executed,
-                EventKind::Exited(_) => &mut self.ended,
+                EventKind::Exited(_) => {
+                    self.ended.insert(event.pid, event.at);
+                    continue;
+                }
                 EventKind::CgroupMoved { .. } => &mut self.moved,
                 EventKind::NamespacesChanged { .. } => &mut self.changed,
             };
             set.insert(event.pid);
         }
+    }
+
+    /// How much an event calls for a frame.
+    fn weigh(&mut self, event: &Event, latest: &World) -> Option<Want> {
+        let is_young = self.young.contains_key(&event.pid);
+        let is_known = latest.process(event.pid).is_some();
+        match &event.kind {
+            EventKind::Forked { pid_namespace, .. } => {
+                if !is_known {
+                    self.young.insert(event.pid, event.at);
+                }
+                let is_new = |id| latest.namespace(id).is_none();
+                pid_namespace.is_some_and(is_new).then_some(Want::Reshaped)
+            }
+            EventKind::Exited(_) => match self.young.remove(&event.pid) {
+                Some(_) => None,
+                None => is_known.then_some(Want::Happened),
+            },
+            EventKind::Executed { .. } => (!is_young).then_some(Want::Happened),
+            EventKind::CgroupMoved { .. } | EventKind::NamespacesChanged { .. } => {
+                Some(Want::Reshaped)
+            }
+        }
+    }
+
+    /// What frame is wanted, and in how long at the earliest, since whoever was just born may end.
+    pub(super) fn wanted(&self, now: BootTime) -> Option<(Want, Duration)> {
+        if let Some(want) = self.want {
+            return Some((want, Duration::ZERO));
+        }
+        let oldest = self.young.values().min()?;
+        let left = SHORT.saturating_sub(oldest.until(now));
+        Some((Want::Happened, left))
     }
 
     /// The events between two frames that nobody told of, by time. `at` is when the second was
@@ -50,7 +98,7 @@ impl Reconciler {
             }
         }
         for ended in &diff.ended {
-            if !self.ended.contains(&ended.pid) {
+            if !self.ended.contains_key(&ended.pid) {
                 events.push(end(ended.pid, at));
             }
         }
@@ -61,7 +109,7 @@ impl Reconciler {
         if source == EventSource::Snapshots {
             for Started { process, .. } in diff.started.iter().filter(|s| s.process.is_zombie()) {
                 events.push(end(process.pid, at));
-                self.ended.insert(process.pid);
+                self.ended.insert(process.pid, at);
             }
         }
         for told in [
@@ -72,10 +120,25 @@ impl Reconciler {
         ] {
             told.clear();
         }
-        let is_zombie = |pid: &HostPid| new.process(*pid).is_some_and(Process::is_zombie);
-        self.ended.retain(is_zombie);
+        self.want = None;
+        self.young.clear();
+        self.keep_those_in(new);
         events.sort_by_key(|event| event.at);
         events
+    }
+
+    /// Remembers the ends of processes that a frame has all the same. One that is no zombie yet
+    /// was on its way: another frame is to show it so.
+    fn keep_those_in(&mut self, new: &World) {
+        let mut is_leaving = false;
+        self.ended.retain(|pid, end| {
+            let listed = new.process(*pid).filter(|process| born(process) <= *end);
+            is_leaving |= listed.is_some_and(|process| !process.is_zombie());
+            listed.is_some()
+        });
+        if is_leaving {
+            self.want = Some(Want::Happened);
+        }
     }
 
     fn missing_changes(
@@ -93,7 +156,7 @@ impl Reconciler {
             // It has no namespaces and cgroups any more.
             let is_news = source == EventSource::Snapshots
                 && old.process(pid).is_some_and(|was| !was.is_zombie());
-            if is_news && self.ended.insert(pid) {
+            if is_news && self.ended.insert(pid, at).is_none() {
                 events.push(end(pid, at));
             }
             return;
@@ -173,3 +236,6 @@ fn joined(old: &World, changes: &[Change]) -> Option<Joined> {
         false => Joined::Setns,
     })
 }
+
+#[cfg(test)]
+mod tests;

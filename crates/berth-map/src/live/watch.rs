@@ -68,7 +68,7 @@ impl Watcher {
             self.events.wait(self.patience(audience), audience.bell());
             match audience.called() {
                 Call::Dismissed => return,
-                Call::Subscribed => self.pace.want(Want::Urgent),
+                Call::Subscribed => self.pace.hurry(),
                 Call::None => {}
             }
             let news = self.drain();
@@ -77,7 +77,7 @@ impl Watcher {
                 continue;
             }
             self.tell(audience, news);
-            if self.pace.due_in(Instant::now()).is_zero()
+            if self.due().is_zero()
                 && let Err(error) = self.take_frame(audience)
             {
                 audience.publish(&Update::End(Some(error.to_string())));
@@ -90,12 +90,22 @@ impl Watcher {
     fn patience(&self, audience: &Audience) -> Duration {
         let due = match audience.is_empty() {
             true => Duration::from_secs(60),
-            false => self.pace.due_in(Instant::now()),
+            false => self.due(),
         };
         match audience.bell() {
             Some(_) => due,
             // Nobody can wake us: look now and then.
             None => due.min(Duration::from_millis(100)),
+        }
+    }
+
+    /// How long until the next frame is due.
+    fn due(&self) -> Duration {
+        let time = Instant::now();
+        let idle = self.pace.due_in(time, Want::Idle);
+        match self.reconciler.wanted(now()) {
+            Some((want, earliest)) => idle.min(self.pace.due_in(time, want).max(earliest)),
+            None => idle,
         }
     }
 
@@ -105,7 +115,7 @@ impl Watcher {
         let lost = self.events.drain(&mut events);
         if lost > 0 {
             self.health.lost = self.health.lost.saturating_add(lost);
-            self.pace.want(Want::Urgent);
+            self.pace.hurry();
         }
         events
     }
@@ -114,8 +124,7 @@ impl Watcher {
         if events.is_empty() {
             return;
         }
-        self.reconciler.hear(&events);
-        self.pace.want(Want::Happened);
+        self.reconciler.hear(&events, &self.latest.world);
         audience.publish(&Update::Events(events.into()));
     }
 
@@ -131,8 +140,8 @@ impl Watcher {
         let (earlier, later) = self.drain().into_iter().partition(|event| event.at <= at);
         let mut earlier: Vec<Event> = earlier;
         let later: Vec<Event> = later;
-        self.reconciler.hear(&earlier);
-        self.reconciler.hear(&later);
+        self.reconciler.hear(&earlier, &world);
+        self.reconciler.hear(&later, &world);
         if self.is_followed {
             let (source, old) = (self.health.events, &self.latest.world);
             earlier.extend(self.reconciler.missing(source, old, &world, at));
@@ -156,7 +165,7 @@ impl Watcher {
         }
         audience.publish(&Update::Frame(Arc::clone(&self.latest)));
         if !later.is_empty() {
-            self.pace.want(Want::Happened);
+            self.reconciler.hear(&later, &self.latest.world);
             audience.publish(&Update::Events(later.into()));
         }
         Ok(())

@@ -1,9 +1,12 @@
 //! `berth map`: the processes of the host as a tree, one PID column per level.
 
+mod live;
 mod serve;
+mod watch;
 
 use std::fs::File;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use berth_base::{ErrorClass, NamespaceKind, escape_untrusted};
 use berth_map::discover::Sources;
@@ -45,6 +48,15 @@ pub(crate) struct Map {
     /// A graph for Graphviz instead of the picture
     #[arg(long)]
     dot: bool,
+    /// Watch it live, full screen: search, scroll, details
+    #[arg(long, conflicts_with_all = ["json", "svg", "dot"])]
+    watch: bool,
+    /// Write what happens to FILE until Ctrl-C; with --watch, meanwhile
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "svg", "dot"])]
+    record: Option<PathBuf>,
+    /// Watch what was written to FILE instead of this host
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "svg", "dot", "record"])]
+    replay: Option<PathBuf>,
     /// Draw boxes for this kind of namespace
     #[arg(long = "ns", value_name = "KIND", default_value = "pid", value_parser = parse_kind)]
     lens: NamespaceKind,
@@ -79,7 +91,13 @@ pub(crate) struct Map {
 impl Map {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         if self.page.is_asked() {
-            return self.page.serve(context, self.lens);
+            return self.serve(context);
+        }
+        if self.watch || self.replay.is_some() {
+            return self.watch(context);
+        }
+        if self.record.is_some() {
+            return self.record(context);
         }
         let scope = self.scope.as_deref().map(str::parse::<Scope>).transpose()?;
         if let Some(container) = scope.as_ref().and_then(container_of) {

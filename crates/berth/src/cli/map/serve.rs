@@ -1,11 +1,13 @@
 //! `berth map --serve`: the live map as a web page.
 
-use berth_base::{ErrorClass, NamespaceKind};
+use berth_base::ErrorClass;
 use berth_map::live::{Feed, WatchOptions};
 use berth_map::model::{Wanted, WantedThreads};
 use berth_sys::signal::{SignalFd, wait_for};
 use clap::Args;
 
+use super::Map;
+use super::live::report;
 use crate::cli::failure::Failure;
 use crate::cli::pid::sources;
 use crate::cli::{Context, Outcome};
@@ -24,7 +26,7 @@ pub(super) struct PageFlags {
         value_name = "ADDR",
         num_args = 0..=1,
         default_missing_value = Address::DEFAULT,
-        conflicts_with_all = ["json", "svg", "dot", "scope"],
+        conflicts_with_all = ["json", "svg", "dot", "scope", "watch"],
     )]
     serve: Option<Address>,
     /// With --serve, listen on an address that other machines reach
@@ -41,41 +43,11 @@ impl PageFlags {
         self.serve.is_some()
     }
 
-    /// Serves until SIGINT or SIGTERM.
-    pub(super) fn serve(&self, context: &mut Context, lens: NamespaceKind) -> Outcome {
-        let Some(address) = self.serve else {
-            return Ok(0);
-        };
-        self.check_reach(context, address)?;
-        // Before any thread is: all of them inherit the mask.
-        let signals = SignalFd::new(&ENDING).map_err(|error| {
-            let message = format!("cannot receive signals through a descriptor: {error}");
-            Failure::new(ErrorClass::Unavailable, message)
-        })?;
-        let server = Listening::open(address)?;
-        let feed = Feed::watch(sources(context)?, options())?;
-        self.run(context, lens, server, &feed, signals)
-    }
-
-    fn run(
-        &self,
-        context: &mut Context,
-        lens: NamespaceKind,
-        server: Listening,
-        feed: &Feed,
-        signals: SignalFd,
-    ) -> Outcome {
-        let privacy = match self.show_args {
+    fn privacy(&self) -> Privacy {
+        match self.show_args {
             true => Privacy::ShowArguments,
             false => Privacy::HideArguments,
-        };
-        let (hub, drawing) = Hub::start(feed, Some(sources(context)?), privacy)?;
-        context.out.line(&server.url())?;
-        context.out.flush()?;
-        let signal = server.serve_until(hub, lens.as_str(), || wait_for(&ENDING, -1));
-        drop((drawing, signals));
-        // Ctrl-C is how one leaves; whoever sends SIGTERM wants to see that it was that.
-        Ok(if signal == Some(SIGINT) { 0 } else { 128 + 15 })
+        }
     }
 
     /// Refuses an address that other machines reach, unless that is allowed; then says what it
@@ -103,6 +75,42 @@ impl PageFlags {
              the connection is not encrypted"
         ));
         Ok(())
+    }
+}
+
+impl Map {
+    /// Serves the host, or a recording, until SIGINT or SIGTERM.
+    pub(super) fn serve(&self, context: &mut Context) -> Outcome {
+        let Some(address) = self.page.serve else {
+            return Ok(0);
+        };
+        self.page.check_reach(context, address)?;
+        // Before any thread is: all of them inherit the mask.
+        let signals = SignalFd::new(&ENDING).map_err(|error| {
+            let message = format!("cannot receive signals through a descriptor: {error}");
+            Failure::new(ErrorClass::Unavailable, message)
+        })?;
+        let server = Listening::open(address)?;
+        let (feed, host) = match &self.replay {
+            // The processes of a recording are not those that have their PIDs here and now.
+            Some(_) => (self.feed(context)?, None),
+            None => {
+                let feed = Feed::watch(sources(context)?, options())?;
+                (feed, Some(sources(context)?))
+            }
+        };
+        let recording = self.recording(&feed)?;
+        let (hub, drawing) = Hub::start(&feed, host, self.page.privacy())?;
+        context.out.line(&server.url())?;
+        context.out.flush()?;
+        let wait = || wait_for(&ENDING, -1);
+        let signal = server.serve_until(hub, self.lens.as_str(), wait);
+        drop((drawing, signals));
+        if let Some(recording) = recording {
+            report(context, recording)?;
+        }
+        // Ctrl-C is how one leaves; whoever sends SIGTERM wants to see that it was that.
+        Ok(if signal == Some(SIGINT) { 0 } else { 128 + 15 })
     }
 }
 
