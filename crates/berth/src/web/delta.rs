@@ -195,6 +195,7 @@ mod tests {
             host: Arc::new(empty),
             fragments,
             meta: serde_json::Value::Null,
+            messages: std::sync::Mutex::default(),
         }
     }
 

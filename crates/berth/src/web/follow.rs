@@ -1,6 +1,6 @@
 //! One client's events, as server-sent events.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -17,6 +17,9 @@ use super::view::{exit_words, host_pid};
 const TICK: Duration = Duration::from_secs(1);
 /// The least time between two messages: a storm is told in pieces.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Messages that are kept with a page.
+const MAX_KNOWN: usize = 4;
 
 /// Sends one client what is new for it.
 pub(super) struct Follower {
@@ -65,6 +68,21 @@ impl Follower {
     }
 
     fn add_page(&self, message: &mut String, old: Option<&Page>, new: &Page) {
+        let from = old.map(|old| old.number);
+        let mut known = new.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = known.iter().find(|(number, _)| *number == from) {
+            message.push_str(text);
+            return;
+        }
+        let text: Arc<str> = self.page_message(old, new).into();
+        message.push_str(&text);
+        if known.len() < MAX_KNOWN {
+            known.push((from, text));
+        }
+    }
+
+    /// An event that leads from one page to another; nothing where that is the same.
+    fn page_message(&self, old: Option<&Page>, new: &Page) -> String {
         let exit = |id| {
             let FragmentId::Process(pid) = id else {
                 return None;
@@ -74,12 +92,12 @@ impl Follower {
         };
         let delta = Delta::between(old, new, exit);
         if delta.is_empty() {
-            return;
+            return String::new();
         }
         // JSON has no line break of its own, so this is one line. Strings always serialize.
         let json = serde_json::to_string(&delta).unwrap_or_default();
         let id = format!("{}.{}", self.run, new.number);
-        message.push_str(&format!("id: {id}\nevent: page\ndata: {json}\n\n"));
+        format!("id: {id}\nevent: page\ndata: {json}\n\n")
     }
 
     /// Adds the seconds since the last time, which was not over then; says which one is not now.

@@ -212,10 +212,17 @@ impl Hub {
         })
     }
 
-    /// Processes that started or ended between two times, up to a number, and how many more.
-    pub(super) fn lives(&self, from: BootTime, to: BootTime, most: usize) -> (Vec<Life>, usize) {
+    /// Processes that started or ended between two times and have a text in their names, up to a
+    /// number, and how many more.
+    pub(super) fn lives(
+        &self,
+        (from, to): (BootTime, BootTime),
+        name: &str,
+        most: usize,
+    ) -> (Vec<Life>, usize) {
         let state = self.lock();
-        let mut all = state.history.lives(from, to);
+        let named = |life: &Life| life.comm.to_lowercase().contains(name);
+        let mut all = state.history.lives(from, to).filter(named);
         let listed: Vec<Life> = all.by_ref().take(most).collect();
         (listed, all.count())
     }

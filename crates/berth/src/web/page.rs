@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_map::World;
@@ -62,6 +62,9 @@ pub(super) struct Page {
     pub(super) fragments: Vec<Fragment>,
     /// What is said beside the picture.
     pub(super) meta: serde_json::Value,
+    /// Messages that lead to it, by the number of the page they begin with: most clients of a
+    /// view have the same one.
+    pub(super) messages: Mutex<Vec<(Option<u64>, Arc<str>)>>,
 }
 
 impl fmt::Display for FragmentId {

@@ -7,7 +7,7 @@
 //! | `events?lens=&inside=` | the view as server-sent events |
 //! | `search?q=` | the processes that a text means |
 //! | `process?pid=` | everything about one |
-//! | `lives?from=&to=` | who started or ended in a stretch of time, milliseconds since boot |
+//! | `lives?from=&to=&q=` | who of that name started or ended in a stretch of time, milliseconds since boot |
 //!
 //! `lens`, `inside` and `at` (milliseconds since boot) say which view is meant.
 
@@ -133,7 +133,8 @@ impl Site {
         let time = |name| query.get(name)?.parse().ok().map(millis);
         match (time("from"), time("to")) {
             (Some(from), Some(to)) => {
-                let (lives, more) = self.hub.lives(from, to, lives::MOST);
+                let name = query.get("q").unwrap_or_default().trim().to_lowercase();
+                let (lives, more) = self.hub.lives((from, to), &name, lives::MOST);
                 whole("text/html; charset=utf-8", lives::html(&lives, more))
             }
             _ => text(

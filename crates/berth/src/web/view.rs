@@ -1,7 +1,7 @@
 //! A frame, and what happened since, as the page of one view. Pure.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use berth_base::{HostPid, NamespaceId};
 use berth_map::World;
@@ -44,6 +44,7 @@ pub(super) fn draw_page(scene: &Scene, key: ViewKey, number: u64) -> Page {
         host,
         fragments,
         meta,
+        messages: Mutex::default(),
     }
 }
 
@@ -104,6 +105,7 @@ pub(super) fn after(
         host: Arc::clone(&old.host),
         fragments,
         meta: old.meta.clone(),
+        messages: Mutex::default(),
     })
 }
 

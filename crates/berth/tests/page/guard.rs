@@ -151,7 +151,7 @@ fn names_are_text_wherever_they_are_shown() {
     for path in [
         "search?q=id%3Dx".to_owned(),
         format!("process?pid={pid}"),
-        "lives?from=0&to=99999999999".to_owned(),
+        "lives?from=0&to=99999999999&q=id%3Dx".to_owned(),
     ] {
         let body = server.get(&path).body;
         assert!(body.contains(shown), "{path}: {body}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, Tree, comm};
+use crate::support::{PATIENCE, Server, Tree, comm};
 
 #[test]
 fn only_what_changed_is_pushed() {
@@ -13,7 +13,7 @@ fn only_what_changed_is_pushed() {
     let all = whole["put"].as_array().unwrap().len();
     let tree = Tree::new("sleep 600 & sleep 601; true");
     let pid = tree.settled(3)[0][0];
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < deadline);
         let page = events.next("page");
@@ -131,7 +131,10 @@ fn short_lives_are_in_the_timeline() {
         return;
     }
     let body = server
-        .get(&format!("lives?from={before}&to={}", before + 60_000))
+        .get(&format!(
+            "lives?from={before}&to={}&q=blinked",
+            before + 60_000
+        ))
         .body;
     assert!(
         body.contains("blinked") && body.contains("exit 1"),

@@ -370,7 +370,7 @@ async function showLives(at) {
   const around = Math.max(1500, SPAN * 1000 / $('time').clientWidth * 3);
   const from = Math.max(0, Math.round(chosenAt - around)), to = Math.round(chosenAt + around);
   try {
-    const answer = await fetch('lives?' + new URLSearchParams({ from, to }));
+    const answer = await fetch('lives?' + new URLSearchParams({ from, to, q: /^\d*$/.test($('find').value.trim()) ? '' : $('find').value.trim() }));
     const html = await answer.text();
     if (!answer.ok) return;
     $('lives').querySelector('.list').innerHTML = html;
