@@ -812,13 +812,24 @@ function wires() {
   for (const wire of (meta.wires || []).filter(wire => layers[wire.kind])) {
     const from = $(wire.from), to = $(wire.to);
     if (!from || !to) continue;
-    const a = plug(from), b = plug(to);
-    const lift = Math.min(40, 14 + Math.abs(a.x - b.x) / 14);
-    const path = `M${a.x} ${a.y} C${a.x} ${a.y - lift} ${b.x} ${b.y - lift} ${b.x} ${b.y}`;
     const group = svg('g', { class: 'wire ' + wire.kind });
-    group.append(svg('path', { d: path }), svg('circle', { cx: a.x, cy: a.y, r: 4 }), svg('circle', { cx: b.x, cy: b.y, r: 4 }));
-    const text = svg('text', { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 - lift * 0.75 - 4 });
-    text.textContent = wire.label;
+    const text = svg('text', {});
+    const outer = from.contains(to) ? from : to.contains(from) ? to : null;
+    if (outer) {
+      // To the box around: a plug that leads out, where a line would cross what is between.
+      const at = plug(outer === from ? to : from);
+      group.append(svg('path', { d: `M${at.x} ${at.y}v-9` }), svg('circle', { cx: at.x, cy: at.y, r: 4 }));
+      text.textContent = `${wire.label} ↑ ${outer.id === 'host' ? 'host' : outer.querySelector('h2').firstChild.textContent}`;
+      for (const [name, value] of [['x', at.x - 8], ['y', at.y - 4], ['class', 'out']]) text.setAttribute(name, value);
+    } else {
+      const a = plug(from), b = plug(to);
+      const lift = Math.min(40, 14 + Math.abs(a.x - b.x) / 14);
+      const path = `M${a.x} ${a.y} C${a.x} ${a.y - lift} ${b.x} ${b.y - lift} ${b.x} ${b.y}`;
+      group.append(svg('path', { d: path }), svg('circle', { cx: a.x, cy: a.y, r: 4 }), svg('circle', { cx: b.x, cy: b.y, r: 4 }));
+      text.setAttribute('x', (a.x + b.x) / 2);
+      text.setAttribute('y', (a.y + b.y) / 2 - lift * 0.75 - 4);
+      text.textContent = wire.label;
+    }
     group.append(text);
     drawn.push(group);
   }
