@@ -228,3 +228,167 @@ pub(super) fn exit_words(exit: Exit) -> Option<String> {
         Exit::Unknown => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use berth_base::NamespaceKind;
+    use berth_map::live::{BootTime, Health};
+    use berth_map::model::{
+        Details, Extent, Host, Links, Namespace, NamespaceSet, Parts, Process, Source,
+    };
+
+    use super::*;
+
+    const OUTER: u64 = 100;
+    const INNER: u64 = 200;
+
+    fn id(inode: u64) -> NamespaceId {
+        NamespaceId {
+            kind: NamespaceKind::Pid,
+            inode,
+        }
+    }
+
+    fn pid(number: u32) -> HostPid {
+        HostPid::new(number).unwrap()
+    }
+
+    fn process(pids: &[u32], parent: u32, comm: &str) -> Process {
+        let namespace = if pids.len() == 1 { OUTER } else { INNER };
+        Process {
+            pid: pid(pids[0]),
+            pids: pids.to_vec(),
+            namespaces: NamespaceSet::from_iter([id(namespace)]),
+            links: Links::Read,
+            parent: HostPid::new(parent),
+            comm: comm.to_owned(),
+            state: 'S',
+            start_ticks: u64::from(pids[0]),
+            cgroups: Arc::default(),
+            uid: 0,
+            kernel_thread: false,
+        }
+    }
+
+    /// A host with a container of two processes.
+    fn page(key: ViewKey) -> Page {
+        let world = World::assemble(Parts {
+            source: Source::Procfs,
+            extent: Extent::Host,
+            host: Host {
+                pid_namespace: Some(id(OUTER)),
+                namespaces: NamespaceSet::from_iter([id(OUTER)]),
+                ..Host::default()
+            },
+            processes: vec![
+                process(&[1], 0, "init"),
+                process(&[50, 1], 1, "sh"),
+                process(&[51, 7], 50, "worker"),
+                process(&[60], 1, "last"),
+            ],
+            namespaces: vec![
+                Namespace::new(id(OUTER)),
+                Namespace {
+                    parent: Some(id(OUTER)),
+                    ..Namespace::new(id(INNER))
+                },
+            ],
+            known: Vec::new(),
+            stale: Vec::new(),
+            details: Details::default(),
+            warnings: Vec::new(),
+        });
+        let scene = Scene {
+            host: Arc::new(world),
+            health: Health::default(),
+            over: None,
+        };
+        draw_page(&scene, key, 1)
+    }
+
+    fn key(inside: Option<u64>) -> ViewKey {
+        ViewKey {
+            lens: NamespaceKind::Pid,
+            inside: inside.map(id),
+            at: None,
+        }
+    }
+
+    fn ids(page: &Page) -> Vec<String> {
+        page.fragments.iter().map(|f| f.id.to_string()).collect()
+    }
+
+    fn event(number: u32, kind: EventKind) -> Event {
+        Event {
+            at: BootTime(1),
+            pid: pid(number),
+            kind,
+        }
+    }
+
+    fn fork(pids: &[u32], parent: u32) -> Event {
+        let kind = EventKind::Forked {
+            parent: Some(pid(parent)),
+            pids: pids.to_vec(),
+            pid_namespace: None,
+            comm: "<b>".to_owned(),
+        };
+        event(pids[0], kind)
+    }
+
+    fn follow(page: &Page, key: ViewKey, events: &[Event]) -> Option<Page> {
+        let mut born = HashMap::new();
+        events
+            .iter()
+            .for_each(|event| note(&mut born, &page.host, event));
+        after(page, key, &born, events)
+    }
+
+    #[test]
+    fn newborns_stand_below_their_parents_and_the_dead_nowhere() {
+        let old = page(key(None));
+        assert_eq!(ids(&old), ["host", "p1", "p60", "b200", "p50", "p51"]);
+        // A child, and a child of that, which no frame has seen.
+        let events = [fork(&[70, 9], 51), fork(&[71, 10], 70), fork(&[72], 1)];
+        let new = follow(&old, key(None), &events).unwrap();
+        let wanted = [
+            "host", "p1", "p60", "p72", "b200", "p50", "p51", "p70", "p71",
+        ];
+        assert_eq!(ids(&new), wanted);
+        let html = &new.fragments[8].html;
+        assert!(
+            html.contains("data-up=\"p70\"") && html.contains(">10</b>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("&lt;b&gt;") && !html.contains("<b>"),
+            "{html}"
+        );
+        let exits = [event(51, EventKind::Exited(Exit::Code(3)))];
+        let new = follow(&new, key(None), &exits).unwrap();
+        assert!(!ids(&new).contains(&"p51".to_owned()));
+        // What nobody shows changes nothing.
+        assert!(
+            follow(
+                &old,
+                key(None),
+                &[event(999, EventKind::Exited(Exit::Unknown))]
+            )
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn inside_a_container_events_have_its_pids_and_others_none() {
+        let inside = key(Some(INNER));
+        let old = page(inside);
+        assert_eq!(ids(&old), ["host", "p1", "p7"]);
+        let new = follow(&old, inside, &[fork(&[70, 9], 51)]).unwrap();
+        assert_eq!(ids(&new), ["host", "p1", "p7", "p9"]);
+        assert!(!new.fragments[3].html.contains("70"));
+        assert!(follow(&old, inside, &[fork(&[72], 1)]).is_none());
+        let exits = [event(51, EventKind::Exited(Exit::Unknown))];
+        assert_eq!(ids(&follow(&old, inside, &exits).unwrap()), ["host", "p1"]);
+        assert_eq!(host_pid(&old.host, inside, pid(7)), Some(pid(51)));
+    }
+}
