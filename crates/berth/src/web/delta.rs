@@ -244,7 +244,7 @@ mod tests {
                 let kind = NamespaceKind::Pid;
                 FragmentId::Box(BoxId::Namespace(NamespaceId { kind, inode }))
             };
-            let mut boxes = vec![host, inner(1), inner(2)];
+            let mut boxes = [host, inner(1), inner(2)];
             if is_swapped {
                 boxes.swap(1, 2);
             }
