@@ -57,6 +57,8 @@ struct State {
     /// What the views were drawn from.
     drawn: Arc<World>,
     views: HashMap<ViewKey, watch::Sender<Arc<Page>>>,
+    /// How many views there ever were.
+    opened: u64,
     /// Processes that events told of since the drawing.
     born: HashMap<HostPid, Born>,
     /// Whether a frame came since the drawing, and when there may be another one.
@@ -152,7 +154,7 @@ impl Hub {
             return sender.subscribe();
         }
         let scene = self.lock().scene(key);
-        let mut page = view::draw_page(&scene, key, 1);
+        let mut page = view::draw_page(&scene, key, 0);
         let mut state = self.lock();
         // What happened while it was drawn comes with the next drawing, which is due.
         state.is_stale = true;
@@ -164,6 +166,9 @@ impl Hub {
             sender.send_replace(Arc::new(page));
             return sender.subscribe();
         }
+        // A view that was forgotten begins at a number that it never had: pages are told apart by it.
+        state.opened += 1;
+        page.number = state.opened << 32;
         let (sender, receiver) = watch::channel(Arc::new(page));
         state.views.insert(key, sender);
         receiver
@@ -249,6 +254,7 @@ impl State {
                     drawn: Arc::clone(&frame.world),
                     history,
                     views: HashMap::new(),
+                    opened: 0,
                     born: HashMap::new(),
                     is_stale: false,
                     next_drawing: Instant::now(),

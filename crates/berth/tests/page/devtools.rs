@@ -166,10 +166,23 @@ impl Browser {
         self.mouse("mouseMoved", place);
     }
 
+    /// Clicks an element where it is by then: other programs of the machine start and end, and what
+    /// is above it with them.
     pub fn click(&mut self, selector: &str) {
-        let place = self.middle(selector);
-        for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
-            self.mouse(kind, place);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let place = self.middle(selector);
+            self.mouse("mouseMoved", place);
+            let hit = self.value(&format!(
+                "document.elementFromPoint({}, {})?.closest({selector:?}) != null",
+                place.0, place.1
+            ));
+            if hit == true {
+                self.mouse("mousePressed", place);
+                self.mouse("mouseReleased", place);
+                return;
+            }
+            assert!(Instant::now() < deadline, "{selector} does not stand still");
         }
     }
 

@@ -366,6 +366,8 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawTime);
 // Who started or ended around a moment: as much time as a finger covers.
 async function showLives(at) {
   chosenAt = Math.min(Math.max(at, clock.earliest), clock.now);
+  $('time').setAttribute('aria-valuenow', Math.round((chosenAt - clock.now) / 1000));
+  $('time').setAttribute('aria-valuetext', daytime(chosenAt));
   drawTime();
   const around = Math.max(1500, SPAN * 1000 / $('time').clientWidth * 3);
   const from = Math.max(0, Math.round(chosenAt - around)), to = Math.round(chosenAt + around);
