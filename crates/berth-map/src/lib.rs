@@ -53,6 +53,7 @@ pub mod check;
 pub mod discover;
 pub mod dot;
 pub mod draw;
+mod inside;
 pub mod json;
 pub mod live;
 pub mod lookup;

@@ -261,3 +261,35 @@ fn alone_pictures_grow_with_the_processes() {
     println!("{small} s, six times as many {large} s");
     assert!(large < small * 6.0 * 2.5, "{small} s, {large} s");
 }
+
+#[test]
+fn two_thousand_containers_are_a_picture_that_can_be_read() {
+    let world = crowded(12_000, 2000);
+    let picture = picture(&world);
+    check_geometry(&picture);
+    // One box for each of the eight programs that run in them.
+    assert_eq!(picture.panels.len(), 9, "{:?}", picture.size);
+    let boxes = picture.panels.iter().skip(1);
+    assert!(boxes.clone().all(|panel| panel.is_crowd));
+    let counts = boxes.flat_map(|panel| panel.title.words.iter());
+    let counts = counts.filter(|word| word.text == "×250").count();
+    assert_eq!(counts, 8);
+    // Twenty-three can be read one by one.
+    let few = svg::layout(&crowded(500, 23), &PictureOptions::default());
+    assert_eq!(few.panels.len(), 24);
+}
+
+#[test]
+fn alone_two_thousand_boxes_that_differ_are_drawn_quickly() {
+    let mut all = vec![Fake::new(&[1], 0, "init")];
+    for n in 0..2000u32 {
+        let base = 10_000 + u64::from(n) * 20;
+        all.push(Fake::new(&[100 + n, 1], 1, format!("own{n}")).isolated(base));
+    }
+    let world = assemble(&all, Vec::new());
+    let options = PictureOptions::default();
+    let seconds = cpu_seconds(|| drop(svg::write(&world, &options)));
+    println!("{seconds} s");
+    // Unoptimised and on a machine with other work; 0.02 in a release.
+    assert!(seconds < 1.5, "{seconds} s");
+}

@@ -1,13 +1,15 @@
 //! The binary `berth`: parses, calls the engine, shows.
 //!
-//! The only crate that knows a terminal, `$HOME`, the environment and Docker's JSON. One thread:
-//! the engine forks from it.
+//! The only crate that knows a terminal, `$HOME`, the environment and Docker's JSON. One thread, for
+//! the engine forks from it; only the live map, which starts nothing, has more.
 
 mod cli;
 mod log;
 mod template;
 mod terminal;
+mod tui;
 mod view;
+mod web;
 
 use std::process::ExitCode;
 

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::DiscoverError;
 use super::pid_dir::Reader;
-use crate::model::decode_untrusted;
+use crate::model::{Mount, decode_untrusted};
 
 /// The root of a procfs: `/proc`, a private mount of it, or a fake tree of a test.
 ///
@@ -121,6 +121,17 @@ impl ProcRoot {
             buffer.pop();
         }
         (!buffer.is_empty()).then_some(buffer)
+    }
+}
+
+impl ProcRoot {
+    /// Reads the mounts of a process, those below its root (`PID/mountinfo`). Takes the rights of
+    /// ptrace(2) for reading.
+    pub fn read_mounts(&self, pid: HostPid) -> io::Result<Vec<Mount>> {
+        let mut buffer = Vec::new();
+        let path = format!("{pid}/mountinfo");
+        read_file(&self.dir, Path::new(&path), &mut buffer)?;
+        Ok(super::details::parse_mounts(&buffer))
     }
 }
 

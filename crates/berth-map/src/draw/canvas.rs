@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::paint::{Brush, Ink};
+use super::tree::Sheet;
 use super::{MapOptions, Style};
 use crate::picture::{Hue, Span, Title, cut};
 
 /// What runs down the left of a line, one per depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rail {
+pub enum Rail {
     /// More siblings follow below.
     Line,
     /// None do.
@@ -21,7 +22,7 @@ pub(super) enum Rail {
 
 /// How an entry hangs on what is above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joint {
+pub enum Joint {
     /// At the left edge of a box, without a branch.
     None,
     /// A branch; siblings follow.
@@ -30,17 +31,37 @@ pub(super) enum Joint {
     Last,
 }
 
-/// The characters of a style.
-struct Glyphs {
-    line: &'static str,
-    blank: &'static str,
-    border: &'static str,
-    middle: &'static str,
-    last: &'static str,
-    top: &'static str,
-    bottom: &'static str,
-    fill: &'static str,
-    cut: &'static str,
+/// The characters of a style. Rails and joints are [`RAIL`] cells wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glyphs {
+    /// [`Rail::Line`].
+    pub line: &'static str,
+    /// [`Rail::Blank`].
+    pub blank: &'static str,
+    /// [`Rail::Border`].
+    pub border: &'static str,
+    /// [`Joint::Middle`].
+    pub middle: &'static str,
+    /// [`Joint::Last`].
+    pub last: &'static str,
+    /// Begins the upper border of a box.
+    pub top: &'static str,
+    /// Begins the lower border.
+    pub bottom: &'static str,
+    /// Fills a border.
+    pub fill: &'static str,
+    /// Stands for what is cut off.
+    pub cut: &'static str,
+}
+
+impl Glyphs {
+    /// Those of a style.
+    pub const fn of(style: Style) -> &'static Self {
+        match style {
+            Style::Unicode => &UNICODE,
+            Style::Ascii => &ASCII,
+        }
+    }
 }
 
 const UNICODE: Glyphs = Glyphs {
@@ -68,14 +89,17 @@ const ASCII: Glyphs = Glyphs {
 };
 
 /// Cells of one rail.
-const RAIL: usize = 3;
+pub const RAIL: usize = 3;
 /// Cells between columns.
-const GAP: usize = 2;
+pub const GAP: usize = 2;
 
 /// A piece of a line, and its colour.
-struct Piece {
-    text: Cow<'static, str>,
-    ink: Ink,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// What it says, escaped.
+    pub text: Cow<'static, str>,
+    /// What it is drawn with.
+    pub ink: Ink,
 }
 
 /// Collects the lines of a drawing.
@@ -99,10 +123,7 @@ impl Canvas {
             .collect();
         let taken: usize = columns.iter().sum();
         Self {
-            glyphs: match options.style {
-                Style::Unicode => &UNICODE,
-                Style::Ascii => &ASCII,
-            },
+            glyphs: Glyphs::of(options.style),
             brush: Brush::new(options.color),
             tree: options.width.max(40).saturating_sub(taken).max(24),
             columns,
@@ -119,65 +140,6 @@ impl Canvas {
             ink: Ink::Strong,
         };
         self.line(Vec::new(), vec![label], names);
-    }
-
-    /// One entry with its PIDs, outermost first, each in the colour of its level.
-    pub(super) fn entry(
-        &mut self,
-        rails: &[Rail],
-        joint: Joint,
-        label: Vec<Span>,
-        pids: &[u32],
-        levels: impl Fn(usize) -> Ink,
-    ) {
-        let mut left = self.rails(rails);
-        let branch = match joint {
-            Joint::None => "",
-            Joint::Middle => self.glyphs.middle,
-            Joint::Last => self.glyphs.last,
-        };
-        left.push(faint(branch));
-        let cells = pids.iter().enumerate();
-        let cells = cells.map(|(level, pid)| (pid.to_string(), levels(level)));
-        let cells = cells.collect();
-        self.line(left, pieces(label), cells);
-    }
-
-    /// The upper border of a box.
-    pub(super) fn open_box(&mut self, rails: &[Rail], hue: Hue, title: Title) {
-        let mut line = self.rails(rails);
-        line.push(border(self.glyphs.top, hue));
-        let room = self.width().saturating_sub(width(&line) + 2);
-        let mut words = vec![Piece {
-            text: Cow::Owned(title.name.text),
-            ink: Ink::Box(hue),
-        }];
-        for span in title.origin.into_iter().chain(title.facts) {
-            words.push(plain("  "));
-            words.push(piece(span));
-        }
-        line.extend(self.cut(words, room));
-        line.push(plain(" "));
-        self.fill(line, hue);
-    }
-
-    /// The lower border of a box, and what its foot says.
-    pub(super) fn close_box(&mut self, rails: &[Rail], hue: Hue, foot: Vec<Span>) {
-        let mut line = self.rails(rails);
-        line.push(border(self.glyphs.bottom, hue));
-        if !foot.is_empty() {
-            line.push(plain(" "));
-            let room = self.width().saturating_sub(width(&line) + 2);
-            line.extend(self.cut(pieces(foot), room));
-            line.push(plain(" "));
-        }
-        self.fill(line, hue);
-    }
-
-    /// A line of text below the tree, cut to the width.
-    pub(super) fn note(&mut self, text: &str) {
-        let line = vec![faint(cut(text, self.width(), self.glyphs.cut))];
-        self.write(line);
     }
 
     /// The drawing.
@@ -270,12 +232,74 @@ impl Canvas {
     }
 }
 
+impl Sheet for Canvas {
+    fn entry(
+        &mut self,
+        rails: &[Rail],
+        joint: Joint,
+        label: Vec<Span>,
+        pids: &[u32],
+        levels: impl Fn(usize) -> Ink,
+    ) {
+        let mut left = self.rails(rails);
+        let branch = match joint {
+            Joint::None => "",
+            Joint::Middle => self.glyphs.middle,
+            Joint::Last => self.glyphs.last,
+        };
+        left.push(faint(branch));
+        let cells = pids.iter().enumerate();
+        let cells = cells.map(|(level, pid)| (pid.to_string(), levels(level)));
+        let cells = cells.collect();
+        self.line(left, pieces(label), cells);
+    }
+
+    fn open_box(&mut self, rails: &[Rail], hue: Hue, title: Title) {
+        let mut line = self.rails(rails);
+        line.push(border(self.glyphs.top, hue));
+        let room = self.width().saturating_sub(width(&line) + 2);
+        line.extend(self.cut(title_pieces(hue, title), room));
+        line.push(plain(" "));
+        self.fill(line, hue);
+    }
+
+    fn close_box(&mut self, rails: &[Rail], hue: Hue, foot: Vec<Span>) {
+        let mut line = self.rails(rails);
+        line.push(border(self.glyphs.bottom, hue));
+        if !foot.is_empty() {
+            line.push(plain(" "));
+            let room = self.width().saturating_sub(width(&line) + 2);
+            line.extend(self.cut(pieces(foot), room));
+            line.push(plain(" "));
+        }
+        self.fill(line, hue);
+    }
+
+    fn note(&mut self, text: &str) {
+        let line = vec![faint(cut(text, self.width(), self.glyphs.cut))];
+        self.write(line);
+    }
+}
+
 fn width(pieces: &[Piece]) -> usize {
     pieces.iter().map(|piece| piece.text.width()).sum()
 }
 
+/// The words of a title, two cells apart.
+pub(super) fn title_pieces(hue: Hue, title: Title) -> Vec<Piece> {
+    let mut words = vec![Piece {
+        text: Cow::Owned(title.name.text),
+        ink: Ink::Box(hue),
+    }];
+    for span in title.origin.into_iter().chain(title.facts) {
+        words.push(plain("  "));
+        words.push(piece(span));
+    }
+    words
+}
+
 /// Words, two cells apart.
-fn pieces(spans: Vec<Span>) -> Vec<Piece> {
+pub(super) fn pieces(spans: Vec<Span>) -> Vec<Piece> {
     let mut row = Vec::with_capacity(spans.len() * 2);
     for span in spans {
         if !row.is_empty() {
@@ -325,7 +349,7 @@ fn spaces(count: usize) -> Piece {
 }
 
 /// The name of a level's column.
-fn column_name(level: usize) -> String {
+pub fn column_name(level: usize) -> String {
     match level {
         0 => "HOST".to_owned(),
         deeper => format!("L{deeper}"),

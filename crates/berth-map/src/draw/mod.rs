@@ -1,16 +1,21 @@
 //! The host as text: processes as a tree, namespaces as boxes, one PID column per level.
 //!
 //! What stands below what, and the words, are every picture's; `canvas` knows columns and
-//! borders, `paint` colours. All text that a process or container chose is escaped.
+//! borders, `paint` colours; `rows` is the same drawing in parts, for who paints it. All text that a process or container chose is escaped.
 
 mod canvas;
 mod paint;
+mod rows;
 mod tree;
 
 use berth_base::NamespaceKind;
 
+pub use canvas::{GAP, Glyphs, Joint, Piece, RAIL, Rail, column_name};
+pub use paint::Ink;
+pub use rows::{Order, Row, RowOptions, Rows, Shape, Subject, rows};
+
 use crate::model::World;
-pub use crate::picture::{Inodes, KernelThreads, Threads};
+pub use crate::picture::{Hue, Inodes, KernelThreads, Threads};
 use crate::scope::Selection;
 
 /// How a map is drawn.

@@ -5,7 +5,7 @@ use crate::picture::{Hue, Tone};
 
 /// What a piece of text is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub enum Ink {
     /// As the terminal is set.
     Plain,
     /// Bold.
@@ -18,6 +18,23 @@ pub(super) enum Ink {
     Border(Hue),
     /// The name of a box.
     Box(Hue),
+}
+
+impl Ink {
+    /// Its place in the palette of 256 colours; `None` for the terminal's own.
+    pub fn color(self) -> Option<u8> {
+        match self {
+            Self::Plain | Self::Strong => None,
+            Self::Faint => Some(FAINT),
+            Self::Alarm => Some(ALARM),
+            Self::Border(hue) | Self::Box(hue) => HUES.get(hue.0 % HUES.len()).copied(),
+        }
+    }
+
+    /// Whether it is bold.
+    pub fn is_bold(self) -> bool {
+        matches!(self, Self::Strong | Self::Alarm | Self::Box(_))
+    }
 }
 
 impl From<Tone> for Ink {
@@ -51,15 +68,12 @@ impl Brush {
 
     /// Appends text in its colour.
     pub(super) fn paint(self, out: &mut String, text: &str, ink: Ink) {
-        let hue = |hue: Hue| HUES.get(hue.0 % HUES.len()).copied().unwrap_or(FAINT);
-        let code = match ink {
+        let code = match (ink.color(), ink.is_bold()) {
             _ if self.color == Color::Never || text.trim().is_empty() => None,
-            Ink::Plain => None,
-            Ink::Strong => Some("1".to_owned()),
-            Ink::Faint => Some(format!("38;5;{FAINT}")),
-            Ink::Alarm => Some(format!("1;38;5;{ALARM}")),
-            Ink::Border(h) => Some(format!("38;5;{}", hue(h))),
-            Ink::Box(h) => Some(format!("1;38;5;{}", hue(h))),
+            (None, false) => None,
+            (None, true) => Some("1".to_owned()),
+            (Some(color), false) => Some(format!("38;5;{color}")),
+            (Some(color), true) => Some(format!("1;38;5;{color}")),
         };
         match code {
             None => out.push_str(text),

@@ -7,26 +7,48 @@ use super::canvas::{Canvas, Joint, Rail};
 use super::paint::Ink;
 use crate::model::{Process, World};
 use crate::picture::{
-    Arrangement, Entry, Forest, Hue, Hues, Node, Space, Span, Tone, Words, thousands,
+    Arrangement, Entry, Forest, Hue, Hues, Node, Space, Span, Title, Tone, Words, thousands,
 };
 use crate::scope::Role;
+
+/// What takes the lines of a drawing, from top to bottom.
+pub(super) trait Sheet {
+    /// Says what the next line stands for, and below how many others it stands. For the lower
+    /// border of a box that is the box again.
+    fn about(&mut self, _entry: &Entry, _depth: usize) {}
+    /// One entry with its PIDs, outermost first, each in the colour of its level.
+    fn entry(
+        &mut self,
+        rails: &[Rail],
+        joint: Joint,
+        label: Vec<Span>,
+        pids: &[u32],
+        levels: impl Fn(usize) -> Ink,
+    );
+    /// The upper border of a box.
+    fn open_box(&mut self, rails: &[Rail], hue: Hue, title: Title);
+    /// The lower border of a box, and what its foot says.
+    fn close_box(&mut self, rails: &[Rail], hue: Hue, foot: Vec<Span>);
+    /// A line of text below the tree.
+    fn note(&mut self, text: &str);
+}
 
 /// What is still to be done, last first. An explicit stack: chains of processes can be deeper
 /// than the call stack.
 enum Step<'f> {
-    /// Draw an entry that stands below a node.
-    Draw(&'f Entry, Node, Joint),
+    /// Draw an entry that stands below a node, and below so many entries.
+    Draw(&'f Entry, Node, Joint, usize),
     /// Everything below a process is drawn: take a rail away.
     Leave,
     /// Everything in a box is drawn.
-    Close(Space, Hue),
+    Close(&'f Entry, Space, Hue, usize),
 }
 
-struct Walk<'f, 'w, 's> {
+struct Walk<'f, 'w, 's, 'c, S> {
     world: &'w World,
     forest: &'f Forest<'w, 's>,
     words: &'f Words<'w>,
-    canvas: Canvas,
+    sheet: &'c mut S,
     rails: Vec<Rail>,
     steps: Vec<Step<'f>>,
     hues: Hues,
@@ -44,32 +66,41 @@ pub(super) fn draw(world: &World, options: &MapOptions) -> String {
     let words = Words::new(world, options.inodes);
     let mut canvas = Canvas::new(options, &largest_pids(world, &forest));
     canvas.head(&words.head(&forest));
+    walk(world, &forest, &words, &mut canvas);
+    canvas.finish()
+}
+
+/// Hands all lines below the head to a sheet.
+pub(super) fn walk(world: &World, forest: &Forest, words: &Words, sheet: &mut impl Sheet) {
     let mut walk = Walk {
         world,
-        forest: &forest,
-        words: &words,
-        canvas,
+        forest,
+        words,
+        sheet,
         rails: Vec::new(),
         steps: Vec::new(),
         hues: Hues::default(),
     };
-    walk.push_below(Node::Space(Space::Host));
+    walk.push_below(Node::Space(Space::Host), 0);
     walk.run();
     walk.below_the_tree();
-    walk.canvas.finish()
 }
 
-impl<'f, 'w> Walk<'f, 'w, '_> {
+impl<'f, 'w, S: Sheet> Walk<'f, 'w, '_, '_, S> {
     fn run(&mut self) {
         while let Some(step) = self.steps.pop() {
             match step {
-                Step::Draw(entry, node, joint) => self.draw_entry(entry, node, joint),
+                Step::Draw(entry, node, joint, depth) => {
+                    self.sheet.about(entry, depth);
+                    self.draw_entry(entry, node, joint, depth);
+                }
                 Step::Leave => drop(self.rails.pop()),
-                Step::Close(space, hue) => {
+                Step::Close(entry, space, hue, depth) => {
                     self.rails.pop();
                     self.hues.close();
+                    self.sheet.about(entry, depth);
                     let foot = self.words.foot(self.forest, space);
-                    self.canvas.close_box(&self.rails, hue, foot);
+                    self.sheet.close_box(&self.rails, hue, foot);
                 }
             }
         }
@@ -81,21 +112,21 @@ impl<'f, 'w> Walk<'f, 'w, '_> {
         let foot = self.words.foot(self.forest, Space::Host);
         if !foot.is_empty() {
             let words: Vec<String> = foot.into_iter().map(|span| span.text).collect();
-            self.canvas.note(&format!("host: {}", words.join("  ")));
+            self.sheet.note(&format!("host: {}", words.join("  ")));
         }
         for line in self.words.hidden(self.forest) {
-            self.canvas.note(&line);
+            self.sheet.note(&line);
         }
         if let Some(line) = self.words.unreadable() {
-            self.canvas.note(&line);
+            self.sheet.note(&line);
         }
     }
 
-    fn draw_entry(&mut self, entry: &'f Entry, node: Node, joint: Joint) {
+    fn draw_entry(&mut self, entry: &'f Entry, node: Node, joint: Joint, depth: usize) {
         match entry {
             Entry::Process(pid) => {
                 if let Some(process) = self.world.process(*pid) {
-                    self.draw_process(process, node, joint);
+                    self.draw_process(process, node, joint, depth);
                 }
             }
             Entry::Thread(pid, at) => {
@@ -117,11 +148,11 @@ impl<'f, 'w> Walk<'f, 'w, '_> {
                 let label = vec![Span::new(Tone::Faint, text)];
                 self.line(joint, label, &[], Role::Shown);
             }
-            Entry::Space(space) => self.draw_space(*space),
+            Entry::Space(space) => self.draw_space(entry, *space, depth),
         }
     }
 
-    fn draw_process(&mut self, process: &'w Process, node: Node, joint: Joint) {
+    fn draw_process(&mut self, process: &'w Process, node: Node, joint: Joint, depth: usize) {
         let label = self.words.process(self.forest, node, process);
         let role = self.forest.selection().role(process.pid);
         self.line(joint, label, &process.pids, role);
@@ -130,7 +161,7 @@ impl<'f, 'w> Walk<'f, 'w, '_> {
             Joint::Middle => self.enter(Rail::Line, Step::Leave),
             Joint::Last => self.enter(Rail::Blank, Step::Leave),
         }
-        self.push_below(Node::Process(process.pid));
+        self.push_below(Node::Process(process.pid), depth + 1);
     }
 
     /// One line. What is only context is faint; PIDs have the colours of the boxes that count
@@ -149,15 +180,15 @@ impl<'f, 'w> Walk<'f, 'w, '_> {
             Some(at) if by_level => around.get(at).map_or(Ink::Plain, |hue| Ink::Border(*hue)),
             _ => Ink::Plain,
         };
-        self.canvas.entry(&self.rails, joint, label, pids, levels);
+        self.sheet.entry(&self.rails, joint, label, pids, levels);
     }
 
-    fn draw_space(&mut self, space: Space) {
+    fn draw_space(&mut self, entry: &'f Entry, space: Space, depth: usize) {
         let title = self.words.title(self.forest, space);
         let hue = self.hues.open();
-        self.canvas.open_box(&self.rails, hue, title);
-        self.enter(Rail::Border(hue), Step::Close(space, hue));
-        self.push_below(Node::Space(space));
+        self.sheet.open_box(&self.rails, hue, title);
+        self.enter(Rail::Border(hue), Step::Close(entry, space, hue, depth));
+        self.push_below(Node::Space(space), depth + 1);
     }
 
     /// Adds a rail, and the step that takes it away once what follows is drawn.
@@ -166,7 +197,7 @@ impl<'f, 'w> Walk<'f, 'w, '_> {
         self.steps.push(leave);
     }
 
-    fn push_below(&mut self, node: Node) {
+    fn push_below(&mut self, node: Node, depth: usize) {
         let in_box = matches!(node, Node::Space(space) if space != Space::Host);
         let entries = self.forest.entries(node);
         // Boxes do not hang on a branch.
@@ -177,13 +208,13 @@ impl<'f, 'w> Walk<'f, 'w, '_> {
                 (false, true) => Joint::Last,
                 (false, false) => Joint::Middle,
             };
-            self.steps.push(Step::Draw(entry, node, joint));
+            self.steps.push(Step::Draw(entry, node, joint, depth));
         }
     }
 }
 
 /// The largest PID at each level, which makes the columns wide enough.
-fn largest_pids(world: &World, forest: &Forest) -> Vec<u32> {
+pub(super) fn largest_pids(world: &World, forest: &Forest) -> Vec<u32> {
     let mut largest = vec![0];
     let mut widen = |pids: &[u32]| {
         if largest.len() < pids.len() {

@@ -67,6 +67,20 @@ impl<'f> Crowds<'f> {
         }
     }
 
+    /// Folds nothing: each entry is a member.
+    pub(crate) fn none(forest: &'f Forest<'_, '_>) -> Self {
+        let single = |entry| Member {
+            entry,
+            count: 1,
+            last: None,
+        };
+        let nodes = forest.nodes();
+        let members = nodes.map(|(node, all)| (node, all.iter().map(single).collect()));
+        Self {
+            members: members.collect(),
+        }
+    }
+
     /// The members below a node.
     pub(crate) fn members(&self, node: Node) -> &[Member<'f>] {
         self.members.get(&node).map_or(&[], Vec::as_slice)

@@ -79,6 +79,24 @@ impl<'w, 's> Forest<'w, 's> {
         self.below.get(&node).map_or(&[], Vec::as_slice)
     }
 
+    /// Every node that has entries, with them.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (Node, &[Entry])> {
+        let all = self.below.iter();
+        all.map(|(node, entries)| (*node, entries.as_slice()))
+    }
+
+    /// What is arranged.
+    pub(crate) fn world(&self) -> &'w World {
+        self.world
+    }
+
+    /// Puts the entries below each node in another order; those of one key stay by PID.
+    pub(crate) fn reorder<K: Ord>(&mut self, key: impl Fn(&Entry) -> K) {
+        for entries in self.below.values_mut() {
+            entries.sort_by_cached_key(&key);
+        }
+    }
+
     /// The kind of namespace that boxes stand for.
     pub(crate) fn lens(&self) -> NamespaceKind {
         self.how.lens

@@ -11,7 +11,8 @@ mod words;
 
 pub(crate) use crowd::{Crowds, Member};
 pub(crate) use forest::{Arrangement, Entry, Forest, Node};
-pub(crate) use palette::{Hue, Hues};
+pub use palette::Hue;
+pub(crate) use palette::Hues;
 pub(crate) use spaces::Space;
 pub(crate) use words::{Span, Title, Tone, Words, cut, thousands};
 

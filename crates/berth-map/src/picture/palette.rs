@@ -2,11 +2,11 @@
 
 /// A colour of a box, by its place in a palette.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Hue(pub(crate) usize);
+pub struct Hue(pub usize);
 
 impl Hue {
     /// How many there are.
-    pub(crate) const COUNT: usize = 6;
+    pub const COUNT: usize = 6;
 }
 
 /// Gives boxes their colours in the order in which they are drawn.

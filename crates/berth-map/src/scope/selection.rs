@@ -33,6 +33,16 @@ pub enum Role {
 }
 
 impl Selection {
+    /// No part at all.
+    pub fn nothing() -> Self {
+        let part = Part {
+            shown: HashSet::new(),
+            context: HashSet::new(),
+            namespaces: BTreeSet::new(),
+        };
+        Self { part: Some(part) }
+    }
+
     /// Whether this is the whole world.
     pub fn is_whole(&self) -> bool {
         self.part.is_none()

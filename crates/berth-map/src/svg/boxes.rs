@@ -33,6 +33,9 @@ const SHADOW: f64 = 6.0;
 const COLUMNS: [usize; 11] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
 /// Widths that are tried, over that of a well-proportioned box without gaps.
 const WIDTHS: [f64; 5] = [0.7, 0.9, 1.1, 1.4, 1.8];
+/// With more things than this in a box fewer shapes are tried: one more try costs much and gains
+/// little.
+const MANY: usize = 150;
 /// The fewest rows that a further column is worth.
 const LEAST_ROWS: usize = 8;
 
@@ -126,6 +129,7 @@ fn title_width(words: &[Word]) -> f64 {
 fn fill(rows: &[Row], inner: &[Block]) -> Filling {
     let most = rows.len().div_ceil(LEAST_ROWS).max(1);
     let mut best: Option<Filling> = None;
+    let widths: &[f64] = if inner.len() > MANY { &[1.1] } else { &WIDTHS };
     for count in COLUMNS.into_iter().filter(|count| *count <= most) {
         let columns = columns(rows, count);
         let areas: Vec<Area> = columns.iter().map(|column| column.area).collect();
@@ -140,7 +144,7 @@ fn fill(rows: &[Row], inner: &[Block]) -> Filling {
         let beside: f64 = columns.iter().map(|column| column.area.width + GAP).sum();
         let widest = areas.iter().map(|a| a.width + GAP).fold(beside, f64::max);
         let mut tried = 0.0;
-        for factor in WIDTHS {
+        for factor in widths {
             let width = ((surface * ASPECT).sqrt() * factor).max(widest);
             if width <= tried {
                 continue;

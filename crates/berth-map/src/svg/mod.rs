@@ -1,10 +1,11 @@
 //! The host as a standalone SVG picture: namespaces as nested boxes, the host's outermost, and
 //! each process as a pill with one cell for its PID at each level.
 //!
-//! `rows` says what is in each box, `flow` and `pack` find places for it, [`Picture`] is the
+//! `rows` says what is in each box ([`outline`]), `flow` and `pack` find places for it, [`Picture`] is the
 //! result: rectangles and texts. `write` turns that into SVG: no script, nothing from outside,
 //! light and dark by the reader's preference.
 
+mod alike;
 mod boxes;
 mod escape;
 mod flow;
@@ -22,6 +23,7 @@ pub use crate::picture::{Inodes, KernelThreads, Threads};
 use crate::scope::Selection;
 
 pub use picture::{Area, Cell, Link, Mood, Note, Panel, Picture, Pill, Rect, Tint, Word};
+pub use rows::{BoxId, Content, Row};
 
 /// What a picture shows. [`crate::dot`] takes the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +63,31 @@ impl PictureOptions {
     }
 }
 
-/// Finds a place for everything. Pure geometry, in pixels.
-pub fn layout(world: &World, options: &PictureOptions) -> Picture {
+/// Whether siblings that look alike are one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Folding {
+    /// From four on.
+    #[default]
+    Crowds,
+    /// Each process and each box is there; zombies of one parent are one all the same.
+    Nothing,
+}
+
+/// What is in each box, before anything has a place: the host's box. For those who place it
+/// themselves, a page for one.
+pub fn outline(world: &World, options: &PictureOptions, folding: Folding) -> Content {
     let forest = Forest::plant(world, options.arrangement());
     let words = Words::new(world, options.inodes);
-    let crowds = Crowds::find(world, &forest, &words);
-    let root = rows::Reader::new(world, &forest, &words, &crowds).host();
-    boxes::arrange(root)
+    let crowds = match folding {
+        Folding::Crowds => Crowds::find(world, &forest, &words),
+        Folding::Nothing => Crowds::none(&forest),
+    };
+    rows::Reader::new(world, &forest, &words, &crowds, folding).host()
+}
+
+/// Finds a place for everything. Pure geometry, in pixels.
+pub fn layout(world: &World, options: &PictureOptions) -> Picture {
+    boxes::arrange(outline(world, options, Folding::Crowds))
 }
 
 /// Draws a snapshot: a whole SVG document, UTF-8.

@@ -59,30 +59,31 @@ impl Strip {
         below.map(|step| step.y).fold(0.0, f64::max)
     }
 
+    /// Puts a step over what is below it. In place: this is called for every box of every try.
     fn cover(&mut self, x: f64, y: f64, width: f64) {
         let end = x + width;
-        let mut steps = Vec::with_capacity(self.steps.len() + 2);
-        let mut is_placed = false;
-        for step in &self.steps {
-            let step_end = step.x + step.width;
-            if step.x < x - 0.01 {
-                let width = step.width.min(x - step.x);
-                steps.push(Step { width, ..*step });
-            }
-            if !is_placed && step_end > x {
-                steps.push(Step { x, y, width });
-                is_placed = true;
-            }
-            if step_end > end + 0.01 {
-                let from = step.x.max(end);
-                steps.push(Step {
-                    x: from,
-                    y: step.y,
-                    width: step_end - from,
-                });
-            }
+        let mut from = self
+            .steps
+            .partition_point(|step| step.x + step.width <= x + 0.01);
+        let to = self.steps.partition_point(|step| step.x + 0.01 < end);
+        // What sticks out to the right of it.
+        let rest = to
+            .checked_sub(1)
+            .and_then(|last| self.steps.get(last))
+            .map(|last| Step {
+                x: end,
+                y: last.y,
+                width: last.x + last.width - end,
+            });
+        let rest = rest.filter(|rest| rest.width > 0.01);
+        if let Some(first) = self.steps.get_mut(from)
+            && first.x < x - 0.01
+        {
+            first.width = x - first.x;
+            from += 1;
         }
-        self.steps = steps;
+        let new = std::iter::once(Step { x, y, width }).chain(rest);
+        self.steps.splice(from..to.max(from), new);
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is in each box: its own processes as rows, the boxes in it, and texts.
 
-use std::collections::HashMap;
-
-use berth_base::{NamespaceKind, escape_untrusted};
+use berth_base::{HostPid, NamespaceId, NamespaceKind, escape_untrusted};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::Folding;
+use super::alike::{extend_pids, fold_boxes, fold_rows};
 use super::picture::{Mood, Tint, Word};
 use crate::model::{Process, World};
 use crate::picture::{
@@ -14,49 +14,71 @@ use crate::scope::Role;
 
 /// The most characters of what is said of one process.
 const LABEL_ROOM: usize = 58;
-/// From how many on siblings that look alike, save for the boxes below them, are one pill.
-const LEAST_ALIKE: usize = 4;
 
-/// One pill to be.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Row {
+/// One pill to be: a process, a thread, or several that look alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
     /// Processes above it in the same box.
-    pub(super) depth: usize,
+    pub depth: usize,
     /// The row of its parent, where that is in the same box.
-    pub(super) parent: Option<usize>,
+    pub parent: Option<usize>,
+    /// The processes that it stands for; of a crowd that was folded the first one alone, and of a
+    /// thread none.
+    pub processes: Vec<HostPid>,
+    /// How many it stands for.
+    pub count: usize,
+    /// The thread that it stands for.
+    pub thread: Option<HostPid>,
     /// Its name and what is said of it.
-    pub(super) words: Vec<Word>,
-    /// Its PID at each level.
-    pub(super) pids: Vec<String>,
+    pub words: Vec<Word>,
+    /// Its PID at each level; of several processes the first and the last, `7…12`.
+    pub pids: Vec<String>,
     /// See [`super::Pill::is_odd`].
-    pub(super) is_odd: bool,
+    pub is_odd: bool,
     /// See [`super::Pill::is_context`].
-    pub(super) is_context: bool,
+    pub is_context: bool,
     /// See [`super::Pill::tooltip`].
-    pub(super) tooltip: String,
+    pub tooltip: String,
 }
 
-/// One box to be.
-#[derive(Clone, Debug)]
-pub(super) struct Content {
+/// Which box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BoxId {
+    /// The host's, around everything.
+    Host,
+    /// A namespace of the lens.
+    Namespace(NamespaceId),
+    /// A PID namespace whose link could not be read, by the first process found in it.
+    Unknown(HostPid),
+    /// All namespaces that could not be read and that nothing tells apart.
+    Unread,
+}
+
+/// One box to be, and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Which it is.
+    pub id: BoxId,
+    /// The process that stands for it: its PID 1, else the first one.
+    pub head: Option<HostPid>,
     /// Its colour.
-    pub(super) tint: Tint,
+    pub tint: Tint,
     /// The title line.
-    pub(super) title: Vec<Word>,
+    pub title: Vec<Word>,
     /// Pieces of text below the title.
-    pub(super) facts: Vec<Word>,
+    pub facts: Vec<Word>,
     /// Its own processes.
-    pub(super) rows: Vec<Row>,
+    pub rows: Vec<Row>,
     /// The colours of the PIDs of its rows, by level.
-    pub(super) tints: Vec<Tint>,
+    pub tints: Vec<Tint>,
     /// The boxes in it.
-    pub(super) inner: Vec<Content>,
+    pub inner: Vec<Content>,
     /// Paragraphs at its foot.
-    pub(super) foot: Vec<Vec<Word>>,
+    pub foot: Vec<Vec<Word>>,
     /// How many boxes it stands for.
-    pub(super) count: usize,
+    pub count: usize,
     /// See [`super::Panel::tooltip`].
-    pub(super) tooltip: String,
+    pub tooltip: String,
 }
 
 /// Reads a forest, crowds folded.
@@ -65,6 +87,7 @@ pub(super) struct Reader<'r, 'w, 's> {
     forest: &'r Forest<'w, 's>,
     words: &'r Words<'w>,
     crowds: &'r Crowds<'r>,
+    folding: Folding,
     hues: Hues,
 }
 
@@ -74,12 +97,14 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
         forest: &'r Forest<'w, 's>,
         words: &'r Words<'w>,
         crowds: &'r Crowds<'r>,
+        folding: Folding,
     ) -> Self {
         Self {
             world,
             forest,
             words,
             crowds,
+            folding,
             hues: Hues::default(),
         }
     }
@@ -94,6 +119,8 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
         let legend = "name | PID on the host | PID at each level below".to_owned();
         let legend = word(Mood::Faint, legend);
         let mut content = Content {
+            id: BoxId::Host,
+            head: None,
             tint: Tint::Host,
             title: vec![word(Mood::Plain, name)],
             facts: counts.chain([legend]).collect(),
@@ -130,6 +157,13 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
             _ => Tint::Box(hue.0),
         };
         let mut content = Content {
+            id: match space {
+                Space::Host => BoxId::Host,
+                Space::Known(id) => BoxId::Namespace(id),
+                Space::Unknown(first) => BoxId::Unknown(first),
+                Space::Unread => BoxId::Unread,
+            },
+            head: self.forest.head(space).map(|head| head.pid),
             tint,
             tooltip: tooltip(&title, above),
             title: title_words(&title, member.count),
@@ -185,7 +219,13 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
                 push(&mut todo, Node::Process(*pid), depth + 1, Some(at));
             }
         }
-        content.rows = fold_alike(rows);
+        content.rows = match self.folding {
+            Folding::Crowds => fold_rows(rows),
+            Folding::Nothing => rows,
+        };
+        if self.folding == Folding::Crowds {
+            content.inner = fold_boxes(std::mem::take(&mut content.inner));
+        }
     }
 
     fn row(&self, node: Node, member: &Member) -> Option<Row> {
@@ -208,11 +248,21 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
                 let zombies: Vec<&Process> = zombies.collect();
                 let last = zombies.last().map(|p| p.pids.clone());
                 let first = zombies.first()?.pids.clone();
-                (self.words.zombies(&zombies), first, last)
+                let spans = self.words.zombies(&zombies);
+                let row = dress(spans, &first, last, 1, false);
+                return Some(Row {
+                    count: pids.len(),
+                    processes: pids.clone(),
+                    ..row
+                });
             }
             Entry::KernelThreads(pids) => {
                 let name = Span::new(Tone::Faint, "kernel threads");
-                return Some(dress(vec![name], &[], None, pids.len(), false));
+                let row = dress(vec![name], &[], None, pids.len(), false);
+                return Some(Row {
+                    processes: pids.clone(),
+                    ..row
+                });
             }
             Entry::Space(_) => return None,
         };
@@ -220,7 +270,21 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
             Entry::Process(pid) => self.forest.selection().role(*pid) == Role::Context,
             _ => false,
         };
-        Some(dress(spans, &pids, last, member.count, context))
+        let (processes, thread) = match member.entry {
+            Entry::Process(pid) => (vec![*pid], None),
+            Entry::Zombies(pids) => (pids.clone(), None),
+            Entry::Thread(pid, at) => (Vec::new(), self.tid(*pid, *at)),
+            Entry::KernelThreads(_) | Entry::Space(_) => (Vec::new(), None),
+        };
+        Some(Row {
+            processes,
+            thread,
+            ..dress(spans, &pids, last, member.count, context)
+        })
+    }
+
+    fn tid(&self, process: HostPid, at: usize) -> Option<HostPid> {
+        Some(self.world.threads(process).get(at)?.tid)
     }
 }
 
@@ -249,84 +313,13 @@ fn dress(
         words.insert(1, word(Mood::Count, format!("×{}", thousands(count))));
     }
     Row {
+        count,
         words: shorten(words),
         pids: shown,
         is_odd,
         is_context,
         tooltip,
         ..Row::default()
-    }
-}
-
-/// Folds siblings without rows below them that look alike: the shims of many containers, whose
-/// boxes say which of them they are below.
-fn fold_alike(rows: Vec<Row>) -> Vec<Row> {
-    let mut has_children = vec![false; rows.len()];
-    for parent in rows.iter().filter_map(|row| row.parent) {
-        if let Some(mark) = has_children.get_mut(parent) {
-            *mark = true;
-        }
-    }
-    let key = |row: &Row| (row.parent, row.is_context, texts(&row.words));
-    let mut crowds: HashMap<_, Vec<usize>> = HashMap::new();
-    for (at, row) in rows.iter().enumerate() {
-        let counted = row.words.iter().any(|word| word.mood == Mood::Count);
-        if !row.pids.is_empty() && !counted && has_children.get(at) == Some(&false) {
-            crowds.entry(key(row)).or_default().push(at);
-        }
-    }
-    let mut hidden = vec![false; rows.len()];
-    let mut folded: HashMap<usize, (usize, Vec<String>)> = HashMap::new();
-    for crowd in crowds.into_values().filter(|c| c.len() >= LEAST_ALIKE) {
-        let (Some(first), Some(last)) = (crowd.first(), crowd.last()) else {
-            continue;
-        };
-        let pids = rows.get(*last).map(|row| row.pids.clone());
-        folded.insert(*first, (crowd.len(), pids.unwrap_or_default()));
-        for at in crowd.iter().skip(1) {
-            if let Some(mark) = hidden.get_mut(*at) {
-                *mark = true;
-            }
-        }
-    }
-    keep(rows, &hidden, &folded)
-}
-
-/// The rows that stay, their parents numbered anew.
-fn keep(
-    rows: Vec<Row>,
-    hidden: &[bool],
-    folded: &HashMap<usize, (usize, Vec<String>)>,
-) -> Vec<Row> {
-    let mut places = vec![0; rows.len()];
-    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
-    for (at, mut row) in rows.into_iter().enumerate() {
-        if hidden.get(at) == Some(&true) {
-            continue;
-        }
-        if let Some((count, last)) = folded.get(&at) {
-            extend_pids(&mut row.pids, last);
-            let count = format!("×{}", thousands(*count));
-            row.tooltip.push_str(&format!(", {count}"));
-            row.words.insert(1, word(Mood::Count, count));
-        }
-        row.parent = row.parent.and_then(|parent| places.get(parent).copied());
-        if let Some(place) = places.get_mut(at) {
-            *place = kept.len();
-        }
-        kept.push(row);
-    }
-    kept
-}
-
-fn texts(words: &[Word]) -> Vec<String> {
-    words.iter().map(|word| word.text.clone()).collect()
-}
-
-/// Writes the PIDs of the first of a crowd as from these to those of the last.
-fn extend_pids(first: &mut [String], last: &[String]) {
-    for (text, last) in first.iter_mut().zip(last) {
-        text.push_str(&format!("…{last}"));
     }
 }
 
@@ -377,6 +370,6 @@ fn said(spans: Vec<Span>) -> Vec<Word> {
     words.map(|s| word(mood(s.tone), s.text)).collect()
 }
 
-fn word(mood: Mood, text: String) -> Word {
+pub(super) fn word(mood: Mood, text: String) -> Word {
     Word { text, mood }
 }

@@ -1,8 +1,13 @@
 //! `berth map`: the processes of the host as a tree, one PID column per level.
 
+mod live;
+mod serve;
+mod watch;
+
 use std::fs::File;
 use std::io::Write as _;
 use std::mem::ManuallyDrop;
+use std::path::PathBuf;
 
 use berth_base::{ErrorClass, NamespaceKind, escape_untrusted};
 use berth_map::discover::Sources;
@@ -33,7 +38,8 @@ const WIDTH: usize = 100;
   berth map web:7            PID 7 in web, and what it started
   berth map net:4026532300   who lives in a namespace
   berth map docker --ns net  Docker's containers by network namespace
-  berth map --svg map.svg    the picture for a browser")]
+  berth map --svg map.svg    the picture for a browser
+  berth map --serve          the live picture as a web page")]
 pub(crate) struct Map {
     /// The documented, versioned JSON instead of the picture
     #[arg(long, conflicts_with_all = ["svg", "dot"])]
@@ -44,6 +50,15 @@ pub(crate) struct Map {
     /// A graph for Graphviz instead of the picture
     #[arg(long)]
     dot: bool,
+    /// Watch it live, full screen: search, scroll, details
+    #[arg(long, conflicts_with_all = ["json", "svg", "dot"])]
+    watch: bool,
+    /// Write what happens to FILE until Ctrl-C; with --watch, meanwhile
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "svg", "dot"])]
+    record: Option<PathBuf>,
+    /// Watch what was written to FILE instead of this host
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "svg", "dot", "record"])]
+    replay: Option<PathBuf>,
     /// Draw boxes for this kind of namespace
     #[arg(long = "ns", value_name = "KIND", default_value = "pid", value_parser = parse_kind)]
     lens: NamespaceKind,
@@ -68,6 +83,8 @@ pub(crate) struct Map {
     /// Width in characters; the terminal's when absent
     #[arg(long, value_name = "COLUMNS")]
     width: Option<u16>,
+    #[command(flatten)]
+    page: serve::PageFlags,
     /// A container, a PID (31995, web:7), a namespace (net:4026532300) or an engine (docker)
     #[arg(value_name = "SCOPE")]
     scope: Option<String>,
@@ -75,6 +92,15 @@ pub(crate) struct Map {
 
 impl Map {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        if self.page.is_asked() {
+            return self.serve(context);
+        }
+        if self.watch || self.replay.is_some() {
+            return self.watch(context);
+        }
+        if self.record.is_some() {
+            return self.record(context);
+        }
         let scope = self.scope.as_deref().map(str::parse::<Scope>).transpose()?;
         if let Some(container) = scope.as_ref().and_then(container_of) {
             check_runs(context, container)?;

@@ -13,5 +13,5 @@ mod raw;
 mod signals;
 
 pub(crate) use attach::{Attachment, End, attach};
-pub(crate) use raw::{check_terminal, terminal_size};
+pub(crate) use raw::{RawMode, check_terminal, terminal_size};
 pub(crate) use signals::{SignalPolicy, Signals};

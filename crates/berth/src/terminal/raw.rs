@@ -43,6 +43,11 @@ impl RawMode {
         tcsetattr(io::stdin(), OptionalActions::Drain, &self.raw).ok();
     }
 
+    /// Leaves raw mode until [`Self::resume`].
+    pub(crate) fn pause(&self) {
+        restore(&self.before);
+    }
+
     fn restore_on_panic(&self) {
         let before = self.before.clone();
         let report = std::panic::take_hook();

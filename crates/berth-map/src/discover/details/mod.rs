@@ -17,6 +17,8 @@ mod network;
 mod sockets;
 mod usage;
 
+pub(in crate::discover) use mountinfo::parse as parse_mounts;
+
 use std::collections::BTreeMap;
 
 use berth_base::{NamespaceId, NamespaceKind};

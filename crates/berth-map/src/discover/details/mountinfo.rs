@@ -13,7 +13,7 @@ pub(super) struct Row {
 }
 
 /// Parses `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
-pub(super) fn parse(text: &[u8]) -> Vec<Mount> {
+pub(in crate::discover) fn parse(text: &[u8]) -> Vec<Mount> {
     parse_rows(text).into_iter().map(|row| row.mount).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The snapshot of another time, from the latest frame and the lives around it. Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_base::HostPid;
 use rustc_hash::FxHashSet;
@@ -17,6 +18,19 @@ impl History {
     /// its parent did. Containers without a process at that time are left out. `None` before the
     /// first frame.
     pub fn at(&self, time: BootTime) -> Option<Arc<World>> {
+        self.at_with_recent(time, Duration::ZERO, 0)
+    }
+
+    /// The same, and so many of the processes that had ended since so short a time before as if
+    /// they still lived: for a view in which what ends fades. Of more than that the last ones.
+    pub fn at_with_recent(
+        &self,
+        time: BootTime,
+        linger: Duration,
+        most: usize,
+    ) -> Option<Arc<World>> {
+        let nanos = u64::try_from(linger.as_nanos()).unwrap_or(u64::MAX);
+        let since = BootTime(time.0.saturating_sub(nanos));
         let frame = self.latest.as_ref()?;
         let world = &frame.world;
         let out: FxHashSet<HostPid> = world
@@ -27,7 +41,7 @@ impl History {
                 exact.map_or_else(|| born(process), |life| life.born) > time
                     || self.gone.get(&process.pid).is_some_and(|end| {
                         // One that ended before the frame is a zombie in it, or on its way.
-                        *end <= time && (*end > frame.at || !process.is_zombie())
+                        *end <= since && (*end > frame.at || !process.is_zombie())
                     })
             })
             .map(|process| process.pid)
@@ -37,11 +51,22 @@ impl History {
             life.lived_at(time) && !listed.is_some_and(|process| life.is(process))
         };
         let first = self.ended.partition_point(|life| life.ended <= time);
+        let recent = self.ended.partition_point(|life| life.ended <= since);
+        let recent = recent.max(first.saturating_sub(most))..first;
+        // The PID may have been given to another since.
+        let is_unique = |life: &&Kept| {
+            let listed = world.process(life.pid);
+            life.born <= time
+                && !self.open.contains_key(&life.pid)
+                && listed.is_none_or(|process| out.contains(&process.pid))
+        };
+        let recent = self.ended.range(recent).filter(is_unique);
         let back: Vec<Returned> = self
             .ended
             .range(first..)
             .chain(self.open.values())
             .filter(is_missing)
+            .chain(recent)
             .map(|life| Returned {
                 process: life.process(),
                 containers: containers(life.place.home.as_ref()),

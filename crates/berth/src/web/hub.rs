@@ -1,0 +1,381 @@
+//! What all clients look at: the present, drawn once for each view that somebody has open, and the
+//! last ten minutes.
+//!
+//! One thread listens to the feed and puts events into the pages as they are; another draws them
+//! anew when there is a frame. It draws without the lock, as that takes longer than an event may
+//! wait, and then adds what has happened meanwhile.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use berth_base::{ErrorClass, HostPid};
+use berth_map::World;
+use berth_map::discover::Sources;
+use berth_map::live::{
+    BootTime, Event, EventKind, Exit, Feed, Health, History, Life, Player, Subscription, Update,
+};
+use tokio::sync::watch;
+
+use super::page::{Page, ViewKey};
+use super::view::{self, Born};
+use crate::cli::failure::Failure;
+
+/// Views that are kept at most: more than clients.
+const MAX_VIEWS: usize = 64;
+/// How often the threads look whether they are to end, and whether a drawing is due.
+const PATIENCE: Duration = Duration::from_millis(40);
+/// Drawings may take this part of one processor at most: their distance grows with their cost.
+const SHARE: u32 = 50;
+/// The least time between two drawings; what happens in between is put into the last one.
+const LEAST_PACE: Duration = Duration::from_millis(100);
+const NANOS: u64 = 1_000_000_000;
+
+/// What the page may tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Privacy {
+    /// Command lines are left out: they hold secrets where programs take them as arguments.
+    HideArguments,
+    /// Command lines are shown.
+    ShowArguments,
+}
+
+/// See the module.
+pub(crate) struct Hub {
+    state: Mutex<State>,
+    pub(super) sources: Option<Sources>,
+    pub(super) privacy: Privacy,
+    /// Of a recording: it stands until somebody looks.
+    player: Option<Player>,
+    is_over: AtomicBool,
+}
+
+struct State {
+    history: History,
+    /// What the views were drawn from.
+    drawn: Arc<World>,
+    views: HashMap<ViewKey, watch::Sender<Arc<Page>>>,
+    /// How many views there ever were.
+    opened: u64,
+    /// Processes that events told of since the drawing.
+    born: HashMap<HostPid, Born>,
+    /// Whether a frame came since the drawing, and when there may be another one.
+    is_stale: bool,
+    next_drawing: Instant,
+    /// What happened since a drawing began that is not done.
+    meanwhile: Option<Vec<Event>>,
+    /// Why there will be nothing more.
+    over: Option<String>,
+    /// The last look back.
+    past: Option<(BootTime, Arc<World>)>,
+}
+
+/// What everything is drawn from.
+pub(super) struct Scene {
+    pub(super) host: Arc<World>,
+    pub(super) health: Health,
+    pub(super) over: Option<String>,
+}
+
+/// The threads that listen and draw. Dropping it ends them.
+pub(crate) struct Drawing {
+    hub: Arc<Hub>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Hub {
+    /// Draws what a feed tells, in a thread of its own. Without sources there are no command
+    /// lines to read.
+    pub(crate) fn start(
+        feed: &Feed,
+        sources: Option<Sources>,
+        privacy: Privacy,
+    ) -> Result<(Arc<Self>, Drawing), Failure> {
+        let subscription = feed.subscribe();
+        let hub = Arc::new(Self {
+            state: Mutex::new(State::begin(&subscription)?),
+            sources,
+            privacy,
+            player: feed.player().cloned(),
+            is_over: AtomicBool::new(false),
+        });
+        if let Some(player) = &hub.player {
+            player.set_paused(true);
+        }
+        let (listening, drawing) = (Arc::clone(&hub), Arc::clone(&hub));
+        let threads = vec![
+            std::thread::spawn(move || listening.listen(&subscription)),
+            std::thread::spawn(move || {
+                while !drawing.is_over.load(Ordering::Relaxed) {
+                    drawing.draw_if_due();
+                    std::thread::sleep(PATIENCE);
+                }
+            }),
+        ];
+        let drawing = Drawing {
+            hub: Arc::clone(&hub),
+            threads,
+        };
+        Ok((hub, drawing))
+    }
+
+    fn listen(&self, subscription: &Subscription) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            if let Some(update) = subscription.next(PATIENCE) {
+                let mut state = self.lock();
+                state.history.note_missed(subscription.missed());
+                state.take(&update);
+            }
+        }
+    }
+
+    /// Draws the present for everybody who looks at it.
+    fn draw_if_due(&self) {
+        let start = Instant::now();
+        let Some((scene, keys)) = self.lock().begin_drawing(start) else {
+            return;
+        };
+        let pages = keys.into_iter();
+        let pages = pages.map(|key| (key, view::draw_page(&scene, key, 0)));
+        let pages: Vec<(ViewKey, Page)> = pages.collect();
+        self.lock().end_drawing(scene.host, pages, start);
+    }
+
+    /// What a client of a view follows.
+    pub(super) fn follow(&self, key: ViewKey) -> watch::Receiver<Arc<Page>> {
+        if let Some(player) = &self.player {
+            player.set_paused(false);
+        }
+        if let Some(sender) = self.lock().views.get(&key)
+            && sender.receiver_count() > 0
+        {
+            return sender.subscribe();
+        }
+        let scene = self.lock().scene(key);
+        let mut page = view::draw_page(&scene, key, 0);
+        let mut state = self.lock();
+        // What happened while it was drawn comes with the next drawing, which is due.
+        state.is_stale = true;
+        if state.views.len() >= MAX_VIEWS {
+            state.views.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        if let Some(sender) = state.views.get(&key) {
+            page.number = sender.borrow().number + 1;
+            sender.send_replace(Arc::new(page));
+            return sender.subscribe();
+        }
+        // A view that was forgotten begins at a number that it never had: pages are told apart by it.
+        state.opened += 1;
+        page.number = state.opened << 32;
+        let (sender, receiver) = watch::channel(Arc::new(page));
+        state.views.insert(key, sender);
+        receiver
+    }
+
+    /// The host that a view shows, now or as it was, with everything that its page shows.
+    pub(super) fn world(&self, key: ViewKey) -> Arc<World> {
+        let mut state = self.lock();
+        if key.at.is_none() && !state.born.is_empty() {
+            let present = state.history.present();
+            return present.unwrap_or_else(|| Arc::clone(&state.drawn));
+        }
+        state.base(key)
+    }
+
+    /// How a process of the host ended, if that is known.
+    pub(super) fn exit(&self, pid: HostPid) -> Option<Exit> {
+        self.lock().history.life(pid)?.exit
+    }
+
+    /// The seconds of the timeline from one on, or all of them, as JSON.
+    pub(super) fn time(&self, since: Option<u64>) -> serde_json::Value {
+        let state = self.lock();
+        let history = &state.history;
+        let now = history.now();
+        let first = since.unwrap_or(0).max(history.earliest().0 / NANOS);
+        let end = now.0 / NANOS + 1;
+        let count = usize::try_from(end.saturating_sub(first)).unwrap_or(0);
+        let slots = history.density(BootTime(first * NANOS), BootTime(end * NANOS), count);
+        let slots: Vec<[u32; 2]> = slots
+            .iter()
+            .map(|slot| [slot.started, slot.ended])
+            .collect();
+        let frame = history.latest();
+        let wall = frame.and_then(|frame| {
+            let since = frame.wall.duration_since(UNIX_EPOCH).ok()? + frame.at.until(now);
+            u64::try_from(since.as_millis()).ok()
+        });
+        serde_json::json!({
+            "now": now.0 / 1_000_000,
+            "wall": wall,
+            "earliest": history.earliest().0 / 1_000_000,
+            "complete": history.complete_since().0 / 1_000_000,
+            "first": first,
+            "slots": slots,
+        })
+    }
+
+    /// Processes that started or ended between two times and have a text in their names, up to a
+    /// number, and how many more.
+    pub(super) fn lives(
+        &self,
+        (from, to): (BootTime, BootTime),
+        name: &str,
+        most: usize,
+    ) -> (Vec<Life>, usize) {
+        let state = self.lock();
+        let named = |life: &Life| life.comm.to_lowercase().contains(name);
+        let mut all = state.history.lives(from, to).filter(named);
+        let listed: Vec<Life> = all.by_ref().take(most).collect();
+        (listed, all.count())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Waits for the first frame.
+    fn begin(subscription: &Subscription) -> Result<Self, Failure> {
+        let mut history = History::default();
+        let fail = |why: &str| Failure::new(ErrorClass::Unavailable, why);
+        loop {
+            let update = subscription.next(Duration::from_secs(30));
+            let update = update.ok_or_else(|| fail("the first look at the host takes too long"))?;
+            if let Update::End(why) = &update {
+                return Err(fail(why.as_deref().unwrap_or("there is nothing to show")));
+            }
+            history.apply(&update);
+            if let Some(frame) = history.latest() {
+                return Ok(Self {
+                    drawn: Arc::clone(&frame.world),
+                    history,
+                    views: HashMap::new(),
+                    opened: 0,
+                    born: HashMap::new(),
+                    is_stale: false,
+                    next_drawing: Instant::now(),
+                    meanwhile: None,
+                    over: None,
+                    past: None,
+                });
+            }
+        }
+    }
+
+    fn take(&mut self, update: &Update) {
+        self.history.apply(update);
+        match update {
+            Update::Frame(_) => self.is_stale = true,
+            Update::Events(events) => self.happen(events),
+            Update::End(why) => {
+                let why = why.as_deref().unwrap_or("the recording ends here");
+                self.over = Some(why.to_owned());
+                self.is_stale = true;
+            }
+        }
+    }
+
+    /// Says what is to be drawn, where something is.
+    fn begin_drawing(&mut self, now: Instant) -> Option<(Scene, Vec<ViewKey>)> {
+        if !self.is_stale || now < self.next_drawing {
+            return None;
+        }
+        self.is_stale = false;
+        self.meanwhile = Some(Vec::new());
+        let watched = self.views.iter();
+        let watched =
+            watched.filter(|(key, sender)| key.at.is_none() && sender.receiver_count() > 0);
+        let keys = watched.map(|(key, _)| *key).collect();
+        let host = self.history.present();
+        Some((
+            self.scene_of(host.unwrap_or_else(|| Arc::clone(&self.drawn))),
+            keys,
+        ))
+    }
+
+    /// Puts a drawing, and what has happened since it began, before everybody.
+    fn end_drawing(&mut self, host: Arc<World>, pages: Vec<(ViewKey, Page)>, start: Instant) {
+        self.drawn = host;
+        self.born.clear();
+        let events = self.meanwhile.take().unwrap_or_default();
+        self.note_births(&events);
+        for (key, mut page) in pages {
+            let Some(sender) = self.views.get(&key) else {
+                continue;
+            };
+            page.number = sender.borrow().number + 1;
+            let page = view::after(&page, key, &self.born, &events).unwrap_or(page);
+            sender.send_replace(Arc::new(page));
+        }
+        self.next_drawing = Instant::now() + LEAST_PACE.max(start.elapsed() * SHARE);
+    }
+
+    fn base(&mut self, key: ViewKey) -> Arc<World> {
+        let Some(time) = key.at else {
+            return Arc::clone(&self.drawn);
+        };
+        if let Some((at, world)) = &self.past
+            && *at == time
+        {
+            return Arc::clone(world);
+        }
+        let world = self
+            .history
+            .at(time)
+            .unwrap_or_else(|| Arc::clone(&self.drawn));
+        self.past = Some((time, Arc::clone(&world)));
+        world
+    }
+
+    fn scene(&mut self, key: ViewKey) -> Scene {
+        let host = self.base(key);
+        self.scene_of(host)
+    }
+
+    fn scene_of(&self, host: Arc<World>) -> Scene {
+        let health = self.history.latest().map(|frame| frame.health.clone());
+        Scene {
+            host,
+            health: health.unwrap_or_default(),
+            over: self.over.clone(),
+        }
+    }
+
+    fn note_births(&mut self, events: &[Event]) {
+        for event in events {
+            if let EventKind::Forked { .. } | EventKind::Executed { .. } = event.kind {
+                view::note(&mut self.born, &self.drawn, event);
+            }
+        }
+    }
+
+    /// Puts what happened into the pages as they are.
+    fn happen(&mut self, events: &[Event]) {
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile.extend_from_slice(events);
+        }
+        self.note_births(events);
+        for (key, sender) in &self.views {
+            if key.at.is_none() && sender.receiver_count() > 0 {
+                let old = Arc::clone(&sender.borrow());
+                if let Some(new) = view::after(&old, *key, &self.born, events) {
+                    sender.send_replace(Arc::new(new));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        self.hub.is_over.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A panic in there has been printed; there is nothing to add.
+            drop(thread.join());
+        }
+    }
+}
