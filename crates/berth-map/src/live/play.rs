@@ -175,8 +175,6 @@ pub(super) struct Play {
     next: Option<Item>,
     number: u64,
     base: u64,
-    /// A view was waited for in vain, and is behind still.
-    has_given_up: bool,
 }
 
 impl Play {
@@ -188,7 +186,6 @@ impl Play {
             next: None,
             number: FIRST_NUMBER,
             base: FIRST_NUMBER,
-            has_given_up: false,
         };
         let start = play.player.position();
         play.go_to(start);
@@ -282,16 +279,15 @@ impl Play {
     }
 
     /// Lets views keep up: a recording has time. One that reads nothing stops nobody for long.
-    fn wait_for_views(&mut self) {
+    fn wait_for_views(&self) {
+        let audience = &self.player.audience;
         let since = Instant::now();
-        while self.player.audience.is_behind() {
-            if self.has_given_up || since.elapsed() > PATIENCE {
-                self.has_given_up = true;
-                return;
+        while audience.is_behind() {
+            if since.elapsed() > PATIENCE {
+                audience.give_up();
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        self.has_given_up = false;
     }
 }
 
