@@ -14,8 +14,9 @@ const FLASH: Duration = Duration::from_millis(1500);
 pub(super) const FADE: Duration = Duration::from_millis(2500);
 /// From when on it is faint.
 const PALE: Duration = Duration::from_millis(1000);
-/// Lines that stay after their process has ended, at most: a storm must not bury the tree.
-pub(super) const MOST_LINGERING: usize = 200;
+/// Children of one process that stay after they have ended, at most: a storm must not bury the
+/// tree.
+pub(super) const MOST_LINGERING: usize = 8;
 
 /// How a line is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
