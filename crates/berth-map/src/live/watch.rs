@@ -11,7 +11,7 @@ use super::subscription::{Audience, Call};
 use super::{BootTime, Event, Frame, Health, Update, WatchOptions};
 use crate::discover::events::EventReader;
 use crate::discover::{DiscoverError, Sources};
-use crate::model::World;
+use crate::model::{Diff, World};
 
 /// Reads a host: events as they come, frames as often as they may.
 pub(super) struct Watcher {
@@ -132,9 +132,12 @@ impl Watcher {
     /// of, the frame, and what happened since.
     fn take_frame(&mut self, audience: &Audience) -> Result<(), DiscoverError> {
         let (at, wall, start) = (now(), SystemTime::now(), processor_time());
-        let world = World::discover_with(&self.sources, &self.options.wanted)?;
-        let world = match world == *self.latest.world {
-            true => Arc::clone(&self.latest.world),
+        let old = Arc::clone(&self.latest.world);
+        let mut world = World::discover_with(&self.sources, &self.options.wanted)?;
+        world.share_cgroups_with(&old);
+        let diff = Diff::between(&old, &world);
+        let world = match diff.is_empty() {
+            true => Arc::clone(&old),
             false => Arc::new(world),
         };
         let (earlier, later) = self.drain().into_iter().partition(|event| event.at <= at);
@@ -143,8 +146,9 @@ impl Watcher {
         self.reconciler.hear(&earlier, &world);
         self.reconciler.hear(&later, &world);
         if self.is_followed {
-            let (source, old) = (self.health.events, &self.latest.world);
-            earlier.extend(self.reconciler.missing(source, old, &world, at));
+            let frames = (old.as_ref(), world.as_ref(), &diff);
+            let missing = self.reconciler.missing(self.health.events, frames, at);
+            earlier.extend(missing);
             earlier.sort_by_key(|event| event.at);
         } else {
             // Nobody knows the frame before.
