@@ -26,7 +26,7 @@ pub(crate) use marks::Mark;
 pub(crate) use play::{Play, Played};
 pub(crate) use search::{Match, Matches};
 pub(crate) use time::{Clock, Timeline};
-pub(crate) use tree::{Line, LineKey, Tree};
+pub(crate) use tree::{BoxId, Line, LineKey, Tree};
 
 use super::facts::{Facts, Request};
 use super::layout::{Extras, Layout};

@@ -12,7 +12,7 @@ use berth_map::model::{Links, Process};
 
 use super::exits;
 use super::facts::Facts;
-use super::state::{LineKey, State};
+use super::state::{BoxId, LineKey, State};
 use resources::{cgroups, interfaces, limits, mounts, sockets};
 use rights::{id_maps, privileges};
 
@@ -63,7 +63,7 @@ pub(in crate::tui) fn describe(state: &State) -> Vec<Fact> {
         return vec![Fact::new("", format!("{pid} has ended"))];
     };
     let mut facts = Vec::new();
-    if let Some(LineKey::Top(Some(id), _)) = state.tree.chosen().map(|line| &line.key) {
+    if let Some(LineKey::Top(BoxId::Namespace(id))) = state.tree.chosen().map(|line| &line.key) {
         facts.extend(space(world, *id));
     }
     facts.extend(identity(world, process));
