@@ -237,7 +237,7 @@ fn namespaces(world: &World, process: &Process) -> Vec<Fact> {
             }
             continue;
         };
-        let inode = format!("{:<12}", id.inode);
+        let inode = format!("{:<11}", id.inode);
         let fact = fact.and(inode, Weight::Faint);
         let count = world.namespace(id).map_or(0, |n| n.processes);
         facts.push(if host.of(kind) == Some(id) {
@@ -251,8 +251,8 @@ fn namespaces(world: &World, process: &Process) -> Vec<Fact> {
         } else {
             let whose = world.container_of_namespace(id);
             let whose = whose.map(|index| format!("{}, ", world.container_label(index)));
-            let plural = if count == 1 { "" } else { "es" };
-            let text = format!("{}{count} process{plural}", whose.unwrap_or_default());
+            let plural = if count == 1 { "" } else { "s" };
+            let text = format!("{}{count} proc{plural}", whose.unwrap_or_default());
             fact.and(text, Weight::Plain)
         });
     }
