@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use berth_base::escape_untrusted;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::pace::{Pace, Want};
@@ -80,7 +81,8 @@ impl Watcher {
             if self.due().is_zero()
                 && let Err(error) = self.take_frame(audience)
             {
-                audience.publish(&Update::End(Some(error.to_string())));
+                let why = escape_untrusted(&error.to_string()).into_owned();
+                audience.publish(&Update::End(Some(why)));
                 return;
             }
         }
