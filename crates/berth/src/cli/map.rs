@@ -35,7 +35,9 @@ const WIDTH: usize = 100;
   berth map web:7            PID 7 in web, and what it started
   berth map net:4026532300   who lives in a namespace
   berth map docker --ns net  Docker's containers by network namespace
-  berth map --svg map.svg    the picture for a browser")]
+  berth map --svg map.svg    the picture for a browser
+  berth map --watch          live, full screen; ? shows the keys
+  berth map --record FILE    write what happens; --replay FILE shows it")]
 pub(crate) struct Map {
     /// The documented, versioned JSON instead of the picture
     #[arg(long, conflicts_with_all = ["svg", "dot"])]

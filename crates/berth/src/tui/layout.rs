@@ -75,7 +75,7 @@ impl Layout {
 }
 
 /// Cells of the names in front of the timeline.
-const NAMES: u16 = 12;
+const NAMES: u16 = 14;
 
 /// The columns of a timeline, without the names in front.
 pub(super) fn timeline_columns(area: Rect) -> Rect {
