@@ -34,6 +34,8 @@ const WINCH: i32 = 28;
 
 /// The least time between two pictures that nobody asked for by a key.
 const PACE: Duration = Duration::from_millis(50);
+/// Drawing the tree may take one part in so many of a processor.
+const SHARE: u32 = 30;
 /// How long nothing is looked at, where nothing happens.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Updates that are taken in at once: a storm must not keep keys waiting.
@@ -150,7 +152,7 @@ impl Shell {
         });
         changed |= state.tick(start.elapsed());
         if changed {
-            state.set_pace(processor_time().saturating_sub(begin) * 10);
+            state.set_pace(processor_time().saturating_sub(begin) * SHARE);
         }
         changed
     }
