@@ -42,9 +42,10 @@ int main(int count, char **words)
 	char byte;
 	if (read(0, &byte, 1) != 1)
 		return 1;
-	int64_t start = now();
+	int64_t begin = now();
+	int64_t start = begin;
 	long done = 0;
-	while (now() - start < seconds * SECOND) {
+	while (now() - begin < seconds * SECOND) {
 		pid_t pid = fork();
 		if (pid == 0)
 			_exit(0);

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_map::World;
 use berth_map::live::{BootTime, Event, EventKind, Exit, Frame, Health, History, Update};
+use proptest::prelude::*;
 use support::{Fake, assemble, pid, three_levels};
 
 /// A time of a fake host: `Fake` starts process N at tick 1000 + N, so after 10 s.
@@ -328,4 +329,132 @@ fn namespaces_change_where_events_say_so() {
     let keeper = past.process(pid(400)).unwrap();
     assert_eq!(keeper.namespaces.of(NamespaceKind::Net), Some(net));
     assert_eq!(past.namespace(net).unwrap().processes, 1);
+}
+
+/// A process of a made-up host: in ticks of 10 ms.
+#[derive(Clone, Debug)]
+struct Span {
+    number: u32,
+    born: u64,
+    end: u64,
+}
+
+/// Processes of few PIDs, each of which is used several times, one after the other.
+fn spans() -> impl Strategy<Value = Vec<Span>> {
+    let turns = prop::collection::vec((1..80u64, 10..80u64), 1..6);
+    prop::collection::vec(turns, 1..6).prop_map(|all| {
+        let mut spans = vec![Span {
+            number: 1,
+            born: 0,
+            end: u64::MAX,
+        }];
+        for (number, turns) in (2..).zip(all) {
+            let mut at = 0;
+            for (life, pause) in turns {
+                let born = at + pause;
+                at = born + life;
+                let end = at;
+                spans.push(Span { number, born, end });
+            }
+        }
+        spans
+    })
+}
+
+fn tick(ticks: u64) -> BootTime {
+    BootTime(ticks.saturating_mul(10_000_000))
+}
+
+/// Who lives at a time.
+fn living(spans: &[Span], ticks: u64) -> Vec<&Span> {
+    let mut living: Vec<_> = spans
+        .iter()
+        .filter(|s| s.born <= ticks && ticks < s.end)
+        .collect();
+    living.sort_by_key(|span| span.number);
+    living
+}
+
+fn snapshot(spans: &[Span], ticks: u64) -> Arc<World> {
+    let processes = living(spans, ticks).into_iter().map(|span| {
+        let mut process = Fake::new(&[span.number], 1, "x").process();
+        process.start_ticks = span.born;
+        process
+    });
+    Arc::new(World::assemble(support::parts(processes.collect())))
+}
+
+/// What a view gets until a time: frames now and then, and those events that are not lost.
+fn updates(spans: &[Span], frames: &[u64], lost: &[bool], until: u64) -> Vec<Update> {
+    let mut all: Vec<(u64, Event)> = Vec::new();
+    for span in spans {
+        all.push((span.born, forked(tick(span.born), &[span.number], 1)));
+        all.push((span.end, exited(tick(span.end), span.number, 0)));
+    }
+    // An end before the birth of who gets the PID.
+    all.sort_by_key(|(at, event)| (*at, matches!(event.kind, EventKind::Forked { .. })));
+    let mut lost = lost.iter().cycle();
+    let mut all: std::collections::VecDeque<_> =
+        all.into_iter().filter(|_| !lost.next().unwrap()).collect();
+    let mut updates = Vec::new();
+    for at in frames.iter().copied().filter(|at| *at <= until) {
+        let mut told = Vec::new();
+        while all.front().is_some_and(|(time, _)| *time <= at) {
+            told.extend(all.pop_front().map(|(_, event)| event));
+        }
+        updates.push(events(told));
+        updates.push(frame(tick(at), &snapshot(spans, at)));
+    }
+    let rest = all.into_iter().take_while(|(at, _)| *at <= until);
+    updates.push(events(rest.map(|(_, event)| event)));
+    updates
+}
+
+fn pids_and_births(world: &World) -> Vec<(u32, u64)> {
+    let processes = world.processes().iter();
+    processes.map(|p| (p.pid.get(), p.start_ticks)).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_past_is_what_it_was(
+        spans in spans(),
+        frames in prop::collection::btree_set(60..600u64, 1..8),
+        asked in prop::collection::vec(0..600u64, 10),
+    ) {
+        let frames: Vec<u64> = frames.into_iter().collect();
+        let mut history = History::default();
+        for update in updates(&spans, &frames, &[false], 600) {
+            history.apply(&update);
+        }
+        for at in asked.into_iter().filter(|at| *at >= frames[0]) {
+            let truth: Vec<_> = living(&spans, at).iter().map(|s| (s.number, s.born)).collect();
+            let told = pids_and_births(&history.at(tick(at)).unwrap());
+            prop_assert_eq!(told, truth, "at {}", at);
+        }
+        let ends = spans.iter().filter(|s| s.end >= frames[0] && s.end <= 600).count();
+        let lives = history.lives(tick(frames[0]), tick(600));
+        prop_assert_eq!(lives.filter(|life| life.ended.is_some()).count(), ends);
+    }
+
+    #[test]
+    fn whatever_is_lost_the_next_frame_is_right(
+        spans in spans(),
+        frames in prop::collection::btree_set(60..600u64, 2..8),
+        lost in prop::collection::vec(any::<bool>(), 1..9),
+    ) {
+        let frames: Vec<u64> = frames.into_iter().collect();
+        let last = frames[frames.len() - 1];
+        let mut history = History::default();
+        for update in updates(&spans, &frames, &lost, last) {
+            history.apply(&update);
+            for at in [0, frames[0], last] {
+                if let Some(world) = history.at(tick(at)) {
+                    prop_assert!(world.processes().is_sorted_by_key(|p| p.pid));
+                }
+            }
+        }
+        let truth: Vec<_> = living(&spans, last).iter().map(|s| (s.number, s.born)).collect();
+        prop_assert_eq!(pids_and_births(&history.present().unwrap()), truth);
+    }
 }

@@ -5,14 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use berth_base::HostPid;
-use berth_map::Sources;
 use berth_map::live::{
-    BootTime, EventSource, Exit, Feed, Frame, History, Recording, ReplayOptions, Subscription,
-    Update, WatchOptions,
+    BootTime, Event, EventKind, EventSource, Exit, Feed, Frame, Health, History, Recorder,
+    Recording, ReplayOptions, Subscription, Update, WatchOptions,
 };
+use berth_map::{Sources, World};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -150,4 +150,51 @@ fn the_clock_waits_for_a_view_and_stands_when_told() {
         matches!(update, Update::End(_)).then_some(())
     });
     assert_eq!(player.position(), player.span().1);
+}
+
+#[test]
+fn a_recorded_storm_waits_for_views_but_not_for_ever() {
+    let (_folder, path) = place();
+    let sources = Sources::host("/run/berth").unwrap();
+    let world = Arc::new(World::discover(&sources).unwrap());
+    let mut recorder = Recorder::create(&path).unwrap();
+    let frame = |number: u64| {
+        Update::Frame(Arc::new(Frame {
+            number,
+            at: BootTime(number),
+            wall: SystemTime::UNIX_EPOCH,
+            world: Arc::clone(&world),
+            health: Health::default(),
+        }))
+    };
+    recorder.write(&frame(1), 0).unwrap();
+    let event = Event {
+        at: BootTime(2),
+        pid: HostPid::new(4_000_000).unwrap(),
+        kind: EventKind::Exited(Exit::Unknown),
+    };
+    for _ in 0..1_000 {
+        let events = vec![event.clone(); 100];
+        recorder.write(&Update::Events(events.into()), 0).unwrap();
+    }
+    recorder.write(&frame(3), 0).unwrap();
+    recorder.finish().unwrap();
+
+    let feed = Feed::replay(&path, fast()).unwrap();
+    let player = feed.player().unwrap();
+    player.set_paused(true);
+    let (lazy, view) = (feed.subscribe(), feed.subscribe());
+    player.set_paused(false);
+    let mut seen = 0;
+    until(&view, |update| match update {
+        Update::Events(events) => {
+            seen += events.len();
+            None
+        }
+        Update::End(_) => Some(()),
+        Update::Frame(_) => None,
+    });
+    assert_eq!(seen, 100_000);
+    assert_eq!(view.missed(), 0);
+    assert!(lazy.missed() > 80_000);
 }

@@ -197,8 +197,8 @@ const ROWS: &[Row] = &[
             "!::there_is_no_connector",
             "!::what_reading_costs",
         ],
-        share: Share::All,
-        limit_s: 120,
+        share: Share::Only(&["tasks::", "lives::a_process_", "places::", "_agree"]),
+        limit_s: 240,
     },
     Row {
         profile: "systemd_rootless",

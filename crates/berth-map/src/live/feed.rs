@@ -20,7 +20,8 @@ pub struct WatchOptions {
     pub wanted: Wanted,
     /// The least time between two frames.
     pub pace: Duration,
-    /// Frames may take this part of one processor at most: their distance grows with their cost.
+    /// Frames may take this part of one processor: their distance grows with their cost, up to
+    /// five seconds while something is different, beyond which they take a tenth at most.
     pub share: f64,
 }
 

@@ -47,7 +47,8 @@ pub enum EventSource {
     Snapshots,
 }
 
-/// What a subscription hands out, in order of time.
+/// What a subscription hands out, in order of time but for this: what happens while a frame is read
+/// is told before that frame, which may have it or not. [`super::History`] goes by the times.
 #[derive(Clone, Debug)]
 pub enum Update {
     /// Everything, anew.

@@ -7,7 +7,11 @@ use super::{EventSource, WatchOptions};
 /// Between two frames while nothing happens: what no event tells of, such as states, is that late.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// The part of one processor that frames may take while events get lost.
+/// Frames that cost much (by procfs, thousands of processes) may take more than their part, lest
+/// they be older than this while something is different.
+const LATE: Duration = Duration::from_secs(5);
+
+/// The part of one processor that frames may take then, and while events get lost.
 const SHARE_IN_NEED: f64 = 0.1;
 
 /// How many times the normal part, where containers come and go: a view shows processes by events,
@@ -70,7 +74,8 @@ impl Pace {
     pub(super) fn due_in(&self, now: Instant, want: Want) -> Duration {
         let at_share = |share: f64| {
             let distance = self.cost.div_f64(share.clamp(0.001, 1.0));
-            self.options.pace.max(distance)
+            let most = LATE.max(self.cost.div_f64(SHARE_IN_NEED));
+            self.options.pace.max(distance.min(most))
         };
         let share = self.options.share;
         let normal = at_share(share);
@@ -106,16 +111,24 @@ mod tests {
         assert_eq!(cheap.due_in(now, Want::Idle), IDLE);
         let least = WatchOptions::default().pace;
         assert_eq!(cheap.due_in(now, Want::Happened), least);
-        let (mut dear, now) = pace(EventSource::Bpf, 200 * MS);
-        assert_eq!(dear.due_in(now, Want::Happened), 20_000 * MS);
-        assert_eq!(dear.due_in(now, Want::Idle), 20_000 * MS);
+        let (mut dear, now) = pace(EventSource::Bpf, 40 * MS);
+        assert_eq!(dear.due_in(now, Want::Happened), 4_000 * MS);
+        assert_eq!(dear.due_in(now, Want::Idle), 4_000 * MS);
         let reshaped = dear.due_in(now, Want::Reshaped);
-        assert!((6_600 * MS..6_700 * MS).contains(&reshaped));
+        assert!((1_300 * MS..1_350 * MS).contains(&reshaped));
         dear.hurry();
-        assert_eq!(dear.due_in(now, Want::Idle), 2_000 * MS);
-        assert_eq!(dear.due_in(now + 3_000 * MS, Want::Idle), Duration::ZERO);
-        dear.taken(now, 100 * MS);
-        assert_eq!(dear.due_in(now, Want::Happened), 15_000 * MS);
+        assert_eq!(dear.due_in(now, Want::Idle), 400 * MS);
+        assert_eq!(dear.due_in(now + 400 * MS, Want::Idle), Duration::ZERO);
+        dear.taken(now, 20 * MS);
+        assert_eq!(dear.due_in(now, Want::Happened), 3_000 * MS);
+    }
+
+    #[test]
+    fn dear_frames_come_at_least_every_five_seconds_or_take_a_tenth() {
+        let (procfs, now) = pace(EventSource::Connector, 300 * MS);
+        assert_eq!(procfs.due_in(now, Want::Happened), LATE);
+        let (large, now) = pace(EventSource::Connector, 4_000 * MS);
+        assert_eq!(large.due_in(now, Want::Happened), 40_000 * MS);
     }
 
     #[test]

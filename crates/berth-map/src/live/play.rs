@@ -12,6 +12,9 @@ use super::{BootTime, Frame, Update};
 /// The slowest and the fastest play.
 const SPEEDS: (f64, f64) = (0.01, 10_000.0);
 
+/// A view that is behind is waited for, so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The number of the first frame. Each jump goes back by [`JUMP`], so that numbers fall there;
 /// small enough for a double.
 const FIRST_NUMBER: u64 = 1 << 44;
@@ -270,8 +273,21 @@ impl Play {
             }
             other => other,
         };
+        self.wait_for_views();
         self.player.audience.publish(&update);
         self.next = self.reader.next();
+    }
+
+    /// Lets views keep up: a recording has time. One that reads nothing stops nobody for long.
+    fn wait_for_views(&self) {
+        let audience = &self.player.audience;
+        let since = Instant::now();
+        while audience.is_behind() {
+            if since.elapsed() > PATIENCE {
+                audience.give_up();
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 }
 

@@ -81,16 +81,14 @@ impl Reconciler {
         Some((Want::Happened, left))
     }
 
-    /// The events between two frames that nobody told of, by time. `at` is when the second was
+    /// The events between two frames, with what they differ in, that nobody told of; by time. `at` is when the second was
     /// taken; all that events told until then has been heard.
     pub(super) fn missing(
         &mut self,
         source: EventSource,
-        old: &World,
-        new: &World,
+        (old, new, diff): (&World, &World, &Diff),
         at: BootTime,
     ) -> Vec<Event> {
-        let diff = Diff::between(old, new);
         let mut events: Vec<Event> = Vec::new();
         for Started { process, .. } in &diff.started {
             if !self.born.contains(&process.pid) {

@@ -51,6 +51,8 @@ struct Waiting {
     updates: VecDeque<Update>,
     events: usize,
     missed: u64,
+    /// Nobody waits for this view.
+    is_hopeless: bool,
 }
 
 /// One view's end of a feed. Dropping it unsubscribes.
@@ -95,6 +97,26 @@ impl Audience {
     pub(super) fn dismiss(&self) {
         lock(&self.members).is_dismissed = true;
         self.ring();
+    }
+
+    /// Whether a view that has everything so far is about to miss something.
+    pub(super) fn is_behind(&self) -> bool {
+        self.members_waiting(|waiting| waiting.is_behind())
+    }
+
+    /// Waits no longer for those who are behind, until they have read everything.
+    pub(super) fn give_up(&self) {
+        self.members_waiting(|waiting| {
+            waiting.is_hopeless |= waiting.is_behind();
+            false
+        });
+    }
+
+    /// Whether something is so of any view.
+    fn members_waiting(&self, mut look: impl FnMut(&mut Waiting) -> bool) -> bool {
+        let members = lock(&self.members);
+        let mut views = members.all.iter().filter_map(Weak::upgrade);
+        views.any(|mailbox| look(&mut lock(&mailbox.waiting)))
     }
 
     /// Takes back the end.
@@ -183,7 +205,12 @@ impl Waiting {
         if let Update::Events(events) = &update {
             self.events -= events.len();
         }
+        self.is_hopeless &= self.events > 0;
         Some(update)
+    }
+
+    fn is_behind(&self) -> bool {
+        self.missed == 0 && !self.is_hopeless && self.events > MAX_EVENTS / 2
     }
 }
 

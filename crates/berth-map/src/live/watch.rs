@@ -1,17 +1,20 @@
 //! The thread that reads the host.
 
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use berth_base::escape_untrusted;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::bell::Bell;
 use super::pace::{Pace, Want};
 use super::reconcile::Reconciler;
 use super::subscription::{Audience, Call};
 use super::{BootTime, Event, Frame, Health, Update, WatchOptions};
 use crate::discover::events::EventReader;
 use crate::discover::{DiscoverError, Sources};
-use crate::model::World;
+use crate::model::{Diff, World};
 
 /// Reads a host: events as they come, frames as often as they may.
 pub(super) struct Watcher {
@@ -24,6 +27,8 @@ pub(super) struct Watcher {
     latest: Arc<Frame>,
     /// Whether somebody listened when the latest frame was taken, and ever since.
     is_followed: bool,
+    /// Rings when a snapshot was read. `None` where no descriptor is left.
+    done: Option<Bell>,
 }
 
 impl Watcher {
@@ -59,6 +64,7 @@ impl Watcher {
             health,
             latest,
             is_followed: true,
+            done: Bell::new().ok(),
         })
     }
 
@@ -80,7 +86,8 @@ impl Watcher {
             if self.due().is_zero()
                 && let Err(error) = self.take_frame(audience)
             {
-                audience.publish(&Update::End(Some(error.to_string())));
+                let why = escape_untrusted(&error.to_string()).into_owned();
+                audience.publish(&Update::End(Some(why)));
                 return;
             }
         }
@@ -128,24 +135,26 @@ impl Watcher {
         audience.publish(&Update::Events(events.into()));
     }
 
-    /// Takes a frame and publishes, in this order, what happened before it and what no event told
-    /// of, the frame, and what happened since.
+    /// Takes a frame and publishes, in this order, what no event told of, the frame, and what
+    /// happened since it was read.
     fn take_frame(&mut self, audience: &Audience) -> Result<(), DiscoverError> {
         let (at, wall, start) = (now(), SystemTime::now(), processor_time());
-        let world = World::discover_with(&self.sources, &self.options.wanted)?;
-        let world = match world == *self.latest.world {
-            true => Arc::clone(&self.latest.world),
+        let lost_before = self.health.lost;
+        let (read, reading_cost, meanwhile) = self.read(audience);
+        let mut world = read?;
+        let old = Arc::clone(&self.latest.world);
+        world.share_cgroups_with(&old);
+        let diff = Diff::between(&old, &world);
+        let world = match diff.is_empty() {
+            true => Arc::clone(&old),
             false => Arc::new(world),
         };
-        let (earlier, later) = self.drain().into_iter().partition(|event| event.at <= at);
-        let mut earlier: Vec<Event> = earlier;
-        let later: Vec<Event> = later;
-        self.reconciler.hear(&earlier, &world);
+        let later = self.drain();
         self.reconciler.hear(&later, &world);
+        let mut missing = Vec::new();
         if self.is_followed {
-            let (source, old) = (self.health.events, &self.latest.world);
-            earlier.extend(self.reconciler.missing(source, old, &world, at));
-            earlier.sort_by_key(|event| event.at);
+            let frames = (old.as_ref(), world.as_ref(), &diff);
+            missing = self.reconciler.missing(self.health.events, frames, at);
         } else {
             // Nobody knows the frame before.
             self.reconciler.reset();
@@ -158,19 +167,80 @@ impl Watcher {
             world,
             health: self.health.clone(),
         });
-        let cost = processor_time().saturating_sub(start);
+        for events in meanwhile
+            .iter()
+            .map(AsRef::as_ref)
+            .chain([later.as_slice()])
+        {
+            self.reconciler.hear(events, &self.latest.world);
+        }
+        let cost = processor_time().saturating_sub(start) + reading_cost;
         self.pace.taken(Instant::now(), cost);
-        if !earlier.is_empty() {
-            audience.publish(&Update::Events(earlier.into()));
+        if self.health.lost > lost_before {
+            self.pace.hurry();
+        }
+        if !missing.is_empty() {
+            audience.publish(&Update::Events(missing.into()));
         }
         audience.publish(&Update::Frame(Arc::clone(&self.latest)));
         if !later.is_empty() {
-            self.reconciler.hear(&later, &self.latest.world);
             audience.publish(&Update::Events(later.into()));
         }
         Ok(())
     }
+
+    /// Reads a snapshot in another thread, and publishes meanwhile what happens: by procfs it takes
+    /// so long that the kernel would run out of room for events. Returns what the reading cost
+    /// there, and what was published.
+    fn read(&mut self, audience: &Audience) -> Reading {
+        let Self {
+            sources,
+            options,
+            events,
+            reconciler,
+            health,
+            latest,
+            done,
+            ..
+        } = self;
+        let work = || World::discover_with(sources, &options.wanted);
+        let Some(done) = done else {
+            return (work(), Duration::ZERO, Vec::new());
+        };
+        let mut meanwhile: Vec<Arc<[Event]>> = Vec::new();
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, || {
+                let world = work();
+                done.ring();
+                (world, processor_time())
+            });
+            let Ok(thread) = thread else {
+                return (work(), Duration::ZERO, Vec::new());
+            };
+            while !thread.is_finished() {
+                events.wait(Duration::from_millis(100), Some(done.as_fd()));
+                if done.hush() {
+                    break;
+                }
+                let mut told = Vec::new();
+                health.lost = health.lost.saturating_add(events.drain(&mut told));
+                if !told.is_empty() {
+                    let told: Arc<[Event]> = told.into();
+                    reconciler.hear(&told, &latest.world);
+                    audience.publish(&Update::Events(Arc::clone(&told)));
+                    meanwhile.push(told);
+                }
+            }
+            match thread.join() {
+                Ok((world, cost)) => (world, cost, meanwhile),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
 }
+
+/// A snapshot, what reading it cost in another thread, and what was published meanwhile.
+type Reading = (Result<World, DiscoverError>, Duration, Vec<Arc<[Event]>>);
 
 fn nanos(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);

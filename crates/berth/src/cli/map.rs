@@ -37,7 +37,9 @@ const WIDTH: usize = 100;
   berth map net:4026532300   who lives in a namespace
   berth map docker --ns net  Docker's containers by network namespace
   berth map --svg map.svg    the picture for a browser
-  berth map --serve          the live picture as a web page")]
+  berth map --serve          live, as a web page
+  berth map --watch          live, full screen; ? shows the keys
+  berth map --record FILE    write what happens; --replay FILE shows it")]
 pub(crate) struct Map {
     /// The documented, versioned JSON instead of the picture
     #[arg(long, conflicts_with_all = ["svg", "dot"])]

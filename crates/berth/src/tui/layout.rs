@@ -54,7 +54,7 @@ impl Layout {
         let notes = extras.notes.then(|| take_bottom(&mut rest, 1));
         let is_wide = screen.width >= WIDE;
         let details = match extras.details {
-            true if is_wide => Some(take_right(&mut rest, (screen.width / 3).clamp(44, 72))),
+            true if is_wide => Some(take_right(&mut rest, (screen.width / 3).clamp(50, 76))),
             true if rest.height >= 9 => {
                 let height = (rest.height / 2).min(16);
                 Some(take_bottom(&mut rest, height))
@@ -75,7 +75,7 @@ impl Layout {
 }
 
 /// Cells of the names in front of the timeline.
-const NAMES: u16 = 12;
+const NAMES: u16 = 14;
 
 /// The columns of a timeline, without the names in front.
 pub(super) fn timeline_columns(area: Rect) -> Rect {

@@ -14,6 +14,7 @@ use berth_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::facts::Inspector;
 use super::input::{Decoder, Input};
@@ -135,7 +136,7 @@ impl Shell {
 
     /// Lets time pass. What that costs is a tenth of a processor at most.
     fn draw(&self, state: &mut State, start: Instant) -> bool {
-        let begin = Instant::now();
+        let begin = processor_time();
         let played = self.feed.player().map(|player| Played {
             position: player.position(),
             span: player.span(),
@@ -149,7 +150,7 @@ impl Shell {
         });
         changed |= state.tick(start.elapsed());
         if changed {
-            state.set_pace(begin.elapsed() * 10);
+            state.set_pace(processor_time().saturating_sub(begin) * 10);
         }
         changed
     }
@@ -278,6 +279,13 @@ impl Shell {
         resize(state);
         Ok(())
     }
+}
+
+/// What this thread has cost so far. Who waits for a processor costs nothing.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn resize(state: &mut State) {

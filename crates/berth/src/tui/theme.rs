@@ -94,7 +94,11 @@ impl Theme {
 
     /// The line that keys act on.
     pub(super) fn cursor(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
+        // One colour all along: reversed ones would be a row of blocks.
+        Style::new()
+            .fg(Color::Reset)
+            .remove_modifier(Modifier::DIM)
+            .add_modifier(Modifier::REVERSED)
     }
 
     /// Lines around panes.

@@ -6,7 +6,7 @@
 //! these. Their ids need CAP_SYS_ADMIN for a tracefs of our own, which is mounted nowhere. Nothing
 //! stays behind when the descriptors are closed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::CStr;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -144,11 +144,28 @@ impl BpfEvents {
         if let Some(new) = events.get_mut(first..) {
             new.sort_by_key(|event| event.at);
         }
+        merge_moves(events, first);
         let lost = self.lost.read();
         let new = lost.saturating_sub(self.lost_told);
         self.lost_told = lost;
         new
     }
+}
+
+/// Leaves one of the moves of a process to the same path, from an event on: engines move it in every
+/// v1 hierarchy, one right after the other.
+fn merge_moves(events: &mut Vec<Event>, first: usize) {
+    let mut paths = HashMap::new();
+    let mut at = 0;
+    events.retain(|event| {
+        at += 1;
+        match &event.kind {
+            EventKind::CgroupMoved { path } if at > first => {
+                paths.insert(event.pid, path.clone()).as_ref() != Some(path)
+            }
+            _ => true,
+        }
+    });
 }
 
 /// Whether this process's end was told before; it is remembered.
@@ -293,4 +310,58 @@ fn tracepoint_id(trace: &OwnedFd, call: &str) -> Result<u64, Errno> {
     let text = std::str::from_utf8(digits.get(..length).unwrap_or_default());
     let number = text.ok().and_then(|text| text.trim().parse().ok());
     number.ok_or(Errno::INVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_base::HostPid;
+
+    use super::super::record::at;
+    use super::*;
+    use crate::live::BootTime;
+
+    #[test]
+    fn a_move_in_several_hierarchies_is_told_once() {
+        let moved = |pid, path: &str| Event {
+            at: BootTime(0),
+            pid: HostPid::new(pid).unwrap(),
+            kind: EventKind::CgroupMoved {
+                path: Some(path.to_owned()),
+            },
+        };
+        let told = [moved(1, "/a"), moved(1, "/a")];
+        let new = [
+            moved(1, "/a"),
+            moved(2, "/a"),
+            moved(1, "/a"),
+            moved(1, "/b"),
+            moved(1, "/a"),
+        ];
+        let mut events = [&told[..], &new].concat();
+        merge_moves(&mut events, told.len());
+        let left = [&new[..2], &new[3..]].concat();
+        assert_eq!(events, [&told[..], &left].concat());
+    }
+
+    #[test]
+    fn an_end_is_told_once() {
+        let record = |pid: u32, start: u64| {
+            let mut bytes = vec![0u8; 48];
+            let place = |at| usize::try_from(at).unwrap();
+            bytes[place(at::PID)..][..4].copy_from_slice(&pid.to_ne_bytes());
+            bytes[place(at::START)..][..8].copy_from_slice(&start.to_ne_bytes());
+            bytes
+        };
+        let mut ended = VecDeque::new();
+        let mut is_known = |pid, start| is_known(&mut ended, &Record::new(&record(pid, start)));
+        assert!(!is_known(1, 7));
+        assert!(is_known(1, 7));
+        // The next process with this PID.
+        assert!(!is_known(1, 8));
+        for pid in (2..).take(REMEMBERED) {
+            assert!(!is_known(pid, 0));
+        }
+        assert!(!is_known(1, 7));
+        assert_eq!(ended.len(), REMEMBERED);
+    }
 }

@@ -1,9 +1,8 @@
 //! The process connector: fork, exec and exit by netlink (linux/cn_proc.h).
 //!
-//! It needs CAP_NET_ADMIN in the initial user namespace, the initial network namespace to speak in
-//! and the initial PID namespace to speak from: the kernel answers nobody else. It tells of
-//! threads, from which the ends of processes are made here, and no names, which are read from
-//! procfs if the process still lives.
+//! It needs CAP_NET_ADMIN before 6.6 and nothing since, but always the initial user, PID and
+//! network namespace: the kernel answers nobody else. It tells of threads, from which the ends of
+//! processes are made here, and no names, which are read from procfs if the process still lives.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -41,7 +40,9 @@ pub(super) enum Mute {
     #[error("the procfs is not that of the reader's own PID namespace")]
     OtherProcfs,
     /// The kernel has none, or refuses.
-    #[error("cannot {what} the process connector: {source} (needs CAP_NET_ADMIN, run as root)")]
+    #[error(
+        "cannot {what} the process connector: {source} (before Linux 6.6 it needs CAP_NET_ADMIN: run as root)"
+    )]
     Refused {
         /// What was tried.
         what: &'static str,
@@ -93,8 +94,10 @@ impl Connector {
             Some(netlink::CONNECTOR),
         );
         let socket = socket.map_err(refused("make a socket for"))?;
-        // Without privilege for more, what there is has to do.
-        sockopt::set_socket_recv_buffer_size_force(&socket, ROOM).ok();
+        // Without privilege for more, what everybody may have has to do.
+        sockopt::set_socket_recv_buffer_size_force(&socket, ROOM)
+            .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, ROOM))
+            .ok();
         // The mask of the one group that is wanted.
         let address = SocketAddrNetlink::new(0, PROC);
         bind(&socket, &address).map_err(refused("listen to"))?;
@@ -257,10 +260,12 @@ impl Connector {
         let Some(pid) = HostPid::new(task.process) else {
             return;
         };
+        // Threads that are ended together have one code; the last one to end knows it, whether or
+        // not the first one ended by itself before.
         if task.is_first() {
             self.dying.insert(pid, (exit, at));
-        } else if let Some((_, last)) = self.dying.get_mut(&pid) {
-            *last = at;
+        } else if let Some(last) = self.dying.get_mut(&pid) {
+            *last = (exit, at);
         }
     }
 

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_base::HostPid;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::life::{Home, Kept, born};
 use super::{BootTime, History};
 use crate::model::{Container, Returned, World};
+
+/// Processes that are shown after their end, at most: a storm must not bury what lives.
+const MOST_RECENT: usize = 512;
 
 impl History {
     /// The processes that were alive at a time, put into the latest frame's place.
@@ -21,8 +24,9 @@ impl History {
         self.at_with_recent(time, Duration::ZERO, 0)
     }
 
-    /// The same, and so many of the processes that had ended since so short a time before as if
-    /// they still lived: for a view in which what ends fades. Of more than that the last ones.
+    /// The same, and processes that had ended since so short a time before as if they still lived:
+    /// for a view in which what ends fades. Of more than `most` of one parent, and of more than
+    /// [`MOST_RECENT`] at all, the last ones.
     pub fn at_with_recent(
         &self,
         time: BootTime,
@@ -52,7 +56,6 @@ impl History {
         };
         let first = self.ended.partition_point(|life| life.ended <= time);
         let recent = self.ended.partition_point(|life| life.ended <= since);
-        let recent = recent.max(first.saturating_sub(most))..first;
         // The PID may have been given to another since.
         let is_unique = |life: &&Kept| {
             let listed = world.process(life.pid);
@@ -60,7 +63,14 @@ impl History {
                 && !self.open.contains_key(&life.pid)
                 && listed.is_none_or(|process| out.contains(&process.pid))
         };
-        let recent = self.ended.range(recent).filter(is_unique);
+        let mut siblings: FxHashMap<Option<HostPid>, usize> = FxHashMap::default();
+        let recent = self.ended.range(recent..first).rev().filter(is_unique);
+        let recent = recent.filter(|life| {
+            let count = siblings.entry(life.parent).or_default();
+            *count += 1;
+            *count <= most
+        });
+        let recent = recent.take(MOST_RECENT);
         let back: Vec<Returned> = self
             .ended
             .range(first..)

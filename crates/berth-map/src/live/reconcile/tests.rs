@@ -92,6 +92,16 @@ fn forked(number: u32) -> Event {
     event(number, kind)
 }
 
+fn find(
+    reconciler: &mut Reconciler,
+    source: EventSource,
+    old: &World,
+    new: &World,
+    at: BootTime,
+) -> Vec<Event> {
+    reconciler.missing(source, (old, new, &Diff::between(old, new)), at)
+}
+
 /// What is told of two frames after these events, as short words.
 fn missing(
     source: EventSource,
@@ -102,7 +112,13 @@ fn missing(
     let (old, new) = (world(old), world(new));
     let mut reconciler = Reconciler::default();
     reconciler.hear(told, &old);
-    words(&reconciler.missing(source, &old, &new, BootTime(2 * SECOND)))
+    words(&find(
+        &mut reconciler,
+        source,
+        &old,
+        &new,
+        BootTime(2 * SECOND),
+    ))
 }
 
 fn words(events: &[Event]) -> Vec<(u32, &'static str)> {
@@ -157,9 +173,21 @@ fn births_that_are_found_have_their_time() {
         world(&[process(1, 1), process(5, 150)]),
     );
     let mut reconciler = Reconciler::default();
-    let events = reconciler.missing(EventSource::Bpf, &old, &new, BootTime(2 * SECOND));
+    let events = find(
+        &mut reconciler,
+        EventSource::Bpf,
+        &old,
+        &new,
+        BootTime(2 * SECOND),
+    );
     assert_eq!(events[0].at, BootTime(1_500_000_000));
-    let events = reconciler.missing(EventSource::Bpf, &old, &new, BootTime(SECOND));
+    let events = find(
+        &mut reconciler,
+        EventSource::Bpf,
+        &old,
+        &new,
+        BootTime(SECOND),
+    );
     // Never later than the frame.
     assert_eq!(events[0].at, BootTime(SECOND));
 }
@@ -186,8 +214,8 @@ fn a_zombie_ends_once() {
     ] {
         let mut reconciler = Reconciler::default();
         reconciler.hear(&told, &worlds[0]);
-        let first = words(&reconciler.missing(source, &worlds[0], &worlds[1], at));
-        let second = words(&reconciler.missing(source, &worlds[1], &worlds[2], at));
+        let first = words(&find(&mut reconciler, source, &worlds[0], &worlds[1], at));
+        let second = words(&find(&mut reconciler, source, &worlds[1], &worlds[2], at));
         assert_eq!([first, second], expected, "{source:?}");
     }
 }
@@ -203,11 +231,11 @@ fn an_end_while_the_frame_was_taken_is_not_told_again_at_the_next() {
     reconciler.hear(&late, &with);
     let at = BootTime(2 * SECOND);
     let source = EventSource::Bpf;
-    assert!(reconciler.missing(source, &with, &with, at).is_empty());
+    assert!(find(&mut reconciler, source, &with, &with, at).is_empty());
     reconciler.hear(&late, &with);
     let wanted = reconciler.wanted(at).map(|(want, _)| want);
     assert_eq!(wanted, Some(Want::Happened));
-    assert!(reconciler.missing(source, &with, &without, at).is_empty());
+    assert!(find(&mut reconciler, source, &with, &without, at).is_empty());
     assert_eq!(reconciler.wanted(at), None);
 }
 
@@ -217,10 +245,10 @@ fn who_is_on_his_way_out_wants_another_frame() {
     let mut reconciler = Reconciler::default();
     reconciler.hear(&[exited(5)], &with);
     let (at, source) = (BootTime(2 * SECOND), EventSource::Bpf);
-    assert!(reconciler.missing(source, &with, &with, at).is_empty());
+    assert!(find(&mut reconciler, source, &with, &with, at).is_empty());
     let wanted = reconciler.wanted(at).map(|(want, _)| want);
     assert_eq!(wanted, Some(Want::Happened));
-    assert!(reconciler.missing(source, &with, &without, at).is_empty());
+    assert!(find(&mut reconciler, source, &with, &without, at).is_empty());
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A snapshot with other processes in it. Pure.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use berth_base::{HostPid, NamespaceId};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::World;
-use crate::model::{Container, ContainerIndex, Engine, Namespace, Process, hierarchy};
+use crate::model::{CgroupSet, Container, ContainerIndex, Engine, Namespace, Process, hierarchy};
 
 /// A process that is put into a snapshot.
 pub(crate) struct Returned {
@@ -17,6 +18,30 @@ pub(crate) struct Returned {
 }
 
 impl World {
+    /// Takes the sets of cgroups from another snapshot where they are equal. It says the same, but
+    /// sets that are the same one are compared, hashed and stored once.
+    pub(crate) fn share_cgroups_with(&mut self, other: &Self) {
+        // Not the quick hash: containers choose paths.
+        let mut known: HashMap<&CgroupSet, &Arc<CgroupSet>> = HashMap::new();
+        let mut last: *const CgroupSet = std::ptr::null();
+        for process in &other.processes {
+            // Neighbours often sit together.
+            if Arc::as_ptr(&process.cgroups) != last {
+                last = Arc::as_ptr(&process.cgroups);
+                known.insert(&process.cgroups, &process.cgroups);
+            }
+        }
+        let mut places: FxHashMap<*const CgroupSet, Arc<CgroupSet>> = FxHashMap::default();
+        for process in &mut self.processes {
+            let own = &process.cgroups;
+            let shared = places.entry(Arc::as_ptr(own)).or_insert_with(|| {
+                let shared = known.get(own.as_ref()).copied();
+                Arc::clone(shared.unwrap_or(own))
+            });
+            process.cgroups = Arc::clone(shared);
+        }
+    }
+
     /// The same snapshot with some processes left out, and others put in. A process that is put in
     /// takes the place of one with the same PID. Containers that have no process then are left
     /// out. `known` are namespaces that the processes put in may live in.

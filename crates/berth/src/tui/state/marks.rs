@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use berth_base::HostPid;
+use berth_base::{HostPid, NamespaceKind};
+use berth_map::draw::Subject;
 use berth_map::live::{BootTime, Exit, History};
 
-use super::tree::{Line, LineKey};
+use super::tree::Line;
 
 /// How long what is new is marked.
 const FLASH: Duration = Duration::from_millis(1500);
@@ -14,8 +15,9 @@ const FLASH: Duration = Duration::from_millis(1500);
 pub(super) const FADE: Duration = Duration::from_millis(2500);
 /// From when on it is faint.
 const PALE: Duration = Duration::from_millis(1000);
-/// Lines that stay after their process has ended, at most: a storm must not bury the tree.
-pub(super) const MOST_LINGERING: usize = 200;
+/// Children of one process that stay after they have ended, at most: a storm must not bury the
+/// tree.
+pub(super) const MOST_LINGERING: usize = 8;
 
 /// How a line is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,9 +74,13 @@ impl Marks {
 
     /// How a line is marked.
     pub(crate) fn mark(&self, line: &Line) -> Mark {
-        let pid = match line.key {
-            LineKey::Process(pid) => pid,
-            LineKey::Top(_, Some(head)) | LineKey::Bottom(_, Some(head)) => head,
+        let pid = match line.row.subject {
+            Subject::Process(pid) => pid,
+            // A PID namespace lives and dies with its first process; others do not.
+            Subject::Box {
+                namespace,
+                head: Some(head),
+            } if namespace.is_none_or(|id| id.kind == NamespaceKind::Pid) => head,
             _ => return Mark::None,
         };
         self.of.get(&pid).map_or(Mark::None, |(_, mark)| *mark)

@@ -26,7 +26,7 @@ pub(crate) use marks::Mark;
 pub(crate) use play::{Play, Played};
 pub(crate) use search::{Match, Matches};
 pub(crate) use time::{Clock, Timeline};
-pub(crate) use tree::{Line, LineKey, Tree};
+pub(crate) use tree::{BoxId, Line, LineKey, Tree};
 
 use super::facts::{Facts, Request};
 use super::layout::{Extras, Layout};
@@ -43,6 +43,8 @@ pub(crate) const LENSES: [NamespaceKind; 5] = [
 
 /// The least time between two drawings of the tree that nobody asked for.
 const PACE: Duration = Duration::from_millis(100);
+/// The most, however costly they are: what ends is to be seen.
+const SLOWEST: Duration = Duration::from_millis(700);
 /// How long a notice stays.
 const NOTICE: Duration = Duration::from_secs(4);
 
@@ -223,7 +225,7 @@ impl State {
 
     /// The tree costs much to draw: so much time is to be left between two drawings.
     pub(crate) fn set_pace(&mut self, pace: Duration) {
-        self.pace = pace.max(PACE);
+        self.pace = pace.clamp(PACE, SLOWEST);
     }
 
     /// How many events this view was too slow for.

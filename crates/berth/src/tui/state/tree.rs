@@ -17,11 +17,20 @@ pub(crate) enum LineKey {
     /// The kernel's threads.
     KernelThreads,
     /// The upper border of a box.
-    Top(Option<NamespaceId>, Option<HostPid>),
+    Top(BoxId),
     /// Its lower border.
-    Bottom(Option<NamespaceId>, Option<HostPid>),
+    Bottom(BoxId),
     /// Text below the tree.
     Note(String),
+}
+
+/// What tells a box from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum BoxId {
+    /// Its namespace.
+    Namespace(NamespaceId),
+    /// The first process in it, where its namespace is not known.
+    First(Option<HostPid>),
 }
 
 /// One line.
@@ -65,10 +74,13 @@ impl Line {
             (Subject::Thread { tid, .. }, _) => LineKey::Thread(*tid),
             (Subject::Zombies(pids), _) => LineKey::Zombies(pids.first().copied()),
             (Subject::KernelThreads(_), _) => LineKey::KernelThreads,
-            (Subject::Box { namespace, head }, Shape::Bottom(_)) => {
-                LineKey::Bottom(*namespace, *head)
+            (Subject::Box { namespace, head }, shape) => {
+                let id = namespace.map_or(BoxId::First(*head), BoxId::Namespace);
+                match shape {
+                    Shape::Bottom(_) => LineKey::Bottom(id),
+                    _ => LineKey::Top(id),
+                }
             }
-            (Subject::Box { namespace, head }, _) => LineKey::Top(*namespace, *head),
             (Subject::Note, _) => {
                 LineKey::Note(row.label.iter().map(|p| p.text.as_ref()).collect())
             }

@@ -196,6 +196,22 @@ fn boxes_fold_and_unfold() {
 }
 
 #[test]
+fn a_folded_box_stays_folded_when_its_first_process_ends() {
+    let mut fake = Fake::rich();
+    let mut view = View::of(&mut fake, 100, 40);
+    view.press(Key::Tab);
+    view.click(20, view.row("━ web"));
+    assert!(view.line("nginx worker").is_none());
+    fake.remove(1589);
+    fake.known.retain(|known| known.name != "web");
+    view.hear(fake.frame(500));
+    view.wait(4000);
+    assert!(view.line("nginx worker").is_none(), "{}", view.text());
+    view.press(Key::Enter);
+    assert!(view.line("nginx worker").is_some(), "{}", view.text());
+}
+
+#[test]
 fn the_cursor_stays_on_the_screen_and_off_lower_borders() {
     let mut fake = Fake::rich();
     for number in 8000..8100 {

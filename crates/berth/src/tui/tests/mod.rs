@@ -6,6 +6,7 @@ mod cost;
 mod fake;
 mod hostile;
 mod keys;
+mod picture;
 mod screens;
 mod time;
 

@@ -93,8 +93,13 @@ fn a_storm_does_not_bury_the_tree() {
         ]
     });
     view.hear(events(storm.collect()));
-    let (_, count) = view.state.tree.position();
-    assert!((200..260).contains(&count), "{count}");
+    let ended = view.text().lines().filter(|l| l.starts_with('-')).count();
+    assert_eq!(ended, 8, "{}", view.text());
+    assert!(view.line("agent").is_some());
+    // Those of others stay all the same.
+    view.hear(events(vec![exited(1400, 1800, Exit::Code(1))]));
+    let gone = view.line("exit 1").unwrap();
+    assert!(gone.contains("nginx worker"), "{gone}");
 }
 
 #[test]

@@ -27,6 +27,9 @@ const HINTS: [(&str, &str); 10] = [
     ("q", "quit"),
 ];
 
+/// Those of a recording.
+const PLAY_HINTS: [(&str, &str); 3] = [("p", "pause"), ("< >", "speed"), ("{ }", "jump")];
+
 /// Paints the first line: lenses, filter, order, time.
 pub(super) fn paint_bar(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
     buffer.set_style(area, theme.bar());
@@ -165,7 +168,11 @@ fn paint_hints(state: &State, theme: Theme, brush: &mut Brush) {
         );
         brush.text(&text, theme.strong());
     }
-    for (key, what) in HINTS {
+    let of_recording = match state.played {
+        Some(_) => &PLAY_HINTS[..],
+        None => &[],
+    };
+    for (key, what) in of_recording.iter().chain(&HINTS) {
         if brush.room() < key.len() + what.len() + 3 {
             break;
         }

@@ -35,6 +35,11 @@ impl<'b> Brush<'b> {
         }
     }
 
+    /// The column of the next cell.
+    pub(super) fn place(&self) -> u16 {
+        self.x
+    }
+
     /// Cells that are left.
     pub(super) fn room(&self) -> usize {
         usize::from(self.end - self.x)

@@ -33,7 +33,10 @@ pub(super) fn paint(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer
         };
         let mut brush = Brush::new(buffer, row, theme);
         brush.text(&format!("{name:<NAME$}"), theme.faint());
-        for (text, weight) in words {
+        for (at, (text, weight)) in words.iter().enumerate() {
+            // A blank at the end needs no room.
+            let is_last = at + 1 == words.len();
+            let text = if is_last { text.trim_end() } else { text };
             let style = match weight {
                 Weight::Plain => Style::new(),
                 Weight::Strong => theme.strong(),

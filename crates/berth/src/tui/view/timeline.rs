@@ -70,7 +70,7 @@ fn paint_bars(
     Brush::new(buffer, area, theme)
         .text(name, theme.faint())
         .until(columns.x)
-        .right(&format!("{most} "), theme.faint());
+        .right(&format!("{} ", rate(timeline, most)), theme.faint());
     let bars = match theme.characters {
         berth_map::draw::Style::Unicode => UNICODE,
         berth_map::draw::Style::Ascii => ASCII,
@@ -84,6 +84,18 @@ fn paint_bars(
         };
         let bar = usize::try_from(height).ok().and_then(|h| bars.get(h));
         brush.text(bar.unwrap_or(&" "), style(theme));
+    }
+}
+
+/// The largest column as so many a second.
+fn rate(timeline: &Timeline, most: u32) -> String {
+    let count = u32::try_from(timeline.columns.len()).unwrap_or(u32::MAX);
+    let seconds = timeline.from.until(timeline.to).as_secs_f64() / f64::from(count.max(1));
+    let rate = f64::from(most) / seconds.max(0.001);
+    match most {
+        0 => "0".to_owned(),
+        _ if rate < 9.95 => format!("{rate:.1}/s"),
+        _ => format!("{rate:.0}/s"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Paints the tree: rails, words and columns of the map, and what changes on them.
 
-use berth_map::draw::{GAP, Ink, Joint, RAIL, Rail, Shape, column_name};
+use berth_map::draw::{GAP, Hue, Ink, Joint, RAIL, Rail, Shape, column_name};
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 use ratatui_core::style::{Modifier, Style};
@@ -76,11 +76,11 @@ pub(super) fn paint(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer
             ..area
         };
         let mark = state.marks.mark(line);
-        paint_line(line, mark, &columns, theme, row, buffer);
+        let words = paint_line(line, mark, &columns, theme, row, buffer);
         let is_match = found.is_some_and(|matches| matches.all.iter().any(|m| line.shows(m.pid)));
         if is_match {
             let underlined = Style::new().add_modifier(Modifier::UNDERLINED);
-            buffer.set_style(row, underlined);
+            buffer.set_style(words, underlined);
         }
         if at == cursor {
             buffer.set_style(row, theme.cursor());
@@ -104,6 +104,7 @@ fn paint_nothing(state: &State, theme: Theme, area: Rect, buffer: &mut Buffer) {
         .text(text, theme.faint());
 }
 
+/// Paints a line; the cells of its words.
 fn paint_line(
     line: &Line,
     mark: Mark,
@@ -111,72 +112,93 @@ fn paint_line(
     theme: Theme,
     area: Rect,
     buffer: &mut Buffer,
-) {
+) -> Rect {
     paint_gutter(line, mark, theme, area, buffer);
-    let glyphs = theme.glyphs();
-    let mut brush = Brush::new(buffer, area, theme);
-    brush.skip(usize::from(GUTTER));
-    match line.row.shape {
-        Shape::Entry(joint) => {
-            brush.until(columns.start);
-            paint_rails(&mut brush, &line.row.rails, theme);
-            let branch = match joint {
-                Joint::None => "",
-                Joint::Middle => glyphs.middle,
-                Joint::Last => glyphs.last,
-            };
-            brush.text(branch, theme.faint()).pieces(&line.row.label);
-            if line.is_folded {
-                let text = format!("  +{}", line.below);
-                brush.text(&text, theme.faint());
-            }
-            if let Some(exit) = mark.exit() {
-                brush.text("  ", Style::new());
-                brush.text(&exits::describe(exit), theme.strong());
-            }
-            let cells = line.row.pids.iter();
-            let cells = cells.map(|(pid, ink)| (pid.to_string(), theme.ink(*ink)));
-            columns.paint(area, buffer, theme, &cells.collect::<Vec<_>>());
+    let words = match line.row.shape {
+        Shape::Entry(joint) => paint_entry(line, joint, mark, columns, theme, area, buffer),
+        Shape::Top(hue) | Shape::Bottom(hue) => paint_border(line, hue, theme, area, buffer),
+        Shape::Note => {
+            let mut brush = Brush::new(buffer, area, theme);
+            brush.skip(usize::from(GUTTER)).pieces(&line.row.label);
+            area
         }
-        Shape::Top(hue) => {
-            let border = theme.ink(Ink::Border(hue));
-            paint_rails(&mut brush, &line.row.rails, theme);
-            brush
-                .text(glyphs.top, border)
-                .leaving(2, |brush| {
-                    brush.pieces(&line.row.label);
-                })
-                .text(" ", border)
-                .fill(glyphs.fill, border);
-        }
-        Shape::Bottom(hue) => {
-            let border = theme.ink(Ink::Border(hue));
-            paint_rails(&mut brush, &line.row.rails, theme);
-            brush.text(glyphs.bottom, border);
-            if !line.row.label.is_empty() {
-                brush
-                    .text(" ", border)
-                    .leaving(2, |brush| {
-                        brush.pieces(&line.row.label);
-                    })
-                    .text(" ", border);
-            }
-            brush.fill(glyphs.fill, border);
-        }
-        Shape::Note => drop(brush.pieces(&line.row.label)),
-    }
+    };
+    // An end takes the PIDs with it.
+    let rest = Rect {
+        width: area.x + area.width - words.x,
+        ..words
+    };
     match mark {
         Mark::None => {}
-        Mark::Fresh => buffer.set_style(words_of(area, columns), theme.fresh()),
-        Mark::Ended(_) => buffer.set_style(area, theme.ended()),
-        Mark::Fading(_) => buffer.set_style(area, theme.fading()),
+        Mark::Fresh => buffer.set_style(words, theme.fresh()),
+        Mark::Ended(_) => buffer.set_style(rest, theme.ended()),
+        Mark::Fading(_) => buffer.set_style(rest, theme.fading()),
     }
+    words
 }
 
-/// The cells of the words of a line.
-fn words_of(area: Rect, columns: &Columns) -> Rect {
+fn paint_entry(
+    line: &Line,
+    joint: Joint,
+    mark: Mark,
+    columns: &Columns,
+    theme: Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Rect {
+    let glyphs = theme.glyphs();
+    let mut brush = Brush::new(buffer, area, theme);
+    brush.skip(usize::from(GUTTER)).until(columns.start);
+    paint_rails(&mut brush, &line.row.rails, theme);
+    let branch = match joint {
+        Joint::None => "",
+        Joint::Middle => glyphs.middle,
+        Joint::Last => glyphs.last,
+    };
+    brush.text(branch, theme.faint());
+    let start = brush.place();
+    brush.pieces(&line.row.label);
+    if line.is_folded {
+        let text = format!("  +{}", line.below);
+        brush.text(&text, theme.faint());
+    }
+    if let Some(exit) = mark.exit() {
+        brush.text("  ", Style::new());
+        brush.text(&exits::describe(exit), theme.strong());
+    }
+    let words = Rect {
+        x: start,
+        width: brush.place() - start,
+        ..area
+    };
+    let cells = line.row.pids.iter();
+    let cells = cells.map(|(pid, ink)| (pid.to_string(), theme.ink(*ink)));
+    columns.paint(area, buffer, theme, &cells.collect::<Vec<_>>());
+    words
+}
+
+/// Paints a border of a box, with what stands in it.
+fn paint_border(line: &Line, hue: Hue, theme: Theme, area: Rect, buffer: &mut Buffer) -> Rect {
+    let glyphs = theme.glyphs();
+    let border = theme.ink(Ink::Border(hue));
+    let is_top = matches!(line.row.shape, Shape::Top(_));
+    let mut brush = Brush::new(buffer, area, theme);
+    brush.skip(usize::from(GUTTER));
+    paint_rails(&mut brush, &line.row.rails, theme);
+    let start = brush.place();
+    brush.text(if is_top { glyphs.top } else { glyphs.bottom }, border);
+    if !line.row.label.is_empty() {
+        brush
+            .text(if is_top { "" } else { " " }, border)
+            .leaving(2, |brush| {
+                brush.pieces(&line.row.label);
+            })
+            .text(" ", border);
+    }
+    brush.fill(glyphs.fill, border);
     Rect {
-        width: columns.start.saturating_sub(area.x),
+        x: start,
+        width: area.x + area.width - start,
         ..area
     }
 }

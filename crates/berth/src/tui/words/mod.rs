@@ -12,7 +12,7 @@ use berth_map::model::{Links, Process};
 
 use super::exits;
 use super::facts::Facts;
-use super::state::{LineKey, State};
+use super::state::{BoxId, LineKey, State};
 use resources::{cgroups, interfaces, limits, mounts, sockets};
 use rights::{id_maps, privileges};
 
@@ -63,7 +63,7 @@ pub(in crate::tui) fn describe(state: &State) -> Vec<Fact> {
         return vec![Fact::new("", format!("{pid} has ended"))];
     };
     let mut facts = Vec::new();
-    if let Some(LineKey::Top(Some(id), _)) = state.tree.chosen().map(|line| &line.key) {
+    if let Some(LineKey::Top(BoxId::Namespace(id))) = state.tree.chosen().map(|line| &line.key) {
         facts.extend(space(world, *id));
     }
     facts.extend(identity(world, process));
@@ -237,7 +237,7 @@ fn namespaces(world: &World, process: &Process) -> Vec<Fact> {
             }
             continue;
         };
-        let inode = format!("{:<12}", id.inode);
+        let inode = format!("{:<11}", id.inode);
         let fact = fact.and(inode, Weight::Faint);
         let count = world.namespace(id).map_or(0, |n| n.processes);
         facts.push(if host.of(kind) == Some(id) {
@@ -251,8 +251,8 @@ fn namespaces(world: &World, process: &Process) -> Vec<Fact> {
         } else {
             let whose = world.container_of_namespace(id);
             let whose = whose.map(|index| format!("{}, ", world.container_label(index)));
-            let plural = if count == 1 { "" } else { "es" };
-            let text = format!("{}{count} process{plural}", whose.unwrap_or_default());
+            let plural = if count == 1 { "" } else { "s" };
+            let text = format!("{}{count} proc{plural}", whose.unwrap_or_default());
             fact.and(text, Weight::Plain)
         });
     }

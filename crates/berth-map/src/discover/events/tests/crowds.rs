@@ -40,7 +40,7 @@ fn a_storm_loses_nothing() {
 fn what_the_ring_has_no_room_for_is_counted() {
     const CHILDREN: u32 = 800;
     // A page on every architecture.
-    let Some(mut watch) = Watch::bpf_with(64 * 1024, LastThread::Told) else {
+    let Some(mut watch) = Watch::bpf_with(64 * 1024, LastThread::Told, |same| same) else {
         return;
     };
     let mut shell = forker(CHILDREN).spawn().unwrap();

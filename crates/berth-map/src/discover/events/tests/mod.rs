@@ -4,6 +4,8 @@
 
 mod crowds;
 mod elsewhere;
+#[cfg(target_arch = "x86_64")]
+mod headless;
 mod lives;
 mod places;
 mod sources;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 
-use super::super::bpf::{offsets, own_pid_namespace};
+use super::super::bpf::{Field, Offsets, offsets, own_pid_namespace};
 use super::clock::Clock;
 use super::program::LastThread;
 use super::*;
@@ -64,8 +66,15 @@ impl Watch {
         }
     }
 
+    /// By BPF as on a kernel that says less: not which thread was the last (before 6.16), and
+    /// nothing at the ends of functions.
+    fn bpf_older() -> Option<Self> {
+        let change = |offsets: Offsets| offsets.with(Field::CallSetns, None);
+        Self::bpf_with(1 << 20, LastThread::Counted, change)
+    }
+
     /// By BPF with a ring of another size, or as on another kernel.
-    fn bpf_with(bytes: u32, last: LastThread) -> Option<Self> {
+    fn bpf_with(bytes: u32, last: LastThread, change: fn(Offsets) -> Offsets) -> Option<Self> {
         let host = host();
         let own = own_pid_namespace(&host.proc).unwrap();
         let offsets = match offsets(None) {
@@ -77,6 +86,7 @@ impl Watch {
         };
         let bytes = NonZeroU32::new(bytes).unwrap();
         let clock = Clock::read(&host.proc);
+        let offsets = change(offsets);
         let (events, _) = BpfEvents::attach(&offsets, own, clock, bytes, last).unwrap();
         Some(Self::of(Opened::Bpf(events)))
     }

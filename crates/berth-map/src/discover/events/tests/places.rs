@@ -20,72 +20,75 @@ fn changed(watch: &Watch, pid: HostPid, joined: Joined) -> NamespaceSet {
     found.unwrap_or_else(|| panic!("{:#?}", watch.of_process(pid)))
 }
 
+/// By functions where they can be attached to, and by tracepoints.
+fn both() -> impl Iterator<Item = Watch> {
+    [Watch::bpf(), Watch::bpf_older()].into_iter().flatten()
+}
+
 #[test]
 fn new_namespaces_and_joined_ones_are_told() {
-    let Some(mut watch) = Watch::bpf() else {
-        return;
-    };
-    let mut outer = Command::new("unshare");
-    let outer = Victim::spawn(outer.args(["--uts", "--net", "sleep", "300"]));
-    let pid = pid_of(&outer.0);
-    watch.until("two programs", |events| {
-        let executed = |e: &&Event| e.pid == pid && matches!(e.kind, EventKind::Executed { .. });
-        events.iter().filter(executed).count() == 2
-    });
-    let found = changed(&watch, pid, Joined::Unshare);
-    assert_eq!(found.iter().count(), NamespaceKind::ALL.len());
-    for kind in NamespaceKind::ALL {
-        assert_eq!(found.of(kind), Some(namespace_of(pid, kind)));
-    }
-    let own_uts = namespace_of(own_pid(), NamespaceKind::Uts);
-    assert_ne!(found.of(NamespaceKind::Uts), Some(own_uts));
+    for mut watch in both() {
+        let mut outer = Command::new("unshare");
+        let outer = Victim::spawn(outer.args(["--uts", "--net", "sleep", "300"]));
+        let pid = pid_of(&outer.0);
+        watch.until("two programs", |events| {
+            let executed =
+                |e: &&Event| e.pid == pid && matches!(e.kind, EventKind::Executed { .. });
+            events.iter().filter(executed).count() == 2
+        });
+        let found = changed(&watch, pid, Joined::Unshare);
+        assert_eq!(found.iter().count(), NamespaceKind::ALL.len());
+        for kind in NamespaceKind::ALL {
+            assert_eq!(found.of(kind), Some(namespace_of(pid, kind)));
+        }
+        let own_uts = namespace_of(own_pid(), NamespaceKind::Uts);
+        assert_ne!(found.of(NamespaceKind::Uts), Some(own_uts));
 
-    let target = pid.to_string();
-    let mut visitor = Command::new("nsenter");
-    let mut visitor = visitor
-        .args(["--target", &target, "--uts", "true"])
-        .spawn()
-        .unwrap();
-    visitor.wait().unwrap();
-    watch.until_end(pid_of(&visitor));
-    let joined = changed(&watch, pid_of(&visitor), Joined::Setns);
-    let (uts, net) = (NamespaceKind::Uts, NamespaceKind::Net);
-    assert_eq!(joined.of(uts), found.of(uts));
-    assert_eq!(joined.of(net), Some(namespace_of(own_pid(), net)));
+        let target = pid.to_string();
+        let mut visitor = Command::new("nsenter");
+        let mut visitor = visitor
+            .args(["--target", &target, "--uts", "true"])
+            .spawn()
+            .unwrap();
+        visitor.wait().unwrap();
+        watch.until_end(pid_of(&visitor));
+        let joined = changed(&watch, pid_of(&visitor), Joined::Setns);
+        let (uts, net) = (NamespaceKind::Uts, NamespaceKind::Net);
+        assert_eq!(joined.of(uts), found.of(uts));
+        assert_eq!(joined.of(net), Some(namespace_of(own_pid(), net)));
+    }
 }
 
 #[test]
 fn a_call_that_fails_is_not_told() {
-    let Some(mut watch) = Watch::bpf() else {
-        return;
-    };
-    // Not a namespace.
-    let mut visitor = Command::new("nsenter");
-    let mut visitor = visitor
-        .args(["--uts=/proc/self/stat", "true"])
-        .spawn()
-        .unwrap();
-    assert!(!visitor.wait().unwrap().success());
-    watch.until_end(pid_of(&visitor));
-    let change = |kind: &&&EventKind| matches!(kind, EventKind::NamespacesChanged { .. });
-    let seen = watch.of_process(pid_of(&visitor));
-    assert_eq!(seen.iter().find(change), None);
+    for mut watch in both() {
+        // Not a namespace.
+        let mut visitor = Command::new("nsenter");
+        let mut visitor = visitor
+            .args(["--uts=/proc/self/stat", "true"])
+            .spawn()
+            .unwrap();
+        assert!(!visitor.wait().unwrap().success());
+        watch.until_end(pid_of(&visitor));
+        let change = |kind: &&&EventKind| matches!(kind, EventKind::NamespacesChanged { .. });
+        let seen = watch.of_process(pid_of(&visitor));
+        assert_eq!(seen.iter().find(change), None);
+    }
 }
 
 #[test]
 fn what_else_is_unshared_is_not_told() {
-    let Some(mut watch) = Watch::bpf() else {
-        return;
-    };
-    // Nothing at all, which succeeds; of this thread alone.
-    berth_sys::unshare_namespaces(0).unwrap();
-    let mut next = Command::new("unshare");
-    let mut next = next.args(["--uts", "true"]).spawn().unwrap();
-    next.wait().unwrap();
-    watch.until_end(pid_of(&next));
-    changed(&watch, pid_of(&next), Joined::Unshare);
-    let change = |kind: &&&EventKind| matches!(kind, EventKind::NamespacesChanged { .. });
-    assert_eq!(watch.of_process(own_pid()).iter().find(change), None);
+    for mut watch in both() {
+        // Nothing at all, which succeeds; of this thread alone.
+        berth_sys::unshare_namespaces(0).unwrap();
+        let mut next = Command::new("unshare");
+        let mut next = next.args(["--uts", "true"]).spawn().unwrap();
+        next.wait().unwrap();
+        watch.until_end(pid_of(&next));
+        changed(&watch, pid_of(&next), Joined::Unshare);
+        let change = |kind: &&&EventKind| matches!(kind, EventKind::NamespacesChanged { .. });
+        assert_eq!(watch.of_process(own_pid()).iter().find(change), None);
+    }
 }
 
 /// A cgroup of this test, removed with it.

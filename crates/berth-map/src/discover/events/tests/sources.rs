@@ -125,9 +125,11 @@ fn what_reading_costs() {
     };
     // One after the other: what is open but not read fills up.
     for open in [Watch::bpf, Watch::connector] {
+        let opening = Instant::now();
         let Some(Watch { mut reader, .. }) = open() else {
             continue;
         };
+        let opening = opening.elapsed();
         let (mut events, mut delays) = (Vec::new(), Vec::new());
         let (mut lost, mut wakes) = (0, 0);
         let (start, busy) = (Instant::now(), nanos(ClockId::ThreadCPUTime));
@@ -144,7 +146,7 @@ fn what_reading_costs() {
         let count = delays.len();
         let at = |percent| delays.get(count * percent / 100).map_or(0, |d| d / 1000);
         println!(
-            "{:?}: {count} events, {lost} lost, {wakes} wake-ups, {} us busy of {seconds} s, delay median {} p99 {} max {} us",
+            "{:?}: {opening:?} to open, {count} events, {lost} lost, {wakes} wake-ups, {} us busy of {seconds} s, delay median {} p99 {} max {} us",
             reader.source(),
             busy / 1000,
             at(50),
