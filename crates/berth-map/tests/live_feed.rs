@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 
+mod support;
+
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -191,4 +193,33 @@ fn dropping_a_feed_ends_its_thread_at_once() {
     drop(feed);
     assert!(before.elapsed() < Duration::from_secs(2));
     assert!(view.try_next().is_some());
+}
+
+#[test]
+fn a_host_that_cannot_be_read_for_a_moment_is_tried_again() {
+    let host = support::three_levels();
+    let feed = Feed::watch(host.sources(), WatchOptions::default()).unwrap();
+    let view = feed.subscribe();
+    let first = first_frame(&view);
+    let (proc, aside) = (host.proc(), host.proc().with_extension("aside"));
+    std::fs::create_dir(&aside).unwrap();
+    for number in first.world.processes().iter().map(|p| p.pid.to_string()) {
+        std::fs::rename(proc.join(&number), aside.join(&number)).unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    for entry in std::fs::read_dir(&aside).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::rename(entry.path(), proc.join(entry.file_name())).unwrap();
+    }
+    let number = first.world.processes().len();
+    let after = Instant::now();
+    until(&view, |update| match update {
+        Update::Frame(frame) => {
+            let is_later = first.at.until(frame.at) >= Duration::from_secs(1);
+            (is_later && frame.world.processes().len() == number).then_some(())
+        }
+        Update::End(why) => panic!("{why:?}"),
+        Update::Events(_) => None,
+    });
+    assert!(after.elapsed() < PATIENCE);
 }

@@ -16,6 +16,12 @@ use crate::discover::events::EventReader;
 use crate::discover::{DiscoverError, Sources};
 use crate::model::{Diff, World};
 
+/// A host that could not be read for so long is not watched any more.
+const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// What a frame that failed counts as: the next try comes in seconds.
+const RETRY: Duration = Duration::from_millis(20);
+
 /// Reads a host: events as they come, frames as often as they may.
 pub(super) struct Watcher {
     sources: Sources,
@@ -27,6 +33,8 @@ pub(super) struct Watcher {
     latest: Arc<Frame>,
     /// Whether somebody listened when the latest frame was taken, and ever since.
     is_followed: bool,
+    /// Since when no frame could be taken.
+    failing_since: Option<Instant>,
     /// Rings when a snapshot was read. `None` where no descriptor is left.
     done: Option<Bell>,
 }
@@ -64,6 +72,7 @@ impl Watcher {
             health,
             latest,
             is_followed: true,
+            failing_since: None,
             done: Bell::new().ok(),
         })
     }
@@ -83,14 +92,26 @@ impl Watcher {
                 continue;
             }
             self.tell(audience, news);
-            if self.due().is_zero()
-                && let Err(error) = self.take_frame(audience)
-            {
-                let why = escape_untrusted(&error.to_string()).into_owned();
-                audience.publish(&Update::End(Some(why)));
-                return;
+            if !self.due().is_zero() {
+                continue;
+            }
+            match self.take_frame(audience) {
+                Ok(()) => self.failing_since = None,
+                Err(error) if self.is_hopeless() => {
+                    let why = escape_untrusted(&error.to_string()).into_owned();
+                    audience.publish(&Update::End(Some(why)));
+                    return;
+                }
+                // Out of memory or descriptors for a moment.
+                Err(_) => self.pace.taken(Instant::now(), RETRY),
             }
         }
+    }
+
+    /// Whether frames have failed for too long.
+    fn is_hopeless(&mut self) -> bool {
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= GIVE_UP
     }
 
     /// How long nothing needs to be done.
