@@ -140,12 +140,12 @@ pub(in super::super) fn own_pid_namespace(proc: &ProcRoot) -> Option<NamespaceId
 }
 
 /// USER_HZ is 100 on every architecture of Linux that has BPF (asm-generic/param.h).
-const NANOS_PER_TICK: i128 = 10_000_000;
+const NANOS_PER_TICK: u64 = 10_000_000;
 
 /// From the kernel's time of start to that of `/proc/PID/stat`.
 pub(super) struct Clock {
     /// What the reader's time namespace adds, in nanoseconds (time_namespaces(7)).
-    offset_nanos: i128,
+    offset_nanos: i64,
 }
 
 impl Clock {
@@ -155,9 +155,9 @@ impl Clock {
             let mut words = line.split_ascii_whitespace();
             // The number of CLOCK_BOOTTIME is 7; kernels before 5.7 wrote it so.
             matches!(words.next()?, "boottime" | "7").then_some(())?;
-            let seconds: i128 = words.next()?.parse().ok()?;
-            let nanos: i128 = words.next()?.parse().ok()?;
-            Some(seconds * 1_000_000_000 + nanos)
+            let seconds: i64 = words.next()?.parse().ok()?;
+            let nanos: i64 = words.next()?.parse().ok()?;
+            seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
         });
         Self {
             offset_nanos: boot.unwrap_or(0),
@@ -166,8 +166,7 @@ impl Clock {
 
     /// Clock ticks since boot.
     pub(super) fn ticks(&self, nanos: u64) -> u64 {
-        let ticks = (i128::from(nanos) + self.offset_nanos) / NANOS_PER_TICK;
-        u64::try_from(ticks).unwrap_or(0)
+        nanos.saturating_add_signed(self.offset_nanos) / NANOS_PER_TICK
     }
 }
 
