@@ -120,3 +120,35 @@ fn siblings_come_in_the_order_that_is_asked_for() {
     assert_eq!(names(Order::Name), ["alpha", "Mid", "zeta"]);
     assert_eq!(names(Order::Processes), ["Mid", "zeta", "alpha"]);
 }
+
+#[test]
+fn what_leads_to_containers_is_sorted_by_them() {
+    let web = Fake::new(&[11, 1], 10, "nginx").isolated(200);
+    let app = Fake::new(&[21, 1], 20, "node").isolated(300);
+    let docker = format!("/system.slice/docker-{}.scope", support::id('c'));
+    let host = FakeHost::new(&[
+        Fake::new(&[1], 0, "systemd"),
+        Fake::new(&[5], 1, "cron"),
+        Fake::new(&[10], 1, "first-keeper"),
+        web.clone(),
+        Fake::new(&[20], 1, "second-keeper"),
+        app.clone(),
+        Fake::new(&[30], 1, "shim"),
+        Fake::new(&[31, 1], 30, "redis")
+            .isolated(400)
+            .cgroup(&docker),
+    ]);
+    host.record('a', "web", &web, true);
+    host.record('b', "app", &app, true);
+    let options = RowOptions {
+        order: Order::Container,
+        ..RowOptions::default()
+    };
+    let all = rows(&host.world(), &options).rows.into_iter();
+    let names = all
+        .filter(|row| row.depth == 1)
+        .map(|row| row.label[0].text.clone());
+    // By engine, then by name; what leads to none comes last.
+    let expected = ["second-keeper", "first-keeper", "shim", "cron"];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+}

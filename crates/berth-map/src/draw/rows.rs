@@ -25,6 +25,9 @@ pub enum Order {
     Name,
     /// What has most processes below it first.
     Processes,
+    /// By engine and name of the container that it belongs to, or that stands below it; what has
+    /// none comes last.
+    Container,
 }
 
 /// What rows are wanted.
@@ -235,6 +238,51 @@ fn sort(world: &World, forest: &mut Forest, order: Order) {
             let sizes = sizes(forest);
             forest.reorder(|entry| Reverse(size(entry, &sizes)));
         }
+        Order::Container => {
+            let homes = homes(world, forest);
+            forest.reorder(|entry| {
+                let home = node(entry).and_then(|node| homes.get(&node).cloned());
+                (home.is_none(), home)
+            });
+        }
+    }
+}
+
+/// The engine and the name of a container, by which it is sorted.
+type Home = (&'static str, String);
+
+/// The first container, in their order, that a node belongs to or that stands below it.
+fn homes(world: &World, forest: &Forest) -> HashMap<Node, Home> {
+    let nodes = below(forest);
+    let mut homes = HashMap::new();
+    for (node, above) in nodes.iter().rev() {
+        let own = match node {
+            Node::Process(pid) => world.owner(*pid),
+            Node::Space(_) => None,
+        };
+        let own = own.and_then(|owner| world.container(owner));
+        let own = own.map(|c| (c.engine.as_str(), c.display_name().to_lowercase()));
+        // What stands below comes before it here: it has said where it belongs.
+        let Some(home) = own.or_else(|| homes.get(node).cloned()) else {
+            continue;
+        };
+        homes.insert(*node, home.clone());
+        if let Some((above, _)) = above.and_then(|above| nodes.get(above)) {
+            let known = homes.entry(*above).or_insert_with(|| home.clone());
+            if home < *known {
+                *known = home;
+            }
+        }
+    }
+    homes
+}
+
+/// The node that an entry is, where something can stand below it.
+fn node(entry: &Entry) -> Option<Node> {
+    match entry {
+        Entry::Process(pid) => Some(Node::Process(*pid)),
+        Entry::Space(space) => Some(Node::Space(*space)),
+        Entry::Thread(..) | Entry::Zombies(_) | Entry::KernelThreads(_) => None,
     }
 }
 

@@ -22,7 +22,7 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
 }
 
 /// `web` runs, `idle` was never started, `done` has ended.
-const CASES: [Case; 37] = [
+const CASES: [Case; 42] = [
     case("Unknown image", "run nginx", 125),
     case("No image", "run", 125),
     case("Command not found", "run host frobnicate", 127),
@@ -95,6 +95,11 @@ const CASES: [Case; 37] = [
         125,
     ),
     case("No terminal", "run -it host sh", 125),
+    case("No terminal to watch on", "map --watch", 125),
+    case("An address for all to reach", "map --serve 0.0.0.0", 1),
+    case("No address", "map --serve frobnicate", 125),
+    case("No recording", "map --serve --replay /etc/passwd", 1),
+    case("A recording that exists", "map --record cid", 1),
     case("A template that does not fit", "ps --format {{.Nam}}", 125),
 ];
 
@@ -142,7 +147,9 @@ fn same_age(text: &str) -> String {
 fn check(title: &str, done: &Done, code: i32) {
     assert_eq!(done.code, code, "{title}: {done:?}");
     assert_eq!(done.out, "", "{title}");
-    assert_eq!(done.err.lines().count(), 1, "{title}: {}", done.err);
+    // A hint may have a line of its own.
+    let said = done.err.lines().filter(|line| !line.starts_with("hint: "));
+    assert_eq!(said.count(), 1, "{title}: {}", done.err);
     assert!(done.err.starts_with("berth: "), "{title}: {}", done.err);
 }
 

@@ -149,7 +149,8 @@ impl State {
             Order::Pid => Order::Start,
             Order::Start => Order::Name,
             Order::Name => Order::Processes,
-            Order::Processes => Order::Pid,
+            Order::Processes => Order::Container,
+            Order::Container => Order::Pid,
         };
         self.redraw();
     }

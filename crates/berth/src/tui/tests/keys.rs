@@ -173,6 +173,8 @@ fn siblings_are_sorted() {
     assert_eq!(order(), (Order::Start, vec!["alpha", "mid", "zeta"]));
     assert_eq!(order(), (Order::Name, vec!["alpha", "mid", "zeta"]));
     assert_eq!(order(), (Order::Processes, vec!["mid", "zeta", "alpha"]));
+    // No container: all stay by PID.
+    assert_eq!(order(), (Order::Container, vec!["zeta", "alpha", "mid"]));
     assert_eq!(order().0, Order::Pid);
 }
 

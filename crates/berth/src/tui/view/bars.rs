@@ -67,6 +67,7 @@ pub(super) fn paint_bar(state: &State, theme: Theme, area: Rect, buffer: &mut Bu
         Order::Start => Some("youngest first"),
         Order::Name => Some("by name"),
         Order::Processes => Some("largest first"),
+        Order::Container => Some("by container"),
     };
     if let Some(order) = order {
         brush.text("  ", plain).text(order, theme.chosen());

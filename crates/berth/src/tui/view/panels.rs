@@ -28,7 +28,7 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("e", "next engine"),
     ("c", "the container of the chosen line; again for all"),
-    ("s", "sort: by PID, youngest, name, number of processes"),
+    ("s", "sort: by PID, youngest, name, size, container"),
     ("", "LOOK"),
     (
         "tab shift-tab",
