@@ -35,7 +35,7 @@ const WINCH: i32 = 28;
 /// The least time between two pictures that nobody asked for by a key.
 const PACE: Duration = Duration::from_millis(50);
 /// Drawing the tree may take one part in so many of a processor.
-const SHARE: u32 = 30;
+const SHARE: u32 = 80;
 /// How long nothing is looked at, where nothing happens.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Updates that are taken in at once: a storm must not keep keys waiting.

@@ -512,3 +512,43 @@ fn it_is_light_and_dark_and_fits_a_phone() {
     assert!(pids(processes[0][0]).is_some());
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 }
+
+#[test]
+fn layers_show_what_is_shared_and_where_wires_lead() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    // Two containers with an IPC namespace in common, and one with a cable to the box around.
+    let tree = Tree::new(
+        "unshare -i sh -c 'unshare -pf --kill-child sleep 600 & unshare -pf --kill-child sleep 601; true' & \
+         unshare -pnf --kill-child sleep 602 & \
+         until ip link add veth-a type veth peer name eth0 netns $!; do sleep 0.1; done; wait",
+    );
+    tree.settled(8);
+    let server = Server::start(&[]);
+    browser.open(&server.url);
+    let shown = |kind: &str| {
+        format!(
+            "[...document.querySelectorAll('#wires .{kind} text')].map(text => text.textContent)"
+        )
+    };
+    assert_eq!(browser.texts(&shown("wire")), Vec::<String>::new());
+    for (kind, word) in [("shared", "ipc"), ("veth", "veth-a")] {
+        browser.click(&format!("#layer-{kind}"));
+        browser.until(
+            "the wires",
+            &format!("document.querySelector('#wires .{kind} path')"),
+        );
+        let texts = browser.texts(&shown(kind));
+        assert!(texts.iter().any(|text| text.contains(word)), "{texts:?}");
+        let pressed =
+            format!("document.querySelector('#layer-{kind}').getAttribute('aria-pressed')");
+        assert_eq!(browser.value(&pressed), "true");
+        browser.click(&format!("#layer-{kind}"));
+        browser.until(
+            "an empty ground",
+            &format!("!document.querySelector('#wires .{kind}')"),
+        );
+    }
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
