@@ -26,6 +26,7 @@ use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
+use crate::workspace;
 use budgets::Budget;
 use contestants::Contestant;
 use peers::{Peers, Watches};
@@ -118,6 +119,18 @@ fn oci(how: &How) -> Outcome {
         &budgets::oci(),
         (rounds, how.markdown),
     )
+}
+
+/// Compiles one of the C programs of the folder bench.
+fn compile(scratch: &Scratch, name: &str) -> Outcome<PathBuf> {
+    let program = scratch.path().join(name);
+    exec::run(
+        exec::at_root("cc")
+            .args(["-O2", "-static", "-o"])
+            .arg(&program)
+            .arg(workspace::root().join(format!("bench/{name}.c"))),
+    )?;
+    Ok(program)
 }
 
 /// Makes sure of what a measurement needs; returns our binaries.

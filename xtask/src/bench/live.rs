@@ -7,18 +7,17 @@
 mod watcher;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::map::crowd::{Crowd, Size};
-use super::{How, table};
+use super::{How, compile, table};
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
-use crate::workspace::{self, TRIPLE};
 use watcher::{Sample, Watcher};
 
 /// The sleepers.
@@ -57,7 +56,7 @@ pub(super) fn run(how: &How, seconds: Option<usize>, minutes: Option<usize>) -> 
     }
     let interrupt = Interrupt::catch()?;
     let scratch = Scratch::make("bench")?;
-    let program = build(how.dev)?;
+    let program = crate::build::example("watch", how.dev)?;
     let crowd = compile(&scratch, "crowd")?;
     let forks = compile(&scratch, "forks")?;
     let crowd = match Crowd::gather(&crowd, CROWD)? {
@@ -86,35 +85,6 @@ pub(super) fn run(how: &How, seconds: Option<usize>, minutes: Option<usize>) -> 
     watcher.stop()?;
     crowd.dismiss()?;
     done
-}
-
-/// Builds the program that watches.
-fn build(dev: bool) -> Outcome<PathBuf> {
-    let mut cargo = exec::cargo();
-    cargo.args([
-        "build",
-        "--locked",
-        "--package",
-        "berth-map",
-        "--example",
-        "watch",
-    ]);
-    cargo.args((!dev).then_some("--release"));
-    exec::run(&mut cargo)?;
-    let profile = if dev { "debug" } else { "release" };
-    let built = workspace::target_dir()?.join(TRIPLE).join(profile);
-    Ok(built.join("examples/watch"))
-}
-
-fn compile(scratch: &Scratch, name: &str) -> Outcome<PathBuf> {
-    let program = scratch.path().join(name);
-    exec::run(
-        exec::at_root("cc")
-            .args(["-O2", "-static", "-o"])
-            .arg(&program)
-            .arg(workspace::root().join(format!("bench/{name}.c"))),
-    )?;
-    Ok(program)
 }
 
 /// Watches for so many seconds at so many forks a second.
@@ -258,16 +228,11 @@ fn verdicts(results: &[Result]) -> Vec<Vec<String>> {
     ]
     .into_iter()
     .map(|(what, measured, limit)| {
-        let verdict = match measured {
-            Some(measured) if measured <= limit => "met",
-            Some(_) => "missed",
-            None => "not measured",
-        };
         vec![
             what.to_owned(),
             measured.map_or_else(|| "-".to_owned(), |measured| format!("{measured:.2}")),
             limit.to_string(),
-            verdict.to_owned(),
+            table::verdict(measured, limit).to_owned(),
         ]
     })
     .collect()

@@ -12,13 +12,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{How, table};
+use super::{How, compile, table};
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
-use crate::workspace::{self, TRIPLE};
 use crowd::{Crowd, Size};
 
 /// Processes and PID namespaces of the worlds.
@@ -104,33 +103,15 @@ fn prepare(dev: bool) -> Outcome<Tools> {
         true => crate::build::debug()?,
         false => crate::build::release()?,
     };
-    let mut cargo = exec::cargo();
-    cargo.args([
-        "build",
-        "--locked",
-        "--package",
-        "berth-map",
-        "--example",
-        "measure",
-    ]);
-    cargo.args((!dev).then_some("--release"));
-    exec::run(&mut cargo)?;
-    let profile = if dev { "debug" } else { "release" };
-    let built = workspace::target_dir()?.join(TRIPLE).join(profile);
+    let measure = crate::build::example("measure", dev)?;
     let scratch = Scratch::make("bench")?;
-    let crowd = scratch.path().join("crowd");
-    exec::run(
-        exec::at_root("cc")
-            .args(["-O2", "-static", "-o"])
-            .arg(&crowd)
-            .arg(workspace::root().join("bench/crowd.c")),
-    )?;
+    let crowd = compile(&scratch, "crowd")?;
     let [berth, ..] = &binaries[..] else {
         return Err(Failure::new("the build has no binaries"));
     };
     Ok(Tools {
         crowd,
-        measure: built.join("examples/measure"),
+        measure,
         berth: berth.clone(),
         state: scratch.folder("state")?,
         scratch,

@@ -11,7 +11,6 @@ use super::peers::CGROUP;
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 use crate::scratch::Scratch;
-use crate::workspace;
 
 const BUSYBOX: &str = "/usr/bin/busybox";
 
@@ -56,14 +55,7 @@ pub(super) fn prepare(scratch: &Scratch, binaries: &[PathBuf]) -> Outcome<Stage>
             "the release has other binaries than bench knows",
         ));
     };
-    let floor = scratch.path().join("floor");
-    let source = workspace::root().join("bench/floor.c");
-    exec::run(
-        exec::at_root("cc")
-            .args(["-O2", "-static", "-o"])
-            .arg(&floor)
-            .arg(source),
-    )?;
+    let floor = super::compile(scratch, "floor")?;
     let rootfs = scratch.folder("rootfs")?;
     lay_out(&rootfs)?;
     let has_bundles = exec::installed("runc");

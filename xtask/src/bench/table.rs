@@ -75,22 +75,26 @@ fn results(lanes: &[Lane]) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// What became of a budget.
+pub(super) fn verdict(measured: Option<f64>, limit: f64) -> &'static str {
+    match measured {
+        Some(measured) if measured <= limit => "met",
+        Some(_) => "missed",
+        None => "not measured",
+    }
+}
+
 fn verdicts(lanes: &[Lane], budgets: &[Budget]) -> Vec<Vec<String>> {
     let row = |budget: &Budget| {
         let own = median_of(lanes, budget.ours, budget.work);
         let other = median_of(lanes, budget.theirs, budget.theirs_at);
         let ratio = own.zip(other).map(|(own, other)| own / other);
-        let verdict = match ratio {
-            Some(ratio) if ratio <= budget.limit => "met",
-            Some(_) => "missed",
-            None => "not measured",
-        };
         vec![
             format!("{}: {}", budget.ours, budget.work.title()),
             format!("{}: {}", budget.theirs, budget.theirs_at.title()),
             shown(ratio, 3),
             budget.limit.to_string(),
-            verdict.to_owned(),
+            verdict(ratio, budget.limit).to_owned(),
         ]
     };
     budgets.iter().map(row).collect()

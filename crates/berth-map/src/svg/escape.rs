@@ -1,13 +1,14 @@
-//! Text in XML.
+//! Text in XML and HTML.
 
 use std::fmt::Write as _;
 
 use berth_base::escape_untrusted;
 
-/// Appends a text so that it is text to an XML reader, and shows what could steer or reorder it.
+/// Appends a text so that it is text to a reader of XML or HTML, in an element as in a quoted
+/// attribute, and shows what could steer or reorder it.
 ///
 /// Beyond control characters XML 1.0 forbids U+FFFE and U+FFFF (section 2.2).
-pub(super) fn push_text(out: &mut String, text: &str) {
+pub fn push_text(out: &mut String, text: &str) {
     for c in escape_untrusted(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),

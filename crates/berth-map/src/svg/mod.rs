@@ -22,6 +22,7 @@ use crate::picture::{Arrangement, Crowds, Forest, Words};
 pub use crate::picture::{Inodes, KernelThreads, Threads};
 use crate::scope::Selection;
 
+pub use escape::push_text;
 pub use picture::{Area, Cell, Link, Mood, Note, Panel, Picture, Pill, Rect, Tint, Word};
 pub use rows::{BoxId, Content, Row};
 

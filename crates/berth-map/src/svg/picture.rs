@@ -32,6 +32,21 @@ pub enum Tint {
     Box(usize),
 }
 
+impl Tint {
+    /// The class of style sheets.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "h",
+            Self::Box(0) => "t0",
+            Self::Box(1) => "t1",
+            Self::Box(2) => "t2",
+            Self::Box(3) => "t3",
+            Self::Box(4) => "t4",
+            Self::Box(_) => "t5",
+        }
+    }
+}
+
 /// How a piece of text is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::escape::push_text;
 use super::flow::{INSET, PILL};
-use super::picture::{Cell, Link, Mood, Note, Panel, Picture, Pill, Tint, Word};
+use super::picture::{Cell, Link, Mood, Note, Panel, Picture, Pill, Word};
 use super::style::SHEET;
 
 /// The radius of a box's corners, and of a pill's.
@@ -59,18 +59,6 @@ fn describe(picture: &Picture) -> String {
     )
 }
 
-fn tint(tint: Tint) -> &'static str {
-    match tint {
-        Tint::Host => "h",
-        Tint::Box(0) => "t0",
-        Tint::Box(1) => "t1",
-        Tint::Box(2) => "t2",
-        Tint::Box(3) => "t3",
-        Tint::Box(4) => "t4",
-        Tint::Box(_) => "t5",
-    }
-}
-
 fn push_panel(out: &mut String, panel: &Panel) {
     out.push_str("<g><title>");
     push_text(out, &panel.tooltip);
@@ -86,7 +74,7 @@ fn push_panel(out: &mut String, panel: &Panel) {
             out,
             format_args!(
                 "<rect class=\"box {}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"{ROUND}\"/>",
-                tint(panel.tint),
+                panel.tint.as_str(),
                 rect.x + shift,
                 rect.y + shift,
                 rect.width,
@@ -199,7 +187,7 @@ fn push_pill(out: &mut String, pill: &Pill) {
 /// A cell; the last one has the round end of its pill.
 fn push_cell(out: &mut String, cell: &Cell, y: f64, is_last: bool) {
     let Cell { x, width, .. } = *cell;
-    let class = tint(cell.tint);
+    let class = cell.tint.as_str();
     if is_last {
         let straight = width - ROUND_PILL;
         put(

@@ -3,8 +3,9 @@
 use berth_base::{HostPid, NamespaceKind, escape_untrusted};
 use berth_map::World;
 use berth_map::model::Process;
+use berth_map::svg::push_text;
 
-use super::html::{level_tint, push_pid, push_text, push_untrusted, put, tint};
+use super::html::{level_tint, push_pid, put};
 use super::hub::{Hub, Privacy};
 use super::meta::namespace_name;
 use super::page::ViewKey;
@@ -21,7 +22,7 @@ pub(super) fn html(
     let process = world.process(pid)?;
     let mut out = String::with_capacity(2048);
     out.push_str("<h3>");
-    push_untrusted(&mut out, &process.comm);
+    push_text(&mut out, &process.comm);
     out.push_str("</h3>");
     push_levels(&mut out, world, process);
     out.push_str("<dl>");
@@ -94,7 +95,7 @@ fn push_levels(out: &mut String, world: &World, process: &Process) {
     {
         put(
             out,
-            format_args!("<li class=\"{}\">", tint(level_tint(level))),
+            format_args!("<li class=\"{}\">", level_tint(level).as_str()),
         );
         push_pid(out, level, *pid, "");
         out.push_str(" in ");

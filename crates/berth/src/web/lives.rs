@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use berth_map::live::{Exit, Life};
+use berth_map::svg::push_text;
 
-use super::html::{push_pid, push_untrusted, put};
+use super::html::{push_pid, put};
 
 /// How many are listed.
 pub(super) const MOST: usize = 300;
@@ -50,14 +51,14 @@ fn push_life(out: &mut String, life: &Life) {
             life.pid
         ),
     );
-    push_untrusted(out, &life.comm);
+    push_text(out, &life.comm);
     out.push_str("</span>");
     for (level, pid) in life.pids.iter().enumerate() {
         push_pid(out, level, *pid, "");
     }
     if let Some(container) = &life.container {
         out.push_str("<span class=\"faint\">in ");
-        push_untrusted(out, container);
+        push_text(out, container);
         out.push_str("</span>");
     }
     match life.ended {

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
 use berth_map::World;
 use berth_map::live::BootTime;
-use berth_map::svg::{BoxId, Content, Folding, PictureOptions, Row, outline};
+use berth_map::svg::{BoxId, Content, Folding, PictureOptions, Row, outline, push_text};
 
-use super::html::{level_tint, push_text, push_words, put, tint};
+use super::html::{level_tint, push_words, put};
 
 /// With more processes than this, those that look alike are one pill: browsers slow down.
 const FOLD_FROM: usize = 6000;
@@ -143,7 +143,7 @@ impl Drawing<'_> {
 
     fn box_html(&self, content: &Content, id: FragmentId, level: usize) -> String {
         let mut out = String::with_capacity(512);
-        let hue = tint(content.tint);
+        let hue = content.tint.as_str();
         let crowd = if content.count > 1 { " crowd" } else { "" };
         put(
             &mut out,
@@ -239,7 +239,7 @@ impl Pill {
         words(&mut out);
         out.push_str("</span>");
         for (level, pid) in pids.iter().enumerate() {
-            let hue = tint(level_tint(level));
+            let hue = level_tint(level).as_str();
             put(&mut out, format_args!("<b class=\"{hue}\">"));
             push_text(&mut out, pid);
             out.push_str("</b>");

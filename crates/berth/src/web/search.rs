@@ -3,8 +3,9 @@
 use berth_base::NamespaceKind;
 use berth_map::World;
 use berth_map::model::Process;
+use berth_map::svg::push_text;
 
-use super::html::{push_pid, push_text, push_untrusted, put};
+use super::html::{push_pid, put};
 use super::meta::namespace_name;
 use super::page::FragmentId;
 
@@ -23,7 +24,7 @@ pub(super) fn html(world: &World, text: &str) -> String {
             found.len()
         ),
     );
-    push_untrusted(&mut out, text);
+    push_text(&mut out, text);
     put(
         &mut out,
         format_args!(" is {} process{s}</p><ol>", found.len()),
@@ -71,7 +72,7 @@ fn push_match(out: &mut String, world: &World, process: &Process, text: &str) {
             "<li><button type=\"button\" data-to=\"{pill}\" data-pid=\"{pid}\"><span class=\"name\">"
         ),
     );
-    push_untrusted(out, &process.comm);
+    push_text(out, &process.comm);
     out.push_str("</span>");
     let around = world.pid_namespaces(process);
     for (level, pid) in process.pids.iter().enumerate() {

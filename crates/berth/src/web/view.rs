@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use berth_base::{HostPid, NamespaceId};
 use berth_map::World;
 use berth_map::live::{Event, EventKind, Exit};
+use berth_map::svg::push_text;
 
-use super::html::push_untrusted;
 use super::hub::Scene;
 use super::meta;
 use super::page::{Fragment, FragmentId, Page, Pill, ViewKey, draw};
@@ -202,7 +202,7 @@ impl Sight {
         };
         pill.html(&pids, |out| {
             out.push_str("<span class=\"plain\">");
-            push_untrusted(out, &newborn.comm);
+            push_text(out, &newborn.comm);
             out.push_str("</span>");
         })
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{BY_BPF, LSNS, MAP, Result, TRANSLATION, crowd::Size};
+use crate::bench::table;
 
 /// A map of 10,000 processes, in process.
 const BPF_MS: f64 = 10.0;
@@ -85,17 +86,12 @@ fn as_float(number: u64) -> f64 {
 }
 
 fn row(what: &str, size: Size, measured: Option<f64>, limit: f64, digits: usize) -> Vec<String> {
-    let verdict = match measured {
-        Some(measured) if measured <= limit => "met",
-        Some(_) => "missed",
-        None => "not measured",
-    };
     vec![
         what.to_owned(),
         size.to_string(),
         measured.map_or_else(|| "-".to_owned(), |number| format!("{number:.digits$}")),
         limit.to_string(),
-        verdict.to_owned(),
+        table::verdict(measured, limit).to_owned(),
     ]
 }
 
