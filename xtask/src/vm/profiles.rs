@@ -214,6 +214,7 @@ const ROWS: &[Row] = &[
         suite: Suite::Units("berth-map"),
         names: &[
             "discover::bpf::tasks::",
+            "discover::bpf::file_walk::",
             "discover::events::",
             "!::plays_a_part",
             "!::there_is_no_connector",

@@ -82,10 +82,6 @@ pub(super) fn call(
     double(asm, context::FILES, R9);
     double(asm, context::TASK, R6);
     double(asm, context::OUTPUT, R7);
-    for to in [context::LEFT, context::NEXT, context::BASE] {
-        let zero = Instruction::store_constant(Width::Double, R10, place + to, 0);
-        asm.push(zero);
-    }
     asm.follow(R8, R9, field(Field::FilesTable)?);
     for (from, to) in [
         (Field::TableFiles, context::POINTERS),
@@ -97,6 +93,12 @@ pub(super) fn call(
     let size = Instruction::load_word(R1, R8, field(Field::TableSize)?);
     asm.push(size);
     double(asm, context::SIZE, R1);
+    // A zero that the verifier does not know to be one: before 6.7 it looks at the function once,
+    // with what is on the stack at first, and takes out what is dead code then.
+    asm.push(Instruction::subtract(R1, R1));
+    for to in [context::LEFT, context::NEXT, context::BASE] {
+        double(asm, to, R1);
+    }
     file_program::write_task(asm, offsets, 0, place + context::TASK_WORDS - at::TID)?;
     // Once for each bit, once for each word, and once to see the end.
     asm.follow(R1, R10, place + context::SIZE);
