@@ -73,7 +73,8 @@ fn a_bundle_without_a_user_namespace_is_refused() {
         .without_namespace("user")
         .without("/linux/uidMappings")
         .without("/linux/gidMappings");
-    drop(runtime.create("one", &bundle).refused());
+    // A name of its own: users without a cgroup namespace to themselves share those by name.
+    drop(runtime.create("refused", &bundle).refused());
     runtime.assert_nothing_left();
 }
 
