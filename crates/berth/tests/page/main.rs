@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod browser;
+mod changes;
 mod clients;
 mod devtools;
 mod flags;
