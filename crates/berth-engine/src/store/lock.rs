@@ -57,7 +57,16 @@ impl Store {
                 return Err(StoreError::NoContainer(id.short().to_owned()));
             }
             let dir = self.volatile_dir(id);
-            make_dirs(&dir)?;
+            match make_dirs(&dir) {
+                Ok(()) => {}
+                // It was there, and was removed before it was looked at.
+                Err(StoreError::Io { source, .. })
+                    if source.kind() == io::ErrorKind::AlreadyExists && !is_other(&dir) =>
+                {
+                    continue;
+                }
+                Err(e) => return Err(e),
+            }
             let path = dir.join("lock");
             let lock = match FileLock::acquire(&path) {
                 Ok(lock) => lock,
@@ -81,6 +90,11 @@ impl Store {
             });
         }
     }
+}
+
+/// Whether something stands there that is no folder.
+fn is_other(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_dir())
 }
 
 fn in_place(file: &File, path: &Path) -> bool {
