@@ -4,6 +4,7 @@
 //! import it and it imports none of them.
 
 mod class;
+mod digest;
 mod escape;
 mod id;
 mod pid;
@@ -13,6 +14,7 @@ mod status;
 mod time;
 
 pub use class::ErrorClass;
+pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
 pub use escape::escape_untrusted;
 pub use id::{ContainerId, ContainerName, InvalidId, InvalidName};
 pub use pid::{HostPid, NamespaceId, NamespaceKind, NsPid, ProcessIdentity};

@@ -357,6 +357,7 @@ fn resolve_user(options: &CreateOptions, root: &RootSource) -> Result<ResolvedUs
     let path = match root {
         RootSource::Host => Path::new("/"),
         RootSource::Directory { path, .. } => path,
+        RootSource::Layers { upper, .. } => upper,
     };
     // by path: the root itself; the files in it are opened below the descriptor
     let dir = File::open(path).map_err(|e| {

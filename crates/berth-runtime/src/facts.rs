@@ -156,6 +156,7 @@ impl HostFacts {
                 facts.submounts = topmost_mounts(mountinfo, std::iter::once(path.clone()));
                 facts.root_mount = mount_of(mountinfo, path);
             }
+            RootSource::Layers { .. } => {}
         }
         facts.resctrl = resctrl::mount_point(mountinfo).is_some();
         facts.look_at_namespaces(spec);

@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("berth-net", 2),
     ("berth-map", 2),
     ("berth-sys", 1),
+    ("berth-persist", 1),
     ("berth-base", 0),
 ];
 

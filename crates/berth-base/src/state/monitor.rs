@@ -56,6 +56,17 @@ pub enum RootSource {
         /// Changes go to the directory itself.
         writable: bool,
     },
+    /// The layers of an image, under a layer of the container's own on the same file system.
+    Layers {
+        /// Absolute paths of the layers, the topmost first; at least one.
+        lowers: Vec<PathBuf>,
+        /// The container's own layer: an empty folder before the first run.
+        upper: PathBuf,
+        /// overlayfs's work folder, beside `upper` and on its file system.
+        work: PathBuf,
+        /// Nothing written need survive a crash of the host (`--rm`).
+        volatile: bool,
+    },
 }
 
 /// How the standard streams of the first process are made.

@@ -159,6 +159,7 @@ fn contents(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     match builder.setup.root.clone() {
         RootSource::Host => host_image(builder),
         RootSource::Directory { path, .. } => directory(builder, &path),
+        RootSource::Layers { .. } => Err(PlanError::Unsupported("images cannot be run yet".into())),
     }
 }
 

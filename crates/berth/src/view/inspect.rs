@@ -205,6 +205,9 @@ fn own(container: &Container) -> Value {
         RootSource::Directory { path, writable } => {
             json!({"Kind": "directory", "Path": path, "Writable": writable})
         }
+        RootSource::Layers { lowers, upper, .. } => {
+            json!({"Kind": "layers", "Lowers": lowers, "Upper": upper})
+        }
     };
     json!({
         "Rootfs": rootfs,

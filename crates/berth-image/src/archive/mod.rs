@@ -1,0 +1,1 @@
+//! Archives of whole images (`docker-archive`, `oci-archive`) and of root filesystems.

@@ -1,0 +1,1 @@
+//! Layers: tar streams to folders that overlayfs stacks, and back.

@@ -1,0 +1,1 @@
+//! Registries: pull, push, login. Async inside, blocking outside.

@@ -1,0 +1,23 @@
+//! The one door to what a store keeps: every rename, link, unlink, fsync and new folder of the
+//! persistent and volatile folders passes [`perform`].
+//!
+//! Floor 1. Each call names its *point*, such as `image.blob.publish`: the place in a use-case
+//! where a crash, a full disk or a loss of power would be felt. Builds with debug assertions can be
+//! told by their environment to die or to fail at one of them, and to keep a journal from which the
+//! loss of everything that was not synced can be played ([`fault`]); `cargo xtask crash` does so for
+//! each point. Release builds carry none of that.
+//!
+//! What is *not* here: writing bytes into an open file, and the inside of a folder that nobody can
+//! see yet (a layer being unpacked, the folder of a container being made), save its publication.
+
+mod at;
+mod durable;
+#[cfg(debug_assertions)]
+mod fault;
+mod op;
+mod tree;
+
+pub use at::At;
+pub use durable::{Durability, PersistError, replace, write_new};
+pub use op::{Op, Point, Replace, perform};
+pub use tree::remove_tree;

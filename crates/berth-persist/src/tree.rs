@@ -1,0 +1,150 @@
+//! Taking a whole folder away.
+
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::{At, Op, Point, perform};
+
+/// Removes a folder, or a file, with all that is below it: by descriptors, following no link. What
+/// is gone already is fine.
+///
+/// Folders that deny even their owner the way in (mode 0) are opened up first. The entries
+/// themselves do not pass [`perform`], only the last step does: whoever calls this has renamed the
+/// folder out of sight before, and every part of it is worth nothing.
+pub fn remove_tree(point: Point, at: At<'_>) -> io::Result<()> {
+    match rustix::fs::unlinkat(at.dir, at.name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(e) => return Err(e.into()),
+    }
+    match open_folder(at.dir, at.name.as_os_str()) {
+        Ok(folder) => empty(folder)?,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(e) => return Err(e.into()),
+    }
+    match perform(point, Op::RemoveDir(at)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Empties a folder without recursion: an image decides how deep its folders go, and our stack does
+/// not. Descriptors of at most the deepest path are open at a time.
+fn empty(folder: OwnedFd) -> io::Result<()> {
+    let mut open: Vec<(Dir, Option<std::ffi::CString>)> = vec![(Dir::new(folder)?, None)];
+    while let Some((dir, _)) = open.last_mut() {
+        let Some(entry) = dir.read() else {
+            let Some((_, name)) = open.pop() else { break };
+            if let (Some((parent, _)), Some(name)) = (open.last(), name) {
+                forget(rustix::fs::unlinkat(
+                    parent.fd()?,
+                    name.as_c_str(),
+                    AtFlags::REMOVEDIR,
+                ))?;
+            }
+            continue;
+        };
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let parent = dir.fd()?;
+        if entry.file_type() != FileType::Directory && remove_file(parent, name)? {
+            continue;
+        }
+        let below = open_folder(parent, OsStr::from_bytes(name.to_bytes()))?;
+        let name = name.to_owned();
+        open.push((Dir::new(below)?, Some(name)));
+    }
+    Ok(())
+}
+
+/// Removes what is no folder; `false` when it is one after all (file systems without d_type).
+fn remove_file(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<bool> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::ISDIR) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn forget(result: Result<(), Errno>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Opens a folder, making it ours to enter first where its mode forbids that.
+fn open_folder(parent: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(parent, name, flags, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            let path = openat(
+                parent,
+                name,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            open_up(path.as_fd())?;
+            openat(parent, name, flags, Mode::empty())
+        }
+        other => other,
+    }
+}
+
+/// chmod(2) of a folder that is held by an O_PATH descriptor.
+fn open_up(folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    use std::os::fd::AsRawFd;
+    // by path: our own descriptor, which fchmod(2) refuses for being O_PATH
+    let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    rustix::fs::chmod(Path::new(&path), Mode::RWXU)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_goes_and_what_its_links_name_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("kept");
+        std::fs::create_dir(&kept).unwrap();
+        std::fs::write(kept.join("file"), "x").unwrap();
+        let tree = dir.path().join("tree");
+        std::fs::create_dir_all(tree.join("a/b/c")).unwrap();
+        std::fs::write(tree.join("a/b/c/file"), "x").unwrap();
+        std::os::unix::fs::symlink(&kept, tree.join("a/link")).unwrap();
+        remove_tree("test.tree", At::path(&tree)).unwrap();
+        assert!(!tree.exists());
+        assert!(kept.join("file").exists());
+        // Once more finds nothing, and says nothing.
+        remove_tree("test.tree", At::path(&tree)).unwrap();
+    }
+
+    #[test]
+    fn a_deep_tree_goes_as_far_as_descriptors_reach() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        let deep: std::path::PathBuf = std::iter::repeat_n("d", 500).collect();
+        std::fs::create_dir_all(tree.join(deep)).unwrap();
+        remove_tree("test.tree", At::path(&tree)).unwrap();
+        assert!(!tree.exists());
+    }
+
+    #[test]
+    fn a_file_goes_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        remove_tree("test.tree", At::path(&file)).unwrap();
+        assert!(!file.exists());
+    }
+}
