@@ -6,15 +6,15 @@ use berth_base::{Digest, DigestAlgorithm};
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// A digest under way.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Hasher {
     inner: Inner,
     bytes: u64,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum Inner {
-    Sha256(Sha256),
+    Sha256(Box<Sha256>),
     Sha512(Box<Sha512>),
 }
 
@@ -22,7 +22,7 @@ impl Hasher {
     /// Begins a digest.
     pub fn new(algorithm: DigestAlgorithm) -> Self {
         let inner = match algorithm {
-            DigestAlgorithm::Sha256 => Inner::Sha256(Sha256::new()),
+            DigestAlgorithm::Sha256 => Inner::Sha256(Box::new(Sha256::new())),
             DigestAlgorithm::Sha512 => Inner::Sha512(Box::new(Sha512::new())),
         };
         Self { inner, bytes: 0 }

@@ -19,7 +19,7 @@ mod hash;
 pub mod manifest;
 mod progress;
 mod reference;
-mod store;
+pub mod store;
 
 pub use config::{ContainerConfig, HealthConfig, History, ImageConfig, Rootfs};
 pub use error::ImageError;
@@ -30,3 +30,4 @@ pub use manifest::{
 };
 pub use progress::{NoProgress, Progress, Stage};
 pub use reference::{ImageRef, InvalidReference};
+pub use store::{Image, ImageStore, Lease};

@@ -316,16 +316,6 @@ pub fn parse_document(
     bytes: &[u8],
     media_type: Option<&MediaType>,
 ) -> Result<Document, ImageError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Shape {
-        #[serde(default)]
-        schema_version: u32,
-        media_type: Option<MediaType>,
-        manifests: Option<serde::de::IgnoredAny>,
-        layers: Option<serde::de::IgnoredAny>,
-        config: Option<serde::de::IgnoredAny>,
-    }
     let malformed = |why: String| ImageError::malformed(what, why);
     if bytes.len() as u64 > MANIFEST_MAX_BYTES {
         return Err(malformed(format!(
@@ -389,6 +379,18 @@ pub fn parse_document(
             Ok(Document::Manifest(manifest))
         }
     }
+}
+
+/// As much of a document as tells which of the two it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    #[serde(default)]
+    schema_version: u32,
+    media_type: Option<MediaType>,
+    manifests: Option<serde::de::IgnoredAny>,
+    layers: Option<serde::de::IgnoredAny>,
+    config: Option<serde::de::IgnoredAny>,
 }
 
 /// What servers say that know no better.
