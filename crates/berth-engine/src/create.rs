@@ -16,7 +16,7 @@ use oci_spec::runtime::Spec;
 use crate::capabilities::Capabilities;
 use crate::options::{ImageRequest, MountRequest};
 use crate::spec::{self, SpecFacts};
-use crate::store::{Durability, StoreError, random_id};
+use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::user::{Accounts, ResolvedUser};
 use crate::{CreateFile, CreateOptions, Created, Engine, EngineError, facts, namespaces, seccomp};
 
@@ -40,8 +40,7 @@ impl Engine {
         let name = self.build(&prepared, options).inspect_err(|_| {
             // Nothing of it is visible yet; what cannot be removed now, the next recovery of the
             // whole root removes.
-            // by path: a state folder
-            drop(std::fs::remove_dir_all(&hidden));
+            drop(remove_tree("container.create.undo", &hidden));
         })?;
         Ok(Created {
             id,
@@ -124,8 +123,20 @@ impl Engine {
             let names = store.lock_names()?;
             store.make_hidden(&names, id)?
         };
-        store.write_hidden(&hidden, "spec.json", &prepared.spec, durability)?;
-        store.write_hidden(&hidden, "create.json", &prepared.create, durability)?;
+        store.write_hidden(
+            "container.create.spec",
+            &hidden,
+            "spec.json",
+            &prepared.spec,
+            durability,
+        )?;
+        store.write_hidden(
+            "container.create.create",
+            &hidden,
+            "create.json",
+            &prepared.create,
+            durability,
+        )?;
         let status = StatusFile {
             version: STATE_VERSION,
             status: Status::Created,
@@ -133,7 +144,13 @@ impl Engine {
             changed_at: prepared.create.created_at,
             error: None,
         };
-        store.write_hidden(&hidden, "status.json", &status, Durability::Process)?;
+        store.write_hidden(
+            "container.create.status",
+            &hidden,
+            "status.json",
+            &status,
+            Durability::Process,
+        )?;
         let names = store.lock_names()?;
         let name = match &options.name {
             Some(name) => {
@@ -147,7 +164,13 @@ impl Engine {
             name: name.clone(),
         };
         let published = store
-            .write_hidden(&hidden, "settings.json", &settings, durability)
+            .write_hidden(
+                "container.create.settings",
+                &hidden,
+                "settings.json",
+                &settings,
+                durability,
+            )
             .and_then(|()| store.publish(&names, id, durability));
         if let Err(error) = published {
             store.release_name(&name, id)?;

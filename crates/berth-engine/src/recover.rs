@@ -3,7 +3,7 @@
 use berth_base::{ContainerId, Status};
 
 use crate::process::boot_id;
-use crate::store::StoreError;
+use crate::store::{Durability, StoreError};
 use crate::{Engine, EngineError, cgroup};
 
 /// What a recovery did.
@@ -46,7 +46,14 @@ impl Engine {
         }
         store.ensure()?;
         drop(self.recover()?);
-        std::fs::write(&marker, boot).map_err(|e| StoreError::io("write", &marker, e).into())
+        let written = berth_persist::replace(
+            "store.recovered.mark",
+            store.state(),
+            "recovered",
+            boot.as_bytes(),
+            Durability::Process,
+        );
+        written.map_err(|e| StoreError::from(e).into())
     }
 
     fn recover_one(&self, id: &ContainerId, done: &mut Recovered) -> Result<(), EngineError> {

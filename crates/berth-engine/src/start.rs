@@ -193,7 +193,8 @@ impl Engine {
             joined_mappings,
         };
         let spec = spec::for_run(self.store().read_spec(&immutable)?, &facts)?;
-        self.store().write_volatile(lock, "spec.json", &spec)?;
+        self.store()
+            .write_volatile("container.run.spec", lock, "spec.json", &spec)?;
         Ok(container.volatile_dir.join("spec.json"))
     }
 

@@ -14,10 +14,14 @@ mod at;
 mod durable;
 #[cfg(debug_assertions)]
 mod fault;
+mod folder;
+mod leftover;
 mod op;
 mod tree;
 
 pub use at::At;
 pub use durable::{Durability, PersistError, replace, write_new};
+pub use folder::make_dirs;
+pub use leftover::sweep_temporaries;
 pub use op::{Op, Point, Replace, perform};
 pub use tree::remove_tree;

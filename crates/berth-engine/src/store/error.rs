@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
+use berth_persist::PersistError;
 
 use crate::EngineError;
 
@@ -91,6 +92,16 @@ fn class_of(error: &io::Error) -> ErrorClass {
         // EMFILE, ENFILE, ENOSPC, EDQUOT.
         Some(23 | 24 | 28 | 122) => ErrorClass::Unavailable,
         _ => ErrorClass::Internal,
+    }
+}
+
+impl From<PersistError> for StoreError {
+    fn from(error: PersistError) -> Self {
+        Self::Io {
+            action: error.action,
+            path: error.path,
+            source: error.source,
+        }
     }
 }
 

@@ -1,30 +1,18 @@
 //! One way to write a state file, one way to read it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
 
 use berth_base::state::{
     CreateFile, ExitFile, MonitorConfig, RunFile, STATE_VERSION, SettingsFile, StatusFile,
 };
+use berth_persist::{Durability, Op, Point, perform};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-
-/// What a written file must survive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// The end of every process, and nothing more: what belongs to a `--rm` container is worth
-    /// nothing after a loss of power, so no file system need hurry with it.
-    Boot,
-    /// The end of every process: the page cache is enough. A file system that writes a file out
-    /// before it replaces another (ext4's auto_da_alloc) may do so.
-    Process,
-    /// Loss of power: fsync(2) before the rename.
-    Power,
-}
 
 /// A file that carries the version of its format.
 pub(crate) trait Versioned: DeserializeOwned {
@@ -57,90 +45,39 @@ struct VersionOnly {
 
 /// Writes `dir/name` so that a reader sees the old file or the new one, never a part.
 pub(super) fn write(
+    point: Point,
     dir: &Path,
     name: &str,
     value: &impl Serialize,
     durability: Durability,
 ) -> Result<(), StoreError> {
-    let path = dir.join(name);
-    let temporary = write_temporary(dir, name, value, durability)?;
-    let placed = match durability {
-        Durability::Boot => exchange(&temporary, &path),
-        Durability::Process | Durability::Power => std::fs::rename(&temporary, &path),
-    };
-    if let Err(e) = placed {
-        drop(std::fs::remove_file(&temporary));
-        return Err(StoreError::io("write", &path, e));
-    }
-    if durability == Durability::Power {
-        sync_dir(dir)?;
-    }
-    Ok(())
-}
-
-/// Puts a new file in the place of an old one by RENAME_EXCHANGE (renameat2(2)): as atomic for
-/// readers as a rename over it, but ext4 does not start writing the new one to disk.
-fn exchange(temporary: &Path, path: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, temporary, CWD, path, RenameFlags::EXCHANGE) {
-        Ok(()) => std::fs::remove_file(temporary),
-        // Nothing to replace, or a file system that cannot exchange.
-        Err(_) => std::fs::rename(temporary, path),
-    }
+    let bytes = encode(dir, name, value)?;
+    Ok(berth_persist::replace(
+        point, dir, name, &bytes, durability,
+    )?)
 }
 
 /// Writes `dir/name` by link(2) unless it exists; the first writer wins, silently.
 pub(super) fn write_first(
+    point: Point,
     dir: &Path,
     name: &str,
     value: &impl Serialize,
 ) -> Result<(), StoreError> {
-    let path = dir.join(name);
-    let temporary = write_temporary(dir, name, value, Durability::Process)?;
-    let linked = std::fs::hard_link(&temporary, &path);
-    drop(std::fs::remove_file(&temporary));
-    match linked {
-        Ok(()) => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(StoreError::io("write", &path, e)),
-    }
+    let bytes = encode(dir, name, value)?;
+    berth_persist::write_new(point, dir, name, &bytes, Durability::Process)?;
+    Ok(())
 }
 
-fn write_temporary(
-    dir: &Path,
-    name: &str,
-    value: &impl Serialize,
-    durability: Durability,
-) -> Result<PathBuf, StoreError> {
-    let path = dir.join(format!(".{name}.{}", std::process::id()));
-    let bytes = serde_json::to_vec(value)
-        .map_err(|e| StoreError::io("encode", &path, io::Error::other(e)))?;
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| {
-            file.write_all(&bytes)?;
-            match durability {
-                Durability::Boot | Durability::Process => Ok(()),
-                Durability::Power => file.sync_all(),
-            }
-        });
-    match written {
-        Ok(()) => Ok(path),
-        Err(e) => {
-            drop(std::fs::remove_file(&path));
-            Err(StoreError::io("write", &path, e))
-        }
-    }
+fn encode(dir: &Path, name: &str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value)
+        .map_err(|e| StoreError::io("encode", &dir.join(name), io::Error::other(e)))
 }
 
 /// fsync(2) of a folder: what was renamed into it survives power loss.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_dir(point: Point, dir: &Path) -> Result<(), StoreError> {
     File::open(dir)
-        .and_then(|file| file.sync_all())
+        .and_then(|folder| perform(point, Op::SyncDir(folder.as_fd())))
         .map_err(|e| StoreError::io("sync", dir, e))
 }
 
@@ -205,10 +142,31 @@ mod tests {
     #[test]
     fn a_written_file_is_read_back_and_leaves_no_temporary() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), "status.json", &status(1), Durability::Power).unwrap();
-        write(dir.path(), "status.json", &status(3), Durability::Process).unwrap();
-        write(dir.path(), "status.json", &status(2), Durability::Boot).unwrap();
-        write(dir.path(), "new.json", &status(2), Durability::Boot).unwrap();
+        write(
+            "test",
+            dir.path(),
+            "status.json",
+            &status(1),
+            Durability::Power,
+        )
+        .unwrap();
+        write(
+            "test",
+            dir.path(),
+            "status.json",
+            &status(3),
+            Durability::Process,
+        )
+        .unwrap();
+        write(
+            "test",
+            dir.path(),
+            "status.json",
+            &status(2),
+            Durability::Boot,
+        )
+        .unwrap();
+        write("test", dir.path(), "new.json", &status(2), Durability::Boot).unwrap();
         std::fs::remove_file(dir.path().join("new.json")).unwrap();
         let read: StatusFile = read(&dir.path().join("status.json")).unwrap().unwrap();
         assert_eq!(read, status(2));
@@ -218,8 +176,8 @@ mod tests {
     #[test]
     fn the_first_exit_record_wins() {
         let dir = tempfile::tempdir().unwrap();
-        write_first(dir.path(), "1.json", &status(1)).unwrap();
-        write_first(dir.path(), "1.json", &status(2)).unwrap();
+        write_first("test", dir.path(), "1.json", &status(1)).unwrap();
+        write_first("test", dir.path(), "1.json", &status(2)).unwrap();
         let read: StatusFile = read(&dir.path().join("1.json")).unwrap().unwrap();
         assert_eq!(read.run, 1);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

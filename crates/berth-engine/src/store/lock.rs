@@ -57,7 +57,7 @@ impl Store {
                 return Err(StoreError::NoContainer(id.short().to_owned()));
             }
             let dir = self.volatile_dir(id);
-            match make_dirs(&dir) {
+            match make_dirs("container.volatile.make", &dir) {
                 Ok(()) => {}
                 // It was there, and was removed before it was looked at.
                 Err(StoreError::Io { source, .. })
@@ -81,7 +81,7 @@ impl Store {
             if !self.exists(id) {
                 // Removed since we asked: the folder is one that we have made anew, or another who
                 // came too late as we did. Nobody else gets a lock in it while we hold this one.
-                super::remove_tree(&dir)?;
+                super::remove_tree("container.volatile.late", &dir)?;
                 return Err(StoreError::NoContainer(id.short().to_owned()));
             }
             return Ok(ContainerLock {

@@ -11,15 +11,14 @@ mod random;
 mod resolve;
 mod words;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use berth_base::state::{ExitFile, RunFile, SettingsFile, StatusFile};
 use berth_base::{ContainerId, ContainerName};
+use berth_persist::{At, Op, Point, Replace, perform};
 
+pub(crate) use berth_persist::Durability;
 pub(crate) use error::StoreError;
-pub(crate) use file::Durability;
 pub(crate) use lock::{ContainerLock, FileLock};
 pub(crate) use names::NamesLock;
 pub(crate) use random::random_id;
@@ -79,7 +78,7 @@ impl Store {
             self.cache_dir(),
             self.volatile_containers(),
         ] {
-            make_dirs(&dir)?;
+            make_dirs("store.folder.make", &dir)?;
         }
         Ok(())
     }
@@ -136,18 +135,25 @@ impl Store {
         durability: Durability,
     ) -> Result<(), StoreError> {
         let dir = self.persistent_dir(lock.id());
-        file::write(&dir, "status.json", status, durability)
+        file::write(
+            "container.status.write",
+            &dir,
+            "status.json",
+            status,
+            durability,
+        )
     }
 
     /// Writes one file of a container's volatile folder.
     pub(crate) fn write_volatile(
         &self,
+        point: Point,
         lock: &ContainerLock,
         name: &str,
         value: &impl serde::Serialize,
     ) -> Result<(), StoreError> {
         let dir = self.volatile_dir(lock.id());
-        file::write(&dir, name, value, Durability::Process)
+        file::write(point, &dir, name, value, Durability::Process)
     }
 
     /// Removes one file of a container's volatile folder; one that is gone is fine.
@@ -157,7 +163,7 @@ impl Store {
         name: &str,
     ) -> Result<(), StoreError> {
         let path = self.volatile_dir(lock.id()).join(name);
-        match std::fs::remove_file(&path) {
+        match perform("container.run.clear", Op::Unlink(At::path(&path))) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(StoreError::io("remove", &path, e)),
@@ -167,12 +173,13 @@ impl Store {
     /// Writes one file of a container folder that nobody sees yet.
     pub(crate) fn write_hidden(
         &self,
+        point: Point,
         dir: &Path,
         name: &str,
         value: &impl serde::Serialize,
         durability: Durability,
     ) -> Result<(), StoreError> {
-        file::write(dir, name, value, durability)
+        file::write(point, dir, name, value, durability)
     }
 
     /// Writes the exit record of a run that nobody else recorded; the first writer wins.
@@ -182,8 +189,9 @@ impl Store {
         exit: &ExitFile,
     ) -> Result<(), StoreError> {
         let dir = self.persistent_dir(id).join("exits");
-        make_dirs(&dir)?;
-        file::write_first(&dir, &format!("{}.json", exit.run), exit)
+        make_dirs("container.exit.folder", &dir)?;
+        let name = format!("{}.json", exit.run);
+        file::write_first("container.exit.write", &dir, &name, exit)
     }
 
     /// The ids of all containers, in no order. Entries that begin with a dot are half made or
@@ -217,7 +225,7 @@ impl Store {
         id: &ContainerId,
     ) -> Result<std::fs::File, StoreError> {
         let dir = &self.hidden_dir(id);
-        make_dirs(&dir.join("exits"))?;
+        make_dirs("container.create.folder", &dir.join("exits"))?;
         let file = std::fs::File::open(dir).map_err(|e| StoreError::io("open", dir, e))?;
         lock::exclusive(&file).map_err(|e| StoreError::io("lock", dir, e))?;
         Ok(file)
@@ -232,9 +240,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let from = self.hidden_dir(id);
         let to = self.persistent_dir(id);
-        std::fs::rename(&from, &to).map_err(|e| StoreError::io("rename", &from, e))?;
+        rename("container.create.publish", &from, &to)
+            .map_err(|e| StoreError::io("rename", &from, e))?;
         if durability == Durability::Power {
-            file::sync_dir(&self.containers())?;
+            file::sync_dir("container.create.publish-sync", &self.containers())?;
         }
         Ok(())
     }
@@ -254,14 +263,22 @@ impl Store {
         let persistent = self.containers().join(&hidden);
         let volatile = self.volatile_containers().join(&hidden);
         let mut steps = vec![
-            rename_away(&self.persistent_dir(id), &persistent),
-            rename_away(&self.volatile_dir(id), &volatile),
+            rename_away(
+                "container.remove.persistent",
+                &self.persistent_dir(id),
+                &persistent,
+            ),
+            rename_away(
+                "container.remove.volatile",
+                &self.volatile_dir(id),
+                &volatile,
+            ),
         ];
         if let Some(name) = name {
             steps.push(self.release_name(name, id));
         }
-        steps.push(remove_tree(&persistent));
-        steps.push(remove_tree(&volatile));
+        steps.push(remove_tree("container.remove.tree", &persistent));
+        steps.push(remove_tree("container.remove.tree", &volatile));
         steps.into_iter().filter_map(Result::err).collect()
     }
 
@@ -280,7 +297,7 @@ impl Store {
                     }
                 };
                 if stale {
-                    errors.extend(remove_tree(&path).err());
+                    errors.extend(remove_tree("container.sweep.tree", &path).err());
                 }
             }
         }
@@ -289,7 +306,7 @@ impl Store {
                 Ok(name) => matches!(self.holder(&name), Ok(None)),
                 Err(_) => true,
             };
-            if free && let Err(e) = std::fs::remove_file(&path) {
+            if free && let Err(e) = perform("container.sweep.name", Op::Unlink(At::path(&path))) {
                 errors.push(StoreError::io("remove", &path, e));
             }
         }
@@ -307,34 +324,35 @@ fn entries(dir: &Path) -> Vec<(String, PathBuf)> {
 
 /// Moves a folder out of sight; one that is gone already is fine. The target may be left over from
 /// a removal that crashed.
-fn rename_away(from: &Path, to: &Path) -> Result<(), StoreError> {
-    match std::fs::rename(from, to) {
+fn rename_away(point: Point, from: &Path, to: &Path) -> Result<(), StoreError> {
+    match rename(point, from, to) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(_) => {
-            remove_tree(to)?;
-            std::fs::rename(from, to).map_err(|e| StoreError::io("rename", from, e))
+            remove_tree("container.remove.leftover", to)?;
+            rename(point, from, to).map_err(|e| StoreError::io("rename", from, e))
         }
     }
 }
 
+fn rename(point: Point, from: &Path, to: &Path) -> std::io::Result<()> {
+    let op = Op::Rename {
+        from: At::path(from),
+        to: At::path(to),
+        replace: Replace::Yes,
+    };
+    perform(point, op)
+}
+
 /// Removes a folder with all it holds, following no link; one that is gone already is fine.
-fn remove_tree(dir: &Path) -> Result<(), StoreError> {
-    match std::fs::remove_dir_all(dir) {
-        Ok(()) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(StoreError::io("remove", dir, e)),
-    }
+pub(crate) fn remove_tree(point: Point, dir: &Path) -> Result<(), StoreError> {
+    berth_persist::remove_tree(point, At::path(dir)).map_err(|e| StoreError::io("remove", dir, e))
 }
 
 /// Makes a folder and its missing parents, 0700.
-pub(crate) fn make_dirs(dir: &Path) -> Result<(), StoreError> {
+fn make_dirs(point: Point, dir: &Path) -> Result<(), StoreError> {
     if dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|e| StoreError::io("make", dir, e))
+    berth_persist::make_dirs(point, dir, 0o700).map_err(|e| StoreError::io("make", dir, e))
 }

@@ -1,9 +1,10 @@
 //! Unique names: one file `ROOT/names/NAME` per name, its content the id of the holder.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use berth_base::{ContainerId, ContainerName};
+use berth_persist::{At, Op, perform};
 
 use super::lock::FileLock;
 use super::random::random_bytes;
@@ -42,18 +43,21 @@ impl Store {
         let temporary = self.root().join("names").join(format!(".{}", id.as_str()));
         std::fs::write(&temporary, id.as_str())
             .map_err(|e| StoreError::io("write", &temporary, e))?;
-        let claimed = match std::fs::hard_link(&temporary, &path) {
+        let claimed = match perform("container.name.claim", link(&temporary, &path)) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match self.holder(name)? {
                 Some(holder) => Err(StoreError::NameTaken {
                     name: name.as_str().to_owned(),
                     holder: holder.short().to_owned(),
                 }),
-                None => std::fs::rename(&temporary, &path)
+                None => super::rename("container.name.take-over", &temporary, &path)
                     .map_err(|e| StoreError::io("write", &path, e)),
             },
             other => other.map_err(|e| StoreError::io("write", &path, e)),
         };
-        drop(std::fs::remove_file(&temporary));
+        drop(perform(
+            "container.name.claimed",
+            Op::Unlink(At::path(&temporary)),
+        ));
         claimed
     }
 
@@ -89,7 +93,7 @@ impl Store {
         if !held {
             return Ok(());
         }
-        match std::fs::remove_file(&path) {
+        match perform("container.name.release", Op::Unlink(At::path(&path))) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) => Err(StoreError::io("remove", &path, e)),
@@ -121,6 +125,13 @@ impl Store {
 
     fn name_path(&self, name: &ContainerName) -> PathBuf {
         self.root().join("names").join(name.as_str())
+    }
+}
+
+fn link<'a>(from: &'a Path, to: &'a Path) -> Op<'a> {
+    Op::Link {
+        from: At::path(from),
+        to: At::path(to),
     }
 }
 

@@ -1,0 +1,90 @@
+//! Temporary files of writers that are no more.
+
+use std::io;
+use std::path::Path;
+
+use rustix::process::{Pid, test_kill_process};
+
+use crate::{At, Op, Point, perform};
+
+/// Removes the temporary files in `dir` whose writers have ended, and answers how many there were.
+///
+/// They are those of [`replace`](crate::replace) and [`write_new`](crate::write_new),
+/// `.NAME.PID.N`, and the runtime's, `NAME.PID.tmp`. A folder that is gone has none. A PID that
+/// belongs to another process by now keeps its file until a later sweep: it is in nobody's way.
+pub fn sweep_temporaries(point: Point, dir: &Path) -> io::Result<usize> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(e) => return Err(e),
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(writer) = name.to_str().and_then(writer_of) else {
+            continue;
+        };
+        if is_alive(writer) || !entry.file_type()?.is_file() {
+            continue;
+        }
+        match perform(point, Op::Unlink(At::path(&entry.path()))) {
+            Ok(()) => removed += 1,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(removed)
+}
+
+/// The PID in the name of a temporary file.
+fn writer_of(name: &str) -> Option<i32> {
+    let pid = match name.strip_suffix(".tmp") {
+        Some(of_runtime) => of_runtime.rsplit_once('.')?.1,
+        None => {
+            let (rest, count) = name.strip_prefix('.')?.rsplit_once('.')?;
+            count.parse::<u64>().ok()?;
+            rest.rsplit_once('.')?.1
+        }
+    };
+    pid.parse().ok()
+}
+
+/// Whether a process has this PID: only ESRCH says no.
+fn is_alive(pid: i32) -> bool {
+    let Some(pid) = Pid::from_raw(pid) else {
+        return false;
+    };
+    test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_dead_go_and_all_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let (dead, alive) = (child.id(), std::process::id());
+        let names = [
+            (format!(".status.json.{dead}.0"), false),
+            (format!("run.json.{dead}.tmp"), false),
+            (format!(".status.json.{alive}.0"), true),
+            (format!("run.json.{alive}.tmp"), true),
+            ("status.json".to_owned(), true),
+            (".hidden".to_owned(), true),
+            ("1.json".to_owned(), true),
+        ];
+        for (name, _) in &names {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(sweep_temporaries("test.sweep", dir.path()).unwrap(), 2);
+        for (name, stays) in &names {
+            assert_eq!(dir.path().join(name).exists(), *stays, "{name}");
+        }
+        let none = dir.path().join("none");
+        assert_eq!(sweep_temporaries("test.sweep", &none).unwrap(), 0);
+    }
+}
