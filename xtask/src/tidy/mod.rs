@@ -3,6 +3,7 @@
 mod crates;
 mod docs;
 mod paths;
+mod persist;
 mod rust;
 mod sources;
 
@@ -68,6 +69,7 @@ pub(crate) fn check() -> Outcome {
     let mut violations = sources::check(&sources, root);
     violations.extend(docs::check(&sources, root));
     violations.extend(paths::check(&sources));
+    violations.extend(persist::check(&sources));
     violations.extend(crates::check(&workspace::metadata()?, &sources));
     violations.sort();
     for Violation {
@@ -121,6 +123,31 @@ fn read_sources(root: &Path) -> Outcome<Vec<Source>> {
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(sources)
+}
+
+/// `tests.rs`, `x_tests.rs` and folders of tests.
+fn is_test(source: &Source) -> bool {
+    let name = source.path.file_stem().unwrap_or_default();
+    let name = name.to_string_lossy();
+    name == "tests"
+        || name.ends_with("_tests")
+        || source.path.iter().any(|part| {
+            let part = part.to_string_lossy();
+            part == "tests" || part.ends_with("_tests")
+        })
+}
+
+/// Whether a path names a function of the list. `*` stands for every function: a name that begins
+/// with a small letter.
+fn is_one_of(path: &str, list: &[(&str, &[&str])]) -> bool {
+    let Some((module, name)) = path.rsplit_once("::") else {
+        return false;
+    };
+    list.iter().any(|(listed, functions)| {
+        *listed == module
+            && (functions.contains(&name)
+                || functions.contains(&"*") && name.starts_with(|c: char| c.is_lowercase()))
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::rust::{self, Token};
-use super::{Source, Violation};
+use super::{Source, Violation, is_one_of, is_test};
 
 /// The crates that touch a root file system.
 const COVERED: [&str; 3] = [
@@ -165,18 +165,6 @@ fn is_on_host(source: &Source) -> bool {
     HOST_SIDE.iter().any(|(place, _)| source.below(place))
 }
 
-/// `tests.rs`, `x_tests.rs` and folders of tests.
-fn is_test(source: &Source) -> bool {
-    let name = source.path.file_stem().unwrap_or_default();
-    let name = name.to_string_lossy();
-    name == "tests"
-        || name.ends_with("_tests")
-        || source.path.iter().any(|part| {
-            let part = part.to_string_lossy();
-            part == "tests" || part.ends_with("_tests")
-        })
-}
-
 /// Calls without a marker, and markers without a call.
 fn calls(source: &Source) -> Vec<Violation> {
     let tokens = rust::tokens(&source.text);
@@ -278,19 +266,6 @@ fn programs(tokens: &[Token]) -> Vec<(usize, String)> {
             (line, message)
         })
         .collect()
-}
-
-/// Whether a path names a function of the list. `*` stands for every function: a name that begins
-/// with a small letter.
-fn is_one_of(path: &str, list: &[(&str, &[&str])]) -> bool {
-    let Some((module, name)) = path.rsplit_once("::") else {
-        return false;
-    };
-    list.iter().any(|(listed, functions)| {
-        *listed == module
-            && (functions.contains(&name)
-                || functions.contains(&"*") && name.starts_with(|c: char| c.is_lowercase()))
-    })
 }
 
 /// Entries of [`HOST_SIDE`] that no file needs any more.

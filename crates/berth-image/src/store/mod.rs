@@ -27,9 +27,8 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use berth_persist::Durability;
@@ -146,10 +145,7 @@ impl ImageStore {
 
 /// Makes a folder and its missing parents, 0700.
 fn make_dirs(dir: &Path) -> Result<(), ImageError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
+    berth_persist::make_dirs("image.store.folder", dir, 0o700)
         .map_err(|e| ImageError::io("make", dir, e))
 }
 
