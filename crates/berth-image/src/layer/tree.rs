@@ -1,0 +1,368 @@
+//! Copying folders: image content into a volume, `cp`, a file of a layer below into this one.
+//!
+//! Everything is taken over: owners, modes, times, attributes, hard links, holes. Content is shared
+//! where the file system can (FICLONE), else copied within the kernel.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, chownat,
+    copy_file_range, fchmod, fchown, fstat, ftruncate, futimens, ioctl_ficlone, linkat, mkdirat,
+    mknodat, openat, readlinkat, seek, symlinkat, utimensat,
+};
+use rustix::io::Errno;
+
+use super::merged::{Folder, Found, Last, Other, Stack};
+use super::name::split;
+use super::unpack::chmod_entry;
+use super::walk::{Step, top, walk};
+use super::xattr::{OVERLAY_PREFIXES, Target};
+use super::{Devices, Ids, LayerError};
+
+/// Bytes that one call copies.
+const COPY_MAX: usize = 1 << 30;
+/// Bytes that are read at a time where the kernel cannot copy.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// How to copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// Devices that may not be made.
+    pub devices: Devices,
+    /// Owners.
+    pub ids: Ids,
+}
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Entries of all kinds.
+    pub entries: u64,
+    /// Bytes of files, holes included.
+    pub bytes: u64,
+    /// Devices and sockets that were left out.
+    pub skipped: u64,
+}
+
+/// Copies the content of a folder of a stack into an open folder, whose own attributes become those
+/// of the source. An entry that is there already is an error.
+pub fn copy(
+    from: &Stack,
+    path: &Path,
+    into: BorrowedFd<'_>,
+    options: &CopyOptions,
+) -> Result<Copied, LayerError> {
+    let shown = path.as_os_str().as_bytes();
+    let found = from
+        .find(path, Last::Follow)
+        .map_err(|e| LayerError::io("read", shown, e))?;
+    let Found::Folder(folder) = found else {
+        return Err(LayerError::io("copy", shown, Errno::NOTDIR));
+    };
+    let mut copier = Copier::new(options);
+    copier.open.push(reopen(into)?);
+    walk(from, &folder, &mut |path, step| copier.step(path, step))?;
+    Ok(copier.copied)
+}
+
+/// Copies one entry, a folder with all its content, to a name that is free.
+pub fn copy_entry(
+    from: &Stack,
+    found: &Found,
+    into: BorrowedFd<'_>,
+    name: &OsStr,
+    options: &CopyOptions,
+) -> Result<Copied, LayerError> {
+    let mut copier = Copier::new(options);
+    copier.open.push(reopen(into)?);
+    match found {
+        Found::Other(other) => copier.other(name.as_bytes(), name.as_bytes(), other)?,
+        Found::Folder(folder) => {
+            copier.make_folder(name.as_bytes(), name.as_bytes())?;
+            walk(from, folder, &mut |path, step| copier.step(path, step))?;
+        }
+    }
+    Ok(copier.copied)
+}
+
+fn reopen(folder: BorrowedFd<'_>) -> Result<OwnedFd, LayerError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(folder, ".", flags, Mode::empty()).map_err(|e| LayerError::io("open", b"", e))
+}
+
+struct Copier<'a> {
+    options: &'a CopyOptions,
+    /// The new folders from the first down to the present one.
+    open: Vec<OwnedFd>,
+    /// Files with several names: where the first copy is.
+    links: HashMap<(u64, u64), (OwnedFd, Vec<u8>)>,
+    cloning: bool,
+    copied: Copied,
+}
+
+impl<'a> Copier<'a> {
+    fn new(options: &'a CopyOptions) -> Self {
+        Self {
+            options,
+            open: Vec::new(),
+            links: HashMap::new(),
+            cloning: true,
+            copied: Copied::default(),
+        }
+    }
+
+    fn here(&self) -> Result<BorrowedFd<'_>, LayerError> {
+        let none = || LayerError::io("open", b"", Errno::NOENT);
+        self.open.last().map(AsFd::as_fd).ok_or_else(none)
+    }
+
+    fn step(&mut self, path: &[u8], step: Step<'_>) -> Result<(), LayerError> {
+        match step {
+            Step::Enter(..) if path.is_empty() => Ok(()),
+            Step::Enter(..) => self.make_folder(path, split(path).1),
+            Step::Other(other) => self.other(path, split(path).1, other),
+            Step::Leave(folder, stat) => self.leave(path, folder, stat),
+        }
+    }
+
+    fn make_folder(&mut self, path: &[u8], name: &[u8]) -> Result<(), LayerError> {
+        let here = self.here()?;
+        mkdirat(here, name, Mode::RWXU).map_err(|e| LayerError::io("make folder", path, e))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = openat(here, name, flags, Mode::empty())
+            .map_err(|e| LayerError::io("open", path, e))?;
+        self.open.push(folder);
+        self.copied.entries += 1;
+        Ok(())
+    }
+
+    fn leave(&mut self, path: &[u8], folder: &Folder, stat: &Stat) -> Result<(), LayerError> {
+        let Some(made) = self.open.pop() else {
+            return Ok(());
+        };
+        self.dress_open(made.as_fd(), path, stat, Target::Open(top(folder)?))
+    }
+
+    fn other(&mut self, path: &[u8], name: &[u8], other: &Other) -> Result<(), LayerError> {
+        let kind = FileType::from_raw_mode(other.stat.st_mode);
+        if kind == FileType::Socket {
+            self.copied.skipped += 1;
+            return Ok(());
+        }
+        let id = (other.stat.st_dev, other.stat.st_ino);
+        if other.stat.st_nlink > 1
+            && let Some((folder, first)) = self.links.get(&id)
+        {
+            linkat(
+                folder,
+                first.as_slice(),
+                self.here()?,
+                name,
+                AtFlags::empty(),
+            )
+            .map_err(|e| LayerError::io("make hard link", path, e))?;
+            self.copied.entries += 1;
+            return Ok(());
+        }
+        let made = match kind {
+            FileType::RegularFile => self.file(path, name, other)?,
+            FileType::Symlink => self.symlink(path, name, other)?,
+            _ => self.node(path, name, other)?,
+        };
+        if !made {
+            self.copied.skipped += 1;
+            return Ok(());
+        }
+        self.copied.entries += 1;
+        if other.stat.st_nlink > 1 {
+            let folder = self.here()?.try_clone_to_owned();
+            let folder = folder.map_err(|e| LayerError::io("open", path, e))?;
+            self.links.insert(id, (folder, name.to_vec()));
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &[u8], name: &[u8], other: &Other) -> Result<bool, LayerError> {
+        let source = other.open().map_err(|e| LayerError::io("open", path, e))?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = openat(self.here()?, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|e| LayerError::io("make file", path, e))?;
+        self.content(source.as_fd(), made.as_fd())
+            .map_err(|e| LayerError::io("copy", path, e))?;
+        // As it is now: it may have grown since it was listed.
+        let stat = fstat(&source).map_err(|e| LayerError::io("read", path, e))?;
+        self.copied.bytes += u64::try_from(stat.st_size).unwrap_or_default();
+        self.dress_open(made.as_fd(), path, &stat, Target::Open(source.as_fd()))?;
+        Ok(true)
+    }
+
+    fn content(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
+        if self.cloning {
+            match ioctl_ficlone(to, from) {
+                Ok(()) => return Ok(()),
+                // The next file would hear the same.
+                Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY) => {
+                    self.cloning = false;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        let stat = fstat(from)?;
+        let size = u64::try_from(stat.st_size).unwrap_or_default();
+        // Blocks of 512 bytes: fewer than its size needs means that there are holes.
+        let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
+        if blocks.saturating_mul(512) >= size {
+            copy_range(from, to, 0, size)?;
+            return Ok(());
+        }
+        let mut at = 0;
+        while at < size {
+            let start = match seek(from, SeekFrom::Data(at)) {
+                Err(Errno::NXIO) => break,
+                other => other?,
+            };
+            let end = seek(from, SeekFrom::Hole(start))?.min(size);
+            copy_range(from, to, start, end)?;
+            at = end;
+        }
+        ftruncate(to, size)
+    }
+
+    fn symlink(&mut self, path: &[u8], name: &[u8], other: &Other) -> Result<bool, LayerError> {
+        let target = readlinkat(&*other.parent, &*other.name, Vec::new())
+            .map_err(|e| LayerError::io("read link", path, e))?;
+        symlinkat(target, self.here()?, name).map_err(|e| LayerError::io("make link", path, e))?;
+        self.dress_entry(path, name, other)?;
+        Ok(true)
+    }
+
+    fn node(&mut self, path: &[u8], name: &[u8], other: &Other) -> Result<bool, LayerError> {
+        let kind = FileType::from_raw_mode(other.stat.st_mode);
+        let mode = Mode::from_raw_mode(other.stat.st_mode & 0o777);
+        match mknodat(self.here()?, name, kind, mode, other.stat.st_rdev) {
+            Ok(()) => {}
+            Err(Errno::PERM) if self.options.devices == Devices::Skip => return Ok(false),
+            Err(e) => return Err(LayerError::io("make device", path, e)),
+        }
+        chmod_entry(self.here()?, name, other.stat.st_mode & 0o7777)
+            .map_err(|e| LayerError::io("set the mode of", path, e))?;
+        self.dress_entry(path, name, other)?;
+        Ok(true)
+    }
+
+    fn owner(&self, stat: &Stat) -> Option<(Option<Uid>, Option<Gid>)> {
+        let ids = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        (self.options.ids == Ids::Keep).then_some((Some(ids.0), Some(ids.1)))
+    }
+
+    fn dress_open(
+        &self,
+        made: BorrowedFd<'_>,
+        path: &[u8],
+        stat: &Stat,
+        source: Target<'_>,
+    ) -> Result<(), LayerError> {
+        if let Some((uid, gid)) = self.owner(stat) {
+            fchown(made, uid, gid).map_err(|e| LayerError::io("set the owner of", path, e))?;
+        }
+        fchmod(made, Mode::from_raw_mode(stat.st_mode & 0o7777))
+            .map_err(|e| LayerError::io("set the mode of", path, e))?;
+        copy_xattrs(source, Target::Open(made), path)?;
+        futimens(made, &times(stat)).map_err(|e| LayerError::io("set the time of", path, e))
+    }
+
+    fn dress_entry(&self, path: &[u8], name: &[u8], other: &Other) -> Result<(), LayerError> {
+        let here = self.here()?;
+        if let Some((uid, gid)) = self.owner(&other.stat) {
+            chownat(here, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|e| LayerError::io("set the owner of", path, e))?;
+        }
+        let source = Target::Entry(other.parent.as_fd(), other.name.as_bytes());
+        copy_xattrs(source, Target::Entry(here, name), path)?;
+        utimensat(here, name, &times(&other.stat), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|e| LayerError::io("set the time of", path, e))
+    }
+}
+
+/// Takes over extended attributes, save overlayfs' own. What the new file system or the caller's
+/// rights do not allow is left out, as cp(1) does.
+pub(super) fn copy_xattrs(from: Target<'_>, to: Target<'_>, path: &[u8]) -> Result<(), LayerError> {
+    let all = from
+        .all()
+        .map_err(|e| LayerError::io("read the attributes of", path, e))?;
+    for (name, value) in all {
+        if OVERLAY_PREFIXES.iter().any(|p| name.starts_with(p)) {
+            continue;
+        }
+        match to.set(&name, &value) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
+            Err(e) => return Err(LayerError::io("set an attribute of", path, e)),
+        }
+    }
+    Ok(())
+}
+
+/// Copies a range to the same place.
+fn copy_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, start: u64, end: u64) -> Result<(), Errno> {
+    let (mut at, mut to_at) = (start, start);
+    while at < end {
+        let left = usize::try_from(end - at).unwrap_or(COPY_MAX).min(COPY_MAX);
+        match copy_file_range(from, Some(&mut at), to, Some(&mut to_at), left) {
+            // shorter than it was
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                return copy_by_hand(from, to, at, end);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn copy_by_hand(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    mut at: u64,
+    end: u64,
+) -> Result<(), Errno> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    while at < end {
+        let most = usize::try_from(end - at)
+            .unwrap_or(BUFFER_BYTES)
+            .min(BUFFER_BYTES);
+        let count = rustix::io::pread(from, buffer.get_mut(..most).unwrap_or_default(), at)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let mut data = buffer.get(..count).unwrap_or_default();
+        while !data.is_empty() {
+            let written = rustix::io::pwrite(to, data, at)?;
+            at += written as u64;
+            data = data.get(written..).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn times(stat: &Stat) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: stat.st_atime,
+            tv_nsec: nanoseconds(stat.st_atime_nsec),
+        },
+        last_modification: Timespec {
+            tv_sec: stat.st_mtime,
+            tv_nsec: nanoseconds(stat.st_mtime_nsec),
+        },
+    }
+}
+
+fn nanoseconds(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or_default()
+}
