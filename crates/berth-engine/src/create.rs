@@ -4,21 +4,21 @@
 //! nothing half visible.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use berth_base::state::{NamespaceSource, RootSource, STATE_VERSION, SettingsFile, StatusFile};
 use berth_base::{ContainerId, ContainerName, ErrorClass, NamespaceKind, Status, Timestamp};
+use berth_image::Image;
 use oci_spec::runtime::Spec;
 
 use crate::capabilities::Capabilities;
 use crate::options::{ImageRequest, MountRequest};
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
-use crate::user::{Accounts, ResolvedUser};
-use crate::{CreateFile, CreateOptions, Created, Engine, EngineError, facts, namespaces, seccomp};
+use crate::{
+    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, seccomp,
+};
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
 const HOSTNAME_MAX: usize = 64;
@@ -37,7 +37,7 @@ impl Engine {
         self.recover_after_boot()?;
         let id = prepared.create.id.clone();
         let hidden = store.hidden_dir(&id);
-        let name = self.build(&prepared, options).inspect_err(|_| {
+        let name = self.build(&prepared).inspect_err(|_| {
             // Nothing of it is visible yet; what cannot be removed now, the next recovery of the
             // whole root removes.
             drop(remove_tree("container.create.undo", &hidden));
@@ -52,7 +52,10 @@ impl Engine {
     /// Everything that can fail because of the request, before anything is written.
     fn prepare(&self, options: &CreateOptions) -> Result<Prepared, EngineError> {
         let rootless = facts::is_rootless();
-        let (root, image) = root_source(&options.image)?;
+        let id =
+            random_id().map_err(|e| StoreError::io("draw an id for", self.store().root(), e))?;
+        let rooted = image::resolve_root(self, &id, options)?;
+        let (options, root) = (&rooted.options, &rooted.source);
         for mount in &options.mounts {
             check_mount(mount)?;
         }
@@ -61,12 +64,10 @@ impl Engine {
             let create = self.read_create(&id)?;
             Ok((id, create))
         })?;
-        let id =
-            random_id().map_err(|e| StoreError::io("draw an id for", self.store().root(), e))?;
         let spec_facts = SpecFacts {
             argv: argv(options)?,
             hostname: hostname(options, &id, &sources)?,
-            user: resolve_user(options, &root)?,
+            user: image::resolve_user(options, root)?,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
             ..host_facts(options, rootless, sources)
         };
@@ -79,7 +80,7 @@ impl Engine {
                 capabilities,
             )?);
         }
-        if rootless && root == RootSource::Host {
+        if rootless && *root == RootSource::Host {
             built.warnings.push(
                 "without root the host image is read-only; use --tmpfs for what must be written"
                     .into(),
@@ -89,28 +90,29 @@ impl Engine {
             version: STATE_VERSION,
             id,
             created_at: Timestamp::from(SystemTime::now()),
-            image,
+            image: rooted.image,
+            source: rooted.from,
             argv: spec_facts.argv,
             hostname: spec_facts.hostname,
-            root,
+            root: rooted.source,
             namespaces: spec_facts.namespaces,
             cgroups_path: spec_facts.cgroups_path,
-            options: options.clone(),
+            options: rooted.options,
         };
+        let mut warnings = rooted.warnings;
+        warnings.append(&mut built.warnings);
         Ok(Prepared {
             create,
             spec: built.spec,
-            warnings: built.warnings,
+            warnings,
+            image: rooted.unpacked,
         })
     }
 
     /// Writes the files into the hidden folder, claims the name and makes the container visible.
-    fn build(
-        &self,
-        prepared: &Prepared,
-        options: &CreateOptions,
-    ) -> Result<ContainerName, EngineError> {
+    fn build(&self, prepared: &Prepared) -> Result<ContainerName, EngineError> {
         let store = self.store();
+        let options = &prepared.create.options;
         let id = &prepared.create.id;
         let hidden = store.hidden_dir(id);
         let durability = if options.auto_remove {
@@ -130,13 +132,21 @@ impl Engine {
             &prepared.spec,
             durability,
         )?;
-        store.write_hidden(
-            "container.create.create",
-            &hidden,
-            "create.json",
-            &prepared.create,
-            durability,
-        )?;
+        {
+            // From the look at its layers to the file that names them no collection runs.
+            let _pin = match &prepared.image {
+                Some(image) => Some(image::pin(self, image)?),
+                None => None,
+            };
+            store.write_hidden(
+                "container.create.create",
+                &hidden,
+                "create.json",
+                &prepared.create,
+                durability,
+            )?;
+        }
+        image::make_layer(&hidden, &prepared.create.root)?;
         let status = StatusFile {
             version: STATE_VERSION,
             status: Status::Created,
@@ -237,6 +247,8 @@ struct Prepared {
     create: CreateFile,
     spec: Spec,
     warnings: Vec<String>,
+    /// The image it is made from.
+    image: Option<Image>,
 }
 
 /// The caller's cgroup in the v2 hierarchy (cgroups(7): the line with hierarchy 0).
@@ -250,7 +262,7 @@ fn own_v2_cgroup() -> Option<String> {
 
 /// Entrypoint and command, as Docker joins them.
 fn argv(options: &CreateOptions) -> Result<Vec<String>, EngineError> {
-    let mut argv = options.entrypoint.clone();
+    let mut argv = options.entrypoint.clone().unwrap_or_default();
     argv.extend(options.command.iter().cloned());
     let is_host = matches!(&options.image, ImageRequest::Name { .. });
     if argv.is_empty() && is_host {
@@ -259,7 +271,7 @@ fn argv(options: &CreateOptions) -> Result<Vec<String>, EngineError> {
     match argv.first() {
         None => Err(EngineError::new(
             ErrorClass::Invalid,
-            "no command given; write one after the image",
+            "no command given, and the image names none; write one after the image",
         )),
         Some(first) if first.is_empty() => Err(EngineError::new(
             ErrorClass::Invalid,
@@ -271,53 +283,6 @@ fn argv(options: &CreateOptions) -> Result<Vec<String>, EngineError> {
         )),
         Some(_) => Ok(argv),
     }
-}
-
-/// What the container's root comes from, and what listings call it.
-fn root_source(image: &ImageRequest) -> Result<(RootSource, String), EngineError> {
-    match image {
-        ImageRequest::Name { name } if name == "host" => Ok((RootSource::Host, name.clone())),
-        ImageRequest::Name { name } => Err(EngineError::new(
-            ErrorClass::NotFound,
-            format!(
-                "unknown image {name:?}; use the built-in image \"host\", or a directory with --rootfs"
-            ),
-        )
-        .on(name.clone())),
-        ImageRequest::Rootfs { path, writable } => {
-            let path = checked_rootfs(path)?;
-            let image = path.display().to_string();
-            let source = RootSource::Directory {
-                path,
-                writable: *writable,
-            };
-            Ok((source, image))
-        }
-    }
-}
-
-fn checked_rootfs(path: &Path) -> Result<PathBuf, EngineError> {
-    let shown = path.display();
-    let error = |class, why: String| {
-        let text = format!(
-            "cannot use {shown} as root filesystem: {why}; give a directory that holds one"
-        );
-        EngineError::new(class, text).on(shown.to_string())
-    };
-    // by path: the root itself, which the caller names; what lies inside is not looked at
-    let path = std::fs::canonicalize(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => error(ErrorClass::NotFound, "it does not exist".into()),
-        std::io::ErrorKind::PermissionDenied => error(ErrorClass::Denied, e.to_string()),
-        _ => error(ErrorClass::Invalid, e.to_string()),
-    })?;
-    // by path: the root itself
-    if !path.is_dir() {
-        return Err(error(ErrorClass::Invalid, "it is not a directory".into()));
-    }
-    if path.to_str().is_none() {
-        return Err(error(ErrorClass::Invalid, "its path is not UTF-8".into()));
-    }
-    Ok(path)
 }
 
 /// A bind mount needs a source that exists: unlike Docker, nothing is made on the host by a typo.
@@ -372,23 +337,4 @@ fn hostname(
         return Ok(uname.nodename().to_string_lossy().into_owned());
     }
     Ok(id.short().to_owned())
-}
-
-/// Looks up `-u` and `--group-add` in the root that the container will have: the host's /etc for
-/// the host image, the directory's otherwise.
-fn resolve_user(options: &CreateOptions, root: &RootSource) -> Result<ResolvedUser, EngineError> {
-    let path = match root {
-        RootSource::Host => Path::new("/"),
-        RootSource::Directory { path, .. } => path,
-        RootSource::Layers { upper, .. } => upper,
-    };
-    // by path: the root itself; the files in it are opened below the descriptor
-    let dir = File::open(path).map_err(|e| {
-        EngineError::new(
-            ErrorClass::Denied,
-            format!("cannot open the root filesystem {}: {e}", path.display()),
-        )
-    })?;
-    let accounts = Accounts::read(dir.as_fd())?;
-    Ok(accounts.resolve(options.user.as_deref(), &options.group_add)?)
 }

@@ -28,7 +28,10 @@ pub(crate) fn allocate(
 ) -> Result<(FileLock, IdMappings), EngineError> {
     let lock = FileLock::acquire(&engine.store().state().join("sub-ids.lock"))?;
     let uid = rustix::process::geteuid().as_raw();
-    let mappings = if facts::is_rootless() {
+    let of_image = engine.read_create(id)?.source.is_some();
+    let mappings = if facts::is_rootless() && of_image {
+        crate::storage::store_ids()
+    } else if facts::is_rootless() {
         for_user(engine, id, uid, warnings)
     } else {
         let range = |kind| {

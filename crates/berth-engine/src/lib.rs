@@ -14,6 +14,7 @@ mod exec;
 mod facts;
 mod hint;
 mod ids;
+mod image;
 mod members;
 mod namespaces;
 mod options;
@@ -25,6 +26,7 @@ mod session;
 mod spec;
 mod start;
 mod stop;
+mod storage;
 mod store;
 mod subid;
 mod user;
@@ -40,9 +42,11 @@ pub use container::{
 };
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
+pub use image::{DiskUsage, ImageUsage, Pruned, Removal};
 pub use options::{
-    Capability, CreateOptions, ExecOptions, ImageRequest, MountRequest, NamespaceMode,
+    Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountRequest, NamespaceMode,
     NamespaceModes, SeccompChoice, Ulimit,
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};
+pub use storage::storage_worker;

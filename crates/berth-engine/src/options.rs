@@ -17,8 +17,8 @@ pub struct CreateOptions {
     pub image: ImageRequest,
     /// The command line after the image.
     pub command: Vec<String>,
-    /// `--entrypoint`, put before `command`.
-    pub entrypoint: Vec<String>,
+    /// `--entrypoint`, put before `command`; given but empty it takes the image's away.
+    pub entrypoint: Option<Vec<String>>,
     /// `-e` and `--env-file`, resolved to `KEY=VALUE`.
     pub env: Vec<String>,
     /// `-w`; `/` when absent.
@@ -45,6 +45,12 @@ pub struct CreateOptions {
     pub stop_signal: Option<i32>,
     /// `--stop-timeout` in seconds.
     pub stop_timeout_s: Option<u32>,
+    /// `--expose`, and what the image exposes: `80/tcp`.
+    #[serde(default)]
+    pub exposed_ports: Vec<String>,
+    /// How to tell whether it is well.
+    #[serde(default)]
+    pub healthcheck: Option<Healthcheck>,
     /// `-v`, `--tmpfs`, in order.
     pub mounts: Vec<MountRequest>,
     /// `--read-only`.
@@ -73,11 +79,26 @@ pub struct CreateOptions {
     pub cgroup_parent: Option<String>,
 }
 
+/// A probe of a container's health; times in nanoseconds, 0 for the default.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Healthcheck {
+    /// `["NONE"]`, `["CMD", ...]`, `["CMD-SHELL", line]`.
+    pub test: Vec<String>,
+    /// Between two probes.
+    pub interval_ns: u64,
+    /// For one probe.
+    pub timeout_ns: u64,
+    /// In which failures do not count.
+    pub start_period_ns: u64,
+    /// Failures in a row until it is unhealthy.
+    pub retries: u32,
+}
+
 /// What a container's root comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum ImageRequest {
-    /// An image by name; `host` is the only one until images come.
+    /// An image by name or id; `host` is the built-in one.
     Name {
         /// As typed.
         name: String,

@@ -176,6 +176,11 @@ pub(crate) fn allocate_for_user(
         .find(|slice| !taken.iter().any(|t| t.overlaps(*slice)))
 }
 
+/// The first range of a user, up to [`SIZE`] of it, whoever else runs with it.
+pub(crate) fn whole_range(sub_ids: &SubIds, owners: &[&str]) -> Option<IdRange> {
+    sub_ids.of(owners).into_iter().flat_map(slices).next()
+}
+
 /// Cuts a range into pieces of [`SIZE`], the last perhaps shorter.
 fn slices(range: IdRange) -> impl Iterator<Item = IdRange> {
     (0..range.count)

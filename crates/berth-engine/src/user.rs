@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
@@ -76,6 +77,29 @@ impl Accounts {
         Ok(Self {
             passwd: read_below(root, "passwd")?,
             group: read_below(root, "group")?,
+        })
+    }
+
+    /// Reads both files by a function that opens a path below a root.
+    pub(crate) fn read_from(open: impl Fn(&Path) -> io::Result<File>) -> Result<Self, UserError> {
+        let read = |file: &'static str| {
+            let failed = |source| UserError::Unreadable { file, source };
+            match open(&Path::new("etc").join(file)) {
+                Ok(opened) => limited(opened).map_err(failed),
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                    ) =>
+                {
+                    Ok(String::new())
+                }
+                Err(e) => Err(failed(e)),
+            }
+        };
+        Ok(Self {
+            passwd: read("passwd")?,
+            group: read("group")?,
         })
     }
 
@@ -242,15 +266,17 @@ fn read_below(root: BorrowedFd<'_>, file: &'static str) -> Result<String, UserEr
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Ok(String::new()),
         Err(e) => return Err(unreadable(e.into())),
     };
-    let stat = rustix::fs::fstat(&opened).map_err(|e| unreadable(e.into()))?;
+    limited(opened).map_err(unreadable)
+}
+
+/// Reads a file up to the limit; what is no regular file is empty.
+fn limited(file: File) -> io::Result<String> {
+    let stat = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Ok(String::new());
     }
     let mut bytes = Vec::new();
-    opened
-        .take(LIMIT_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(LIMIT_BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -109,6 +109,16 @@ pub enum ImageError {
         /// Its answer.
         source: io::Error,
     },
+    /// Another process could not do it.
+    #[error("cannot unpack {what}: {message}")]
+    Worker {
+        /// What kind of failure.
+        class: ErrorClass,
+        /// Which content.
+        what: String,
+        /// Its words.
+        message: String,
+    },
     /// A registry said no, or nothing at all.
     #[error("{message}")]
     Registry {
@@ -162,7 +172,7 @@ impl ImageError {
                 io::ErrorKind::NotFound => ErrorClass::NotFound,
                 _ => ErrorClass::Unavailable,
             },
-            Self::Registry { class, .. } => *class,
+            Self::Worker { class, .. } | Self::Registry { class, .. } => *class,
         }
     }
 }

@@ -15,7 +15,7 @@ mod failure;
 mod init;
 pub mod keeper;
 pub mod launch;
-mod mapping;
+pub mod mapping;
 mod monitor;
 pub mod namespaces;
 pub mod oci;

@@ -38,6 +38,19 @@ pub(crate) fn write(pid: HostPid, mappings: &Mappings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// As [`write`] for lines of (inside, outside, size).
+pub fn write_maps(
+    pid: HostPid,
+    uids: &[(u32, u32, u32)],
+    gids: &[(u32, u32, u32)],
+) -> Result<(), Failure> {
+    let mappings = Mappings {
+        uids: uids.to_vec(),
+        gids: gids.to_vec(),
+    };
+    write(pid, &mappings)
+}
+
 fn is_single(mappings: &Mappings) -> bool {
     mappings.uids.len() == 1
         && mappings.gids.len() == 1

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::RootSource;
-use crate::{ContainerId, NamespaceKind, Timestamp};
+use crate::{ContainerId, Digest, NamespaceKind, Timestamp};
 
 /// The immutable record of a `create`.
 ///
@@ -21,6 +21,9 @@ pub struct CreateFile<O> {
     pub created_at: Timestamp,
     /// The image as listings show it: its name, or the directory of `--rootfs`.
     pub image: String,
+    /// The image it was made from; none for the built-in one and for a directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ImageSource>,
     /// Entrypoint and command as they are executed.
     pub argv: Vec<String>,
     /// The hostname in its UTS namespace; the host's where that is shared.
@@ -32,8 +35,19 @@ pub struct CreateFile<O> {
     /// Where its cgroups are, as the spec's `cgroupsPath`; `None` when the caller may make none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroups_path: Option<String>,
-    /// What the user asked for.
+    /// What the user asked for, completed by what the image says.
     pub options: O,
+}
+
+/// The image that a container was made from: no collection takes what this names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSource {
+    /// The image's id, the digest of its configuration.
+    pub id: Digest,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// The chain ids of its layers, the lowest first.
+    pub layers: Vec<Digest>,
 }
 
 /// Where one namespace of a container comes from, decided at create.

@@ -30,7 +30,7 @@ mod run;
 mod settings;
 mod status;
 
-pub use create::{CreateFile, NamespaceSource};
+pub use create::{CreateFile, ImageSource, NamespaceSource};
 pub use exit::{ExitFile, ExitOutcome};
 pub use monitor::{LogConfig, MonitorConfig, RootSource, StdioConfig};
 pub use run::{CgroupPaths, RunFile};

@@ -213,6 +213,19 @@ impl Store {
         Ok(ids)
     }
 
+    /// `create.json` of every container, those that are being made among them. One that vanishes
+    /// meanwhile is left out; one that cannot be read is an error, since nobody can tell what it
+    /// needs.
+    pub(crate) fn all_creates(&self) -> Result<Vec<CreateFile>, StoreError> {
+        let mut all = Vec::new();
+        for (name, path) in entries(&self.containers()) {
+            if !name.starts_with(".removing-") {
+                all.extend(file::read::<CreateFile>(&path.join("create.json"))?);
+            }
+        }
+        Ok(all)
+    }
+
     /// The folder in which a container is built before it gets its place.
     pub(crate) fn hidden_dir(&self, id: &ContainerId) -> PathBuf {
         self.containers().join(format!(".tmp-{}", id.as_str()))

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
+use serde::{Deserialize, Serialize};
 
 use super::merged::{Folder, Found, Last, Stack, is_opaque, is_whiteout};
 use super::name::{join, split};
@@ -13,7 +14,7 @@ use super::walk::{Step, top, walk};
 use super::{LayerError, XattrSpace};
 
 /// Added, changed or deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ChangeKind {
     /// `A`: the layers below have no such path.
     Added,
@@ -35,7 +36,7 @@ impl ChangeKind {
 }
 
 /// A path that differs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Absolute, as in the container.
     pub path: PathBuf,

@@ -7,7 +7,7 @@ use berth_base::Digest;
 use super::index::{NAME, REPO_DIGESTS};
 use super::{ImageStore, chain_ids};
 use crate::config::ImageConfig;
-use crate::manifest::{Descriptor, Document, Manifest, parse_document};
+use crate::manifest::{Descriptor, Document, Manifest, media, parse_document};
 use crate::{ImageError, ImageRef};
 
 /// The fewest digits of an id that are taken for one.
@@ -143,6 +143,32 @@ impl ImageStore {
             Ok(reference) => ImageError::NoImage(reference.familiar()),
             Err(_) => ImageError::NoImage(text.to_owned()),
         })
+    }
+
+    /// Reads an image by the digest of its manifest, whether or not it has a name still.
+    pub fn by_manifest(&self, manifest: &Digest) -> Result<Image, ImageError> {
+        let index = self.read_index()?;
+        let references = names_of(&index.manifests, manifest);
+        let entry = index.manifests.iter().find(|d| d.digest == *manifest);
+        if let Some(entry) = entry {
+            return self.read_image(entry, &references);
+        }
+        let path = self.blob_path(manifest);
+        let length = std::fs::metadata(&path).map_err(|_| ImageError::MissingBlob {
+            digest: manifest.clone(),
+            of: "an image that was removed".into(),
+        })?;
+        let descriptor = Descriptor::new(media::MANIFEST, manifest.clone(), length.len());
+        // Docker's manifests have another media type, which they say themselves.
+        let kind = self.read_small(&descriptor, "an image")?;
+        let said = serde_json::from_slice::<Manifest>(&kind).ok();
+        let said = said.and_then(|manifest| manifest.media_type);
+        let media_type = said.unwrap_or(descriptor.media_type);
+        let descriptor = Descriptor {
+            media_type,
+            ..Descriptor::new("", manifest.clone(), length.len())
+        };
+        self.read_image(&descriptor, &[])
     }
 
     /// Reads an image by its manifest.

@@ -296,3 +296,70 @@ impl Drop for AnonymousWriter {
         }
     }
 }
+
+/// A file for content that somebody else writes and hashes, another process for one.
+#[derive(Debug)]
+pub struct Spool {
+    file: File,
+    path: PathBuf,
+}
+
+impl Spool {
+    /// A further descriptor of the file, to write to.
+    pub fn file(&self) -> Result<File, ImageError> {
+        let copy = self.file.try_clone();
+        copy.map_err(|e| ImageError::io("open", &self.path, e))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        drop(perform(
+            "image.ingest.drop",
+            Op::Unlink(At::path(&self.path)),
+        ));
+    }
+}
+
+impl ImageStore {
+    /// Begins a file for content that is not written by us.
+    pub fn spool(&self) -> Result<Spool, ImageError> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        self.ensure()?;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("spool-{}-{count}", std::process::id());
+        let path = self.ingest_dir().join(name);
+        let file = lock::lock_at(&path, || {})?;
+        file.set_len(0)
+            .map_err(|e| ImageError::io("write", &path, e))?;
+        Ok(Spool { file, path })
+    }
+
+    /// Makes spooled content a blob. Its writer vouches for the digest; the length is checked.
+    pub fn adopt(
+        &self,
+        lease: &Lease,
+        spool: Spool,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), ImageError> {
+        let length = spool
+            .file
+            .metadata()
+            .map_err(|e| ImageError::io("read", &spool.path, e))?
+            .len();
+        if length != size {
+            return Err(ImageError::Size {
+                what: format!("blob {digest}"),
+                expected: size,
+                actual: length,
+            });
+        }
+        lease.protect(digest)?;
+        if self.has_blob(digest) {
+            return Ok(());
+        }
+        // The drop of the spool then finds nothing.
+        self.publish(&spool.file, &spool.path, digest)
+    }
+}

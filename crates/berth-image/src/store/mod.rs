@@ -26,6 +26,7 @@ mod lock;
 mod recover;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 use std::fs;
 use std::io;
@@ -38,11 +39,12 @@ use crate::ImageError;
 
 pub use collect::{Collected, Pins};
 pub use image::{Image, ImageLayer, Listed};
-pub use ingest::{AnonymousWriter, BlobWriter, Ingest};
+pub use ingest::{AnonymousWriter, BlobWriter, Ingest, Spool};
 pub use layers::{LayerBuilder, LayerMeta, LayerSlot, chain_ids};
 pub use lease::Lease;
 pub use lock::{Access, StoreLock};
 pub use recover::Swept;
+pub use unpack::{LayerSet, UnpackHere, UnpackHow, UnpackJob, is_settled};
 
 /// The version this build writes, and the newest it reads.
 const STORE_VERSION: u32 = 1;

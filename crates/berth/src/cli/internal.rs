@@ -20,11 +20,22 @@ enum InternalCommand {
         /// The full id
         id: String,
     },
+    /// Work on files of many users, in a user namespace
+    Storage {
+        /// Which work
+        work: String,
+    },
 }
 
 impl Internal {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let InternalCommand::Exited { id } = &self.command;
+        let id = match &self.command {
+            InternalCommand::Exited { id } => id,
+            InternalCommand::Storage { work } => {
+                berth_engine::storage_worker(work);
+                return Ok(0);
+            }
+        };
         let id: ContainerId = id.parse().map_err(|_| {
             Failure::usage(format!("{id:?} is no full container id")).on(id.as_str())
         })?;

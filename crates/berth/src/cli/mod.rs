@@ -9,6 +9,7 @@ pub(crate) mod failure;
 mod filter;
 mod flags;
 mod global;
+mod image;
 mod info;
 mod inspect;
 mod internal;
@@ -90,6 +91,16 @@ pub(crate) enum CliCommand {
     Logs(logs::Logs),
     /// Show everything about containers
     Inspect(inspect::Inspect),
+    /// List images
+    Images(image::Images),
+    /// Remove images
+    Rmi(image::Rmi),
+    /// Give an image another name
+    Tag(image::Tag),
+    /// Show how an image came about
+    History(image::History),
+    /// Look after images
+    Image(image::Image),
     /// Show what containers use up
     Stats(stats::Stats),
     /// List the processes of a container
@@ -185,6 +196,11 @@ impl CliCommand {
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),
             Self::Inspect(command) => command.execute(context),
+            Self::Images(command) => command.execute(context),
+            Self::Rmi(command) => command.execute(context),
+            Self::Tag(command) => command.execute(context),
+            Self::History(command) => command.execute(context),
+            Self::Image(command) => command.execute(context),
             Self::Stats(command) => command.execute(context),
             Self::Top(command) => command.execute(context),
             Self::Pid(command) => command.execute(context),

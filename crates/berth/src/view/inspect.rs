@@ -151,7 +151,7 @@ fn host_config(container: &Container) -> Value {
 fn config(container: &Container) -> Value {
     let create = &container.create;
     let options = &create.options;
-    let entrypoint = options.entrypoint.as_slice();
+    let entrypoint = &options.entrypoint;
     json!({
         "Hostname": create.hostname,
         "User": options.user.as_deref().unwrap_or(""),

@@ -12,6 +12,7 @@ use std::os::fd::BorrowedFd;
 
 use berth_base::Digest;
 use rustix::fs::{FileType, Stat, major, minor, readlinkat};
+use serde::{Deserialize, Serialize};
 
 use self::tape::{Header, Tape};
 use super::error::printable;
@@ -72,7 +73,7 @@ impl Default for PackOptions {
 }
 
 /// A layer's tar, written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed {
     /// Digest of the tar itself.
     pub diff_id: Digest,

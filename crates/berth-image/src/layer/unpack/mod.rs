@@ -31,6 +31,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use berth_base::Digest;
+use serde::{Deserialize, Serialize};
 
 use self::attributes::Births;
 use self::folders::Folders;
@@ -81,7 +82,7 @@ pub struct UnpackOptions {
 }
 
 /// A hard link whose file is not in its layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingLink {
     /// The name to make.
     pub path: PathBuf,
@@ -90,7 +91,7 @@ pub struct PendingLink {
 }
 
 /// A layer in its folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unpacked {
     /// Digest of the whole uncompressed stream, with what follows the archive's end.
     pub diff_id: Digest,

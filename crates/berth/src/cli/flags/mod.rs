@@ -74,10 +74,8 @@ impl ContainerFlags {
             entrypoint: self
                 .process
                 .entrypoint
-                .iter()
-                .filter(|e| !e.is_empty())
-                .cloned()
-                .collect(),
+                .as_ref()
+                .map(|e| Vec::from_iter((!e.is_empty()).then(|| e.clone()))),
             env: environment(&self.process.env_file, &self.process.env)?,
             workdir: self.process.workdir.clone(),
             user: self.process.user.clone(),
@@ -96,6 +94,8 @@ impl ContainerFlags {
                 .collect::<BTreeMap<_, _>>(),
             stop_signal: self.life.stop_signal,
             stop_timeout_s: self.life.stop_timeout,
+            exposed_ports: Vec::new(),
+            healthcheck: None,
             mounts: self.mounts()?,
             read_only: self.files.read_only,
             namespaces: self.namespace_modes(),

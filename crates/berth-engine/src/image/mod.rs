@@ -1,0 +1,32 @@
+//! Images, as containers use them: what they say about the container, their layers unpacked, and
+//! which of them containers hold.
+
+mod defaults;
+mod pins;
+mod remove;
+mod root;
+mod unpack;
+mod usage;
+
+pub use remove::{Pruned, Removal};
+pub use usage::{DiskUsage, ImageUsage};
+
+pub(crate) use defaults::complete;
+pub(crate) use root::{make_layer, pin, resolve_root, resolve_user};
+
+use berth_image::{ImageError, ImageStore};
+
+use crate::{Engine, EngineError};
+
+impl Engine {
+    /// The store of images.
+    pub const fn images(&self) -> &ImageStore {
+        &self.images
+    }
+}
+
+impl From<ImageError> for EngineError {
+    fn from(error: ImageError) -> Self {
+        Self::new(error.class(), error.to_string())
+    }
+}

@@ -1,0 +1,236 @@
+//! What a container's root comes from: the host, a directory, or the layers of an image.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use berth_base::state::{ImageSource, RootSource};
+use berth_base::{ContainerId, ErrorClass};
+use berth_image::NoProgress;
+use berth_image::manifest::Platform;
+use berth_image::store::{Access, Image, StoreLock};
+
+use crate::options::ImageRequest;
+use crate::user::{Accounts, ResolvedUser};
+use crate::{CreateOptions, Engine, EngineError, image, storage};
+
+/// The built-in image.
+const HOST: &str = "host";
+
+/// A root, and what comes with it.
+pub(crate) struct Rooted {
+    pub(crate) source: RootSource,
+    /// What listings call it.
+    pub(crate) image: String,
+    /// The image, if it is one.
+    pub(crate) from: Option<ImageSource>,
+    /// The user's options, completed by the image's.
+    pub(crate) options: CreateOptions,
+    /// Paths that the image wants to be volumes.
+    pub(crate) volumes: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+    /// The image itself, to be unpacked.
+    pub(crate) unpacked: Option<Image>,
+}
+
+/// Decides what the root of a container is, and unpacks what is missing of it.
+pub(crate) fn resolve_root(
+    engine: &Engine,
+    id: &ContainerId,
+    options: &CreateOptions,
+) -> Result<Rooted, EngineError> {
+    let plain = |source, image| Rooted {
+        source,
+        image,
+        from: None,
+        options: options.clone(),
+        volumes: Vec::new(),
+        warnings: Vec::new(),
+        unpacked: None,
+    };
+    match &options.image {
+        ImageRequest::Name { name } if name == HOST => Ok(plain(RootSource::Host, name.clone())),
+        ImageRequest::Rootfs { path, writable } => {
+            let path = checked_rootfs(path)?;
+            let shown = path.display().to_string();
+            let writable = *writable;
+            Ok(plain(RootSource::Directory { path, writable }, shown))
+        }
+        ImageRequest::Name { name } => of_image(engine, id, options, name),
+    }
+}
+
+fn of_image(
+    engine: &Engine,
+    id: &ContainerId,
+    options: &CreateOptions,
+    name: &str,
+) -> Result<Rooted, EngineError> {
+    let on_name = |error: EngineError| error.on(name);
+    let image = engine
+        .images()
+        .resolve(name)
+        .map_err(|e| on_name(e.into()))?;
+    let completed = image::complete(options, &image.config.config).map_err(on_name)?;
+    let mut warnings = Vec::new();
+    let host = Platform::host();
+    let offered = &image.config.platform;
+    if host.match_of(offered).is_none() {
+        warnings.push(format!(
+            "the image {name} is for {offered}, this host is {host}; without an emulator its programs do not execute"
+        ));
+    }
+    engine.unpack(&image, &NoProgress)?;
+    let layer = engine.store().persistent_dir(id).join("layer");
+    let store = engine.images();
+    let mut lowers: Vec<PathBuf> = image
+        .layers
+        .iter()
+        .rev()
+        .map(|l| store.layer_fs(&l.chain_id))
+        .collect();
+    if lowers.is_empty() {
+        // An image without layers still needs something to be stacked on.
+        lowers.push(layer.join("empty"));
+    }
+    Ok(Rooted {
+        source: RootSource::Layers {
+            lowers,
+            upper: layer.join("upper"),
+            work: layer.join("work"),
+            volatile: options.auto_remove,
+        },
+        image: name.to_owned(),
+        from: Some(ImageSource {
+            id: image.id.clone(),
+            manifest: image.manifest.digest.clone(),
+            layers: image.layers.iter().map(|l| l.chain_id.clone()).collect(),
+        }),
+        options: completed,
+        volumes: image.config.config.volumes.keys().cloned().collect(),
+        warnings,
+        unpacked: Some(image),
+    })
+}
+
+/// Keeps collections away from the layers of an image until the lock is dropped; by then the
+/// container's files must say that it needs them. Unpacks again what a collection took.
+pub(crate) fn pin(engine: &Engine, image: &Image) -> Result<StoreLock, EngineError> {
+    let store = engine.images();
+    for _ in 0..3 {
+        let pin = store.lock(Access::Pin)?;
+        if image.layers.iter().all(|l| store.has_layer(&l.chain_id)) {
+            return Ok(pin);
+        }
+        drop(pin);
+        engine.unpack(image, &NoProgress)?;
+    }
+    let text = format!(
+        "image {} was removed while a container was made from it; pull it again",
+        image.display_name()
+    );
+    Err(EngineError::new(ErrorClass::Conflict, text))
+}
+
+/// Makes the folders of a container's own layer below its folder, `hidden` as yet. The kernel
+/// takes the owner and mode of the container's `/` from the upper one.
+pub(crate) fn make_layer(hidden: &Path, source: &RootSource) -> Result<(), EngineError> {
+    let RootSource::Layers { lowers, .. } = source else {
+        return Ok(());
+    };
+    let layer = hidden.join("layer");
+    let mut folders = vec![layer.clone(), layer.join("upper"), layer.join("work")];
+    let empty = layer.join("empty");
+    let is_empty = lowers.iter().any(|lower| lower.ends_with("layer/empty"));
+    if is_empty {
+        folders.push(empty);
+    }
+    let failed = |path: &Path, e: std::io::Error| {
+        let text = format!("cannot make {}: {e}", path.display());
+        EngineError::new(ErrorClass::Unavailable, text)
+    };
+    for folder in &folders {
+        let op = berth_persist::Op::MakeDir(berth_persist::At::path(folder), 0o755);
+        berth_persist::perform("container.create.layer", op).map_err(|e| failed(folder, e))?;
+    }
+    if let (Some(top), false) = (lowers.first(), is_empty) {
+        copy_attributes(top, &layer.join("upper")).map_err(|e| failed(top, e))?;
+    }
+    Ok(())
+}
+
+fn copy_attributes(from: &Path, to: &Path) -> std::io::Result<()> {
+    use rustix::fs::{Gid, Mode, Uid};
+    // by path: folders of our own
+    let (from, to) = (File::open(from)?, File::open(to)?);
+    let stat = rustix::fs::fstat(&from)?;
+    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    match rustix::fs::fchown(&to, Some(uid), Some(gid)) {
+        Ok(()) => {}
+        // Without privilege it stays the caller's, which is the container's root.
+        Err(rustix::io::Errno::PERM) => {}
+        Err(e) => return Err(e.into()),
+    }
+    rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    Ok(())
+}
+
+/// Looks up `-u` and `--group-add` in the root that the container will have: the host's /etc for
+/// the host image, the directory's or the layers' otherwise.
+pub(crate) fn resolve_user(
+    options: &CreateOptions,
+    root: &RootSource,
+) -> Result<ResolvedUser, EngineError> {
+    let accounts = match root {
+        RootSource::Host => accounts_below(Path::new("/"))?,
+        RootSource::Directory { path, .. } => accounts_below(path)?,
+        RootSource::Layers { lowers, .. } => {
+            // That of an image without layers is not there before the container is.
+            let lowers: Vec<PathBuf> = lowers
+                .iter()
+                .filter(|lower| !lower.ends_with("layer/empty"))
+                .cloned()
+                .collect();
+            let stack = storage::stack(&lowers, storage::is_rootless())?;
+            Accounts::read_from(|path| stack.open_file(path))?
+        }
+    };
+    Ok(accounts.resolve(options.user.as_deref(), &options.group_add)?)
+}
+
+fn accounts_below(path: &Path) -> Result<Accounts, EngineError> {
+    let dir = open_folder(path)?;
+    Ok(Accounts::read(dir.as_fd())?)
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd, EngineError> {
+    // by path: the root itself; the files in it are opened below the descriptor
+    File::open(path).map(OwnedFd::from).map_err(|e| {
+        let text = format!("cannot open the root filesystem {}: {e}", path.display());
+        EngineError::new(ErrorClass::Denied, text)
+    })
+}
+
+fn checked_rootfs(path: &Path) -> Result<PathBuf, EngineError> {
+    let shown = path.display();
+    let error = |class, why: String| {
+        let text = format!(
+            "cannot use {shown} as root filesystem: {why}; give a directory that holds one"
+        );
+        EngineError::new(class, text).on(shown.to_string())
+    };
+    // by path: the root itself, which the caller names; what lies inside is not looked at
+    let path = std::fs::canonicalize(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => error(ErrorClass::NotFound, "it does not exist".into()),
+        std::io::ErrorKind::PermissionDenied => error(ErrorClass::Denied, e.to_string()),
+        _ => error(ErrorClass::Invalid, e.to_string()),
+    })?;
+    // by path: the root itself
+    if !path.is_dir() {
+        return Err(error(ErrorClass::Invalid, "it is not a directory".into()));
+    }
+    if path.to_str().is_none() {
+        return Err(error(ErrorClass::Invalid, "its path is not UTF-8".into()));
+    }
+    Ok(path)
+}

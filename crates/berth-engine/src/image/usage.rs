@@ -1,0 +1,135 @@
+//! What images, containers and volumes take on disk (`system df`).
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use berth_image::store::Image;
+
+use crate::{Engine, EngineError};
+
+/// The disk space of a kind of things.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them something uses.
+    pub active: usize,
+    /// Bytes of all.
+    pub bytes: u64,
+    /// Bytes that a pruning would free.
+    pub reclaimable: u64,
+}
+
+/// One image, for the long listing.
+#[derive(Debug)]
+pub struct ImageUsage {
+    /// The image.
+    pub image: Image,
+    /// Bytes of its unpacked layers and its blobs.
+    pub bytes: u64,
+    /// Bytes of those that other images have too.
+    pub shared: u64,
+    /// Containers made from it.
+    pub containers: usize,
+}
+
+impl Engine {
+    /// Bytes of an image's layers, unpacked. Those that are not unpacked count as packed.
+    pub fn image_bytes(&self, image: &Image) -> u64 {
+        let store = self.images();
+        let layers = image.layers.iter().map(|layer| {
+            let meta = store.layer_meta(&layer.chain_id).ok().flatten();
+            meta.map_or(layer.descriptor.size, |meta| meta.bytes)
+        });
+        layers.sum()
+    }
+
+    /// What each image takes, and shares with others.
+    pub fn image_usage(&self) -> Result<Vec<ImageUsage>, EngineError> {
+        let images: Vec<Image> = self
+            .images()
+            .images()?
+            .into_iter()
+            .filter_map(|listed| listed.image.ok())
+            .collect();
+        let mut usage = Vec::with_capacity(images.len());
+        for (at, image) in images.iter().enumerate() {
+            let others = images.iter().enumerate().filter(|(other, _)| *other != at);
+            let others: std::collections::HashSet<_> = others
+                .flat_map(|(_, image)| image.layers.iter().map(|l| &l.chain_id))
+                .collect();
+            let mut bytes = 0;
+            let mut shared = 0;
+            for layer in &image.layers {
+                let unpacked = self.images().layer_meta(&layer.chain_id).ok().flatten();
+                let size = unpacked.map_or(0, |meta| meta.bytes) + layer.descriptor.size;
+                bytes += size;
+                if others.contains(&layer.chain_id) {
+                    shared += size;
+                }
+            }
+            usage.push(ImageUsage {
+                image: image.clone(),
+                bytes: bytes + image.document.config.size + image.manifest.size,
+                shared,
+                containers: self.users_of_image(&image.id)?.len(),
+            });
+        }
+        Ok(usage)
+    }
+
+    /// The images as one line of `system df`.
+    pub fn images_disk_usage(&self) -> Result<DiskUsage, EngineError> {
+        let usage = self.image_usage()?;
+        let unused = usage.iter().filter(|u| u.containers == 0);
+        let bytes = tree_bytes(&self.images().layers_dir()) + tree_bytes(&self.images().layout());
+        Ok(DiskUsage {
+            count: usage.len(),
+            active: usage.iter().filter(|u| u.containers > 0).count(),
+            bytes,
+            reclaimable: unused.map(|u| u.bytes - u.shared).sum::<u64>().min(bytes),
+        })
+    }
+
+    /// The containers' own layers and logs.
+    pub fn containers_disk_usage(&self) -> Result<DiskUsage, EngineError> {
+        let mut usage = DiskUsage::default();
+        for container in self.list()? {
+            let bytes = tree_bytes(&container.persistent_dir);
+            usage.count += 1;
+            usage.bytes += bytes;
+            if container.status.is_live() {
+                usage.active += 1;
+            } else {
+                usage.reclaimable += bytes;
+            }
+        }
+        Ok(usage)
+    }
+}
+
+/// Bytes on disk of a folder and all below it, as du(1) counts: blocks, each file once.
+pub(crate) fn tree_bytes(root: &Path) -> u64 {
+    let mut seen = std::collections::HashSet::new();
+    let mut folders = vec![root.to_owned()];
+    let mut bytes = 0;
+    let mut count = |stat: &Metadata| {
+        let once = stat.nlink() < 2 || stat.is_dir() || seen.insert((stat.dev(), stat.ino()));
+        bytes += if once { stat.blocks() * 512 } else { 0 };
+    };
+    while let Some(folder) = folders.pop() {
+        // by path: our own folders; what changes meanwhile is counted or not, links are not followed
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let Ok(stat) = entry.metadata() else { continue };
+            count(&stat);
+            if stat.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    bytes
+}

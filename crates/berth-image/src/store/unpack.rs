@@ -1,0 +1,268 @@
+//! All layers of an image, on their way into the store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use berth_base::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::{Image, ImageLayer, ImageStore, LayerBuilder, LayerMeta, LayerSlot, Lease};
+use crate::ImageError;
+use crate::layer::Unpacked;
+use crate::progress::{Progress, Stage};
+
+/// One layer to be unpacked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnpackJob {
+    /// What messages call it: `layer sha256:...`.
+    pub what: String,
+    /// The blob.
+    pub blob: PathBuf,
+    /// The folder, empty.
+    pub tree: PathBuf,
+    /// The layers below, the topmost first; there when the job is settled, not before.
+    pub lowers: Vec<PathBuf>,
+}
+
+/// Who unpacks: this process, or another one with the right ids.
+pub trait UnpackHow: Sync {
+    /// Unpacks a blob into its folder; called from several threads.
+    fn unpack(&self, job: &UnpackJob) -> Result<Unpacked, ImageError>;
+    /// Completes the folder by what only the layers below can tell.
+    fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError>;
+}
+
+/// The layers of one image that are not in the store yet, each locked and ours to unpack.
+///
+/// They are locked from the lowest up. What two images share is always the lower part of both, so
+/// no two commands can wait for each other.
+pub struct LayerSet<'a> {
+    store: &'a ImageStore,
+    how: &'a dyn UnpackHow,
+    progress: &'a dyn Progress,
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    layer: ImageLayer,
+    parent: Option<Digest>,
+    job: UnpackJob,
+    /// `None` where it was there already.
+    building: Mutex<Option<(LayerBuilder, Option<Unpacked>)>>,
+}
+
+impl<'a> LayerSet<'a> {
+    /// Locks what is missing of an image's layers; waits while others unpack them.
+    pub fn begin(
+        store: &'a ImageStore,
+        lease: &Lease,
+        layers: &[ImageLayer],
+        how: &'a dyn UnpackHow,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, ImageError> {
+        let mut all: Vec<Layer> = Vec::with_capacity(layers.len());
+        let mut lowers: Vec<PathBuf> = Vec::new();
+        for layer in layers {
+            let item = layer.descriptor.digest.short();
+            let waiting = || progress.begin(item, Stage::Waiting, 0, None);
+            let slot = store.begin_layer(lease, &layer.chain_id, waiting)?;
+            let parent = all.last().map(|below| below.layer.chain_id.clone());
+            let fs = store.layer_fs(&layer.chain_id);
+            let (tree, building) = match slot {
+                LayerSlot::Present => (fs.clone(), None),
+                LayerSlot::Building(builder) => (builder.tree_path(), Some((builder, None))),
+            };
+            all.push(Layer {
+                layer: layer.clone(),
+                parent,
+                job: UnpackJob {
+                    what: format!("layer {}", layer.descriptor.digest),
+                    blob: store.blob_path(&layer.descriptor.digest),
+                    tree,
+                    lowers: lowers.clone(),
+                },
+                building: Mutex::new(building),
+            });
+            lowers.insert(0, fs);
+        }
+        Ok(Self {
+            store,
+            how,
+            progress,
+            layers: all,
+        })
+    }
+
+    /// The positions of layers that are missing, from the lowest up.
+    pub fn missing(&self) -> Vec<usize> {
+        let layers = self.layers.iter().enumerate();
+        layers
+            .filter(|(_, layer)| locked(&layer.building).is_some())
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// Unpacks the layer at a position, whose blob must be in the store by now; nothing where it
+    /// is there already. Can be called for several layers at a time, in any order.
+    pub fn unpack(&self, at: usize) -> Result<(), ImageError> {
+        let Some(layer) = self.layers.get(at) else {
+            return Ok(());
+        };
+        if locked(&layer.building).is_none() {
+            return Ok(());
+        }
+        let descriptor = &layer.layer.descriptor;
+        let item = descriptor.digest.short();
+        if !self.store.has_blob(&descriptor.digest) {
+            return Err(ImageError::MissingBlob {
+                digest: descriptor.digest.clone(),
+                of: "a layer".into(),
+            });
+        }
+        self.progress
+            .begin(item, Stage::Unpacking, 0, Some(descriptor.size));
+        let unpacked = self.how.unpack(&layer.job)?;
+        if unpacked.diff_id != layer.layer.diff_id {
+            return Err(ImageError::Digest {
+                what: format!("the content of {}", layer.job.what),
+                expected: layer.layer.diff_id.clone(),
+                actual: unpacked.diff_id,
+            });
+        }
+        for note in &unpacked.notes {
+            self.progress.note(note);
+        }
+        self.progress.advance(item, descriptor.size);
+        self.progress.end(item, "done");
+        if let Some((_, done)) = locked(&layer.building).as_mut() {
+            *done = Some(unpacked);
+        }
+        Ok(())
+    }
+
+    /// Unpacks all that is missing, on as many threads as there are processors.
+    pub fn unpack_all(&self) -> Result<(), ImageError> {
+        let missing = self.missing();
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = threads.clamp(1, 8).min(missing.len());
+        if threads <= 1 {
+            return missing.into_iter().try_for_each(|at| self.unpack(at));
+        }
+        let queue = Mutex::new(missing.into_iter());
+        let next = || locked(&queue).next();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads)
+                .map(|_| {
+                    scope.spawn(|| -> Result<(), ImageError> {
+                        while let Some(at) = next() {
+                            self.unpack(at)?;
+                        }
+                        Ok(())
+                    })
+                })
+                .collect();
+            let mut result = Ok(());
+            for worker in workers {
+                let done = worker.join().unwrap_or_else(|_| {
+                    Err(ImageError::malformed(
+                        "a layer",
+                        "its unpacking panicked; this is a defect of berth",
+                    ))
+                });
+                result = result.and(done);
+            }
+            result
+        })
+    }
+
+    /// Completes the layers from the lowest up and makes them visible.
+    pub fn finish(self) -> Result<(), ImageError> {
+        for layer in self.layers {
+            let building = layer
+                .building
+                .into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let Some((builder, unpacked)) = building else {
+                continue;
+            };
+            let unpacked = unpacked.ok_or_else(|| {
+                ImageError::malformed(layer.job.what.clone(), "it was not unpacked")
+            })?;
+            self.how.settle(&layer.job, &unpacked)?;
+            builder.publish(LayerMeta {
+                diff_id: layer.layer.diff_id,
+                parent: layer.parent,
+                bytes: unpacked.bytes,
+                unsynced_in_boot: None,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl ImageStore {
+    /// Unpacks what is missing of an image's layers.
+    pub fn unpack_image(
+        &self,
+        image: &Image,
+        how: &dyn UnpackHow,
+        progress: &dyn Progress,
+    ) -> Result<(), ImageError> {
+        if image.layers.iter().all(|l| self.has_layer(&l.chain_id)) {
+            return Ok(());
+        }
+        let lease = self.lease()?;
+        for layer in &image.layers {
+            lease.protect(&layer.descriptor.digest)?;
+        }
+        let set = LayerSet::begin(self, &lease, &image.layers, how, progress)?;
+        set.unpack_all()?;
+        set.finish()
+    }
+}
+
+/// Unpacks in this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnpackHere {
+    /// Limits, and what to do with devices and owners.
+    pub options: crate::layer::UnpackOptions,
+}
+
+impl UnpackHow for UnpackHere {
+    fn unpack(&self, job: &UnpackJob) -> Result<Unpacked, ImageError> {
+        let open =
+            |path: &Path| std::fs::File::open(path).map_err(|e| ImageError::io("open", path, e));
+        let (blob, tree) = (open(&job.blob)?, open(&job.tree)?);
+        let named = |e: crate::layer::LayerError| e.of(job.what.clone());
+        let tar = crate::layer::decompress(blob, self.options.limits.layer_bytes).map_err(named)?;
+        use std::os::fd::AsFd;
+        crate::layer::unpack(tar, tree.as_fd(), &self.options).map_err(named)
+    }
+
+    fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError> {
+        use std::os::fd::AsFd;
+        if is_settled(unpacked) {
+            return Ok(());
+        }
+        let open =
+            |path: &Path| std::fs::File::open(path).map_err(|e| ImageError::io("open", path, e));
+        let lowers = job.lowers.iter().map(|path| open(path).map(Into::into));
+        let lowers: Vec<std::os::fd::OwnedFd> = lowers.collect::<Result<_, _>>()?;
+        let stack = crate::layer::merged::Stack::new(lowers, self.options.xattrs)
+            .map_err(|e| ImageError::io("read", &job.tree, e))?;
+        let tree = open(&job.tree)?;
+        crate::layer::settle(tree.as_fd(), unpacked, &stack, &self.options)
+            .map_err(|e| e.of(job.what.clone()))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Whether a layer says all of itself, so that nothing of the layers below is needed.
+pub fn is_settled(unpacked: &Unpacked) -> bool {
+    unpacked.implied.is_empty() && unpacked.pending_links.is_empty() && !unpacked.opaque_root
+}

@@ -1,0 +1,179 @@
+//! `--filter` of images.
+
+use std::time::SystemTime;
+
+use berth_base::Timestamp;
+use berth_image::Image;
+use berth_image::ImageRef;
+
+use crate::cli::failure::Failure;
+use crate::cli::parse::nearest::nearest;
+use crate::cli::parse::time::moment;
+
+const LISTING: [&str; 5] = ["before", "dangling", "label", "reference", "since"];
+const PRUNING: [&str; 4] = ["dangling", "label", "label!", "until"];
+
+/// Parsed filters; values of one key are alternatives, save labels.
+#[derive(Debug, Default)]
+pub(super) struct ImageFilters {
+    dangling: Option<bool>,
+    labels: Vec<(String, Option<String>)>,
+    not_labels: Vec<(String, Option<String>)>,
+    references: Vec<String>,
+    before: Option<Timestamp>,
+    since: Option<Timestamp>,
+}
+
+impl ImageFilters {
+    /// Those of `images`; the images of `before` and `since` are looked up by `created`.
+    pub(super) fn for_listing(
+        pairs: &[(String, String)],
+        created: impl Fn(&str) -> Result<Timestamp, Failure>,
+    ) -> Result<Self, Failure> {
+        let mut filters = Self::default();
+        for (key, value) in pairs {
+            match key.as_str() {
+                "before" => filters.before = Some(created(value)?),
+                "since" => filters.since = Some(created(value)?),
+                "reference" => filters.references.push(value.clone()),
+                _ => filters.common(key, value, &LISTING)?,
+            }
+        }
+        Ok(filters)
+    }
+
+    /// Those of `image prune` and `system prune`.
+    pub(super) fn for_prune(pairs: &[(String, String)]) -> Result<Self, Failure> {
+        let mut filters = Self::default();
+        for (key, value) in pairs {
+            match key.as_str() {
+                "until" => {
+                    let now = Timestamp::from(SystemTime::now());
+                    filters.before = Some(moment(value, now).map_err(|rejected| {
+                        Failure::usage(format!("invalid --filter until={value}: {rejected}"))
+                    })?);
+                }
+                _ => filters.common(key, value, &PRUNING)?,
+            }
+        }
+        Ok(filters)
+    }
+
+    fn common(&mut self, key: &str, value: &str, known: &[&'static str]) -> Result<(), Failure> {
+        let refuse = |why: String| Failure::usage(format!("invalid --filter {key}={value}: {why}"));
+        let label = || match value.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (value.to_owned(), None),
+        };
+        match key {
+            "dangling" => {
+                self.dangling = Some(match value {
+                    "true" | "1" => true,
+                    "false" | "0" => false,
+                    _ => return Err(refuse("write true or false".into())),
+                });
+            }
+            "label" => self.labels.push(label()),
+            "label!" => self.not_labels.push(label()),
+            _ => {
+                return Err(refuse(match nearest(key, known.iter().copied()) {
+                    Some(near) => format!("no filter is called {key}; did you mean {near}?"),
+                    None => format!("no filter is called {key}; there are {}", known.join(", ")),
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// `dangling=false` asks a pruning for images with a name.
+    pub(super) const fn wants_named(&self) -> bool {
+        matches!(self.dangling, Some(false))
+    }
+
+    /// Whether an image fits.
+    pub(super) fn accept(&self, image: &Image) -> bool {
+        let labels = &image.config.config.labels;
+        let has = |(key, wanted): &(String, Option<String>)| {
+            let found = labels.get(key);
+            found.is_some_and(|found| wanted.as_ref().is_none_or(|wanted| wanted == found))
+        };
+        let created = created(image);
+        let fits = |pattern: &String| image.references.iter().any(|name| matches(pattern, name));
+        self.labels.iter().all(has)
+            && !self.not_labels.iter().any(has)
+            && self.before.is_none_or(|before| created < before)
+            && self.since.is_none_or(|since| created > since)
+            && (self.references.is_empty() || self.references.iter().any(fits))
+            && self.is_dangling_fit(image)
+    }
+
+    fn is_dangling_fit(&self, image: &Image) -> bool {
+        match self.dangling {
+            Some(true) => image.references.is_empty(),
+            Some(false) => !image.references.is_empty(),
+            None => true,
+        }
+    }
+}
+
+/// When an image was made; the beginning of time where it does not say.
+pub(super) fn created(image: &Image) -> Timestamp {
+    let text = image.config.created.as_deref().unwrap_or_default();
+    text.parse().unwrap_or_else(|_| Timestamp::from_nanos(0))
+}
+
+/// `reference=PATTERN`: `*` and `?` within one part of the familiar name or of the name with tag.
+fn matches(pattern: &str, name: &ImageRef) -> bool {
+    [
+        name.familiar(),
+        name.familiar_name(),
+        name.to_string(),
+        name.name(),
+    ]
+    .iter()
+    .any(|text| glob(pattern.as_bytes(), text.as_bytes()))
+}
+
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            glob(rest, text)
+                || text
+                    .split_first()
+                    .is_some_and(|(first, left)| *first != b'/' && glob(pattern, left))
+        }
+        (Some((b'?', rest)), Some((first, left))) => *first != b'/' && glob(rest, left),
+        (Some((wanted, rest)), Some((first, left))) => wanted == first && glob(rest, left),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_fit_by_pattern() {
+        let name: ImageRef = "quay.io/a/busybox:1.36".parse().unwrap();
+        for pattern in ["quay.io/a/busybox", "quay.io/*/busy*", "*/*/busybox:1.3?"] {
+            assert!(matches(pattern, &name), "{pattern}");
+        }
+        let name: ImageRef = "busybox:1.36".parse().unwrap();
+        for pattern in ["busybox", "busy*", "*:1.36", "docker.io/library/busybox:*"] {
+            assert!(matches(pattern, &name), "{pattern}");
+        }
+        for pattern in ["box", "*/busybox", "busybox:2*", ""] {
+            assert!(!matches(pattern, &name), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
+        let error = ImageFilters::for_prune(&pair("labl", "x")).unwrap_err();
+        insta::assert_snapshot!(error.message, @"invalid --filter labl=x: no filter is called labl; did you mean label?");
+        assert!(ImageFilters::for_prune(&pair("dangling", "maybe")).is_err());
+        assert!(ImageFilters::for_prune(&pair("until", "whenever")).is_err());
+    }
+}

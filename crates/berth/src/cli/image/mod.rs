@@ -1,0 +1,57 @@
+//! `berth image` and the commands that Docker has at the top: `images`, `rmi`, `tag`, `history`.
+
+mod filter;
+mod history;
+mod inspect;
+mod ls;
+mod prune;
+mod rm;
+mod tag;
+
+use clap::{Args, Subcommand};
+
+use super::{Context, Outcome};
+
+pub(crate) use history::History;
+pub(crate) use ls::Images;
+pub(crate) use prune::confirm;
+pub(crate) use rm::Rmi;
+pub(crate) use tag::Tag;
+
+/// Look after images.
+#[derive(Args, Debug)]
+pub(crate) struct Image {
+    #[command(subcommand)]
+    command: ImageCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum ImageCommand {
+    /// List images
+    #[command(visible_alias = "list")]
+    Ls(Images),
+    /// Show everything about images
+    Inspect(inspect::Inspect),
+    /// Show how an image came about
+    History(History),
+    /// Give an image another name
+    Tag(Tag),
+    /// Remove images
+    #[command(visible_alias = "remove")]
+    Rm(Rmi),
+    /// Remove images that nothing uses
+    Prune(prune::Prune),
+}
+
+impl Image {
+    pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        match &self.command {
+            ImageCommand::Ls(command) => command.execute(context),
+            ImageCommand::Inspect(command) => command.execute(context),
+            ImageCommand::History(command) => command.execute(context),
+            ImageCommand::Tag(command) => command.execute(context),
+            ImageCommand::Rm(command) => command.execute(context),
+            ImageCommand::Prune(command) => command.execute(context),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `berth rmi`.
+
+use berth_engine::Removal;
+use clap::Args;
+
+use crate::cli::failure::{EXIT_FAILURE, Failure};
+use crate::cli::{Context, Outcome};
+
+/// Remove images.
+#[derive(Args, Debug)]
+#[command(args_override_self = true)]
+pub(crate) struct Rmi {
+    /// Take names away though stopped containers use the image, or it has several names
+    #[arg(short, long)]
+    force: bool,
+    /// Accepted for Docker's sake: untagged parents do not exist here
+    #[arg(long)]
+    no_prune: bool,
+    /// Images, by name or id
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<String>,
+}
+
+impl Rmi {
+    pub(in crate::cli) fn execute(&self, context: &mut Context) -> Outcome {
+        let mut code = 0;
+        for image in &self.images {
+            match context.engine.remove_image(image, self.force) {
+                Ok(removals) => tell(context, &removals)?,
+                Err(error) => {
+                    context.out.flush()?;
+                    context.console.fail(&Failure::from(error));
+                    code = EXIT_FAILURE;
+                }
+            }
+        }
+        Ok(code)
+    }
+}
+
+/// Prints what was removed, as Docker does.
+pub(super) fn tell(context: &mut Context, removals: &[Removal]) -> Result<(), Failure> {
+    for removal in removals {
+        let line = match removal {
+            Removal::Untagged(name) => format!("Untagged: {name}"),
+            Removal::Deleted(digest) => format!("Deleted: {digest}"),
+        };
+        context.out.line(&line)?;
+    }
+    Ok(())
+}
