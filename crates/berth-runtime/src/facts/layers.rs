@@ -21,8 +21,8 @@ pub struct LayerFacts {
 }
 
 /// What overlayfs leaves in a work folder so that a layer which was never synced is not used again
-/// ("Volatile mount", overlayfs.rst), with the folders that it makes for it.
-const MARKER: [&str; 2] = ["work/incompat/volatile", "work/incompat"];
+/// ("Volatile mount", overlayfs.rst), with the folders around it.
+const MARKER: [&str; 3] = ["work", "work/incompat", "work/incompat/volatile"];
 
 impl HostFacts {
     /// Looks at the layers: one stat(2) each, which the mount has to do anyway.
@@ -70,7 +70,8 @@ pub(crate) fn common_folder<'a>(mut paths: impl Iterator<Item = &'a Path>) -> Pa
 
 /// Whether overlayfs has left its marker in a work folder.
 fn marker_is_there(work: &Path) -> bool {
-    let look = || fs::metadata(work.join(MARKER[0]));
+    let [.., marker] = MARKER;
+    let look = || fs::metadata(work.join(marker));
     match look() {
         // Without privilege not even the owner gets into the folder.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -80,11 +81,14 @@ fn marker_is_there(work: &Path) -> bool {
     }
 }
 
-/// Opens overlayfs's own folder, which it closes to everybody (mode 0), for its owner. At the next
-/// mount it makes it anew.
+/// Opens overlayfs's own folders, which it closes to everybody (mode 0), for their owner. At the
+/// next mount it makes them anew.
 fn open_up(work: &Path) -> io::Result<()> {
-    // by path: the container's own work folder, which nothing inside can reach
-    fs::set_permissions(work.join("work"), fs::Permissions::from_mode(0o700))
+    for name in MARKER {
+        // by path: the container's own work folder, which nothing inside can reach
+        fs::set_permissions(work.join(name), fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// Lets the container's own layer be used again although overlayfs was told not to sync it.
@@ -98,16 +102,12 @@ pub fn forget_volatile(root: &RootSource) -> io::Result<()> {
     if !volatile {
         return Ok(());
     }
-    let ignore_missing = |result: io::Result<()>| match result {
+    let [_, incompatible, _] = MARKER;
+    // by path: as above
+    match open_up(work).and_then(|()| fs::remove_dir_all(work.join(incompatible))) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
-    };
-    ignore_missing(open_up(work))?;
-    for name in MARKER {
-        // by path: as above
-        ignore_missing(fs::remove_dir(work.join(name)))?;
     }
-    Ok(())
 }
 
 /// The kernel's version as uname(2) tells it: 6.8.0-31-generic is (6, 8).
