@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use berth_base::ContainerId;
 use berth_base::state::{ExitOutcome, RootSource};
 use berth_engine::{CreateOptions, ExecOptions, ImageRequest, NamespaceMode, StartAttach, Started};
+use berth_sys::quota;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 
 use crate::Outcome;
@@ -26,6 +27,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("layers::volatile_ones_are_used_once", volatile_once),
     ("layers::ids_on_disk_are_the_containers_own", ids_on_disk),
     ("layers::missing_ones_are_named", missing_ones),
+    ("layers::a_quota_holds_behind_the_overlay", quota_holds),
     ("rootless::layers_without_privilege", without_privilege),
     ("rootless::volatile_layers_are_used_once", volatile_once),
 ];
@@ -141,6 +143,13 @@ impl Image {
 
     /// Removes everything right away.
     fn remove(&self) -> std::io::Result<()> {
+        // overlayfs closes its own folders, to all but root even to their owner.
+        for name in ["work", "work/incompat", "work/incompat/volatile"] {
+            let path = self.own.join("work").join(name);
+            if path.exists() {
+                set_mode(&path, 0o700)?;
+            }
+        }
         fs::remove_dir_all(&self.own)?;
         self.lowers.iter().try_for_each(fs::remove_dir_all)
     }
@@ -414,6 +423,40 @@ fn missing_ones(world: &mut World) -> Outcome {
     let words = format!("the layer {} of the image is missing", gone.display());
     assert!(error.contains(&words), "{error}");
     world.remove(&id);
+    world.assert_nothing_left();
+    Ok(())
+}
+
+/// The container may write no more than its project's limit, although overlayfs writes for it with
+/// the capabilities of whoever mounted the overlay.
+fn quota_holds(world: &mut World) -> Outcome {
+    let image = Image::new(world, 2)?;
+    let id = 0x4265_0000 | (std::process::id() & 0xffff) | 0x1_0000;
+    for name in ["upper", "work"] {
+        fs::remove_dir(image.own.join(name))?;
+    }
+    let own = fs::File::open(&image.own)?;
+    if let Err(refused) = quota::limit_project(&own, id, 4 * 1024 * 1024) {
+        assert!(refused.to_string().contains("prjquota"), "{refused}");
+        berth_testkit::skip("no project quotas below the temporary folder");
+        return Ok(());
+    }
+    quota::set_project(&own, id)?;
+    make_folders(&image.own, &["upper", "work"])?;
+    for user in [NamespaceMode::Host, NamespaceMode::Private] {
+        let script =
+            "cat /bin/sh > /small && rm /small; cat /bin/sh /bin/sh /bin/sh > /big; rm /big";
+        let container = image.create(world, script, |o| o.namespaces.user = user)?;
+        let (out, err, _) = read_all(&start(world, &container).session);
+        let refused = ["quota exceeded", "No space left"];
+        assert!(
+            refused.iter().any(|words| err.contains(words)),
+            "{out}{err}"
+        );
+        world.remove(&container);
+    }
+    image.remove()?;
+    quota::limit_project(&fs::File::open(&world.config.root)?, id, 0)?;
     world.assert_nothing_left();
     Ok(())
 }

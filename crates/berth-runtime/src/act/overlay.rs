@@ -14,7 +14,7 @@ use rustix::mount::{
     fsopen, mount, open_tree, unmount,
 };
 use rustix::process::chdir;
-use rustix::thread::{capabilities, set_capabilities};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::Context;
 use super::mount::finish;
@@ -22,21 +22,33 @@ use super::path::StackPath;
 use crate::plan::{LowerOption, Overlay, Place};
 
 /// Makes an overlay as a detached mount.
+///
+/// overlayfs keeps the ids and the capabilities of who mounts it, and reads and writes the layers
+/// with them. Our ids have no place in layers that are mapped: EOVERFLOW, or an overlay that is
+/// silently read-only. With all our capabilities it reads files that only their owner may read,
+/// and with CAP_SYS_RESOURCE it would write beyond a project quota of ext4.
 pub(super) fn make(overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
-    let Some((uid, gid)) = overlay.owner else {
-        return make_as_ourselves(overlay, cx);
-    };
-    // overlayfs keeps the ids of who mounts it, and makes files with them. Ours have no place in
-    // layers that are mapped: EOVERFLOW, or an overlay that is silently read-only. It keeps the
-    // capabilities as well, by which it reads files that only their owner may read.
-    let sets = capabilities(None)?;
-    berth_sys::set_filesystem_ids(uid, gid)?;
-    let made = set_capabilities(None, sets).and_then(|()| make_as_ourselves(overlay, cx));
-    berth_sys::set_filesystem_ids(0, 0)?;
+    if overlay.owner.is_none() && !overlay.limited {
+        return make_as_we_are(overlay, cx);
+    }
+    let ours = capabilities(None)?;
+    if let Some((uid, gid)) = overlay.owner {
+        berth_sys::set_filesystem_ids(uid, gid)?;
+    }
+    let mut theirs = ours;
+    if overlay.limited {
+        theirs.effective -= CapabilitySet::SYS_RESOURCE;
+    }
+    // Other filesystem ids have taken some away.
+    let made = set_capabilities(None, theirs).and_then(|()| make_as_we_are(overlay, cx));
+    if overlay.owner.is_some() {
+        berth_sys::set_filesystem_ids(0, 0)?;
+    }
+    set_capabilities(None, ours)?;
     made
 }
 
-fn make_as_ourselves(overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
+fn make_as_we_are(overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
     match overlay.lower_option {
         LowerOption::Single => by_strings(overlay, cx, c"lowerdir"),
         LowerOption::Appended => by_strings(overlay, cx, c"lowerdir+"),

@@ -415,6 +415,7 @@ fn overlay(
         }],
         attributes,
         owner: None,
+        limited: false,
         slot,
     })));
     Ok(slot)

@@ -87,6 +87,8 @@ pub struct Overlay {
     pub attributes: u64,
     /// The host's ids that overlayfs works with on layers that are mapped to others than ours.
     pub owner: Option<(u32, u32)>,
+    /// Whether a project quota may limit the upper layer.
+    pub limited: bool,
     /// Where the mount goes.
     pub slot: Slot,
 }
