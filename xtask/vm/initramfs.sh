@@ -10,7 +10,7 @@ for attempt in 1 2 3 4 5 6 7 8 9 10; do
     [ -b /dev/vda ] && break
     busybox sleep 0.2
 done
-busybox mount -t ext4 -o noatime /dev/vda /disk || busybox poweroff -f
+busybox mount -t ext4 -o noatime,prjquota /dev/vda /disk || busybox poweroff -f
 busybox mount --move /dev /disk/dev
 init=$(busybox sed -n 's/.*berth\.init=\([^ ]*\).*/\1/p' /proc/cmdline)
 busybox umount /proc

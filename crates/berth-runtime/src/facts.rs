@@ -1,5 +1,7 @@
 //! What a plan needs to know of this host, gathered once before planning.
 
+mod layers;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +18,9 @@ use crate::plan::Setup;
 use crate::process::read_proc;
 use crate::{capability, namespaces, resctrl};
 
+pub(crate) use layers::common_folder;
+pub use layers::{LayerFacts, forget_volatile};
+
 /// The host as a plan sees it. Plain data, so that a plan can be tested without a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
@@ -23,6 +28,10 @@ pub struct HostFacts {
     pub privileged: bool,
     /// Capabilities in the caller's bounding set, as bits.
     pub bounding: u64,
+    /// Major and minor version of the kernel, of a root that is made of layers.
+    pub kernel: (u32, u32),
+    /// The layers of the root.
+    pub layers: LayerFacts,
     /// Whether an overlay with its upper layer on a tmpfs works for the container's root.
     pub overlay_in_memory: bool,
     /// The host's system folders and links, for the `host` image.
@@ -156,7 +165,10 @@ impl HostFacts {
                 facts.submounts = topmost_mounts(mountinfo, std::iter::once(path.clone()));
                 facts.root_mount = mount_of(mountinfo, path);
             }
-            RootSource::Layers { .. } => {}
+            RootSource::Layers { .. } => {
+                facts.kernel = layers::kernel_version();
+                facts.look_at_layers(&setup.root, mountinfo);
+            }
         }
         facts.resctrl = resctrl::mount_point(mountinfo).is_some();
         facts.look_at_namespaces(spec);

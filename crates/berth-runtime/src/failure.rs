@@ -4,7 +4,7 @@ use berth_base::ErrorClass;
 use berth_base::protocol::Failure;
 use rustix::io::Errno;
 
-use crate::plan::{SecurityModule, Step};
+use crate::plan::{Overlay, SecurityModule, Step};
 
 /// The engine itself failed (Docker's 125).
 pub(crate) const ENGINE: u8 = 125;
@@ -44,6 +44,7 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
         (Some(Step::IdMap { .. }), Errno::INVAL) => {
             "; the file system takes no id mapping, use --userns host"
         }
+        (Some(Step::Overlay(overlay)), errno) => overlay_hint(overlay, errno),
         (Some(Step::Attach { .. }), Errno::BUSY) => {
             "; nothing is mounted over procfs, which guards the container"
         }
@@ -59,6 +60,27 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
         _ => "",
     };
     engine(class, format!("cannot {what}: {}{hint}", describe(errno)))
+}
+
+/// What may be wrong with an overlay: the kernel tells its log more than it tells us.
+fn overlay_hint(overlay: &Overlay, errno: Errno) -> &'static str {
+    match errno {
+        Errno::NODEV => "; this kernel has no overlayfs, load it with modprobe overlay",
+        Errno::PERM => "; this kernel lets no user namespace mount overlayfs",
+        Errno::NAMETOOLONG => {
+            "; the layers are more than fit into a page of options, which takes Linux 6.8"
+        }
+        Errno::LOOP => "; one of the layers lies inside another",
+        Errno::INVAL | Errno::OPNOTSUPP if overlay.owner.is_some() => {
+            "; does the file system of the container's own layer take extended attributes, and does \
+             the one of the layers take id mappings? If not, use --userns host"
+        }
+        Errno::INVAL | Errno::OPNOTSUPP => {
+            "; the container's own layer needs a file system with extended attributes, such as \
+             ext4, xfs or btrfs, and one that a --rm container has used cannot be used again"
+        }
+        _ => "",
+    }
 }
 
 /// Which kernel a memory policy needs (set_mempolicy(2)), or what else may be wrong with it.

@@ -21,7 +21,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::act::{self, Context};
 use crate::birth::{Birth, hand_over_root, let_end};
 use crate::cgroup::{Access, Cgroup, Hierarchies, JoinDescriptors};
-use crate::facts::HostFacts;
+use crate::facts::{HostFacts, forget_volatile};
 use crate::init::{self, Prepared};
 use crate::plan::{self, Join, Plan, Setup};
 use crate::{failure, namespaces, process, seccomp, wire};
@@ -71,11 +71,17 @@ fn start(input: StageInput<'_>) -> Result<(), Failure> {
         prelude.access,
     )
     .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+    let root = &input.config.root;
     match launch(input, &prelude, &cgroup) {
         Ok(()) => Ok(()),
         Err(mut failure) => {
             if let Err(leftover) = cgroup.remove() {
                 failure.message = format!("{}; besides, {leftover}", failure.message);
+            }
+            // Nothing of the container ran, and the host lives: its layer is as good as new.
+            if let Err(error) = forget_volatile(root) {
+                let what = "the container's own layer cannot be used again";
+                failure.message = format!("{}; besides, {what}: {error}", failure.message);
             }
             Err(failure)
         }

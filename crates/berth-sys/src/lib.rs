@@ -21,6 +21,7 @@ pub mod net;
 pub mod netlink;
 pub mod nsfs;
 mod pidfd;
+pub mod quota;
 mod sched;
 mod seccomp;
 pub mod signal;

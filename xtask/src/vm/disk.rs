@@ -122,8 +122,9 @@ impl Root {
             _ => {}
         }
         let mut mke2fs = exec::at_root("/sbin/mke2fs");
-        mke2fs.args(["-q", "-t", "ext4", "-O", "^has_journal"]);
-        mke2fs.args(["-E", "root_owner=0:0", "-d"]);
+        // With project quotas, which the hosts of tests seldom have.
+        mke2fs.args(["-q", "-t", "ext4", "-O", "^has_journal,quota,project"]);
+        mke2fs.args(["-E", "root_owner=0:0,quotatype=prjquota", "-d"]);
         exec::read(mke2fs.arg(&self.path).arg(image).arg(SIZE_MIB)).map(drop)
     }
 }

@@ -10,7 +10,8 @@ use crate::failure::{Failure, Outcome};
 
 /// What the cloud kernel keeps out of its image and the guest needs: its disk, and what containers
 /// are made of.
-const WANTED: [&str; 7] = [
+const WANTED: [&str; 8] = [
+    "quota_v2",
     "virtio_pci",
     "virtio_blk",
     "overlay",

@@ -122,7 +122,10 @@ fn configuration(
     let own = std::env::current_exe()?;
     // target/TRIPLE/debug/deps/lifecycle-HASH
     let target = own.ancestors().nth(2).ok_or("no target folder")?;
-    let runtime_binary = target.join("berth-runtime");
+    let runtime_binary = match std::env::var_os("BERTH_RUNTIME") {
+        Some(path) => path.into(),
+        None => target.join("berth-runtime"),
+    };
     if !runtime_binary.exists() {
         return Err("build the runtime first: cargo build -p berth-runtime".into());
     }

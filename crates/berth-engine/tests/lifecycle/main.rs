@@ -8,6 +8,7 @@
 
 mod exec;
 mod harness;
+mod layers;
 mod lifecycle;
 mod limits;
 mod many;
@@ -20,6 +21,7 @@ use harness::Test;
 /// Every test, in the order of its module.
 const TESTS: &[&[Test]] = &[
     lifecycle::TESTS,
+    layers::TESTS,
     limits::TESTS,
     many::TESTS,
     exec::TESTS,

@@ -11,6 +11,7 @@ mod copy;
 mod files;
 pub(crate) mod hooks;
 mod mount;
+mod overlay;
 mod path;
 mod process;
 mod root;
@@ -143,7 +144,8 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::CloneHost { .. }
         | Step::IdMap { .. }
         | Step::NewFilesystem { .. }
-        | Step::Overlay { .. }
+        | Step::OpenFolder { .. }
+        | Step::Overlay(_)
         | Step::SetAttributes { .. }
         | Step::AttachScratch { .. }
         | Step::ReceiveRoot { .. }

@@ -1,10 +1,10 @@
 //! Making mounts, attached nowhere yet.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -12,8 +12,7 @@ use rustix::mount::{
 };
 
 use super::Context;
-use super::path::StackPath;
-use crate::plan::{DeviceNumber, Slot, Step};
+use crate::plan::{DeviceNumber, Step};
 
 pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
@@ -58,9 +57,15 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             let fd = new_filesystem(fstype, source, options, *attributes)?;
             cx.put(*slot, fd)
         }
-        Step::Overlay { slot, .. } => {
-            let fd = overlay(step, cx)?;
+        Step::OpenFolder { folder, slot } => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let at = cx.get(folder.at)?;
+            let fd = openat(at, folder.path.as_c_str(), flags, Mode::empty())?;
             cx.put(*slot, fd)
+        }
+        Step::Overlay(overlay) => {
+            let fd = super::overlay::make(overlay, cx)?;
+            cx.put(overlay.slot, fd)
         }
         Step::SetAttributes { slot, attributes } => {
             mount_setattr(cx.get(*slot)?, c"", *attributes, None)
@@ -181,68 +186,9 @@ fn new_filesystem(
     finish(&context, attributes)
 }
 
-fn finish(context: &OwnedFd, attributes: u64) -> Result<OwnedFd, Errno> {
+pub(super) fn finish(context: &OwnedFd, attributes: u64) -> Result<OwnedFd, Errno> {
     fsconfig_create(context)?;
     let attributes = u32::try_from(attributes).map_err(|_| Errno::INVAL)?;
     let flags = MountAttrFlags::from_bits_retain(attributes);
     fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, flags)
-}
-
-/// Layers are named through /proc/self/fd, which every kernel with overlay in user namespaces
-/// takes; descriptors as such only came with 6.13.
-fn overlay(step: &Step, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
-    let Step::Overlay {
-        lower,
-        layer,
-        upper,
-        work,
-        unprivileged,
-        attributes,
-        ..
-    } = step
-    else {
-        return Err(Errno::NOSYS);
-    };
-    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, c"source", c"overlay")?;
-    let mut path = StackPath::new();
-    fsconfig_set_string(
-        &context,
-        c"lowerdir",
-        proc_path(&mut path, cx, *lower, c"")?,
-    )?;
-    let mut path = StackPath::new();
-    fsconfig_set_string(
-        &context,
-        c"upperdir",
-        proc_path(&mut path, cx, *layer, upper)?,
-    )?;
-    let mut path = StackPath::new();
-    fsconfig_set_string(
-        &context,
-        c"workdir",
-        proc_path(&mut path, cx, *layer, work)?,
-    )?;
-    if *unprivileged {
-        fsconfig_set_flag(&context, c"userxattr")?;
-    } else {
-        // The layer is thrown away: nothing needs to reach a disk.
-        fsconfig_set_flag(&context, c"volatile")?;
-    }
-    finish(&context, *attributes)
-}
-
-/// `/proc/self/fd/N[/name]`.
-fn proc_path<'p>(
-    path: &'p mut StackPath,
-    cx: &Context<'_>,
-    slot: Slot,
-    name: &CStr,
-) -> Result<&'p CStr, Errno> {
-    let number = u32::try_from(cx.get(slot)?.as_raw_fd()).map_err(|_| Errno::BADF)?;
-    path.push(b"/proc/self/fd/")?.push_number(number)?;
-    if !name.is_empty() {
-        path.push(b"/")?.push(name.to_bytes())?;
-    }
-    path.as_c_str()
 }

@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::fmt;
 
-use super::Step;
 use super::step::SecurityModule;
+use super::{LowerOption, Overlay, Step};
 
 impl Step {
     /// The step and its object, for messages: "mount proc on /proc".
@@ -136,7 +136,8 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
-            Self::Overlay { upper, .. } => write!(f, "make the overlay of {}", t(upper)),
+            Self::OpenFolder { folder, .. } => write!(f, "open the folder {}", t(&folder.path)),
+            Self::Overlay(overlay) => overlay.fmt(f),
             Self::MakeDirectory { path, .. } => write!(f, "make the directory {}", t(path)),
             Self::MakeFile { path, .. } => write!(f, "make the file {}", t(path)),
             Self::MakeSymlink { path, .. } => write!(f, "make the link {}", t(path)),
@@ -161,5 +162,35 @@ impl fmt::Display for Step {
             }
             plain => f.write_str(plain.phrase()),
         }
+    }
+}
+
+impl fmt::Display for Overlay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let upper = t(&self.upper.path);
+        match (self.lower_option, self.lowers.as_slice()) {
+            (LowerOption::Single, [only]) if only.path.is_empty() => {
+                return write!(f, "make the overlay of {upper}");
+            }
+            (_, [_]) => write!(f, "make the overlay of one layer under {upper}")?,
+            (LowerOption::Page, all) => write!(
+                f,
+                "make the overlay of {} layers under {upper} by mount(2)",
+                all.len()
+            )?,
+            (_, all) => write!(f, "make the overlay of {} layers under {upper}", all.len())?,
+        }
+        let mut separator = " with ";
+        for (key, value) in &self.options {
+            write!(f, "{separator}{}", t(key))?;
+            if let Some(value) = value {
+                write!(f, "={}", t(value))?;
+            }
+            separator = ",";
+        }
+        if let Some((uid, gid)) = self.owner {
+            write!(f, ", as uid {uid}, gid {gid}")?;
+        }
+        Ok(())
     }
 }

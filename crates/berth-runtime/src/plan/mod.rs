@@ -10,6 +10,7 @@ mod confine;
 mod describe;
 mod devices;
 mod hide;
+mod layers;
 mod mounts;
 mod network;
 mod options;
@@ -31,7 +32,9 @@ pub(crate) use confine::program;
 pub(crate) use mounts::may_cover_procfs;
 pub(crate) use process::{Standing, Streams, initial_affinity, needs_label, process_steps};
 pub use setup::{CgroupEntry, Keyring, RootChange, RootPlace, Setup, StartSignal, Supervision};
-pub use step::{DeviceNumber, Links, SecurityModule, Slot, Step, TargetKind};
+pub use step::{
+    DeviceNumber, Links, LowerOption, Overlay, Place, SecurityModule, Slot, Step, TargetKind,
+};
 
 /// A spec asks for something that cannot be planned.
 #[derive(Debug, thiserror::Error)]

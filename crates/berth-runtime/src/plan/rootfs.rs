@@ -1,4 +1,5 @@
-//! The root filesystem: a tmpfs with overlays of the host's system folders, or of a directory.
+//! The root filesystem: a tmpfs with overlays of the host's system folders, or of a directory; that
+//! of an image is in [`layers`].
 //!
 //! Everything is made by descriptors in init's own mount namespace and attached at the scratch
 //! folder there, so that the host's mount table never sees it and no path inside is trusted.
@@ -9,7 +10,8 @@ use berth_base::state::RootSource;
 use berth_sys::MountAttributes as Attr;
 
 use super::build::{Builder, c_path, c_string, invalid, writes_through};
-use super::{Links, PlanError, Slot, Step, TargetKind};
+use super::layers;
+use super::{Links, LowerOption, Overlay, Place, PlanError, Slot, Step, TargetKind};
 use crate::facts::SystemEntry;
 
 /// Folders of the `host` image that start empty, with their modes.
@@ -159,7 +161,7 @@ fn contents(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     match builder.setup.root.clone() {
         RootSource::Host => host_image(builder),
         RootSource::Directory { path, .. } => directory(builder, &path),
-        RootSource::Layers { .. } => Err(PlanError::Unsupported("images cannot be run yet".into())),
+        RootSource::Layers { .. } => layers::root(builder),
     }
 }
 
@@ -393,15 +395,29 @@ fn overlay(
         }
     })?;
     let slot = builder.slot();
-    builder.push(Step::Overlay {
-        lower,
-        layer,
-        upper: c_string(&upper)?,
-        work: c_string(&work)?,
-        unprivileged: !builder.facts.privileged,
+    let place = |path: &str| {
+        let path = c_string(path)?;
+        Ok(Place { at: layer, path })
+    };
+    builder.push(Step::Overlay(Box::new(Overlay {
+        lowers: vec![Place {
+            at: lower,
+            path: c"".into(),
+        }],
+        upper: place(&upper)?,
+        work: place(&work)?,
+        lower_option: LowerOption::Single,
+        // The layer is thrown away: nothing needs to reach a disk.
+        options: vec![if builder.facts.privileged {
+            (c"volatile".into(), None)
+        } else {
+            (c"userxattr".into(), None)
+        }],
         attributes,
+        owner: None,
+        limited: false,
         slot,
-    });
+    })));
     Ok(slot)
 }
 

@@ -49,6 +49,50 @@ pub struct DeviceNumber {
     pub minor: u32,
 }
 
+/// A folder below a descriptor; the descriptor's own where the path is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where the path starts.
+    pub at: Slot,
+    /// Relative.
+    pub path: CString,
+}
+
+/// How overlayfs is told its lower layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LowerOption {
+    /// `lowerdir`: there is one.
+    Single,
+    /// `lowerdir+` for each (Linux 6.8).
+    Appended,
+    /// One page of options for mount(2), in our own mount namespace: a string for fsconfig(2) ends
+    /// at 255 bytes. All lower layers are open, so that each takes a number and a colon.
+    Page,
+}
+
+/// An overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// The lower layers, the topmost first.
+    pub lowers: Vec<Place>,
+    /// The upper layer.
+    pub upper: Place,
+    /// The work folder, on the same mount.
+    pub work: Place,
+    /// How the kernel is told of the lower layers.
+    pub lower_option: LowerOption,
+    /// What else it is told.
+    pub options: Vec<(CString, Option<CString>)>,
+    /// Attributes of the mount.
+    pub attributes: u64,
+    /// The host's ids that overlayfs works with on layers that are mapped to others than ours.
+    pub owner: Option<(u32, u32)>,
+    /// Whether a project quota may limit the upper layer.
+    pub limited: bool,
+    /// Where the mount goes.
+    pub slot: Slot,
+}
+
 /// One action. Paths named `host` are resolved on the host side and come from the user or
 /// from us; all other paths are resolved inside the root or inside a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,16 +169,10 @@ pub enum Step {
         attributes: u64,
         slot: Slot,
     },
-    /// Makes an overlay of `lower` under `upper`, both directories of the tmpfs `layer`.
-    Overlay {
-        lower: Slot,
-        layer: Slot,
-        upper: CString,
-        work: CString,
-        unprivileged: bool,
-        attributes: u64,
-        slot: Slot,
-    },
+    /// Opens a folder below a slot (O_PATH).
+    OpenFolder { folder: Place, slot: Slot },
+    /// Makes an overlay as a detached mount.
+    Overlay(Box<Overlay>),
     /// mount_setattr(2) on a mount.
     SetAttributes {
         slot: Slot,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::facts::{HostFacts, Secret, Source, Submount, SystemEntry};
 
-fn spec() -> Value {
+pub(super) fn spec() -> Value {
     let namespaces: Vec<_> = ["pid", "network", "ipc", "uts", "mount", "cgroup", "time"]
         .map(|kind| json!({ "type": kind }))
         .into();
@@ -48,7 +48,7 @@ fn spec() -> Value {
     })
 }
 
-fn setup() -> Setup {
+pub(super) fn setup() -> Setup {
     Setup {
         bundle: "/bundle".into(),
         root: RootSource::Host,
@@ -63,7 +63,7 @@ fn setup() -> Setup {
     }
 }
 
-fn facts() -> HostFacts {
+pub(super) fn facts() -> HostFacts {
     HostFacts {
         privileged: true,
         bounding: u64::MAX,
@@ -99,7 +99,7 @@ fn facts() -> HostFacts {
     }
 }
 
-fn render(spec: Value, setup: &Setup, facts: &HostFacts) -> String {
+pub(super) fn render(spec: Value, setup: &Setup, facts: &HostFacts) -> String {
     let spec: Spec = serde_json::from_value(spec).unwrap();
     match build(&spec, setup, facts) {
         Ok(plan) => plan.render(),
@@ -107,7 +107,7 @@ fn render(spec: Value, setup: &Setup, facts: &HostFacts) -> String {
     }
 }
 
-fn with_user_namespace(mut spec: Value) -> Value {
+pub(super) fn with_user_namespace(mut spec: Value) -> Value {
     let linux = &mut spec["linux"];
     linux["namespaces"]
         .as_array_mut()
