@@ -10,6 +10,11 @@ mkdir -p /var/tmp
 chmod 1777 /var/tmp
 echo "# Linux $(uname -r), PID 1 is $(cat /proc/1/comm), cgroup controllers: $(cat /sys/fs/cgroup/cgroup.subtree_control)"
 
+# Where test programs look for the binaries (see binaries.rs); below /tmp the disk would not show.
+expected=$(cat /tests/expected)
+mkdir -p "$expected"
+ln -sf /usr/bin/berth /usr/bin/berth-runtime "$expected"
+
 enter_plain() {
     "$@"
 }

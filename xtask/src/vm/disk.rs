@@ -88,11 +88,11 @@ impl Root {
         }
         // A user whose manager runs without a login.
         write(&path.join("var/lib/systemd/linger/user"), "")?;
-        let expected = binaries::expected_in()?;
         for binary in binaries {
             copy(binary, &path.join("usr/bin"))?;
-            link_below(&path, &expected, binary)?;
         }
+        let expected = binaries::expected_in()?;
+        write(&path.join("tests/expected"), &expected.to_string_lossy())?;
         copy(Path::new(BUSYBOX), &path.join("usr/bin"))?;
         applets(&path)?;
         for script in files_in(&sources)?
@@ -135,16 +135,6 @@ fn copy_tree(from: &Path, to: &Path) -> Outcome {
     let mut cp = exec::at_root("cp");
     cp.args(["--archive", "--no-target-directory"]);
     exec::read(cp.arg(from).arg(to)).map(drop)
-}
-
-/// Links a binary of the guest to the folder in which test programs look for it.
-fn link_below(root: &Path, expected: &Path, binary: &Path) -> Outcome {
-    let Some(name) = binary.file_name() else {
-        return Ok(());
-    };
-    let folder = root.join(expected.strip_prefix("/").unwrap_or(expected));
-    create_folder(&folder)?;
-    link(&Path::new("/usr/bin").join(name), &folder.join(name))
 }
 
 /// A link to busybox for every program that it can be and that no package has.

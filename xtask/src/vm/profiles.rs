@@ -224,6 +224,37 @@ const ROWS: &[Row] = &[
         limit_s: 240,
     },
     Row {
+        profile: "systemd",
+        // What views are fed with, by BPF and without.
+        suite: Suite::Programs("berth-map", "live_feed"),
+        names: &["_"],
+        share: Share::Only(&["a_short_life_"]),
+        limit_s: 120,
+    },
+    Row {
+        profile: "systemd",
+        suite: Suite::Programs("berth-map", "live_record"),
+        names: &["_"],
+        share: Share::Only(&["a_recording_shows_"]),
+        limit_s: 90,
+    },
+    Row {
+        profile: "systemd",
+        // The terminal UI, with the kernel's own pseudo terminals.
+        suite: Suite::Programs("berth", "watch"),
+        names: &["_"],
+        share: Share::Only(&["leaving::keys_", "looking::tab_"]),
+        limit_s: 300,
+    },
+    Row {
+        profile: "systemd",
+        // The page without a browser.
+        suite: Suite::Programs("berth", "page"),
+        names: &["clients::", "flags::", "guard::", "stream::"],
+        share: Share::Only(&["guard::nothing_", "stream::only_"]),
+        limit_s: 240,
+    },
+    Row {
         profile: "systemd_rootless",
         suite: OCI,
         names: &["systemd::"],

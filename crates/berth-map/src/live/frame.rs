@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{BootTime, Event};
+use crate::discover::events::COST;
 use crate::model::World;
 
 use serde::{Deserialize, Serialize};
@@ -31,8 +32,23 @@ pub struct Health {
     pub events: EventSource,
     /// Events that the kernel had no room for since the feed began.
     pub lost: u64,
-    /// What does not work, and what works in its place; one line each, escaped.
+    /// What does not work, and what works in its place, and what watching costs others; one line
+    /// each, escaped. [`Self::faults`] and [`Self::costs`] tell them apart.
     pub notes: Vec<String>,
+}
+
+impl Health {
+    /// What does not work, and what works in its place.
+    pub fn faults(&self) -> impl Iterator<Item = &str> {
+        let notes = self.notes.iter().map(String::as_str);
+        notes.filter(|note| !note.starts_with(COST))
+    }
+
+    /// What watching costs others, though all of it works.
+    pub fn costs(&self) -> impl Iterator<Item = &str> {
+        let notes = self.notes.iter();
+        notes.filter_map(|note| note.strip_prefix(COST))
+    }
 }
 
 /// Where events come from.

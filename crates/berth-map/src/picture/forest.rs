@@ -1,9 +1,8 @@
 //! What stands below what: processes below their parents, within the box of their namespace;
 //! boxes below the process that began them, within the box around.
 
-use std::collections::{HashMap, HashSet};
-
 use berth_base::{HostPid, NamespaceKind};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::spaces::{Space, Spaces};
 use super::{KernelThreads, Threads};
@@ -52,8 +51,8 @@ pub(crate) struct Forest<'w, 's> {
     world: &'w World,
     how: Arrangement<'s>,
     spaces: Spaces<'w>,
-    below: HashMap<Node, Vec<Entry>>,
-    counts: HashMap<Space, usize>,
+    below: FxHashMap<Node, Vec<Entry>>,
+    counts: FxHashMap<Space, usize>,
 }
 
 impl<'w, 's> Forest<'w, 's> {
@@ -65,7 +64,7 @@ impl<'w, 's> Forest<'w, 's> {
             how,
             counts: spaces.counts(),
             spaces,
-            below: HashMap::new(),
+            below: FxHashMap::default(),
         };
         forest.place_processes();
         forest.break_rings();
@@ -129,7 +128,7 @@ impl<'w, 's> Forest<'w, 's> {
 
     fn place_processes(&mut self) {
         let mut folded = Vec::new();
-        let mut zombies: HashMap<(Node, Option<HostPid>), Vec<HostPid>> = HashMap::new();
+        let mut zombies: FxHashMap<(Node, Option<HostPid>), Vec<HostPid>> = FxHashMap::default();
         for process in self.world.processes() {
             if !self.how.selection.has(process.pid) {
                 continue;
@@ -162,7 +161,7 @@ impl<'w, 's> Forest<'w, 's> {
     /// Parents read at different moments can form a ring, if a PID was reused in between. Such
     /// processes hang on nothing: the first of each ring goes to the top of its space.
     fn break_rings(&mut self) {
-        let mut reached = HashSet::new();
+        let mut reached = FxHashSet::default();
         let tops = self.below.iter();
         let tops = tops.filter(|(node, _)| matches!(node, Node::Space(_)));
         let tops: Vec<HostPid> = tops
@@ -184,7 +183,7 @@ impl<'w, 's> Forest<'w, 's> {
         }
     }
 
-    fn reach(&self, mut todo: Vec<HostPid>, reached: &mut HashSet<HostPid>) {
+    fn reach(&self, mut todo: Vec<HostPid>, reached: &mut FxHashSet<HostPid>) {
         while let Some(pid) = todo.pop() {
             if reached.insert(pid) {
                 let below = self.entries(Node::Process(pid)).iter();
@@ -226,7 +225,7 @@ impl<'w, 's> Forest<'w, 's> {
             top.is_some_and(|entries| !entries.is_empty())
         };
         let mut todo: Vec<Space> = self.spaces.all().filter(filled).collect();
-        let mut done = HashSet::from([Space::Host]);
+        let mut done = FxHashSet::from_iter([Space::Host]);
         while let Some(space) = todo.pop() {
             if !done.insert(space) {
                 continue;

@@ -1,8 +1,7 @@
 //! Which box each process is drawn in.
 
-use std::collections::{HashMap, HashSet};
-
 use berth_base::{HostPid, NamespaceId, NamespaceKind};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::model::{Links, Process, World};
 
@@ -23,8 +22,8 @@ pub(crate) enum Space {
 pub(super) struct Spaces<'w> {
     world: &'w World,
     lens: NamespaceKind,
-    of: HashMap<HostPid, Space>,
-    heads: HashMap<Space, HostPid>,
+    of: FxHashMap<HostPid, Space>,
+    heads: FxHashMap<Space, HostPid>,
 }
 
 impl<'w> Spaces<'w> {
@@ -33,8 +32,8 @@ impl<'w> Spaces<'w> {
         let mut spaces = Self {
             world,
             lens,
-            of: HashMap::with_capacity(world.processes().len()),
-            heads: HashMap::new(),
+            of: FxHashMap::with_capacity_and_hasher(world.processes().len(), FxBuildHasher),
+            heads: FxHashMap::default(),
         };
         for process in world.processes() {
             spaces.settle(process);
@@ -79,12 +78,12 @@ impl<'w> Spaces<'w> {
     }
 
     /// Number of processes in each space, those in spaces further in counted too.
-    pub(super) fn counts(&self) -> HashMap<Space, usize> {
-        let mut own: HashMap<Space, usize> = HashMap::new();
+    pub(super) fn counts(&self) -> FxHashMap<Space, usize> {
+        let mut own: FxHashMap<Space, usize> = FxHashMap::default();
         for space in self.of.values() {
             *own.entry(*space).or_default() += 1;
         }
-        let mut counts = HashMap::new();
+        let mut counts = FxHashMap::default();
         for (space, count) in own {
             let mut current = space;
             // The kernel nests 32 deep (pid_namespaces(7)); inferred parents could form a ring.
@@ -115,7 +114,7 @@ impl<'w> Spaces<'w> {
     /// Finds the space of a process, and of the ancestors that it depends on, each once.
     fn settle(&mut self, process: &'w Process) {
         let mut chain = vec![];
-        let mut met = HashSet::new();
+        let mut met = FxHashSet::default();
         let mut current = process;
         let space = loop {
             if let Some(space) = self.of.get(&current.pid) {
@@ -182,7 +181,7 @@ impl<'w> Spaces<'w> {
     }
 
     fn find_heads(&mut self) {
-        let first: HashSet<HostPid> = self
+        let first: FxHashSet<HostPid> = self
             .world
             .containers()
             .iter()
@@ -192,7 +191,7 @@ impl<'w> Spaces<'w> {
             NamespaceKind::Pid => !process.is_namespace_init(),
             _ => !first.contains(&process.pid),
         };
-        let mut heads: HashMap<Space, (bool, HostPid)> = HashMap::new();
+        let mut heads: FxHashMap<Space, (bool, HostPid)> = FxHashMap::default();
         for process in self.world.processes() {
             let candidate = (rank(process), process.pid);
             let head = heads.entry(self.of(process.pid)).or_insert(candidate);

@@ -5,7 +5,7 @@ use ratatui_core::layout::Rect;
 /// The least screen that shows anything useful.
 pub(super) const LEAST: (u16, u16) = (40, 8);
 /// From this width on the details stand beside the tree, else below it.
-const WIDE: u16 = 120;
+pub(super) const WIDE: u16 = 120;
 /// From this height on the timeline has two lines for its columns.
 const TALL: u16 = 18;
 

@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use berth_base::ErrorClass;
-use berth_map::live::{Feed, Recording, Subscription, Update};
+use berth_map::live::{Feed, Recording, Subscription};
 use berth_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -19,7 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::facts::Inspector;
 use super::input::{Decoder, Input};
 use super::screen::Screen;
-use super::state::{Action, Play, Played, Recorded, State};
+use super::state::{Action, Change, Play, Played, Recorded, State};
 use super::theme::Theme;
 use crate::cli::failure::Failure;
 use crate::terminal::terminal_size;
@@ -32,12 +32,12 @@ const CONT: i32 = 18;
 const TSTP: i32 = 20;
 const WINCH: i32 = 28;
 
-/// The least time between two pictures that nobody asked for by a key.
-const PACE: Duration = Duration::from_millis(50);
-/// Drawing the tree may take one part in so many of a processor.
-const SHARE: u32 = 80;
+/// Drawing and painting may take one part in so many of a processor, keys apart.
+const SHARE: u32 = 125;
 /// How long nothing is looked at, where nothing happens.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long an escape may be the beginning of something longer.
+const ESCAPE: Duration = Duration::from_millis(25);
 /// Updates that are taken in at once: a storm must not keep keys waiting.
 const MOST_UPDATES: usize = 256;
 
@@ -100,19 +100,20 @@ impl Shell {
         let mut screen = Screen::take()?;
         let start = Instant::now();
         resize(state);
-        let mut painted: Option<Instant> = None;
         let mut stale = true;
         loop {
-            stale |= self.draw(state, start);
-            stale |= self.read_feed(state);
+            let begin = processor_time();
+            let change = self.draw(state, start);
+            stale |= change > Change::None;
             stale |= self.ask(state);
-            let is_due = painted.is_none_or(|at| at.elapsed() >= PACE);
-            if stale && is_due {
+            if std::mem::take(&mut stale) {
                 screen.paint(state, self.theme)?;
-                (painted, stale) = (Some(Instant::now()), false);
             }
-            let is_hurried = stale || self.decoder.is_waiting();
-            let ready = self.wait(if is_hurried { PACE / 2 } else { PATIENCE })?;
+            if change == Change::Everything {
+                state.rest(processor_time().saturating_sub(begin) * SHARE);
+            }
+            let is_hurried = self.decoder.is_waiting();
+            let ready = self.wait(if is_hurried { ESCAPE } else { PATIENCE })?;
             if ready.signal {
                 stale = true;
                 if let Some(end) = self.read_signals(state, &mut screen)? {
@@ -126,35 +127,34 @@ impl Shell {
             let Some(inputs) = inputs else {
                 return Ok(End::Signal(u8::try_from(HUP).unwrap_or(1)));
             };
-            if !inputs.is_empty() {
-                // What a key does shows at once.
-                (painted, stale) = (None, true);
-            }
+            // What a key does shows at once.
+            stale |= !inputs.is_empty();
             if let Some(end) = self.act(inputs, state, &mut screen)? {
                 return Ok(end);
             }
         }
     }
 
-    /// Lets time pass. What that costs is a tenth of a processor at most.
-    fn draw(&self, state: &mut State, start: Instant) -> bool {
-        let begin = processor_time();
+    /// Takes in what has happened, and lets time pass. What of the screen changes by that.
+    fn draw(&self, state: &mut State, start: Instant) -> Change {
+        self.read_feed(state);
         let played = self.feed.player().map(|player| Played {
             position: player.position(),
             span: player.span(),
             speed: player.speed(),
             is_paused: player.is_paused(),
         });
-        let mut changed = state.set_played(played);
+        let is_moved = state.set_played(played);
         state.recorded = self.recording.as_ref().map(|recording| Recorded {
             bytes: recording.bytes(),
             failure: recording.failure(),
         });
-        changed |= state.tick(start.elapsed());
-        if changed {
-            state.set_pace(processor_time().saturating_sub(begin) * SHARE);
-        }
-        changed
+        let change = state.tick(start.elapsed());
+        change.max(if is_moved {
+            Change::Words
+        } else {
+            Change::None
+        })
     }
 
     fn wait(&self, patience: Duration) -> Result<Ready, Failure> {
@@ -181,18 +181,15 @@ impl Shell {
         })
     }
 
-    /// Takes in what the feed has said. Whether there was something.
-    fn read_feed(&self, state: &mut State) -> bool {
-        let mut changed = false;
+    /// Takes in what the feed has said.
+    fn read_feed(&self, state: &mut State) {
         for _ in 0..MOST_UPDATES {
             let Some(update) = self.subscription.try_next() else {
                 break;
             };
-            changed |= !matches!(&update, Update::Events(events) if events.is_empty());
             state.update(update);
         }
         state.set_missed(self.subscription.missed());
-        changed
     }
 
     /// Asks for what the details lack, and takes in what was found. Whether something was.

@@ -90,8 +90,9 @@ fn who_never_reads_is_dropped_and_costs_nobody_anything() {
     for round in 0..5 {
         let name = format!("seen{round}");
         let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/bin/sleep", folder.path().join(&name)).unwrap();
-        let tree = Tree::new(&format!("{}/{name} 600; true", folder.path().display()));
+        std::os::unix::fs::symlink("/bin/sh", folder.path().join(&name)).unwrap();
+        let folder = folder.path().display();
+        let tree = Tree::new(&format!("{folder}/{name} -c 'sleep 600; true'; true"));
         let html = reading.fragment_with(&name);
         assert!(html.contains("class=\"pill"), "{html}");
         drop(tree);

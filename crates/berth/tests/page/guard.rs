@@ -134,20 +134,20 @@ fn names_are_text_wherever_they_are_shown() {
     // 15 bytes, as many as the kernel keeps.
     let name = "\"><b id=x>'&\u{1b}[";
     let program = folder.path().join(name);
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    std::fs::copy("/bin/sh", &program).unwrap();
     let link = folder.path().join("go");
     std::os::unix::fs::symlink(&program, &link).unwrap();
     let server = Server::start(&[]);
     let mut events = server.events("");
     let script = format!(
-        "cd {}; exec ./\"$(ls | grep b)\" 600",
+        "cd {}; exec ./*id=x* -c 'sleep 600; true'",
         folder.path().display()
     );
     let tree = Tree::new(&script);
     let shown = "&quot;&gt;&lt;b id=x&gt;&#39;&amp;\\x1b[";
     let html = events.fragment_with(shown);
     assert!(!html.contains("<b id"), "{html}");
-    let pid = tree.settled(1)[0][0];
+    let pid = tree.settled(2)[0][0];
     for path in [
         "search?q=id%3Dx".to_owned(),
         format!("process?pid={pid}"),

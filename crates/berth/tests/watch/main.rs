@@ -9,6 +9,7 @@ mod looking;
 mod recordings;
 mod terminal;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 /// A process of the test's own, with a name that nobody else has.
@@ -24,8 +25,9 @@ impl Named {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::os::unix::fs::symlink("/bin/sleep", &path).unwrap();
+        // By its first argument busybox knows what it is; the kernel names by the path.
         let mut command = Command::new(&path);
-        command.arg("600").stdin(Stdio::null());
+        command.arg0("sleep").arg("600").stdin(Stdio::null());
         Self {
             child: command.spawn().unwrap(),
             name: name.to_owned(),

@@ -12,8 +12,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 use tempfile::TempDir;
 
-/// How long anything may take on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take on a loaded machine; shorter than whoever runs tests is patient, so
+/// that the screen is told.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A terminal, and what runs in it.
 pub struct Terminal {

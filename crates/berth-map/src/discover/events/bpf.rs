@@ -19,6 +19,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use super::super::Sources;
 use super::super::bpf::{Field, Offsets, Unavailable, offsets, own_pid_namespace};
+use super::COST;
 use super::clock::Clock;
 use super::program::{self, CallEnd, LastThread, Outlet};
 use super::record::{Kind, Record};
@@ -233,7 +234,7 @@ impl Hooks<'_> {
         self.links.truncate(before);
         self.tracepoints()?;
         Ok(Some(format!(
-            "every system call of the host takes about 50 ns longer, since setns(2) and unshare(2) are told by tracepoints: {why}"
+            "{COST}every system call of the host takes about 50 ns longer, since setns(2) and unshare(2) are told by tracepoints: {why}"
         )))
     }
 

@@ -55,6 +55,9 @@ pub(crate) enum Wake {
     Nothing,
 }
 
+/// How a note begins that tells of no fault but of what watching costs others.
+pub(crate) const COST: &str = "cost: ";
+
 /// Opens a source; the notes say what of it does not work. Fails with the reason.
 type Open = fn(&Sources) -> Result<(Opened, Vec<String>), String>;
 

@@ -108,12 +108,19 @@ impl<'a> Record<'a> {
     pub(super) fn event(&self, reader: NamespaceId, clock: &Clock) -> Result<Event, Damaged> {
         let kind = self.word(at::KIND).ok_or(Damaged)?;
         let kind = Kind::ALL.into_iter().find(|k| u32::from(*k as u8) == kind);
+        let kind = kind.ok_or(Damaged)?;
         let pid = self.word(at::PID).and_then(HostPid::new).ok_or(Damaged)?;
-        let time = self.double(at::TIME).ok_or(Damaged)?;
+        // A birth is at the time by which snapshots tell processes apart: the kernel sets it first
+        // and tells last, and on a busy machine much can happen between.
+        let time = match kind {
+            Kind::Fork => at::START,
+            _ => at::TIME,
+        };
+        let time = self.double(time).ok_or(Damaged)?;
         Ok(Event {
             at: clock.of_boot(time),
             pid,
-            kind: self.kind(kind.ok_or(Damaged)?, reader).ok_or(Damaged)?,
+            kind: self.kind(kind, reader).ok_or(Damaged)?,
         })
     }
 
@@ -213,7 +220,9 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<EventKind, Damaged> {
         let event = Record::new(bytes).event(READER, &Clock::default())?;
-        assert_eq!((event.pid.get(), event.at.0), (41, 1_000));
+        let is_birth = matches!(event.kind, EventKind::Forked { .. });
+        let at = if is_birth { 5 } else { 1_000 };
+        assert_eq!((event.pid.get(), event.at.0), (41, at));
         Ok(event.kind)
     }
 

@@ -1,8 +1,7 @@
 //! Namespaces that no process lives in, and what keeps them alive.
 
-use std::collections::HashSet;
-
 use berth_base::{HostPid, NamespaceId, NamespaceKind, escape_untrusted};
+use rustc_hash::FxHashSet;
 
 use super::{Words, cut, shown_name, thousands};
 use crate::model::{Holder, Namespace};
@@ -19,7 +18,7 @@ impl Words<'_> {
     /// One line for each namespace without processes, or with the lens of another kind than PID
     /// for each of that kind.
     pub(crate) fn hidden(&self, forest: &Forest) -> Vec<String> {
-        let inhabited: HashSet<NamespaceId> = self.inhabited();
+        let inhabited = self.inhabited();
         let lens = forest.lens();
         let hidden = self.world.namespaces().filter(|n| {
             (lens == NamespaceKind::Pid || n.id.kind == lens)
@@ -38,10 +37,13 @@ impl Words<'_> {
     }
 
     /// Namespaces with a process, here or further in, or with a thread of one.
-    fn inhabited(&self) -> HashSet<NamespaceId> {
-        let mut inhabited = HashSet::new();
-        for process in self.world.processes() {
-            inhabited.extend(process.namespaces.iter());
+    fn inhabited(&self) -> FxHashSet<NamespaceId> {
+        let mut inhabited = FxHashSet::default();
+        // Neighbours share most of theirs.
+        let processes = self.world.processes();
+        for run in processes.chunk_by(|a, b| a.namespaces == b.namespaces) {
+            let namespaces = run.first().map(|process| &process.namespaces);
+            inhabited.extend(namespaces.into_iter().flat_map(|all| all.iter()));
         }
         for thread in self.world.details().threads.values().flatten() {
             inhabited.extend(thread.namespaces.iter());

@@ -69,6 +69,8 @@ pub(crate) struct Words<'w> {
     denied: usize,
     /// Whether each of them is marked; pointless where most are (an unprivileged reader).
     mark_denied: bool,
+    /// Whether any cgroup is frozen: to look up each process's is dear, since paths are compared.
+    is_any_frozen: bool,
 }
 
 impl<'w> Words<'w> {
@@ -87,9 +89,11 @@ impl<'w> Words<'w> {
                 inits.entry(init).or_insert(index);
             }
         }
+        let mut usage = world.details().usage.values();
         Self {
             world,
             inodes,
+            is_any_frozen: usage.any(|usage| usage.frozen == Some(true)),
             residents: find_residents(world),
             own,
             inits,

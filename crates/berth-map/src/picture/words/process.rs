@@ -38,7 +38,7 @@ impl Words<'_> {
         };
         words.extend(stopped.map(|text| Span::new(Tone::Alarm, text)));
         let frozen = |p: &Process| self.world.usage(p).and_then(|u| u.frozen) == Some(true);
-        if frozen(process) && !process.is_zombie() {
+        if self.is_any_frozen && frozen(process) && !process.is_zombie() {
             let space = forest.space(process);
             let head = forest.head(space).filter(|_| space != Space::Host);
             if !head.is_some_and(frozen) {

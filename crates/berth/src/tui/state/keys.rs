@@ -97,7 +97,7 @@ impl State {
             '[' => self.travel(|clock| clock.step_event(false)),
             ']' => self.travel(|clock| clock.step_event(true)),
             's' => self.turn_order(),
-            'd' => self.details = !self.details,
+            'd' => self.details = Some(!self.shows_details()),
             'J' => self.details_top = self.details_top.saturating_add(1),
             'K' => self.details_top = self.details_top.saturating_sub(1),
             'v' => self.toggle_commands(),
@@ -194,7 +194,7 @@ impl State {
     fn toggle_commands(&mut self) {
         self.commands = !self.commands;
         if self.commands {
-            self.details = true;
+            self.details = Some(true);
         }
     }
 

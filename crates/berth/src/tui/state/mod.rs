@@ -29,7 +29,7 @@ pub(crate) use time::{Clock, Timeline};
 pub(crate) use tree::{BoxId, Line, LineKey, Tree};
 
 use super::facts::{Facts, Request};
-use super::layout::{Extras, Layout};
+use super::layout::{Extras, Layout, WIDE};
 use marks::Marks;
 
 /// The kinds of namespace that `tab` goes through.
@@ -80,6 +80,17 @@ pub(crate) enum Action {
     Play(Play),
 }
 
+/// What of the screen is to be painted anew. The later is the more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    /// Nothing.
+    None,
+    /// A few words, while the tree is as it was.
+    Words,
+    /// The tree, or the timeline.
+    Everything,
+}
+
 /// The recording that is made of what is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
@@ -120,7 +131,6 @@ pub(crate) struct State {
     is_stale: bool,
     /// When the tree may be drawn again.
     due: Duration,
-    pace: Duration,
     pub(crate) lens: NamespaceKind,
     pub(crate) order: Order,
     pub(crate) filter: Option<Filter>,
@@ -129,7 +139,8 @@ pub(crate) struct State {
     pub(crate) panel: Panel,
     /// What the last search found, and which of it was gone to.
     pub(crate) found: Option<(Matches, usize)>,
-    pub(crate) details: bool,
+    /// Whether the pane with details is shown, where that was asked for.
+    details: Option<bool>,
     /// How far the details are scrolled.
     pub(crate) details_top: u16,
     /// Whether command lines may be shown.
@@ -160,13 +171,12 @@ impl State {
             world: None,
             is_stale: false,
             due: Duration::ZERO,
-            pace: PACE,
             order: Order::Pid,
             tree: Tree::default(),
             marks: Marks::default(),
             panel: Panel::None,
             found: None,
-            details: false,
+            details: None,
             details_top: 0,
             commands: false,
             facts: None,
@@ -180,12 +190,7 @@ impl State {
 
     /// The screen has this size.
     pub(crate) fn resize(&mut self, width: u16, height: u16) {
-        let first = self.screen.width == 0;
         self.screen = Rect::new(0, 0, width, height);
-        if first {
-            // Where there is room for them, details show from the beginning.
-            self.details = width >= 120;
-        }
         self.divide();
     }
 
@@ -206,26 +211,29 @@ impl State {
         self.is_stale = true;
     }
 
-    /// So much time has passed since the beginning. Whether the screen changes by that.
-    pub(crate) fn tick(&mut self, now: Duration) -> bool {
+    /// So much time has passed since the beginning. What of the screen changes by that.
+    pub(crate) fn tick(&mut self, now: Duration) -> Change {
         self.now = now;
         self.clock.set_now(now);
-        let mut changed = false;
+        let mut change = Change::None;
         if self.notice.as_ref().is_some_and(|(_, until)| now >= *until) {
             self.notice = None;
-            changed = true;
+            change = Change::Words;
         }
         if now >= self.due {
-            self.due = now + self.pace;
+            self.due = now + PACE;
             // Marks go out though nothing is heard.
-            changed |= self.look(false);
+            if self.look(false) {
+                change = Change::Everything;
+            }
         }
-        changed
+        change
     }
 
-    /// The tree costs much to draw: so much time is to be left between two drawings.
-    pub(crate) fn set_pace(&mut self, pace: Duration) {
-        self.pace = pace.clamp(PACE, SLOWEST);
+    /// Everything was drawn a moment ago, which cost much: so long it is not to be drawn again
+    /// without being asked.
+    pub(crate) fn rest(&mut self, long: Duration) {
+        self.due = self.now + long.clamp(PACE, SLOWEST);
     }
 
     /// How many events this view was too slow for.
@@ -305,10 +313,17 @@ impl State {
         }
         let failure = self.recorded.as_ref().and_then(|r| r.failure.clone());
         lines.extend(failure);
-        lines.extend(self.health().into_iter().flat_map(|h| h.notes.clone()));
+        let faults = self.health().into_iter().flat_map(Health::faults);
+        lines.extend(faults.map(str::to_owned));
         let warnings = self.world().map(World::warnings);
         lines.extend(warnings.unwrap_or_default().iter().cloned());
         lines
+    }
+
+    /// What watching costs others, one line each, escaped.
+    pub(crate) fn costs(&self) -> Vec<&str> {
+        let health = self.health().into_iter();
+        health.flat_map(Health::costs).collect()
     }
 
     /// The notice, while there is one.
@@ -348,12 +363,17 @@ impl State {
 
     fn divide(&mut self) {
         let extras = Extras {
-            details: self.details,
+            details: self.shows_details(),
             notes: !self.troubles().is_empty(),
         };
         self.layout = Layout::divide(self.screen, extras);
         let height = self.layout.map_or(0, |layout| layout.tree.height);
         self.tree.set_height(usize::from(height));
+    }
+
+    /// Whether details are wanted: as was asked for, else where there is room beside the tree.
+    fn shows_details(&self) -> bool {
+        self.details.unwrap_or(self.screen.width >= WIDE)
     }
 
     /// The process that the chosen line stands for.

@@ -129,8 +129,9 @@ impl Tree {
         self.lines = rows.rows.into_iter().map(Line::new).collect();
         self.refold();
         let before = self.cursor;
-        if let Some(at) = cursor.and_then(|key| self.find(&key)) {
-            self.cursor = at;
+        match cursor.and_then(|key| self.find(&key)) {
+            Some(at) => self.cursor = at,
+            None => self.leave_notes(),
         }
         if !self.is_adrift {
             // The chosen line stays where the eye is.
@@ -140,6 +141,17 @@ impl Tree {
             self.top = at;
         }
         self.settle();
+    }
+
+    /// What was chosen is gone: something of the tree is chosen in its place, not a text below it.
+    fn leave_notes(&mut self) {
+        let is_of_tree = |at: &usize| {
+            let line = self.visible.get(*at).and_then(|line| self.lines.get(*line));
+            line.is_some_and(|line| line.is_choice() && line.row.shape != Shape::Note)
+        };
+        let last = self.cursor.min(self.visible.len().saturating_sub(1));
+        let mut places = (0..=last).rev();
+        self.cursor = places.find(is_of_tree).unwrap_or(self.cursor);
     }
 
     fn key_at(&self, lines: &[Line], at: usize) -> Option<LineKey> {

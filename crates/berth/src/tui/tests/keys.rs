@@ -1,7 +1,7 @@
 //! What keys and the mouse do.
 
 use berth_map::draw::Order;
-use berth_map::model::Engine;
+use berth_map::model::{Engine, Links};
 
 use super::View;
 use super::fake::{Fake, pid};
@@ -126,6 +126,21 @@ fn filters_by_engine_and_container() {
     view.keys("g");
     view.keys("c");
     assert!(view.text().contains("belongs to no container"));
+}
+
+#[test]
+fn a_filter_that_hides_the_choice_chooses_a_process_and_no_text() {
+    let mut fake = Fake::rich();
+    let mut agent = fake.processes.last().unwrap().clone();
+    (agent.pid, agent.pids, agent.links) = (pid(7002), vec![7002], Links::Denied);
+    fake.processes.push(agent);
+    let mut view = View::of(&mut fake, 100, 40);
+    view.state.tree.reveal(pid(7002));
+    view.keys("fdocker/db");
+    view.press(Key::Enter);
+    let text = view.text();
+    assert!(text.contains("could not be read"), "{text}");
+    assert_eq!(view.state.chosen_pid(), Some(pid(2140)), "{text}");
 }
 
 #[test]

@@ -23,6 +23,20 @@ fn at_200_columns_details_stand_beside() {
 }
 
 #[test]
+fn details_show_where_there_is_room_unless_told_otherwise() {
+    let mut view = View::of(&mut Fake::rich(), 80, 24);
+    let shown = |view: &mut View, width| {
+        view.state.resize(width, 24);
+        view.state.layout.unwrap().details.is_some()
+    };
+    assert!(!shown(&mut view, 80) && shown(&mut view, 120) && !shown(&mut view, 119));
+    view.keys("d");
+    assert!(shown(&mut view, 80) && shown(&mut view, 120));
+    view.keys("d");
+    assert!(!shown(&mut view, 80) && !shown(&mut view, 120));
+}
+
+#[test]
 fn in_ascii_with_everything_on() {
     let mut fake = Fake::rich();
     fake.health.lost = 12;
@@ -71,6 +85,25 @@ fn the_keys_come_after_what_does_not_work() {
     assert!(view.text().contains("ctrl-z"));
     view.press(Key::Up);
     assert!(!view.text().contains("ctrl-z"), "one key up is one line up");
+}
+
+#[test]
+fn what_watching_costs_is_said_below_the_keys_alone() {
+    let mut fake = Fake::rich();
+    let cost = "every system call of the host takes about 50 ns longer, since setns(2) and \
+                unshare(2) are told by tracepoints: they cannot be attached to, says the end";
+    fake.health.notes = vec![format!("cost: {cost}")];
+    let mut view = View::of(&mut fake, 80, 24);
+    assert_eq!(view.state.layout.unwrap().notes, None);
+    assert!(!view.text().contains("50 ns"));
+    view.keys("?");
+    for _ in 0..80 {
+        view.press(Key::Down);
+    }
+    let text = view.text();
+    for part in ["WHAT WATCHING COSTS", "50 ns", "tracepoints:", "says the"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 use ratatui_core::style::Style;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::brush::Brush;
 use crate::tui::state::{Match, Matches, State};
@@ -64,10 +65,58 @@ const HELP: &[(&str, &str)] = &[
 /// Cells of the keys.
 const KEYS: usize = 15;
 
-/// How many lines the keys and what does not work take.
+/// Cells of the pane, with its frame.
+const PANE: u16 = 80;
+
+/// Everything that help says: what does not work, the keys, what watching costs. Each line with its
+/// key: `!` for a trouble, a blank for other text, nothing for a headline.
+fn help(state: &State) -> Vec<(&'static str, String)> {
+    let troubles = state.troubles();
+    let troubles = troubles.iter().map(String::as_str).collect();
+    let mut lines = listed(state, "WHAT DOES NOT WORK", "!", troubles);
+    lines.extend(HELP.iter().map(|(key, what)| (*key, (*what).to_owned())));
+    lines.extend(listed(state, "WHAT WATCHING COSTS", " ", state.costs()));
+    lines
+}
+
+/// A headline and texts, broken at blanks.
+fn listed(
+    state: &State,
+    title: &str,
+    mark: &'static str,
+    texts: Vec<&str>,
+) -> Vec<(&'static str, String)> {
+    let room = usize::from(state.screen().width.min(PANE)).saturating_sub(5);
+    let mut lines = Vec::new();
+    for text in texts {
+        let broken = wrap(text, room).into_iter().enumerate();
+        lines.extend(broken.map(|(at, line)| (if at == 0 { mark } else { " " }, line)));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, ("", title.to_owned()));
+    }
+    lines
+}
+
+/// A text in lines of so many cells, broken at blanks.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.width() + 1 + word.width() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// How many lines that takes.
 pub(crate) fn help_lines(state: &State) -> usize {
-    let troubles = state.troubles().len();
-    HELP.len() + troubles + usize::from(troubles > 0)
+    help(state).len()
 }
 
 /// How many of them a screen shows.
@@ -75,17 +124,11 @@ pub(crate) fn help_window(screen: Rect) -> usize {
     usize::from(screen.height.saturating_sub(2))
 }
 
-/// Paints what does not work and the keys, from a line on.
+/// Paints all that, from a line on.
 pub(super) fn paint_help(state: &State, top: usize, theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let troubles = state.troubles();
-    let mut lines: Vec<(&str, &str)> = Vec::new();
-    if !troubles.is_empty() {
-        lines.push(("", "WHAT DOES NOT WORK"));
-        lines.extend(troubles.iter().map(|text| ("!", text.as_str())));
-    }
-    lines.extend(HELP);
+    let lines = help(state);
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
-    let inner = open(area, 80, height, "keys", theme, buffer);
+    let inner = open(area, PANE, height, "keys", theme, buffer);
     let rows = (inner.y..inner.y + inner.height).zip(lines.iter().skip(top));
     for (y, (key, what)) in rows {
         let row = Rect {
@@ -97,6 +140,7 @@ pub(super) fn paint_help(state: &State, top: usize, theme: Theme, area: Rect, bu
         match *key {
             "" => brush.text(what, theme.faint()),
             "!" => brush.text(" ! ", theme.alarm()).text(what, Style::new()),
+            " " => brush.text("   ", Style::new()).text(what, Style::new()),
             key => {
                 let key = format!(" {key:<KEYS$} ");
                 brush.text(&key, theme.strong()).text(what, Style::new())

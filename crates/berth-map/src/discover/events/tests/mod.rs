@@ -55,7 +55,7 @@ impl Watch {
         match BpfEvents::open(&host()) {
             Ok((events, notes)) => {
                 // Of system calls, what they cost where functions are out of reach.
-                let cost = |note: &String| note.starts_with("every system call of the host");
+                let cost = |note: &String| note.starts_with(COST);
                 assert!(notes.iter().all(cost), "{notes:?}");
                 Some(Self::of(Opened::Bpf(events)))
             }
