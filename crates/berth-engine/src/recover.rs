@@ -22,6 +22,9 @@ impl Engine {
     /// go. Can be run at any time and twice; running containers are left alone.
     pub fn recover(&self) -> Result<Recovered, EngineError> {
         let mut recovered = Recovered::default();
+        if !self.store().root().is_dir() {
+            return Ok(recovered);
+        }
         for id in self.store().ids()? {
             if let Err(error) = self.recover_one(&id, &mut recovered) {
                 recovered.errors.push(error);
