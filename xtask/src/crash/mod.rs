@@ -135,16 +135,20 @@ fn run(wanted: &Wanted) -> Outcome {
     let scratch = Scratch::make("crash")?;
     let _disk = disk::Mounted::tmpfs(scratch.path(), "")?;
     let begun = Instant::now();
-    let table = crash_all(wanted, &programs, scratch.path(), &interrupt)?;
+    let crashed = crash_all(wanted, &programs, scratch.path(), &interrupt);
+    let disks = match (&crashed, wanted.disks) {
+        (Ok(_), true) => disk::run(&world(&programs, scratch.path(), 0)),
+        _ => Ok(()),
+    };
+    remove_cgroups()?;
+    let table = crashed?;
     table.lines().iter().for_each(|line| println!("{line}"));
     println!(
         "crash: {} kills in {:.0} s",
         table.kills(),
         begun.elapsed().as_secs_f64()
     );
-    if wanted.disks {
-        disk::run(&world(&programs, scratch.path(), 0))?;
-    }
+    disks?;
     let is_full = wanted.share == 1 && wanted.operations.len() == OPERATIONS.len();
     if !is_full {
         return Ok(());
@@ -157,6 +161,11 @@ fn run(wanted: &Wanted) -> Outcome {
         )));
     }
     Ok(())
+}
+
+/// How many crash at once.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn world<'a>(programs: &'a Programs, folder: &Path, worker: usize) -> World<'a> {
@@ -180,7 +189,7 @@ fn crash_all(
 ) -> Outcome<Table> {
     let table = Mutex::new(Table::default());
     let failures = AtomicUsize::new(0);
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let workers = workers();
     for operation in &wanted.operations {
         let first = world(programs, folder, 0);
         let whole = Worker::new(&first, operation)?;
@@ -225,7 +234,6 @@ fn crash_all(
             })
         })?;
     }
-    remove_cgroups(workers)?;
     let table = table
         .into_inner()
         .map_err(|_| Failure::new("a thread of crash panicked"))?;
@@ -283,9 +291,9 @@ impl<'a> Worker<'a> {
 }
 
 /// Removes the parents of our cgroups.
-fn remove_cgroups(workers: usize) -> Outcome {
+fn remove_cgroups() -> Outcome {
     for point in cgroup_points()? {
-        for number in 0..workers {
+        for number in 0..workers() {
             let parent = point.join(format!("crash{}w{number}", std::process::id()));
             for folder in [parent.join("berth"), parent] {
                 if let Err(error) = std::fs::remove_dir(&folder)
