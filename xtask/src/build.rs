@@ -67,6 +67,18 @@ pub(crate) fn example(name: &str, dev: bool) -> Outcome<PathBuf> {
     Ok(built.join("examples").join(name))
 }
 
+/// Builds an example of a package with the dev profile; returns its path.
+///
+/// # Errors
+/// The build fails.
+pub(crate) fn debug_example(package: &str, name: &str) -> Outcome<PathBuf> {
+    let mut cargo = exec::cargo();
+    cargo.args(["build", "--locked", "--package", package, "--example", name]);
+    exec::run(&mut cargo)?;
+    let built = workspace::target_dir()?.join(TRIPLE).join("debug");
+    Ok(built.join("examples").join(name))
+}
+
 fn cargo_build(more: &[&str]) -> Outcome {
     let mut cargo = exec::cargo();
     cargo.args(["build", "--locked"]);

@@ -2,7 +2,7 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, demo, setup, soak, spec, test, tidy, vm};
+use crate::{bench, build, crash, demo, setup, soak, spec, test, tidy, vm};
 
 /// One command of xtask.
 struct Command {
@@ -36,6 +36,12 @@ const COMMANDS: &[Command] = &[
         usage: "[engine|oci] [--share N]",
         about: "tens of thousands of starts, in a row and in crowds, nothing left; or an Nth",
         run: soak::command,
+    },
+    Command {
+        name: "crash",
+        usage: "[NAME [CRASH POINT NTH]|disk] [--rounds N] [--share N]",
+        about: "kill, fail and cut the power at every point of every operation, recover, lose nothing",
+        run: crash::command,
     },
     Command {
         name: "bench",

@@ -8,6 +8,7 @@ mod bench;
 mod berth;
 mod build;
 mod commands;
+mod crash;
 mod demo;
 mod exec;
 mod failure;

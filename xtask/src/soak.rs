@@ -5,8 +5,8 @@
 //! and after (`census`): what is there afterwards and was not before is a leak. A command that
 //! hangs is named and ends the soak (`bounded`).
 
-mod bounded;
-mod census;
+pub(crate) mod bounded;
+pub(crate) mod census;
 mod engine;
 mod oci;
 mod report;

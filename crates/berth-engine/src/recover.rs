@@ -22,13 +22,17 @@ impl Engine {
     /// go. Can be run at any time and twice; running containers are left alone.
     pub fn recover(&self) -> Result<Recovered, EngineError> {
         let mut recovered = Recovered::default();
+        if !self.store().root().is_dir() {
+            return Ok(recovered);
+        }
         for id in self.store().ids()? {
             if let Err(error) = self.recover_one(&id, &mut recovered) {
                 recovered.errors.push(error);
             }
         }
         let names = self.store().lock_names()?;
-        let failed = self.store().sweep(&names);
+        let mut failed = self.store().reclaim_names(&names);
+        failed.extend(self.store().sweep(&names));
         recovered
             .errors
             .extend(failed.into_iter().map(EngineError::from));
@@ -58,7 +62,9 @@ impl Engine {
 
     fn recover_one(&self, id: &ContainerId, done: &mut Recovered) -> Result<(), EngineError> {
         let view = self.view(id)?;
+        let is_lost = self.store().read_status(id)?.is_none();
         let unsettled = match view.container.status {
+            _ if is_lost => true,
             Status::Created | Status::Running | Status::Paused => false,
             Status::Starting | Status::Removing => true,
             Status::Exited => {
@@ -89,6 +95,10 @@ impl Engine {
                 done.settled.push(id.clone());
             }
             Status::Created | Status::Running | Status::Paused => {}
+        }
+        if is_lost && view.container.status != Status::Removing {
+            let status = (view.container.status, view.container.run);
+            self.write_status(&lock, &view.container, status, None)?;
         }
         Ok(())
     }

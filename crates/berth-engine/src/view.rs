@@ -3,7 +3,7 @@
 //! Readers never lock. `status.json` says what was meant, `run.json` who was started, the kernel
 //! whether that one lives, `exits/N.json` how it ended.
 
-use berth_base::state::{ExitFile, RunFile, StatusFile};
+use berth_base::state::{ExitFile, RunFile, STATE_VERSION, StatusFile};
 use berth_base::{ContainerId, Status};
 
 use crate::process::Process;
@@ -92,8 +92,9 @@ impl Engine {
         let store = self.store();
         let missing = || StoreError::NoContainer(id.short().to_owned());
         // In this order: what is read later is newer, so that an end is never overlooked.
-        let written = store.read_status(id)?.ok_or_else(missing)?;
+        let written = store.read_status(id)?;
         let create = self.read_create(id)?;
+        let written = written.unwrap_or_else(|| self.status_after_loss(&create));
         let name = store.read_settings(id)?.ok_or_else(missing)?.name;
         let last_run = store.read_run(id)?.filter(|run| run.run == written.run);
         let process = last_run.as_ref().and_then(|run| Process::open(&run.init));
@@ -123,6 +124,22 @@ impl Engine {
             last_run,
             process: process.filter(|_| status.is_live()),
         })
+    }
+
+    /// What is known of a container whose status was lost with the power: it is not synced. Nothing
+    /// of it runs then, and the exit records say how often it ran.
+    fn status_after_loss(&self, create: &CreateFile) -> StatusFile {
+        let run = self.store().last_recorded_run(&create.id);
+        StatusFile {
+            version: STATE_VERSION,
+            status: match run {
+                0 => Status::Created,
+                _ => Status::Exited,
+            },
+            run,
+            changed_at: create.created_at,
+            error: None,
+        }
     }
 
     fn exit_of(&self, id: &ContainerId, run: u32) -> Result<Option<ExitFile>, StoreError> {

@@ -5,14 +5,17 @@
 //! | `BERTH_FAULT` | `ACTION POINT NTH`: at the NTH time (from 1) that this process passes POINT, ACTION: `kill-before` and `kill-after` the operation (SIGKILL), or `fail=ERRNO` instead of it |
 //! | `BERTH_FAULT_TRACE` | a file to which each operation is appended, one line of JSON each |
 //!
-//! A line of the trace: `{"pid":1,"point":"...","op":"rename","from":"/abs","to":"/abs","done":true}`,
-//! enough to undo what was not synced. Children inherit the variables; each counts for itself.
+//! A line of the trace is written once the operation is over, and says whether it succeeded:
+//! `{"pid":1,"point":"...","op":"rename","path":"/abs","to":"/abs","done":true}`. For an fsync of a
+//! file, `to` is a copy of what it held, beside the trace. That is enough to undo whatever was not
+//! synced. Children inherit the variables; each counts for itself.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::{At, Op, Point};
@@ -66,7 +69,7 @@ fn parse(text: &str) -> Option<Fault> {
 }
 
 /// Called before an operation: dies, or answers the error that it is to fail with.
-pub(crate) fn before(point: Point, op: &Op<'_>) -> io::Result<()> {
+pub(crate) fn before(point: Point) -> io::Result<()> {
     let plan = plan();
     if plan.fault.is_none() && plan.trace.is_none() {
         return Ok(());
@@ -77,7 +80,6 @@ pub(crate) fn before(point: Point, op: &Op<'_>) -> io::Result<()> {
         *count += 1;
         *count
     };
-    trace(plan, point, op);
     match &plan.fault {
         Some(fault) if fault.point == point && fault.nth == nth => match fault.action {
             Action::KillBefore => die(),
@@ -89,8 +91,9 @@ pub(crate) fn before(point: Point, op: &Op<'_>) -> io::Result<()> {
 }
 
 /// Called after an operation.
-pub(crate) fn after(point: Point, done: bool) {
+pub(crate) fn after(point: Point, op: &Op<'_>, done: bool) {
     let plan = plan();
+    trace(plan, point, op, done);
     let Some(fault) = &plan.fault else { return };
     if !done || fault.action != Action::KillAfter || fault.point != point {
         return;
@@ -111,7 +114,7 @@ fn die() -> ! {
 }
 
 /// Appends the operation, in one write: lines of several processes do not mix.
-fn trace(plan: &Plan, point: Point, op: &Op<'_>) {
+fn trace(plan: &Plan, point: Point, op: &Op<'_>, done: bool) {
     let Some(mut file) = plan.trace.as_ref() else {
         return;
     };
@@ -128,7 +131,7 @@ fn trace(plan: &Plan, point: Point, op: &Op<'_>) {
         Op::Unlink(at) => ("unlink", absolute(*at), None),
         Op::RemoveDir(at) => ("rmdir", absolute(*at), None),
         Op::MakeDir(at, _) => ("mkdir", absolute(*at), None),
-        Op::SyncFile(fd) => ("fsync-file", of(*fd), None),
+        Op::SyncFile(fd) => ("fsync-file", of(*fd), keep(*fd)),
         Op::SyncDir(fd) => ("fsync-dir", of(*fd), None),
         Op::SyncFilesystem(fd) => ("syncfs", of(*fd), None),
     };
@@ -137,7 +140,7 @@ fn trace(plan: &Plan, point: Point, op: &Op<'_>) {
         .as_ref()
         .map_or_else(String::new, |to| format!(",\"to\":{}", quote(to)));
     let line = format!(
-        "{{\"pid\":{pid},\"point\":\"{point}\",\"op\":\"{word}\",\"path\":{}{to}}}\n",
+        "{{\"pid\":{pid},\"point\":\"{point}\",\"op\":\"{word}\",\"path\":{}{to},\"done\":{done}}}\n",
         quote(&from)
     );
     // A trace that cannot be written ends the experiment, not the program.
@@ -152,6 +155,18 @@ fn absolute(at: At<'_>) -> PathBuf {
     } else {
         of(at.dir).join(at.name)
     }
+}
+
+/// Copies what a file holds at this moment; the copy's path.
+fn keep(fd: BorrowedFd<'_>) -> Option<PathBuf> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut copy = std::env::var_os("BERTH_FAULT_TRACE")?;
+    copy.push(format!(".{}.{count}", std::process::id()));
+    // by path: procfs, of our own descriptor, which may be open for writing alone
+    let from = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::copy(from, &copy).ok()?;
+    Some(PathBuf::from(copy))
 }
 
 fn of(fd: BorrowedFd<'_>) -> PathBuf {

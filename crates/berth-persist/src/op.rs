@@ -58,10 +58,10 @@ pub enum Op<'a> {
 /// Does one operation of a store. Errors are those of the system call, as they are.
 pub fn perform(point: Point, op: Op<'_>) -> io::Result<()> {
     #[cfg(debug_assertions)]
-    crate::fault::before(point, &op)?;
+    crate::fault::before(point)?;
     let done = execute(op);
     #[cfg(debug_assertions)]
-    crate::fault::after(point, done.is_ok());
+    crate::fault::after(point, &op, done.is_ok());
     #[cfg(not(debug_assertions))]
     let _unused: Point = point;
     done

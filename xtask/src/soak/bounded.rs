@@ -1,11 +1,12 @@
 //! Commands that may not take forever.
 
 use std::fs;
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::io::{Read, Seek};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::exec;
@@ -30,9 +31,55 @@ fn bounded(command: &mut Command, deadline: Duration) -> Outcome {
     let mut child = command
         .spawn()
         .map_err(|error| exec::cannot_start(command, &error))?;
+    let status = end_of(&mut child, command, deadline)?;
+    if status.success() {
+        return Ok(());
+    }
+    let shown = exec::shown(command);
+    let said = last_words(&mut child);
+    Err(Failure::new(format!(
+        "\"{shown}\" ended with {status}: {said}"
+    )))
+}
+
+/// Runs a command and keeps what it prints, in memory: whoever it leaves behind with its streams
+/// open holds up nobody.
+///
+/// # Errors
+/// It cannot be started, or hangs.
+pub(crate) fn output(command: &mut Command, deadline: Duration) -> Outcome<Output> {
+    let broken = |error| Failure::new(format!("cannot keep what a command prints: {error}"));
+    let stream = || -> std::io::Result<_> {
+        let fd = memfd_create("output", MemfdFlags::CLOEXEC)?;
+        let file = fs::File::from(fd);
+        Ok((file.try_clone()?, file))
+    };
+    let (mut out, theirs) = stream().map_err(broken)?;
+    let (mut err, theirs_too) = stream().map_err(broken)?;
+    let streams = command.stdin(Stdio::null()).stdout(theirs);
+    let mut child = streams
+        .stderr(theirs_too)
+        .spawn()
+        .map_err(|error| exec::cannot_start(command, &error))?;
+    let status = end_of(&mut child, command, deadline)?;
+    let read = |file: &mut fs::File| -> std::io::Result<_> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    Ok(Output {
+        status,
+        stdout: read(&mut out).map_err(broken)?,
+        stderr: read(&mut err).map_err(broken)?,
+    })
+}
+
+/// Waits for the end of a command; one that hangs is ended.
+fn end_of(child: &mut Child, command: &Command, deadline: Duration) -> Outcome<ExitStatus> {
     let shown = exec::shown(command);
     let broken = |error| Failure::new(format!("cannot wait for \"{shown}\": {error}"));
-    if !ends_within(&child, deadline)? {
+    if !ends_within(child, deadline)? {
         let waits = waits_of(child.id());
         child
             .kill()
@@ -43,14 +90,7 @@ fn bounded(command: &mut Command, deadline: Duration) -> Outcome {
             deadline.as_secs_f64()
         )));
     }
-    let status = child.wait().map_err(broken)?;
-    if status.success() {
-        return Ok(());
-    }
-    let said = last_words(&mut child);
-    Err(Failure::new(format!(
-        "\"{shown}\" ended with {status}: {said}"
-    )))
+    child.wait().map_err(broken)
 }
 
 /// Waits by pidfd, since asking again and again would slow the others of a crowd down.

@@ -138,7 +138,7 @@ fn cgroup_point(line: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// /proc cannot be read.
-pub(super) fn cgroup_points() -> Outcome<Vec<PathBuf>> {
+pub(crate) fn cgroup_points() -> Outcome<Vec<PathBuf>> {
     let mounts = read("/proc/self/mountinfo")?;
     Ok(mounts.lines().filter_map(cgroup_point).collect())
 }

@@ -57,7 +57,8 @@ pub(super) fn write(
     )?)
 }
 
-/// Writes `dir/name` by link(2) unless it exists; the first writer wins, silently.
+/// Writes `dir/name` by link(2) unless it exists; the first writer wins, silently. An empty file is
+/// what a loss of power left of an earlier writer's, and none.
 pub(super) fn write_first(
     point: Point,
     dir: &Path,
@@ -65,8 +66,16 @@ pub(super) fn write_first(
     value: &impl Serialize,
 ) -> Result<(), StoreError> {
     let bytes = encode(dir, name, value)?;
-    berth_persist::write_new(point, dir, name, &bytes, Durability::Process)?;
+    let durability = Durability::Process;
+    let is_first = berth_persist::write_new(point, dir, name, &bytes, durability)?;
+    if !is_first && is_empty(&dir.join(name)) {
+        berth_persist::replace(point, dir, name, &bytes, durability)?;
+    }
     Ok(())
+}
+
+fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.len() == 0)
 }
 
 fn encode(dir: &Path, name: &str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
@@ -83,18 +92,31 @@ pub(super) fn sync_dir(point: Point, dir: &Path) -> Result<(), StoreError> {
 
 /// Reads a versioned file; `None` when it does not exist. A newer version is refused.
 pub(super) fn read<T: Versioned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let Some(bytes) = read_bytes(path)? else {
-        return Ok(None);
-    };
+    match read_bytes(path)? {
+        Some(bytes) => parse(path, &bytes).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// As [`read`], for files that are written without a sync: a loss of power may leave an empty one,
+/// which is as good as none.
+pub(super) fn read_unsynced<T: Versioned>(path: &Path) -> Result<Option<T>, StoreError> {
+    match read_bytes(path)? {
+        Some(bytes) if !bytes.is_empty() => parse(path, &bytes).map(Some),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn parse<T: Versioned>(path: &Path, bytes: &[u8]) -> Result<T, StoreError> {
     let newer = |version| StoreError::Newer {
         path: path.to_owned(),
         version,
         newest: STATE_VERSION,
     };
-    match serde_json::from_slice::<T>(&bytes) {
-        Ok(value) if value.version() <= STATE_VERSION => Ok(Some(value)),
+    match serde_json::from_slice::<T>(bytes) {
+        Ok(value) if value.version() <= STATE_VERSION => Ok(value),
         Ok(value) => Err(newer(value.version())),
-        Err(source) => match serde_json::from_slice::<VersionOnly>(&bytes) {
+        Err(source) => match serde_json::from_slice::<VersionOnly>(bytes) {
             Ok(only) if only.version > STATE_VERSION => Err(newer(only.version)),
             _ => Err(StoreError::Damaged {
                 path: path.to_owned(),
@@ -180,6 +202,10 @@ mod tests {
         write_first("test", dir.path(), "1.json", &status(2)).unwrap();
         let read: StatusFile = read(&dir.path().join("1.json")).unwrap().unwrap();
         assert_eq!(read.run, 1);
+        std::fs::write(dir.path().join("1.json"), "").unwrap();
+        write_first("test", dir.path(), "1.json", &status(3)).unwrap();
+        let read: StatusFile = super::read(&dir.path().join("1.json")).unwrap().unwrap();
+        assert_eq!(read.run, 3, "what a loss of power emptied is none");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
@@ -210,5 +236,9 @@ mod tests {
             read::<StatusFile>(&path),
             Err(StoreError::Damaged { .. })
         ));
+        // Of a file that was not synced that is all a loss of power leaves.
+        assert!(read_unsynced::<StatusFile>(&path).unwrap().is_none());
+        std::fs::write(&path, "{").unwrap();
+        assert!(read_unsynced::<StatusFile>(&path).is_err());
     }
 }

@@ -9,6 +9,7 @@ mod lock;
 mod names;
 mod random;
 mod resolve;
+mod sweep;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -70,7 +71,8 @@ impl Store {
         self.root.join("cache")
     }
 
-    /// Makes the folders, 0700. The first use-case that writes calls it.
+    /// Makes the folders, 0700, so that they outlive a loss of power. The first use-case of a boot
+    /// that writes calls it.
     pub(crate) fn ensure(&self) -> Result<(), StoreError> {
         for dir in [
             self.containers(),
@@ -79,6 +81,11 @@ impl Store {
             self.volatile_containers(),
         ] {
             make_dirs("store.folder.make", &dir)?;
+        }
+        file::sync_dir("store.folder.sync", &self.root)?;
+        if let Some(parent) = self.root.parent() {
+            // Not ours, and perhaps not ours to open.
+            drop(file::sync_dir("store.folder.sync", parent));
         }
         Ok(())
     }
@@ -106,8 +113,9 @@ impl Store {
         file::read(&self.persistent_dir(id).join("settings.json"))
     }
 
+    /// `None` also where a loss of power emptied it.
     pub(crate) fn read_status(&self, id: &ContainerId) -> Result<Option<StatusFile>, StoreError> {
-        file::read(&self.persistent_dir(id).join("status.json"))
+        file::read_unsynced(&self.persistent_dir(id).join("status.json"))
     }
 
     pub(crate) fn read_exit(
@@ -115,7 +123,16 @@ impl Store {
         id: &ContainerId,
         run: u32,
     ) -> Result<Option<ExitFile>, StoreError> {
-        file::read(&self.exit_path(id, run))
+        file::read_unsynced(&self.exit_path(id, run))
+    }
+
+    /// The number of the last run that left an exit record, whole or not; 0 when none did.
+    pub(crate) fn last_recorded_run(&self, id: &ContainerId) -> u32 {
+        let records = entries(&self.persistent_dir(id).join("exits"));
+        let numbers = records
+            .iter()
+            .filter_map(|(name, _)| name.strip_suffix(".json")?.parse().ok());
+        numbers.max().unwrap_or(0)
     }
 
     pub(crate) fn read_run(&self, id: &ContainerId) -> Result<Option<RunFile>, StoreError> {
@@ -255,10 +272,15 @@ impl Store {
         let to = self.persistent_dir(id);
         rename("container.create.publish", &from, &to)
             .map_err(|e| StoreError::io("rename", &from, e))?;
-        if durability == Durability::Power {
-            file::sync_dir("container.create.publish-sync", &self.containers())?;
+        if durability != Durability::Power {
+            return Ok(());
         }
-        Ok(())
+        let synced = file::sync_dir("container.create.publish-sync", &self.containers());
+        synced.inspect_err(|_| {
+            // Whoever is told that it failed must not find it. With the names lock held nobody
+            // has looked it up by name yet.
+            drop(rename("container.create.withdraw", &to, &from));
+        })
     }
 
     /// Takes a container's folders away and releases its name. Can be run twice, also after a
@@ -293,37 +315,6 @@ impl Store {
         steps.push(remove_tree("container.remove.tree", &persistent));
         steps.push(remove_tree("container.remove.tree", &volatile));
         steps.into_iter().filter_map(Result::err).collect()
-    }
-
-    /// Removes what crashed use-cases left half made or half removed: folders out of sight,
-    /// volatile folders without a container, names without a container. The names lock keeps
-    /// whoever is making a container from being taken for one that crashed.
-    pub(crate) fn sweep(&self, _names: &NamesLock) -> Vec<StoreError> {
-        let mut errors = Vec::new();
-        for parent in [self.containers(), self.volatile_containers()] {
-            for (name, path) in entries(&parent) {
-                let stale = match name.parse::<ContainerId>() {
-                    Ok(id) => !self.exists(&id),
-                    Err(_) => {
-                        name.starts_with(".removing-")
-                            || (name.starts_with(".tmp-") && !lock::is_locked(&path))
-                    }
-                };
-                if stale {
-                    errors.extend(remove_tree("container.sweep.tree", &path).err());
-                }
-            }
-        }
-        for (name, path) in entries(&self.root.join("names")) {
-            let free = match name.parse::<ContainerName>() {
-                Ok(name) => matches!(self.holder(&name), Ok(None)),
-                Err(_) => true,
-            };
-            if free && let Err(e) = perform("container.sweep.name", Op::Unlink(At::path(&path))) {
-                errors.push(StoreError::io("remove", &path, e));
-            }
-        }
-        errors
     }
 }
 

@@ -100,6 +100,23 @@ impl Store {
         }
     }
 
+    /// Gives containers their names back that a loss of power took: the name in a container's
+    /// settings is synced, the file that leads from it to the container is not.
+    pub(crate) fn reclaim_names(&self, names: &NamesLock) -> Vec<StoreError> {
+        let mut errors = Vec::new();
+        for id in self.ids().unwrap_or_default() {
+            // One that cannot be read is reported by whoever needs it.
+            let Ok(Some(settings)) = self.read_settings(&id) else {
+                continue;
+            };
+            let held = self.holder(&settings.name).ok().flatten();
+            if held.as_ref() != Some(&id) {
+                errors.extend(self.claim_name(names, &settings.name, &id).err());
+            }
+        }
+        errors
+    }
+
     /// The container that has a name; `None` for a free or stale one.
     pub(super) fn holder(&self, name: &ContainerName) -> Result<Option<ContainerId>, StoreError> {
         let path = self.name_path(name);
@@ -194,6 +211,29 @@ mod tests {
         // Nothing but the name itself is left in the folder.
         let entries = std::fs::read_dir(store.root().join("names")).unwrap();
         assert_eq!(entries.count(), 1);
+    }
+
+    #[test]
+    fn a_name_that_was_lost_with_the_power_comes_back() {
+        let (_dir, store) = store();
+        let name: ContainerName = "web".parse().unwrap();
+        std::fs::create_dir(store.persistent_dir(&id(1))).unwrap();
+        let settings = berth_base::state::SettingsFile {
+            version: berth_base::state::STATE_VERSION,
+            name: name.clone(),
+        };
+        let dir = store.persistent_dir(&id(1));
+        let durability = super::super::Durability::Process;
+        store
+            .write_hidden("test", &dir, "settings.json", &settings, durability)
+            .unwrap();
+        let names = store.lock_names().unwrap();
+        assert!(store.reclaim_names(&names).is_empty());
+        assert_eq!(store.holder(&name).unwrap(), Some(id(1)));
+        // The file is there, and what was in it is not.
+        std::fs::write(store.root().join("names/web"), "").unwrap();
+        assert!(store.reclaim_names(&names).is_empty());
+        assert_eq!(store.holder(&name).unwrap(), Some(id(1)));
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub(crate) const TESTS: &[Test] = &[
         half_made,
     ),
     (
+        "orphaned::a_status_lost_with_the_power_is_derived",
+        a_lost_status,
+    ),
+    (
         "orphaned::a_damaged_container_can_be_removed",
         a_damaged_container,
     ),
@@ -260,10 +264,48 @@ fn half_made(world: &mut World) -> Outcome {
     ] {
         std::fs::create_dir_all(parent.join(name).join("exits"))?;
     }
+    // No process has PID 0.
+    let temporary = containers.join(id.as_str()).join(".status.json.0.0");
+    std::fs::write(&temporary, "")?;
     assert_eq!(world.engine.list()?.len(), 1);
     let recovered = world.engine.recover()?;
     assert!(recovered.errors.is_empty(), "{:?}", recovered.errors);
+    assert!(!temporary.exists());
     world.remove(&id);
+    world.assert_nothing_left();
+    Ok(())
+}
+
+/// A loss of power empties what was not synced.
+fn a_lost_status(world: &mut World) -> Outcome {
+    let never = world.create("exit 0", |o| o.name = "never".parse().ok());
+    let (ran, started) = world.run("exit 3", |_| {});
+    drop(started);
+    eventually("it has ended", || {
+        let container = world.engine.inspect(&ran).expect("inspect");
+        container.exit.is_some()
+    });
+    let folder =
+        |id: &berth_base::ContainerId| world.config.root.join("containers").join(id.as_str());
+    std::fs::write(folder(&never).join("status.json"), "")?;
+    std::fs::remove_file(folder(&ran).join("status.json"))?;
+    std::fs::write(folder(&ran).join("exits/1.json"), "")?;
+    std::fs::write(world.config.root.join("names/never"), "")?;
+    assert_eq!(world.engine.list()?.len(), 2);
+    let recovered = world.engine.recover()?;
+    assert!(recovered.errors.is_empty(), "{:?}", recovered.errors);
+    assert_eq!(world.engine.resolve("never")?, never);
+    assert_eq!(world.engine.inspect(&never)?.status, Status::Created);
+    let container = world.engine.inspect(&ran)?;
+    assert_eq!((container.status, container.run), (Status::Exited, 1));
+    assert_eq!(
+        container.exit.map(|exit| exit.outcome),
+        Some(ExitOutcome::Unknown)
+    );
+    // Once is enough.
+    assert!(world.engine.recover()?.settled.is_empty());
+    world.remove(&never);
+    world.remove(&ran);
     world.assert_nothing_left();
     Ok(())
 }

@@ -43,6 +43,14 @@ impl ImageStore {
         let bytes = serde_json::to_vec(index)
             .map_err(|e| ImageError::malformed("index.json", e.to_string()))?;
         let layout = self.layout();
+        // Blobs that somebody else put there may have been found before they were synced: who did
+        // may have died in between.
+        for algorithm in ["sha256", "sha512"] {
+            let dir = layout.join("blobs").join(algorithm);
+            if dir.is_dir() {
+                super::sync_dir("image.index.blobs-sync", &dir)?;
+            }
+        }
         berth_persist::replace(
             "image.index.write",
             &layout,

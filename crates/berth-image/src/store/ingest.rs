@@ -1,6 +1,6 @@
 //! Blobs under way: written, verified, and only then visible.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use berth_base::{Digest, DigestAlgorithm};
 use berth_persist::{At, Op, Replace, perform};
 
 use super::lock;
-use super::{ImageStore, Lease, make_dirs};
+use super::{ImageStore, Lease, make_dirs, sync_dir};
 use crate::{Hasher, ImageError};
 
 /// What becomes of the wish to write a blob.
@@ -119,6 +119,7 @@ impl ImageStore {
         let folder = to.parent().map(ToOwned::to_owned).unwrap_or_default();
         if !folder.is_dir() {
             make_dirs(&folder)?;
+            sync_dir("image.store.folder-sync", &self.layout().join("blobs"))?;
         }
         let rename = Op::Rename {
             from: At::path(path),
@@ -126,9 +127,10 @@ impl ImageStore {
             replace: Replace::Yes,
         };
         perform("image.blob.publish", rename).map_err(failed("write", &to))?;
-        let open = OpenOptions::new().read(true).open(&folder);
-        open.and_then(|dir| perform("image.blob.publish-sync", Op::SyncDir(dir.as_fd())))
-            .map_err(failed("sync", &folder))
+        sync_dir("image.blob.publish-sync", &folder).inspect_err(|_| {
+            // Whoever finds it takes it for safe.
+            drop(perform("image.blob.withdraw", Op::Unlink(At::path(&to))));
+        })
     }
 }
 

@@ -90,6 +90,16 @@ pub(super) fn try_lock(path: &Path) -> Option<File> {
     Some(file)
 }
 
+/// Locks a file as [`lock_at`] does, unless somebody else has it.
+pub(super) fn try_lock_at(path: &Path) -> Result<Option<File>, ImageError> {
+    let file = open_lock(path)?;
+    if retry(|| flock(&file, FlockOperation::NonBlockingLockExclusive)).is_err() {
+        return Ok(None);
+    }
+    let ours = is_at(&file, path).map_err(|e| ImageError::io("read", path, e))?;
+    Ok(ours.then_some(file))
+}
+
 /// Whether a path still leads to this file.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let held = file.metadata()?;

@@ -30,9 +30,10 @@ mod unpack;
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use berth_persist::Durability;
+use berth_persist::{Durability, Op, Point, perform};
 use serde::{Deserialize, Serialize};
 
 use crate::ImageError;
@@ -106,6 +107,18 @@ impl ImageStore {
         ] {
             make_dirs(&dir)?;
         }
+        for dir in [
+            layout.join("blobs"),
+            layout.clone(),
+            self.work(),
+            self.root.clone(),
+        ] {
+            sync_dir("image.store.folder-sync", &dir)?;
+        }
+        if let Some(parent) = self.root.parent() {
+            // Not ours, and perhaps not ours to open.
+            drop(sync_dir("image.store.folder-sync", parent));
+        }
         let write = |dir: &Path, name: &str, text: &str| {
             let durability = Durability::Power;
             berth_persist::write_new("image.store.make", dir, name, text.as_bytes(), durability)
@@ -149,6 +162,13 @@ impl ImageStore {
 fn make_dirs(dir: &Path) -> Result<(), ImageError> {
     berth_persist::make_dirs("image.store.folder", dir, 0o700)
         .map_err(|e| ImageError::io("make", dir, e))
+}
+
+/// fsync(2) of a folder: its entries survive a loss of power.
+fn sync_dir(point: Point, dir: &Path) -> Result<(), ImageError> {
+    fs::File::open(dir)
+        .and_then(|folder| perform(point, Op::SyncDir(folder.as_fd())))
+        .map_err(|e| ImageError::io("sync", dir, e))
 }
 
 /// The entries of a folder by name; none where there is no folder.

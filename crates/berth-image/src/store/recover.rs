@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use berth_base::Digest;
-use berth_persist::{At, remove_tree};
+use berth_persist::{At, Op, perform, remove_tree, sweep_temporaries};
 
 use super::layers::{boot_id, read_meta};
+use super::lock::Access;
 use super::{ImageStore, entries, lock};
 use crate::ImageError;
 
@@ -30,16 +31,23 @@ impl ImageStore {
         if !self.exists()? {
             return Ok(swept);
         }
-        self.leased()?;
+        {
+            // Whoever begins a lease holds it too, until the lease is locked.
+            let _lock = self.lock(Access::Change)?;
+            self.leased()?;
+        }
+        self.sweep_files(&mut swept)?;
         let boot = boot_id();
         for (name, path) in entries(&self.layers_dir())? {
             if let Some(chain) = name.strip_prefix(".tmp-") {
+                // Held meanwhile, so that nobody begins it anew.
                 let builder = self.ingest_dir().join(format!("layer-{chain}"));
-                if builder.exists() && lock::try_lock(&builder).is_none() {
+                let Some(_held) = lock::try_lock_at(&builder)? else {
                     continue;
-                }
+                };
                 swept.half_done += 1;
                 note(remove(&path), &mut swept.errors);
+                note(unlink(&builder), &mut swept.errors);
             } else if name.starts_with(".removing-") {
                 swept.half_done += 1;
                 note(remove(&path), &mut swept.errors);
@@ -56,6 +64,27 @@ impl ImageStore {
     }
 }
 
+impl ImageStore {
+    /// Temporary files, and what is in the ingest folder and no download can go on with: blobs of
+    /// which not even the digest was known, and the locks of layers. What somebody holds stays.
+    fn sweep_files(&self, swept: &mut Swept) -> Result<(), ImageError> {
+        for (name, path) in entries(&self.ingest_dir())? {
+            let is_part = name.starts_with("sha256-") || name.starts_with("sha512-");
+            if !is_part && let Some(_held) = lock::try_lock(&path) {
+                note(unlink(&path), &mut swept.errors);
+            }
+        }
+        let layers = entries(&self.layers_dir())?;
+        let folders = layers.into_iter().map(|(_, path)| path);
+        for dir in folders.chain([self.layout(), self.work()]) {
+            let removed = sweep_temporaries("image.sweep.file", &dir);
+            let removed = removed.map_err(|e| ImageError::io("remove temporary files in", &dir, e));
+            note(removed.map(drop), &mut swept.errors);
+        }
+        Ok(())
+    }
+}
+
 /// Without a readable layer.json nothing is known of a layer, so it is doubtful too.
 fn is_doubtful(dir: &Path, boot: &str) -> bool {
     match read_meta(dir) {
@@ -66,6 +95,11 @@ fn is_doubtful(dir: &Path, boot: &str) -> bool {
 
 fn remove(path: &Path) -> Result<(), ImageError> {
     remove_tree("image.layer.sweep", At::path(path)).map_err(|e| ImageError::io("remove", path, e))
+}
+
+fn unlink(path: &Path) -> Result<(), ImageError> {
+    perform("image.ingest.sweep", Op::Unlink(At::path(path)))
+        .map_err(|e| ImageError::io("remove", path, e))
 }
 
 fn note(result: Result<(), ImageError>, errors: &mut Vec<ImageError>) {

@@ -287,6 +287,18 @@ fn leftovers_of_a_crash_are_swept_and_doubtful_layers_with_them() {
     let swept = store.sweep(|_| false).unwrap();
     assert_eq!(swept.half_done, 2);
     assert!(swept.doubtful.is_empty() && store.has_layer(&chain));
+    // No process has PID 0.
+    let temporary = dir.path().join("images/.index.json.0.0");
+    let ingest = store.ingest_dir();
+    std::fs::write(&temporary, "").unwrap();
+    for name in ["anonymous-0-0", "layer-aa", "sha256-aa"] {
+        std::fs::write(ingest.join(name), "").unwrap();
+    }
+    assert!(store.sweep(|_| false).unwrap().errors.is_empty());
+    assert!(!temporary.exists());
+    let left = entries(&ingest).unwrap();
+    let left: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(left, ["sha256-aa"], "a download goes on with it");
     // As if the host had crashed.
     let mut told = store.layer_meta(&chain).unwrap().unwrap();
     told.unsynced_in_boot = Some("another".into());

@@ -27,6 +27,7 @@ mod start;
 mod stats;
 mod stop;
 mod subject;
+mod system;
 mod top;
 mod usage;
 mod version;
@@ -117,6 +118,8 @@ pub(crate) enum CliCommand {
     Enter(enter::Enter),
     /// Find what is wrong with how containers are isolated
     Check(check::Check),
+    /// Look after the whole store
+    System(system::System),
     /// Show the version
     Version(version::Version),
     /// Show the engine's surroundings
@@ -209,6 +212,7 @@ impl CliCommand {
             Self::Who(command) => command.execute(context),
             Self::Enter(command) => command.execute(context),
             Self::Check(command) => command.execute(context),
+            Self::System(command) => command.execute(context),
             Self::Version(command) => command.execute(context),
             Self::Info(command) => command.execute(context),
             Self::Internal(command) => command.execute(context),

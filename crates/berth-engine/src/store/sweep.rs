@@ -1,0 +1,51 @@
+//! What crashed use-cases left half made or half removed.
+
+use std::path::Path;
+
+use berth_base::{ContainerId, ContainerName};
+use berth_persist::{At, Op, perform, sweep_temporaries};
+
+use super::{NamesLock, Store, StoreError, entries, lock, remove_tree};
+
+impl Store {
+    /// Removes what crashed use-cases left: folders out of sight, volatile folders without a
+    /// container, names without a container, temporary files. The names lock keeps whoever is making
+    /// a container from being taken for one that crashed.
+    pub(crate) fn sweep(&self, _names: &NamesLock) -> Vec<StoreError> {
+        let mut errors = Vec::new();
+        for parent in [self.containers(), self.volatile_containers()] {
+            for (name, path) in entries(&parent) {
+                let stale = match name.parse::<ContainerId>() {
+                    Ok(id) => !self.exists(&id),
+                    Err(_) => {
+                        name.starts_with(".removing-")
+                            || (name.starts_with(".tmp-") && !lock::is_locked(&path))
+                    }
+                };
+                if stale {
+                    errors.extend(remove_tree("container.sweep.tree", &path).err());
+                } else {
+                    errors.extend(sweep_files(&path).err());
+                    errors.extend(sweep_files(&path.join("exits")).err());
+                }
+            }
+        }
+        for (name, path) in entries(&self.root.join("names")) {
+            let free = match name.parse::<ContainerName>() {
+                Ok(name) => matches!(self.holder(&name), Ok(None)),
+                Err(_) => true,
+            };
+            if free && let Err(e) = perform("container.sweep.name", Op::Unlink(At::path(&path))) {
+                errors.push(StoreError::io("remove", &path, e));
+            }
+        }
+        errors.extend(sweep_files(self.state()).err());
+        errors
+    }
+}
+
+fn sweep_files(dir: &Path) -> Result<(), StoreError> {
+    sweep_temporaries("container.sweep.file", dir)
+        .map(drop)
+        .map_err(|e| StoreError::io("remove temporary files in", dir, e))
+}

@@ -1,0 +1,252 @@
+//! What must hold after a crash and its recovery.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::operations::{KEPT_CONTAINERS, KEPT_IMAGE, Operation, Program};
+use super::world::{Faults, World, said};
+use crate::failure::{Failure, Outcome};
+use crate::soak::census::cgroup_points;
+
+/// The host's PID 1 may take seconds to reap an orphan.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Recovers, and checks everything; at the end the world is empty.
+///
+/// # Errors
+/// What does not hold.
+pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
+    let program = operation.program;
+    world.must(program, operation.recovery())?;
+    nothing_half_done(world)?;
+    if operation.setup.is_some() {
+        nothing_lost(world, program)?;
+    }
+    happened_or_not(world, operation)?;
+    for words in operation.verify {
+        world.must(program, words)?;
+    }
+    match program {
+        Program::Berth => remove_all(world)?,
+        Program::Store => world.must(program, &["check"]).map(drop)?,
+    }
+    nothing_half_done(world)?;
+    nothing_locked(&world.folder)?;
+    match program {
+        Program::Berth => nothing_left(world),
+        Program::Store => Ok(()),
+    }
+}
+
+/// The operation can be done again, or was done already.
+fn happened_or_not(world: &World<'_>, operation: &Operation) -> Outcome {
+    let again = world.run(operation.program, operation.again, Faults::default())?;
+    if again.status.success() {
+        return Ok(());
+    }
+    if operation.done.is_empty() {
+        return Err(Failure::new(format!(
+            "doing it again, {:?}, fails: {}",
+            operation.again,
+            said(&again)
+        )));
+    }
+    world
+        .must(operation.program, operation.done)
+        .map(drop)
+        .map_err(|failure| {
+            Failure::new(format!(
+                "it neither happened nor can it be done again: {}; {failure}",
+                said(&again)
+            ))
+        })
+}
+
+/// What was there before is there, and whole.
+fn nothing_lost(world: &World<'_>, program: Program) -> Outcome {
+    match program {
+        Program::Berth => {
+            let listed = world.must(program, &["ps", "-a", "--format", "{{.Names}}"])?;
+            for name in KEPT_CONTAINERS.map(|name| world.named(name)) {
+                if !listed.lines().any(|line| line == name) {
+                    return Err(Failure::new(format!("container {name} is lost: {listed}")));
+                }
+            }
+            world.must(program, &[&["inspect"], &KEPT_CONTAINERS[..]].concat())?;
+            // Each is in its folder and has its name, or is gone altogether.
+            let folders = names_in(&world.root().join("containers")).len();
+            let names = names_in(&world.root().join("names")).len();
+            if folders != names || listed.lines().count() != folders {
+                return Err(Failure::new(format!(
+                    "{folders} folders of containers, {names} names, and listed are:\n{listed}"
+                )));
+            }
+            Ok(())
+        }
+        Program::Store => {
+            let listed = world.must(program, &["check"])?;
+            if !listed.lines().any(|line| line.starts_with(KEPT_IMAGE)) {
+                return Err(Failure::new(format!(
+                    "image {KEPT_IMAGE} is lost: {listed}"
+                )));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// No temporary file or folder, no lease of the dead, no part but those that a download resumes.
+pub(super) fn nothing_half_done(world: &World<'_>) -> Outcome {
+    let mut left = Vec::new();
+    for folder in [world.root(), world.state()] {
+        half_done(&folder, &mut left);
+    }
+    match left.first() {
+        None => Ok(()),
+        Some(path) => Err(Failure::new(format!(
+            "{} things are half done, such as {}",
+            left.len(),
+            path.display()
+        ))),
+    }
+}
+
+fn half_done(folder: &Path, left: &mut Vec<PathBuf>) {
+    for name in names_in(folder) {
+        let path = folder.join(&name);
+        let is_part = folder.ends_with("image-work/ingest") && !name.starts_with("sha");
+        let is_lease = folder.ends_with("image-work/leases");
+        if name.starts_with('.') || name.ends_with(".tmp") || is_part || is_lease {
+            left.push(path);
+        } else if path.is_dir() && !path.is_symlink() && !folder.ends_with("layers") {
+            // What is in a layer is its image's.
+            half_done(&path, left);
+        } else if path.is_dir() {
+            let inside = names_in(&path);
+            let known = |name: &&String| *name != "fs" && *name != "layer.json";
+            left.extend(inside.iter().filter(known).map(|name| path.join(name)));
+        }
+    }
+}
+
+/// The entries of a folder; none where there is no folder.
+fn names_in(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Removes every container.
+///
+/// # Errors
+/// One cannot be removed.
+pub(super) fn remove_all(world: &World<'_>) -> Outcome {
+    let ids = world.must(Program::Berth, &["ps", "-aq", "--no-trunc"])?;
+    let ids: Vec<&str> = ids.split_whitespace().collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let words = [&["rm", "-f"], &ids[..]].concat();
+    world.must(Program::Berth, &words).map(drop)
+}
+
+/// No file of the store is locked by anybody.
+fn nothing_locked(folder: &Path) -> Outcome {
+    for name in names_in(folder) {
+        let path = folder.join(&name);
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() || name.contains("lock") {
+            let Ok(file) = fs::File::open(&path) else {
+                continue;
+            };
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+                return Err(Failure::new(format!("{} is locked", path.display())));
+            }
+        }
+        if path.is_dir() {
+            nothing_locked(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// No container's folder or name, process, cgroup or mount, once all are removed.
+///
+/// # Errors
+/// What is left, after some seconds.
+pub(super) fn nothing_left(world: &World<'_>) -> Outcome {
+    for folder in [
+        world.root().join("containers"),
+        world.root().join("names"),
+        world.state().join("containers"),
+    ] {
+        if let Some(name) = names_in(&folder).first() {
+            return Err(Failure::new(format!(
+                "{} is left, though all containers are removed",
+                folder.join(name).display()
+            )));
+        }
+    }
+    let end = Instant::now() + SETTLE;
+    loop {
+        let left = outside(world)?;
+        let Some(first) = left.first() else {
+            return Ok(());
+        };
+        if Instant::now() > end {
+            return Err(Failure::new(format!("{first} is left")));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What is ours beyond the folders.
+fn outside(world: &World<'_>) -> Outcome<Vec<String>> {
+    let mut left = Vec::new();
+    for point in cgroup_points()? {
+        let parent = point.join(&world.token).join("berth");
+        let below = fs::read_dir(&parent).into_iter().flatten().flatten();
+        let folders = below.filter(|entry| entry.path().is_dir());
+        left.extend(folders.map(|entry| format!("the cgroup {}", entry.path().display())));
+    }
+    let needle = format!("{}-", world.token);
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let path = entry.path();
+        let ours = |file: &str| {
+            let text = fs::read(path.join(file)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            text.contains(&needle) || text.contains(&format!("/{}/", world.token))
+        };
+        if (ours("cmdline") || ours("cgroup")) && path.join("exe").exists() {
+            left.push(format!("the process {}", path.display()));
+        }
+    }
+    left.extend(mounts(world));
+    Ok(left)
+}
+
+/// Mounts below the world's folder, in our mount namespace and in the host's; its root may be one.
+fn mounts(world: &World<'_>) -> Vec<String> {
+    let folder = world.folder.display().to_string();
+    ["/proc/self/mountinfo", "/proc/1/mountinfo"]
+        .iter()
+        .flat_map(|table| {
+            let text = fs::read_to_string(table).unwrap_or_default();
+            let own = format!(" {folder}/r ");
+            let found = text
+                .lines()
+                .filter(|line| line.contains(&folder) && !line.contains(&own));
+            found
+                .map(|line| format!("the mount {line}"))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}

@@ -1,0 +1,308 @@
+//! `crash`: every operation of the stores killed, failed and robbed of power at every point, and
+//! recovered.
+//!
+//! A first run of an operation lists the points that it passes (berth-persist writes them down in
+//! builds with debug assertions). Then it is run again and again on copies of the same store: killed
+//! before and after each, with the operation failing in several ways, and with all that was not
+//! synced lost. After each crash the store is recovered, and nothing may be lost, half done or left
+//! behind ([`checks`]). All of it happens in a mount namespace and on a tmpfs of our own.
+//!
+//! `crash NAME` does one operation; `crash NAME CRASH POINT NTH` one crash, as a failure prints it;
+//! `--share N` an Nth of all crashes; `--rounds N` at least so many of each kill.
+
+mod cases;
+mod checks;
+mod disk;
+mod operations;
+mod power;
+mod table;
+mod trace;
+mod world;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use crate::args::Args;
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::scratch::Scratch;
+use crate::setup::{self, Purpose};
+use crate::soak::census::cgroup_points;
+use crate::{build, exec};
+use cases::{Case, Crash};
+use operations::{OPERATIONS, Operation};
+use table::Table;
+use trace::Place;
+use world::{Programs, World};
+
+/// Each point is killed at least so often in a full run, and all together so often.
+const HITS_LEAST: usize = 20;
+const KILLS_LEAST: usize = 1000;
+
+/// Says that we are in a mount namespace of our own.
+const INSIDE: &str = "BERTH_XTASK_CRASH_INSIDE";
+
+/// What is asked for.
+struct Wanted {
+    operations: Vec<&'static Operation>,
+    /// One crash alone.
+    one: Option<(Crash, Option<Place>)>,
+    disks: bool,
+    rounds: usize,
+    share: usize,
+}
+
+/// Runs `cargo xtask crash`.
+pub(crate) fn command(args: Args) -> Outcome {
+    let wanted = parse(args)?;
+    setup::ensure(&[Purpose::Build, Purpose::Test])?;
+    if std::env::var_os(INSIDE).is_none() {
+        return in_own_mounts();
+    }
+    run(&wanted)
+}
+
+fn parse(mut args: Args) -> Outcome<Wanted> {
+    let rounds = args.number("--rounds")?.unwrap_or(1);
+    let share = args.number("--share")?.unwrap_or(1);
+    let words: Vec<String> = std::iter::from_fn(|| args.word()).collect();
+    args.finish()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let all = || OPERATIONS.iter().collect();
+    let (operations, one, disks) = match *words.as_slice() {
+        [] => (all(), None, true),
+        [disk::NAME] => (Vec::new(), None, true),
+        [name] => (vec![cases::find(name)?], None, false),
+        [name, crash] => {
+            let one = (Crash::parse(crash)?, None);
+            (vec![cases::find(name)?], Some(one), false)
+        }
+        [name, crash, point, nth] => {
+            let place = Place {
+                point: point.to_owned(),
+                nth: nth
+                    .parse()
+                    .map_err(|_| Failure::usage(format!("\"{nth}\" is no number")))?,
+            };
+            let one = (Crash::parse(crash)?, Some(place));
+            (vec![cases::find(name)?], Some(one), false)
+        }
+        _ => return Err(Failure::usage("crash takes NAME, or NAME CRASH POINT NTH")),
+    };
+    Ok(Wanted {
+        operations,
+        one,
+        disks,
+        rounds,
+        share,
+    })
+}
+
+/// Runs ourselves again where no mount reaches the host.
+fn in_own_mounts() -> Outcome {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::new(
+            "crash mounts file systems of its own; run it as root",
+        ));
+    }
+    let ourselves = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("cannot find xtask itself: {error}")))?;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(ourselves)
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, "1");
+    exec::run(&mut command)
+}
+
+fn run(wanted: &Wanted) -> Outcome {
+    let interrupt = Interrupt::catch()?;
+    let [berth, _] = &build::debug()?[..] else {
+        return Err(Failure::new(
+            "the build has other binaries than crash knows",
+        ));
+    };
+    let programs = Programs {
+        berth: berth.clone(),
+        store: build::debug_example("berth-image", "store")?,
+    };
+    let scratch = Scratch::make("crash")?;
+    let _disk = disk::Mounted::tmpfs(scratch.path(), "")?;
+    let begun = Instant::now();
+    let crashed = crash_all(wanted, &programs, scratch.path(), &interrupt);
+    let disks = match (&crashed, wanted.disks) {
+        (Ok(_), true) => disk::run(&world(&programs, scratch.path(), 0)),
+        _ => Ok(()),
+    };
+    remove_cgroups()?;
+    let table = crashed?;
+    table.lines().iter().for_each(|line| println!("{line}"));
+    println!(
+        "crash: {} kills in {:.0} s",
+        table.kills(),
+        begun.elapsed().as_secs_f64()
+    );
+    disks?;
+    let is_full = wanted.share == 1 && wanted.operations.len() == OPERATIONS.len();
+    if !is_full {
+        return Ok(());
+    }
+    let scarce = table.below(HITS_LEAST);
+    if !scarce.is_empty() || table.kills() < KILLS_LEAST {
+        return Err(Failure::new(format!(
+            "{} kills, and fewer than {HITS_LEAST} at {scarce:?}; give --rounds",
+            table.kills()
+        )));
+    }
+    Ok(())
+}
+
+/// How many crash at once.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn world<'a>(programs: &'a Programs, folder: &Path, worker: usize) -> World<'a> {
+    let token = format!("crash{}w{worker}", std::process::id());
+    World {
+        programs,
+        folder: folder.join(format!("w{worker}/world")),
+        token,
+    }
+}
+
+/// Crashes all that is wanted.
+///
+/// # Errors
+/// A check failed; each is printed when it does.
+fn crash_all(
+    wanted: &Wanted,
+    programs: &Programs,
+    folder: &Path,
+    interrupt: &Interrupt,
+) -> Outcome<Table> {
+    let table = Mutex::new(Table::default());
+    let failures = AtomicUsize::new(0);
+    let workers = workers();
+    for operation in &wanted.operations {
+        let first = world(programs, folder, 0);
+        let whole = Worker::new(&first, operation)?;
+        let cases = match &wanted.one {
+            Some((crash, place)) => vec![Case {
+                operation,
+                crash: *crash,
+                place: place.clone(),
+            }],
+            None => {
+                let found = cases::explore(&whole.template, &first, operation)?;
+                chosen(found, wanted)
+            }
+        };
+        exec::announce(&format!("crash {}: {} times", operation.name, cases.len()));
+        let next = AtomicUsize::new(0);
+        let work = |number: usize| -> Outcome {
+            let world = world(programs, folder, number);
+            let worker = Worker::new(&world, operation)?;
+            while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                interrupt.check()?;
+                let hit = cases::crash(&worker.template, &world, case);
+                if let Err(failure) = &hit {
+                    failures.fetch_add(1, Ordering::Relaxed);
+                    println!("FAILED cargo xtask crash {case}\n  {failure}");
+                    worker.clean_up();
+                }
+                if let Ok(mut table) = table.lock() {
+                    table.note(case, hit.ok());
+                }
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let running: Vec<_> = (0..workers)
+                .map(|number| scope.spawn(move || work(number)))
+                .collect();
+            running.into_iter().try_for_each(|worker| {
+                worker
+                    .join()
+                    .unwrap_or_else(|_| Err(Failure::new("a thread of crash panicked")))
+            })
+        })?;
+    }
+    let table = table
+        .into_inner()
+        .map_err(|_| Failure::new("a thread of crash panicked"))?;
+    match failures.into_inner() {
+        0 => Ok(table),
+        failed => {
+            table.lines().iter().for_each(|line| println!("{line}"));
+            Err(Failure::new(format!("{failed} crashes failed")))
+        }
+    }
+}
+
+/// The cases of a run: each kill as often as it takes for [`HITS_LEAST`] at its point, or as the
+/// rounds say; all others once a round. Of those, each `share`th.
+fn chosen(cases: Vec<Case>, wanted: &Wanted) -> Vec<Case> {
+    let mut at_point: BTreeMap<String, usize> = BTreeMap::new();
+    for case in cases.iter().filter(|case| case.crash.kills()) {
+        if let Some(place) = &case.place {
+            *at_point.entry(place.point.clone()).or_insert(0) += 1;
+        }
+    }
+    let mut all = Vec::new();
+    for case in cases {
+        let kills = case.place.as_ref().and_then(|p| at_point.get(&p.point));
+        let rounds = match kills {
+            Some(kills) if case.crash.kills() => HITS_LEAST.div_ceil(*kills).max(wanted.rounds),
+            _ => wanted.rounds,
+        };
+        all.extend(std::iter::repeat_n(case, rounds));
+    }
+    all.into_iter().step_by(wanted.share).collect()
+}
+
+/// One worker's template.
+struct Worker<'a> {
+    template: World<'a>,
+    world: &'a World<'a>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(world: &'a World<'a>, operation: &Operation) -> Outcome<Self> {
+        let template = world.beside("template");
+        cases::prepare(&template, operation)?;
+        Ok(Self { template, world })
+    }
+
+    /// After a check that failed: the next one must not find its remains.
+    fn clean_up(&self) {
+        for world in [self.world, &self.world.beside("left")] {
+            if let Err(failure) = checks::remove_all(world) {
+                println!("  what is left: {failure}");
+            }
+        }
+    }
+}
+
+/// Removes the parents of our cgroups.
+fn remove_cgroups() -> Outcome {
+    for point in cgroup_points()? {
+        for number in 0..workers() {
+            let parent = point.join(format!("crash{}w{number}", std::process::id()));
+            for folder in [parent.join("berth"), parent] {
+                if let Err(error) = std::fs::remove_dir(&folder)
+                    && error.kind() != std::io::ErrorKind::NotFound
+                {
+                    println!("{}", Failure::file("remove", &folder, &error));
+                }
+            }
+        }
+    }
+    Ok(())
+}

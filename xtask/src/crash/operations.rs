@@ -1,0 +1,342 @@
+//! What is crashed: one operation a row, as data.
+//!
+//! `@` in a word stands for the token of the worker, so that names of containers tell whose they
+//! are. An operation is run on a copy of its template, once whole to learn its points, then once for
+//! each crash.
+
+/// Which binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// `berth`.
+    Berth,
+    /// The example `store` of berth-image.
+    Store,
+}
+
+/// A command; with a fault, in the form of `BERTH_FAULT`, it is expected to die of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) fault: Option<&'static str>,
+    pub(super) words: &'static [&'static str],
+}
+
+/// A command that ends well.
+const fn step(words: &'static [&'static str]) -> Step {
+    Step { fault: None, words }
+}
+
+/// A command that dies.
+const fn dies(fault: &'static str, words: &'static [&'static str]) -> Step {
+    Step {
+        fault: Some(fault),
+        words,
+    }
+}
+
+/// One operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operation {
+    pub(super) name: &'static str,
+    pub(super) program: Program,
+    /// What the template holds beside what every template holds; `None`: nothing is there at all.
+    pub(super) setup: Option<&'static [Step]>,
+    /// Done on each copy, before the crash.
+    pub(super) before: &'static [Step],
+    /// What is crashed.
+    pub(super) run: &'static [&'static str],
+    /// Its exit code when nothing is wrong.
+    pub(super) code: i32,
+    /// Done after the crash and the recovery: the operation again, in a form that must succeed if
+    /// it had not happened, and `done` must succeed if it had.
+    pub(super) again: &'static [&'static str],
+    pub(super) done: &'static [&'static str],
+    /// What must be possible then.
+    pub(super) verify: &'static [&'static [&'static str]],
+    /// What must succeed when power is lost after the operation succeeded; nothing where it makes no
+    /// such promise.
+    pub(super) survives: &'static [&'static str],
+}
+
+impl Operation {
+    /// What recovers its store.
+    pub(super) const fn recovery(&self) -> &'static [&'static str] {
+        match self.program {
+            Program::Berth => RESTORE,
+            Program::Store => &["sweep"],
+        }
+    }
+}
+
+const BERTH: Operation = Operation {
+    name: "",
+    program: Program::Berth,
+    setup: Some(&[]),
+    before: &[],
+    run: &[],
+    code: 0,
+    again: &[],
+    done: &[],
+    verify: &[],
+    survives: &[],
+};
+
+const STORE: Operation = Operation {
+    program: Program::Store,
+    ..BERTH
+};
+
+/// Left in every template of [`Program::Berth`], and never lost: one container that never ran, one
+/// that has.
+pub(super) const KEPT_CONTAINERS: [&str; 2] = ["@keep", "@old"];
+pub(super) const BERTH_TEMPLATE: &[Step] = &[
+    step(&["create", "--name", "@keep", "--net", "none", "host", "true"]),
+    step(&["run", "--name", "@old", "--net", "none", "host", "true"]),
+];
+
+/// Left in every template of [`Program::Store`].
+pub(super) const KEPT_IMAGE: &str = "keep:latest";
+pub(super) const STORE_TEMPLATE: &[Step] =
+    &[step(&["image", "keep", "kept"]), step(&["unpack", "keep"])];
+
+const CREATE: &[&str] = &["create", "--name", "@new", "--net", "none", "host", "true"];
+const CREATE_VICTIM: &[&str] = &[
+    "create", "--name", "@victim", "--net", "none", "host", "true",
+];
+const RUN: &[&str] = &["run", "--name", "@new", "--net", "none", "host", "true"];
+const RUN_VICTIM: &[&str] = &["run", "--name", "@victim", "--net", "none", "host", "true"];
+const START: &[&str] = &["start", "-a", "@victim"];
+const REMOVE: &[&str] = &["rm", "-f", "@victim"];
+const RESTORE: &[&str] = &["system", "restore"];
+
+/// A start, of a container that `setup` makes.
+const fn start(name: &'static str, setup: &'static [Step]) -> Operation {
+    Operation {
+        name,
+        setup: Some(setup),
+        run: START,
+        again: START,
+        done: &["wait", "@victim"],
+        verify: &[&["wait", "@victim"], START],
+        survives: &["inspect", "@victim"],
+        ..BERTH
+    }
+}
+
+/// A removal.
+const fn remove(
+    name: &'static str,
+    setup: &'static [Step],
+    before: &'static [Step],
+    run: &'static [&'static str],
+) -> Operation {
+    Operation {
+        name,
+        setup: Some(setup),
+        before,
+        run,
+        again: REMOVE,
+        verify: &[CREATE_VICTIM],
+        ..BERTH
+    }
+}
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "create",
+        run: CREATE,
+        again: CREATE,
+        done: &["inspect", "@new"],
+        verify: &[&["start", "-a", "@new"]],
+        survives: &["start", "-a", "@new"],
+        ..BERTH
+    },
+    Operation {
+        name: "create-first",
+        setup: None,
+        run: CREATE,
+        again: CREATE,
+        done: &["inspect", "@new"],
+        verify: &[&["start", "-a", "@new"]],
+        survives: &["start", "-a", "@new"],
+        ..BERTH
+    },
+    Operation {
+        name: "create-over",
+        setup: Some(&[dies("kill-after container.name.claim 1", CREATE)]),
+        run: CREATE,
+        again: CREATE,
+        done: &["inspect", "@new"],
+        verify: &[&["start", "-a", "@new"]],
+        survives: &["start", "-a", "@new"],
+        ..BERTH
+    },
+    start("start", &[step(CREATE_VICTIM)]),
+    start("start-again", &[step(RUN_VICTIM)]),
+    start(
+        "start-mapped",
+        &[step(&[
+            "create", "--name", "@victim", "--net", "none", "--userns", "private", "host", "true",
+        ])],
+    ),
+    Operation {
+        name: "start-fails",
+        run: &["run", "--name", "@new", "--net", "none", "host", "/none"],
+        code: 127,
+        again: &["inspect", "@new"],
+        done: CREATE,
+        survives: &["inspect", "@new"],
+        ..BERTH
+    },
+    Operation {
+        name: "run",
+        run: RUN,
+        again: RUN,
+        done: &["inspect", "@new"],
+        survives: &["inspect", "@new"],
+        ..BERTH
+    },
+    Operation {
+        name: "run-rm",
+        run: &[
+            "run", "--rm", "--name", "@new", "--net", "none", "host", "true",
+        ],
+        again: RUN,
+        done: &["inspect", "@new"],
+        ..BERTH
+    },
+    remove("rm", &[step(RUN_VICTIM)], &[], &["rm", "@victim"]),
+    remove(
+        "rm-running",
+        &[],
+        &[step(&[
+            "run", "-d", "--name", "@victim", "--net", "none", "host", "sleep", "1000",
+        ])],
+        REMOVE,
+    ),
+    remove(
+        "rm-again",
+        &[
+            step(RUN_VICTIM),
+            dies("kill-before container.remove.volatile 1", REMOVE),
+        ],
+        &[],
+        REMOVE,
+    ),
+    Operation {
+        name: "restore",
+        setup: Some(&[
+            dies("kill-before container.create.publish 1", CREATE),
+            step(RUN_VICTIM),
+            dies("kill-after container.remove.persistent 1", REMOVE),
+            dies("kill-after container.name.claim 1", CREATE),
+            step(RUN_VICTIM),
+            dies("kill-before container.remove.persistent 1", REMOVE),
+            dies("kill-before container.status.write 1", &["start", "@keep"]),
+        ]),
+        run: RESTORE,
+        again: RESTORE,
+        verify: &[CREATE, CREATE_VICTIM, &["start", "-a", "@keep"]],
+        ..BERTH
+    },
+    Operation {
+        name: "restore-boot",
+        setup: Some(&[
+            dies("kill-after container.status.write 1", &["start", "@keep"]),
+            dies("kill-before container.create.publish 1", CREATE),
+        ]),
+        run: RESTORE,
+        again: RESTORE,
+        verify: &[CREATE, &["start", "-a", "@keep"]],
+        ..BERTH
+    },
+    Operation {
+        name: "image-put",
+        run: &["image", "new", "fresh"],
+        again: &["image", "new", "fresh"],
+        survives: &["unpack", "new"],
+        ..STORE
+    },
+    Operation {
+        name: "image-put-first",
+        setup: None,
+        run: &["image", "new", "fresh"],
+        again: &["image", "new", "fresh"],
+        survives: &["unpack", "new"],
+        ..STORE
+    },
+    Operation {
+        name: "image-unpack",
+        setup: Some(&[step(&["image", "new", "fresh"])]),
+        run: &["unpack", "new"],
+        again: &["unpack", "new"],
+        survives: &["unpack", "new"],
+        ..STORE
+    },
+    Operation {
+        name: "image-tag",
+        run: &["tag", "keep", "new"],
+        again: &["tag", "keep", "new"],
+        survives: &["unpack", "new"],
+        ..STORE
+    },
+    Operation {
+        name: "image-untag",
+        setup: Some(&[step(&["tag", "keep", "new"])]),
+        run: &["untag", "new"],
+        again: &["untag", "new"],
+        ..STORE
+    },
+    Operation {
+        name: "image-forget",
+        setup: Some(&[step(&["image", "new", "fresh"])]),
+        run: &["forget", "new"],
+        again: &["forget", "new"],
+        ..STORE
+    },
+    Operation {
+        name: "image-collect",
+        setup: Some(&[
+            step(&["image", "new", "fresh"]),
+            step(&["unpack", "new"]),
+            step(&["forget", "new"]),
+            dies("kill-before image.blob.publish 3", &["image", "a", "part"]),
+        ]),
+        run: &["collect"],
+        again: &["collect"],
+        verify: &[&["image", "new", "fresh"], &["unpack", "new"]],
+        ..STORE
+    },
+    Operation {
+        name: "image-settle",
+        run: &["settle"],
+        again: &["settle"],
+        ..STORE
+    },
+    Operation {
+        name: "image-sweep",
+        setup: Some(&[
+            step(&["image", "new", "fresh"]),
+            dies("kill-before image.layer.publish 1", &["unpack", "new"]),
+            dies("kill-before image.blob.publish 2", &["image", "a", "part"]),
+            step(&["image", "gone", "gone"]),
+            step(&["unpack", "gone"]),
+            step(&["forget", "gone"]),
+            dies("kill-after image.layer.remove 1", &["collect"]),
+        ]),
+        run: &["sweep"],
+        again: &["sweep"],
+        verify: &[&["unpack", "new"], &["image", "a", "part"]],
+        ..STORE
+    },
+    Operation {
+        name: "image-drop-parts",
+        setup: Some(&[dies(
+            "kill-before image.blob.publish 1",
+            &["image", "new", "fresh"],
+        )]),
+        run: &["drop-parts"],
+        again: &["drop-parts"],
+        verify: &[&["image", "new", "fresh"]],
+        ..STORE
+    },
+];

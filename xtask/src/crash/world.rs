@@ -1,0 +1,228 @@
+//! A root and a state folder of our own, and commands on them.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use super::operations::{Program, Step};
+use crate::exec;
+use crate::failure::{Failure, Outcome};
+use crate::soak::bounded;
+
+/// SIGKILL.
+const KILLED: i32 = 9;
+/// A command that takes longer hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The programs of the dev profile, which alone know faults.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) berth: PathBuf,
+    pub(super) store: PathBuf,
+}
+
+/// One root, by one worker.
+#[derive(Debug)]
+pub(super) struct World<'a> {
+    pub(super) programs: &'a Programs,
+    /// Holds `r`, the root, `s`, the state, and `t`, the traces.
+    pub(super) folder: PathBuf,
+    /// Begins the names of its containers, and is its parent of cgroups.
+    pub(super) token: String,
+}
+
+/// What is set in the environment of a command.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Faults<'a> {
+    /// `BERTH_FAULT`.
+    pub(super) fault: Option<&'a str>,
+    /// Whether its operations are written down.
+    pub(super) trace: bool,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn root(&self) -> PathBuf {
+        self.folder.join("r")
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.folder.join("s")
+    }
+
+    pub(super) fn trace(&self) -> PathBuf {
+        self.folder.join("t/trace")
+    }
+
+    /// Another of the same worker, in another folder.
+    pub(super) fn beside(&self, name: &str) -> Self {
+        Self {
+            programs: self.programs,
+            folder: self.folder.with_file_name(name),
+            token: self.token.clone(),
+        }
+    }
+
+    /// Removes all that is in it.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub(super) fn clear(&self) -> Outcome {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::file("remove", &self.folder, &error));
+            }
+            _ => {}
+        }
+        let traces = self.folder.join("t");
+        fs::create_dir_all(&traces).map_err(|error| Failure::file("create", &traces, &error))
+    }
+
+    /// Becomes a copy of another.
+    ///
+    /// # Errors
+    /// Something cannot be copied.
+    pub(super) fn copy_of(&self, template: &World<'_>) -> Outcome {
+        self.clear()?;
+        for name in ["r", "s"] {
+            let from = template.folder.join(name);
+            if from.exists() {
+                copy_tree(&from, &self.folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// It cannot be started, or hangs.
+    pub(super) fn run(
+        &self,
+        program: Program,
+        words: &[&str],
+        faults: Faults<'_>,
+    ) -> Outcome<Output> {
+        let mut command = self.command(program, words);
+        if let Some(fault) = faults.fault {
+            command.env("BERTH_FAULT", fault);
+        }
+        if faults.trace {
+            command.env("BERTH_FAULT_TRACE", self.trace());
+        }
+        bounded::output(&mut command, DEADLINE)
+    }
+
+    fn command(&self, program: Program, words: &[&str]) -> Command {
+        let mut command = match program {
+            Program::Berth => Command::new(&self.programs.berth),
+            Program::Store => Command::new(&self.programs.store),
+        };
+        for name in ["BERTH_FAULT", "BERTH_FAULT_TRACE"] {
+            command.env_remove(name);
+        }
+        match program {
+            Program::Berth => {
+                command.arg("--root").arg(self.root());
+                command.arg("--state").arg(self.state());
+                command.arg("--cgroup-parent").arg(&self.token);
+            }
+            Program::Store => {
+                command.arg(self.root());
+            }
+        }
+        let named = words.iter().map(|word| self.named(word));
+        command.args(named);
+        command
+    }
+
+    /// A word with the token in its place.
+    pub(super) fn named(&self, word: &str) -> String {
+        word.replace('@', &format!("{}-", self.token))
+    }
+
+    /// Runs a command that must succeed; what it prints.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) fn must(&self, program: Program, words: &[&str]) -> Outcome<String> {
+        let output = self.run(program, words, Faults::default())?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(Failure::new(format!(
+            "\"{}\" ended with {}: {}",
+            exec::shown(&self.command(program, words)),
+            output.status,
+            said(&output)
+        )))
+    }
+
+    /// Runs steps of a preparation: they succeed, or die of their faults.
+    ///
+    /// # Errors
+    /// One does not.
+    pub(super) fn steps(&self, program: Program, steps: &[Step]) -> Outcome {
+        for step in steps {
+            let Some(fault) = step.fault else {
+                self.must(program, step.words)?;
+                continue;
+            };
+            let faults = Faults {
+                fault: Some(fault),
+                trace: false,
+            };
+            let output = self.run(program, step.words, faults)?;
+            if !was_killed(&output) {
+                return Err(Failure::new(format!(
+                    "{:?} was to die of \"{fault}\" and ended with {}: {}",
+                    step.words,
+                    output.status,
+                    said(&output)
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the command died of SIGKILL.
+pub(super) fn was_killed(output: &Output) -> bool {
+    output.status.signal() == Some(KILLED)
+}
+
+/// What a command wrote to standard error, in one line.
+pub(super) fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.trim().replace('\n', " / ")
+}
+
+/// Copies folders, files and links; sockets and what else there may be is nothing without its
+/// process.
+pub(super) fn copy_tree(from: &Path, to: &Path) -> Outcome {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| Failure::file("copy", &path, &error)
+    };
+    let meta = fs::symlink_metadata(from).map_err(failed(from))?;
+    if meta.is_symlink() {
+        let target = fs::read_link(from).map_err(failed(from))?;
+        return symlink(target, to).map_err(failed(to));
+    }
+    if meta.is_file() {
+        return fs::copy(from, to).map(drop).map_err(failed(from));
+    }
+    if !meta.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(to).map_err(failed(to))?;
+    let mode = fs::Permissions::from_mode(meta.permissions().mode());
+    fs::set_permissions(to, mode).map_err(failed(to))?;
+    for entry in fs::read_dir(from).map_err(failed(from))? {
+        let entry = entry.map_err(failed(from))?;
+        copy_tree(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
