@@ -32,6 +32,7 @@ impl Engine {
     /// Durable unless it is one for `--rm`: create.json, spec.json and settings.json survive
     /// power loss once this returns.
     pub fn create(&self, options: &CreateOptions) -> Result<Created, EngineError> {
+        let options = &self.resolve_mounts(options, &[])?;
         let prepared = self.prepare(options)?;
         let store = self.store();
         self.recover_after_boot()?;
@@ -126,6 +127,8 @@ impl Engine {
         };
         store.write_hidden(&hidden, "spec.json", &prepared.spec, durability)?;
         store.write_hidden(&hidden, "create.json", &prepared.create, durability)?;
+        let volumes = self.make_volumes(&prepared.create)?;
+        volumes.fill_from(&prepared.create.root)?;
         let status = StatusFile {
             version: STATE_VERSION,
             status: Status::Created,
@@ -153,6 +156,7 @@ impl Engine {
             store.release_name(&name, id)?;
             return Err(error.into());
         }
+        volumes.keep();
         Ok(name)
     }
 

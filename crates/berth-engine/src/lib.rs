@@ -29,6 +29,7 @@ mod store;
 mod subid;
 mod user;
 mod view;
+mod volume;
 mod words;
 
 use berth_base::ContainerId;
@@ -41,8 +42,9 @@ pub use container::{
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use options::{
-    Capability, CreateOptions, ExecOptions, ImageRequest, MountRequest, NamespaceMode,
-    NamespaceModes, SeccompChoice, Ulimit,
+    Capability, CreateOptions, ExecOptions, ImageRequest, MountOrigin, MountRequest, NamespaceMode,
+    NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};
+pub use volume::{LOCAL_DRIVER, PrunedVolumes, Volume, VolumePrune, VolumeRequest, VolumeUser};
