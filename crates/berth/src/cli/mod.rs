@@ -29,6 +29,7 @@ mod subject;
 mod top;
 mod usage;
 mod version;
+mod volume;
 mod wait;
 mod who;
 
@@ -106,6 +107,8 @@ pub(crate) enum CliCommand {
     Enter(enter::Enter),
     /// Find what is wrong with how containers are isolated
     Check(check::Check),
+    /// Manage volumes
+    Volume(volume::Volume),
     /// Show the version
     Version(version::Version),
     /// Show the engine's surroundings
@@ -193,6 +196,7 @@ impl CliCommand {
             Self::Who(command) => command.execute(context),
             Self::Enter(command) => command.execute(context),
             Self::Check(command) => command.execute(context),
+            Self::Volume(command) => command.execute(context),
             Self::Version(command) => command.execute(context),
             Self::Info(command) => command.execute(context),
             Self::Internal(command) => command.execute(context),
