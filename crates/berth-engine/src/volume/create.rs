@@ -8,8 +8,8 @@ use berth_base::state::{ANONYMOUS_LABEL, STATE_VERSION, VolumeFile, VolumeName};
 use berth_persist::Durability;
 
 use super::backing::backing;
-use super::store::Volumes;
-use super::{LOCAL_DRIVER, Volume, VolumeRequest, VolumeUser, error, size};
+use super::store::{Volumes, size_in};
+use super::{LOCAL_DRIVER, Volume, VolumeRequest, VolumeUser, error};
 use crate::store::{StoreError, random_id};
 use crate::{Engine, EngineError};
 
@@ -75,10 +75,7 @@ impl Engine {
 
     /// The bytes of the files in a volume's own folder.
     pub fn volume_size(&self, name: &VolumeName) -> Result<u64, EngineError> {
-        let data = Volumes::of(self).data(name);
-        std::fs::File::open(&data)
-            .and_then(|folder| size::size_of(folder.into()))
-            .map_err(|e| error::io("read", &data, e))
+        size_in(&Volumes::of(self).folder(name))
     }
 
     pub(super) fn draw_volume_name(&self) -> Result<VolumeName, EngineError> {

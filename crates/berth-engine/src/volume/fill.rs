@@ -78,6 +78,7 @@ impl Engine {
             return Ok(None);
         }
         let folder = Volumes::of(self).folder(name);
+        // by path: a folder of ours
         let lock = File::open(&folder).map_err(|e| error::io("open", &folder, e))?;
         wait_lock(&lock).map_err(|e| error::io("lock", &folder, e))?;
         let marker = folder.join(FILLING);
@@ -117,6 +118,7 @@ impl Engine {
             if !unused || !marker.exists() {
                 continue;
             }
+            // by path: a folder of ours
             let Ok(lock) = File::open(&folder) else {
                 continue;
             };

@@ -3,8 +3,8 @@
 use berth_base::state::{VolumeFile, VolumeName};
 use berth_persist::Durability;
 
-use super::store::{Retired, Volumes};
-use super::{HalfMade, error, size};
+use super::store::{Retired, Volumes, size_in};
+use super::{HalfMade, error};
 use crate::options::MountRequest;
 use crate::{Container, Engine, EngineError};
 
@@ -54,7 +54,7 @@ impl Engine {
     pub fn prune_volumes(&self, prune: &VolumePrune<'_>) -> Result<PrunedVolumes, EngineError> {
         let volumes = Volumes::of(self);
         let mut pruned = PrunedVolumes::default();
-        if !volumes.exists() {
+        if !volumes.any() {
             return Ok(pruned);
         }
         let mut retired = Vec::new();
@@ -81,9 +81,7 @@ impl Engine {
             }
         }
         for volume in retired {
-            pruned.reclaimed_bytes += std::fs::File::open(volume.folder.join("_data"))
-                .and_then(|folder| size::size_of(folder.into()))
-                .unwrap_or(0);
+            pruned.reclaimed_bytes += size_in(&volume.folder).unwrap_or(0);
             pruned.errors.extend(volume.erase().err());
             pruned.removed.push(volume.name.clone());
         }
@@ -108,7 +106,7 @@ impl Engine {
         except: Option<&berth_base::ContainerId>,
     ) -> Result<Vec<Retired>, EngineError> {
         let volumes = Volumes::of(self);
-        if names.is_empty() || !volumes.exists() {
+        if names.is_empty() || !volumes.any() {
             return Ok(Vec::new());
         }
         let lock = volumes.lock()?;
@@ -139,7 +137,7 @@ impl Engine {
     /// the anonymous ones of containers that never came to be.
     pub(crate) fn recover_volumes(&self, half_made: &HalfMade) -> Vec<EngineError> {
         let volumes = Volumes::of(self);
-        if !volumes.exists() {
+        if !volumes.any() {
             return Vec::new();
         }
         let mut errors = Vec::new();

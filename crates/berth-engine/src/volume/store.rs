@@ -12,6 +12,7 @@ use berth_base::state::{STATE_VERSION, VolumeFile, VolumeName};
 use berth_persist::{At, Durability, Op, Replace, perform, remove_tree, replace};
 use rustix::fs::{FlockOperation, flock};
 
+use super::size::size_of;
 use super::{Volume, error};
 use crate::store::FileLock;
 use crate::{Engine, EngineError};
@@ -78,7 +79,7 @@ impl Volumes {
     }
 
     /// Whether there may be something to do for a sweep.
-    pub(super) fn exists(&self) -> bool {
+    pub(super) fn any(&self) -> bool {
         self.root.is_dir()
     }
 
@@ -246,6 +247,14 @@ impl Volumes {
         }
         errors
     }
+}
+
+/// The bytes of the files in the folder of a volume.
+pub(super) fn size_in(folder: &Path) -> Result<u64, EngineError> {
+    let data = folder.join(DATA);
+    File::open(&data)
+        .and_then(|folder| size_of(folder.into()))
+        .map_err(|e| error::io("read", &data, e))
 }
 
 impl Retired {

@@ -97,7 +97,6 @@ fn bad_usage_in_one_line() {
         "run -v da/ta:/data host",
         "run --mount type=bind,dst=/data host",
         "run --volumes-from web:rx host",
-        "volume",
         "volume crate",
         "volume rm",
         "volume create a/b",

@@ -324,44 +324,103 @@ mod tests {
 
     #[test]
     fn values() {
-        insta::assert_snapshot!(json("type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-propagation=rprivate,bind-create-src"), @"");
-        insta::assert_snapshot!(json(r#"src=v,dst=/b,volume-subpath=a/b,volume-label=x=y,volume-driver=local,volume-opt=type=tmpfs,"volume-opt=o=size=1m,mode=755""#), @"");
-        insta::assert_snapshot!(json("type=tmpfs,dst=/b,tmpfs-size=64m,tmpfs-mode=1770,readonly"), @"");
+        let lines = [
+            json("type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-create-src"),
+            json(
+                r#"src=v,dst=/b,volume-subpath=a/b,volume-label=x=y,volume-driver=local,volume-opt=type=tmpfs,"volume-opt=o=size=1m,mode=755""#,
+            ),
+            json("type=tmpfs,dst=/b,tmpfs-size=64m,tmpfs-mode=1770,readonly"),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        {"kind":"bind","source":"/a","target":"/b","read_only":true,"options":["rro"],"create_source":true,"origin":"user"}
+        {"kind":"volume","name":"v","anonymous":false,"target":"/b","read_only":false,"no_copy":false,"subpath":"a/b","options":[],"labels":{"x":"y"},"driver_options":{"o":"size=1m,mode=755","type":"tmpfs"},"origin":"user"}
+        {"kind":"tmpfs","target":"/b","options":["ro","size=67108864","mode=1770"]}
+        "#);
     }
+
+    const REFUSED: [&str; 24] = [
+        "",
+        "type=bind",
+        "type=nfs,dst=/b",
+        "type=bind,dst=/b",
+        "dst=/b,frob=1",
+        "dst=/b,frob",
+        "dst=b",
+        "dst",
+        "src=a b,dst=/b",
+        "dst=/b,ro=maybe",
+        "dst=/b,tmpfs-size=1m",
+        "type=tmpfs,dst=/b,src=x",
+        "type=tmpfs,dst=/b,tmpfs-size=x",
+        "type=tmpfs,dst=/b,tmpfs-mode=9",
+        "type=bind,src=/a,dst=/b,volume-nocopy",
+        "type=bind,src=/a,dst=/b,bind-propagation=sideways",
+        "type=bind,src=/a,dst=/b,bind-recursive=sometimes",
+        "type=bind,src=/a,dst=/b,bind-recursive=readonly",
+        "type=bind,src=/a,dst=/b,bind-recursive=writable",
+        "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-propagation=rshared",
+        "src=v,dst=/b,volume-driver=nfs",
+        "dst=/b,volume-subpath=x",
+        "src=v,dst=/b,volume-opt=type",
+        "src=v,dst=/b,\"volume-opt=o=x",
+    ];
 
     #[test]
     fn refused() {
-        let lines = [
-            "",
-            "type=bind",
-            "type=nfs,dst=/b",
-            "type=bind,dst=/b",
-            "dst=/b,frob=1",
-            "dst=/b,frob",
-            "dst=b",
-            "dst",
-            "src=a b,dst=/b",
-            "dst=/b,ro=maybe",
-            "dst=/b,tmpfs-size=1m",
-            "type=tmpfs,dst=/b,src=x",
-            "type=tmpfs,dst=/b,tmpfs-size=x",
-            "type=tmpfs,dst=/b,tmpfs-mode=9",
-            "type=bind,src=/a,dst=/b,volume-nocopy",
-            "type=bind,src=/a,dst=/b,bind-propagation=sideways",
-            "type=bind,src=/a,dst=/b,bind-recursive=sometimes",
-            "type=bind,src=/a,dst=/b,bind-recursive=readonly",
-            "type=bind,src=/a,dst=/b,bind-recursive=writable",
-            "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-propagation=rshared",
-            "src=v,dst=/b,volume-driver=nfs",
-            "dst=/b,volume-subpath=x",
-            "src=v,dst=/b,volume-opt=type",
-            "src=v,dst=/b,\"volume-opt=o=x",
-        ];
-        let lines: Vec<String> = lines
+        let lines: Vec<String> = REFUSED
             .iter()
             .map(|line| format!("{line}\n    {}", mount(line).unwrap_err()))
             .collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+
+            unknown field ""; there are type, source, target, readonly, bind-propagation, bind-recursive, bind-create-src, volume-nocopy, volume-subpath, volume-opt, volume-label, volume-driver, tmpfs-size, tmpfs-mode
+        type=bind
+            a target is missing; give target=/data
+        type=nfs,dst=/b
+            unknown type "nfs"; there are bind, volume, tmpfs
+        type=bind,dst=/b
+            a bind mount has a source; give source=/srv/data
+        dst=/b,frob=1
+            unknown field "frob"; there are type, source, target, readonly, bind-propagation, bind-recursive, bind-create-src, volume-nocopy, volume-subpath, volume-opt, volume-label, volume-driver, tmpfs-size, tmpfs-mode
+        dst=/b,frob
+            unknown field "frob"; there are type, source, target, readonly, bind-propagation, bind-recursive, bind-create-src, volume-nocopy, volume-subpath, volume-opt, volume-label, volume-driver, tmpfs-size, tmpfs-mode
+        dst=b
+            the target is an absolute path below the container's root, without .., such as /data
+        dst
+            dst needs a value, as in dst=VALUE
+        src=a b,dst=/b
+            "a b" is no volume: a name has at most 200 letters, digits, _, . and -, and begins with a letter or digit; the path of a folder begins with / or ./
+        dst=/b,ro=maybe
+            ro=maybe is neither true nor false
+        dst=/b,tmpfs-size=1m
+            tmpfs-size belongs to type=tmpfs, and this is type=volume
+        type=tmpfs,dst=/b,src=x
+            a tmpfs has no source; leave source= out
+        type=tmpfs,dst=/b,tmpfs-size=x
+            a size is a number with an optional unit b, k, m, g, t or p (powers of 1024), such as 64m or 1.5g
+        type=tmpfs,dst=/b,tmpfs-mode=9
+            tmpfs-mode is an octal mode such as 1777 or 700
+        type=bind,src=/a,dst=/b,volume-nocopy
+            volume-nocopy belongs to type=volume, and this is type=bind
+        type=bind,src=/a,dst=/b,bind-propagation=sideways
+            unknown bind-propagation "sideways"; there are rprivate, private, rshared, shared, rslave, slave
+        type=bind,src=/a,dst=/b,bind-recursive=sometimes
+            unknown bind-recursive "sometimes"; there are enabled, disabled, writable, readonly
+        type=bind,src=/a,dst=/b,bind-recursive=readonly
+            bind-recursive=readonly is about a mount that is read-only; give readonly too
+        type=bind,src=/a,dst=/b,bind-recursive=writable
+            bind-recursive=writable is about a mount that is read-only; give readonly too
+        type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-propagation=rshared
+            bind-recursive=readonly goes with bind-propagation=rprivate alone
+        src=v,dst=/b,volume-driver=nfs
+            no volume driver is called "nfs"; there is local alone
+        dst=/b,volume-subpath=x
+            volume-subpath is of a volume that has content; give its name with source=
+        src=v,dst=/b,volume-opt=type
+            give KEY=VALUE, such as type=tmpfs or o=size=64m
+        src=v,dst=/b,"volume-opt=o=x
+            a quote that does not end; a field with a comma stands in quotes, as in 'type=volume,"volume-opt=o=size=1m,mode=755"'
+        "#);
     }
 
     proptest! {
