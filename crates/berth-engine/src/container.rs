@@ -89,6 +89,6 @@ pub struct StopOptions {
 pub struct RemoveOptions {
     /// Kill it first when it runs.
     pub force: bool,
-    /// Remove its anonymous volumes too (none exist until volumes come).
+    /// Remove its anonymous volumes too, save those that another container has.
     pub volumes: bool,
 }

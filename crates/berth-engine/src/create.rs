@@ -32,6 +32,7 @@ impl Engine {
     /// Durable unless it is one for `--rm`: create.json, spec.json and settings.json survive
     /// power loss once this returns.
     pub fn create(&self, options: &CreateOptions) -> Result<Created, EngineError> {
+        let options = &self.resolve_mounts(options, &[])?;
         let prepared = self.prepare(options)?;
         let store = self.store();
         self.recover_after_boot()?;
@@ -147,6 +148,8 @@ impl Engine {
             )?;
         }
         image::make_layer(&hidden, &prepared.create.root)?;
+        let volumes = self.make_volumes(&prepared.create)?;
+        volumes.fill_from(&prepared.create.root)?;
         let status = StatusFile {
             version: STATE_VERSION,
             status: Status::Created,
@@ -186,6 +189,7 @@ impl Engine {
             store.release_name(&name, id)?;
             return Err(error.into());
         }
+        volumes.keep();
         Ok(name)
     }
 

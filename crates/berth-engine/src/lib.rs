@@ -31,6 +31,7 @@ mod store;
 mod subid;
 mod user;
 mod view;
+mod volume;
 mod words;
 
 use berth_base::ContainerId;
@@ -44,9 +45,10 @@ pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use image::{DiskUsage, ImageUsage, Pruned, Removal};
 pub use options::{
-    Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountRequest, NamespaceMode,
-    NamespaceModes, SeccompChoice, Ulimit,
+    Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,
+    NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};
 pub use storage::storage_worker;
+pub use volume::{LOCAL_DRIVER, PrunedVolumes, Volume, VolumePrune, VolumeRequest, VolumeUser};

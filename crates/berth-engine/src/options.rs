@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use berth_base::ContainerName;
+use berth_base::state::VolumeName;
 use serde::{Deserialize, Serialize};
 
 /// Everything `create` and `run` accept, as Docker's flags mean it.
@@ -121,10 +122,13 @@ impl Default for ImageRequest {
 }
 
 /// A mount the user asked for.
+///
+/// What `create` works out (the names of anonymous volumes, what `--volumes-from` comes to) is
+/// written into the same shape, so that `create.json` holds the mounts as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum MountRequest {
-    /// `-v SOURCE:TARGET[:OPTIONS]`.
+    /// `-v SOURCE:TARGET[:OPTIONS]`, `--mount type=bind`.
     Bind {
         /// Absolute path on the host.
         source: PathBuf,
@@ -134,14 +138,112 @@ pub enum MountRequest {
         read_only: bool,
         /// Propagation and the like, as the spec names mount options.
         options: Vec<String>,
+        /// Make the source, a directory, where it is missing.
+        #[serde(default, skip_serializing_if = "is_false")]
+        create_source: bool,
+        /// Who asked for it.
+        #[serde(default)]
+        origin: MountOrigin,
     },
-    /// `--tmpfs TARGET[:OPTIONS]`.
+    /// `-v NAME:TARGET[:OPTIONS]`, `-v TARGET`, `--mount type=volume`.
+    Volume(VolumeMount),
+    /// `--tmpfs TARGET[:OPTIONS]`, `--mount type=tmpfs`.
     Tmpfs {
         /// Absolute path in the container.
         target: String,
         /// Options as mount(8) names them.
         options: Vec<String>,
     },
+    /// `--volumes-from CONTAINER[:ro|rw]`: its volumes and bind mounts.
+    From {
+        /// By name, id or prefix.
+        container: String,
+        /// `ro`; those that are read-only there stay so.
+        read_only: bool,
+    },
+}
+
+/// A volume at a place of the container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeMount {
+    /// Absent until `create` draws one: an anonymous volume.
+    pub name: Option<VolumeName>,
+    /// Whether it goes with the last container that has it (`rm -v`, `--rm`).
+    #[serde(default)]
+    pub anonymous: bool,
+    /// Absolute path in the container.
+    pub target: String,
+    /// `ro`.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Copy nothing of the image into it while it is empty.
+    #[serde(default)]
+    pub no_copy: bool,
+    /// The folder or file of the volume that is mounted; absent: the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subpath: Option<String>,
+    /// Propagation and the like, as the spec names mount options.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// Labels for the volume when this makes it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// `volume-opt`, for when this makes it; in `create.json` what the volume has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_options: BTreeMap<String, String>,
+    /// What is mounted; known once the volume is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backing: Option<VolumeBacking>,
+    /// Who asked for it.
+    #[serde(default)]
+    pub origin: MountOrigin,
+}
+
+/// Where the files of a volume are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum VolumeBacking {
+    /// A folder: ours, or one that the volume's options name.
+    Folder {
+        /// Absolute path.
+        path: PathBuf,
+        /// Mount options of the volume itself.
+        #[serde(default)]
+        options: Vec<String>,
+    },
+    /// A tmpfs, of each container's own.
+    Memory {
+        /// Options as mount(8) names them.
+        options: Vec<String>,
+    },
+}
+
+/// Who asked for a mount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MountOrigin {
+    /// The user, by a flag of its own.
+    #[default]
+    User,
+    /// Another container, by `--volumes-from`.
+    Container,
+    /// The image.
+    Image,
+}
+
+impl MountRequest {
+    /// Where it is mounted; nothing for `--volumes-from` itself.
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::Bind { target, .. } | Self::Tmpfs { target, .. } => Some(target),
+            Self::Volume(volume) => Some(&volume.target),
+            Self::From { .. } => None,
+        }
+    }
+}
+
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Where one namespace of a container comes from.

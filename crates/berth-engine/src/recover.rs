@@ -30,9 +30,12 @@ impl Engine {
                 recovered.errors.push(error);
             }
         }
+        let half_made = self.half_made_volumes();
         let names = self.store().lock_names()?;
         let mut failed = self.store().reclaim_names(&names);
         failed.extend(self.store().sweep(&names));
+        drop(names);
+        recovered.errors.extend(self.recover_volumes(&half_made));
         recovered
             .errors
             .extend(failed.into_iter().map(EngineError::from));

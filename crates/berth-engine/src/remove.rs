@@ -4,6 +4,7 @@ use berth_base::{ContainerId, ErrorClass, Status};
 
 use crate::store::{ContainerLock, StoreError};
 use crate::view::View;
+use crate::volume::erase_all;
 use crate::{Container, Engine, EngineError, RemoveOptions, cgroup, empty};
 
 impl Engine {
@@ -24,7 +25,7 @@ impl Engine {
             let lock = self.store().lock(id)?;
             let view = self.view(id)?;
             if !view.container.status.is_live() {
-                return self.take_away(&lock, &view);
+                return self.take_away(&lock, &view, options);
             }
             // Somebody started it in between.
         }
@@ -52,7 +53,13 @@ impl Engine {
     pub fn exited(&self, id: &ContainerId) -> Result<(), EngineError> {
         let result = self.inspect(id).and_then(|container| {
             if container.create.options.auto_remove && !container.status.is_live() {
-                self.remove(id, &RemoveOptions::default())
+                self.remove(
+                    id,
+                    &RemoveOptions {
+                        force: false,
+                        volumes: true,
+                    },
+                )
             } else {
                 Ok(())
             }
@@ -64,8 +71,18 @@ impl Engine {
     }
 
     /// With the lock held and nothing alive: intent, cgroups, folders, name.
-    fn take_away(&self, lock: &ContainerLock, view: &View) -> Result<(), EngineError> {
+    fn take_away(
+        &self,
+        lock: &ContainerLock,
+        view: &View,
+        options: &RemoveOptions,
+    ) -> Result<(), EngineError> {
         let container = &view.container;
+        // Out of sight before the record that names them is; deleted once that is.
+        let volumes = match options.volumes {
+            true => self.retire_anonymous_volumes(container)?,
+            false => Vec::new(),
+        };
         if !container.create.options.auto_remove {
             self.write_status(lock, container, (Status::Removing, container.run), None)?;
         }
@@ -90,6 +107,7 @@ impl Engine {
         let name = Some(&container.name);
         let failed = self.store().erase(lock, name);
         errors.extend(failed.iter().map(StoreError::to_string));
+        errors.extend(erase_all(&volumes).map(|e| e.to_string()));
         // A keeper whose engine died may have been starting it all along. It finds no folder to
         // record that in and gives up; what it had recorded before has a cgroup by now.
         if view.last_run.is_none()

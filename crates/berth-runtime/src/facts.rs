@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use berth_base::NamespaceKind;
 use berth_base::state::{CgroupPaths, RootSource};
 use oci_spec::runtime::{Process, Spec};
-use rustix::fs::PROC_SUPER_MAGIC;
+use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags};
 
-use crate::plan::Setup;
+use crate::plan::{Setup, beneath};
 use crate::process::read_proc;
 use crate::{capability, namespaces, resctrl};
 
@@ -181,7 +181,12 @@ impl HostFacts {
             if let Some(source) = mount.source() {
                 let path = setup.bundle.join(source);
                 if let Some(source) = source_at(&path) {
-                    facts.sources.insert(path, source);
+                    facts.sources.insert(path.clone(), source);
+                }
+                if let Some(beneath) = beneath(mount)
+                    && let Some(source) = source_beneath(&path, beneath)
+                {
+                    facts.sources.insert(path.join(beneath), source);
                 }
             }
         }
@@ -268,6 +273,20 @@ fn source_at(path: &Path) -> Option<Source> {
     let is_procfs = rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC);
     Some(Source {
         is_directory: metadata.is_dir(),
+        is_procfs,
+    })
+}
+
+/// What a path below a host path is; `None` when there is nothing, or it leads out.
+fn source_beneath(base: &Path, path: &Path) -> Option<Source> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let base = rustix::fs::open(base, flags | OFlags::DIRECTORY, Mode::empty()).ok()?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let found = rustix::fs::openat2(base, path, flags, Mode::empty(), resolve).ok()?;
+    let stat = rustix::fs::fstat(&found).ok()?;
+    let is_procfs = rustix::fs::fstatfs(&found).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC);
+    Some(Source {
+        is_directory: FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
         is_procfs,
     })
 }

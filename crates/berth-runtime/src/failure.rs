@@ -41,7 +41,7 @@ pub(crate) fn step(step: Option<&Step>, errno: Errno) -> Failure {
         (Some(Step::Attach { .. }), Errno::NOTDIR | Errno::EXIST) => {
             "; source and target must both be directories or both be files"
         }
-        (Some(Step::IdMap { .. }), Errno::INVAL) => {
+        (Some(Step::IdMap { .. } | Step::IdMapBy { .. }), Errno::INVAL) => {
             "; the file system takes no id mapping, use --userns host"
         }
         (Some(Step::Overlay(overlay)), errno) => overlay_hint(overlay, errno),

@@ -34,6 +34,8 @@ const HOST_SIDE: &[(&str, &str)] = &[
     ("crates/berth-engine/src/store", "state folders"),
     ("crates/berth-engine/src/subid.rs", "/etc/subuid and its like"),
     ("crates/berth-image/src/store", "state folders"),
+    ("crates/berth-engine/src/volume/store.rs", "the folders of the volumes; what is in them goes by descriptor"),
+    ("crates/berth-engine/src/volume/users.rs", "state folders"),
     ("crates/berth-runtime/src/cgroup", "cgroupfs and procfs"),
     ("crates/berth-runtime/src/facts.rs", "system folders and procfs; nothing is opened for later"),
     ("crates/berth-runtime/src/keeper.rs", "state folders and /dev/null"),

@@ -11,6 +11,13 @@
 //! | `exits/N.json` | monitor, else recover | once per run, first writer wins |
 //! | `log.json` | monitor | json-file lines |
 //!
+//! Persistent, below `volumes/NAME` there:
+//!
+//! | File | Written by | When |
+//! |---|---|---|
+//! | `volume.json` | engine | once, when the volume is made |
+//! | `filling` | engine | while the files of an image are copied into the volume |
+//!
 //! Volatile, below `/run/berth/containers/ID` (rootless: `$XDG_RUNTIME_DIR/berth/...`):
 //!
 //! | File | Written by | When |
@@ -29,6 +36,7 @@ mod monitor;
 mod run;
 mod settings;
 mod status;
+mod volume;
 
 pub use create::{CreateFile, ImageSource, NamespaceSource};
 pub use exit::{ExitFile, ExitOutcome};
@@ -36,6 +44,7 @@ pub use monitor::{LogConfig, MonitorConfig, RootSource, StdioConfig};
 pub use run::{CgroupPaths, RunFile};
 pub use settings::SettingsFile;
 pub use status::StatusFile;
+pub use volume::{ANONYMOUS_LABEL, InvalidVolumeName, VolumeFile, VolumeName};
 
 /// The version this build writes, and the newest it reads.
 pub const STATE_VERSION: u32 = 1;

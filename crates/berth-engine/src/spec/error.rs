@@ -56,8 +56,10 @@ pub(crate) enum SpecError {
     MountOverProc(String),
     #[error("two mounts have the target {0}; remove one of them")]
     DuplicateMount(String),
-    #[error("the mount source {} is not an absolute path; named volumes do not exist yet", .0.display())]
+    #[error("the mount source {} is not an absolute path; begin it with a slash", .0.display())]
     MountSource(PathBuf),
+    #[error("the volume on {0} was not looked up; this is a defect of berth")]
+    VolumeUnknown(String),
     #[error(
         "the id {id} of {what} is not mapped in the container's user namespace; use an id from {mapped}"
     )]
@@ -73,7 +75,7 @@ pub(crate) enum SpecError {
 impl From<SpecError> for EngineError {
     fn from(error: SpecError) -> Self {
         let class = match &error {
-            SpecError::Internal(_) => ErrorClass::Internal,
+            SpecError::Internal(_) | SpecError::VolumeUnknown(_) => ErrorClass::Internal,
             SpecError::UlimitAboveCaller { .. } => ErrorClass::Denied,
             _ => ErrorClass::Invalid,
         };

@@ -22,6 +22,7 @@ use oci_spec::runtime::{Linux, LinuxBuilder, LinuxNamespace, LinuxNamespaceType,
 
 pub(crate) use devices::{DeviceKind, HostDevice};
 pub(crate) use error::SpecError;
+pub(crate) use mounts::normalise as normalise_target;
 pub(crate) use process::{capability_sets, merge_env, user as user_of};
 pub(crate) use run::{IdMappings, RunFacts, for_run, needs_run_spec};
 

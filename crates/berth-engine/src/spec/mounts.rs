@@ -8,13 +8,19 @@ use oci_spec::runtime::Mount;
 
 use super::{SpecError, SpecFacts};
 use crate::CreateOptions;
-use crate::options::MountRequest;
+use crate::options::{MountRequest, VolumeBacking, VolumeMount};
+
+/// The option by which the runtime learns which part of a volume to mount: it opens the path below
+/// the source by openat2(2) and mounts what it has opened. mount(8) leaves `x-` to such uses.
+const BENEATH: &str = "x-berth.beneath=";
 
 pub(super) fn mounts(options: &CreateOptions, facts: &SpecFacts) -> Result<Vec<Mount>, SpecError> {
     let mut own = Vec::with_capacity(options.mounts.len());
     let mut targets = HashSet::new();
     for request in &options.mounts {
-        let (target, mount) = requested(request)?;
+        let Some((target, mount)) = requested(request, facts)? else {
+            continue;
+        };
         if !targets.insert(target.clone()) {
             return Err(SpecError::DuplicateMount(target));
         }
@@ -78,27 +84,32 @@ fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
     mounts
 }
 
-/// One `-v` or `--tmpfs`, with its normalised target.
-fn requested(request: &MountRequest) -> Result<(String, Mount), SpecError> {
-    match request {
+/// One request with its normalised target; nothing for `--volumes-from`, whose mounts stand beside it.
+fn requested(
+    request: &MountRequest,
+    facts: &SpecFacts,
+) -> Result<Option<(String, Mount)>, SpecError> {
+    let (target, mount) = match request {
         MountRequest::Bind {
             source,
             target,
             read_only,
             options,
+            ..
         } => {
             if !source.is_absolute() {
                 return Err(SpecError::MountSource(source.clone()));
             }
             let target = normalise(target)?;
-            let mut all = vec!["rbind", if *read_only { "ro" } else { "rw" }];
-            if !options.iter().any(|o| is_propagation(o)) {
-                all.push("rprivate");
-            }
-            all.extend(options.iter().map(String::as_str));
+            let all = bind_options(*read_only, &[options]);
             let mut mount = mount(&target, "bind", "", &all);
             mount.set_source(Some(source.clone()));
-            Ok((target, mount))
+            (target, mount)
+        }
+        MountRequest::Volume(volume) => {
+            let target = normalise(&volume.target)?;
+            let mount = volume_mount(volume, &target, facts)?;
+            (target, mount)
         }
         MountRequest::Tmpfs { target, options } => {
             let target = normalise(target)?;
@@ -110,9 +121,53 @@ fn requested(request: &MountRequest) -> Result<(String, Mount), SpecError> {
                 .collect();
             all.extend(options.iter().map(String::as_str));
             let mount = mount(&target, "tmpfs", "tmpfs", &all);
-            Ok((target, mount))
+            (target, mount)
+        }
+        MountRequest::From { .. } => return Ok(None),
+    };
+    Ok(Some((target, mount)))
+}
+
+/// A volume: its folder bound, with the container's ids where it has a user namespace of root's, or a
+/// tmpfs. Without root the ids on disk are those of the namespace already.
+fn volume_mount(volume: &VolumeMount, target: &str, facts: &SpecFacts) -> Result<Mount, SpecError> {
+    match &volume.backing {
+        None => Err(SpecError::VolumeUnknown(target.to_owned())),
+        Some(VolumeBacking::Folder { path, options }) => {
+            let beneath = volume.subpath.as_ref().map(|s| format!("{BENEATH}{s}"));
+            let mut all = bind_options(volume.read_only, &[options, &volume.options]);
+            if facts.has_user_namespace() && !facts.rootless {
+                all.push("idmap");
+            }
+            all.extend(beneath.as_deref());
+            let mut mount = mount(target, "bind", "", &all);
+            mount.set_source(Some(path.clone()));
+            Ok(mount)
+        }
+        Some(VolumeBacking::Memory { options }) => {
+            let mut all: Vec<&str> = options.iter().map(String::as_str).collect();
+            all.extend(volume.options.iter().map(String::as_str));
+            all.extend(volume.read_only.then_some("ro"));
+            all.extend((!volume.no_copy).then_some("tmpcopyup"));
+            Ok(mount(target, "tmpfs", "tmpfs", &all))
         }
     }
+}
+
+/// The options of a bind mount: the whole tree unless `bind` was asked for, private unless a
+/// propagation was, `rro` for a tree of which nothing may be written.
+fn bind_options<'a>(read_only: bool, asked: &[&'a [String]]) -> Vec<&'a str> {
+    let asked = || asked.iter().copied().flatten().map(String::as_str);
+    let whole = !asked().any(|option| option == "bind");
+    let mut all = vec![
+        if whole { "rbind" } else { "bind" },
+        if read_only { "ro" } else { "rw" },
+    ];
+    if !asked().any(is_propagation) {
+        all.push("rprivate");
+    }
+    all.extend(asked().filter(|option| !matches!(*option, "bind" | "rbind")));
+    all
 }
 
 fn is_propagation(option: &str) -> bool {
@@ -131,7 +186,7 @@ fn is_propagation(option: &str) -> bool {
 
 /// Makes a target absolute, without empty or dot components. Nothing may cover /proc: what is
 /// masked there, and the writes of the runtime, must reach the real one (CVE-2019-16884).
-fn normalise(target: &str) -> Result<String, SpecError> {
+pub(crate) fn normalise(target: &str) -> Result<String, SpecError> {
     let bad = || SpecError::MountTarget(target.to_owned());
     if !target.starts_with('/') || target.contains('\0') {
         return Err(bad());

@@ -7,7 +7,7 @@ use berth_base::state::NamespaceSource;
 use berth_base::{ContainerId, NamespaceKind};
 
 use super::*;
-use crate::options::{Capability, MountRequest, Ulimit};
+use crate::options::{Capability, MountOrigin, MountRequest, Ulimit};
 use crate::subid::{IdRange, map_caller, map_range};
 
 fn facts() -> SpecFacts {
@@ -108,6 +108,8 @@ fn a_spec_with_everything_asked_for() {
                 target: "/srv//data/./deep".into(),
                 read_only: true,
                 options: vec!["rslave".into()],
+                create_source: false,
+                origin: MountOrigin::User,
             },
             MountRequest::Tmpfs {
                 target: "/srv".into(),
@@ -118,6 +120,8 @@ fn a_spec_with_everything_asked_for() {
                 target: "/dev/shm".into(),
                 read_only: false,
                 options: vec![],
+                create_source: false,
+                origin: MountOrigin::User,
             },
         ],
         ..CreateOptions::default()
@@ -254,6 +258,8 @@ fn bad_requests_say_what_to_do() {
         target: target.into(),
         read_only: false,
         options: vec![],
+        create_source: false,
+        origin: MountOrigin::User,
     };
     let mount = |target: &str| {
         error(CreateOptions {

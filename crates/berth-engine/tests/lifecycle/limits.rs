@@ -66,6 +66,8 @@ fn mounts_are_where_they_belong(world: &mut World) -> Outcome {
         target: target.into(),
         read_only,
         options: vec![],
+        create_source: false,
+        origin: Default::default(),
     };
     let mounts = vec![
         bind("/srv/ro", true),
@@ -204,6 +206,8 @@ fn bad_requests(world: &mut World) -> Outcome {
                 target: "/data".into(),
                 read_only: false,
                 options: vec![],
+                create_source: false,
+                origin: Default::default(),
             }];
         }),
         create(world, |o| o.memory_bytes = Some(4096)),

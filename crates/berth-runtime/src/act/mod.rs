@@ -142,6 +142,7 @@ fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
     match step {
         Step::OpenHost { .. }
         | Step::CloneHost { .. }
+        | Step::CloneBeneath { .. }
         | Step::IdMap { .. }
         | Step::NewFilesystem { .. }
         | Step::OpenFolder { .. }

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, open, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -41,6 +41,15 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             slot,
         } => {
             let fd = clone_host(host, *recursive, *device)?;
+            cx.put(*slot, fd)
+        }
+        Step::CloneBeneath {
+            host,
+            path,
+            recursive,
+            slot,
+        } => {
+            let fd = clone_beneath(host, path, *recursive)?;
             cx.put(*slot, fd)
         }
         Step::IdMap { slot } => {
@@ -150,6 +159,25 @@ fn clone_host(
         verify_device(&fd, expected)?;
     }
     Ok(fd)
+}
+
+/// Clones the mount at a path below a host path, by the descriptor of what was opened there.
+fn clone_beneath(host: &CStr, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    // by path: `host` names a path of the host's (plan::Step); what lies below is opened by it
+    let base = open(host, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match openat2(&base, path, flags, Mode::empty(), resolve) {
+            // A rename raced with the walk; openat2(2) asks to try again.
+            Err(Errno::AGAIN) => {}
+            Err(error) => return Err(error),
+            Ok(found) => {
+                let flags = clone_flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH;
+                return open_tree(found, c"", flags);
+            }
+        }
+    }
 }
 
 /// ENODEV unless the descriptor is the device (CVE-2025-31133).

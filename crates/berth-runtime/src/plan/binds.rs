@@ -1,6 +1,6 @@
 //! Bind mounts, with their propagation and their id mappings.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use berth_sys::MountAttributes as Attr;
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount};
@@ -9,6 +9,7 @@ use super::build::{Builder, c_path, invalid};
 use super::mounts::guard_proc;
 use super::options::MountOptions;
 use super::{Mappings, PlanError, Slot, Step, TargetKind, rootfs};
+use crate::facts::Source;
 
 /// A bind mount: the source is a host path that the user named, relative ones below the bundle.
 pub(super) fn bind(
@@ -18,20 +19,8 @@ pub(super) fn bind(
     target: &Path,
     parsed: &MountOptions,
 ) -> Result<(), PlanError> {
-    let source = mount.source().as_ref().ok_or_else(|| {
-        invalid(&format!(
-            "the bind mount on {} names no source",
-            target.display()
-        ))
-    })?;
-    let source = builder.setup.bundle.join(source);
-    let Some(facts) = builder.facts.sources.get(&source).copied() else {
-        return Err(invalid(&format!(
-            "the source {} of the mount on {} does not exist",
-            source.display(),
-            target.display()
-        )));
-    };
+    let source = Asked::of(builder, mount, target)?;
+    let facts = source.facts;
     let links = guard_proc(target, facts.is_procfs)?;
     if !parsed.data.is_empty() && builder.is_bundle() {
         let words: Vec<_> = parsed
@@ -49,13 +38,9 @@ pub(super) fn bind(
     // Among the host's own mounts the clone stays one of them, wherever the root lies.
     let shared = rootfs::stays_shared(builder) && builder.facts.privileged;
     let before = builder.opens_before() || namespace.is_some() || shared;
-    let mut steps = vec![Step::CloneHost {
-        host: c_path(&source)?,
-        // init would find what lies below locked to the mount that it clones.
-        recursive: parsed.bind == Some(true) || (builder.has_user_namespace() && !before),
-        device: None,
-        slot,
-    }];
+    // init would find what lies below locked to the mount that it clones.
+    let recursive = parsed.bind == Some(true) || (builder.has_user_namespace() && !before);
+    let mut steps = vec![source.clone_step(recursive, slot)?];
     if let Some(namespace) = namespace {
         steps.push(Step::IdMapBy {
             slot,
@@ -85,6 +70,68 @@ pub(super) fn bind(
         links,
     });
     Ok(())
+}
+
+/// The source of a bind mount.
+struct Asked<'a> {
+    host: PathBuf,
+    beneath: Option<&'a Path>,
+    facts: Source,
+}
+
+impl<'a> Asked<'a> {
+    fn of(builder: &Builder<'_>, mount: &'a Mount, target: &Path) -> Result<Self, PlanError> {
+        let source = mount.source().as_ref().ok_or_else(|| {
+            invalid(&format!(
+                "the bind mount on {} names no source",
+                target.display()
+            ))
+        })?;
+        let host = builder.setup.bundle.join(source);
+        let beneath = match builder.is_bundle() {
+            true => None,
+            false => beneath(mount),
+        };
+        let whole = beneath.map_or_else(|| host.clone(), |path| host.join(path));
+        match builder.facts.sources.get(&whole).copied() {
+            Some(facts) => Ok(Self {
+                host,
+                beneath,
+                facts,
+            }),
+            None => Err(invalid(&format!(
+                "the source {} of the mount on {} does not exist",
+                whole.display(),
+                target.display()
+            ))),
+        }
+    }
+
+    fn clone_step(&self, recursive: bool, slot: Slot) -> Result<Step, PlanError> {
+        let host = c_path(&self.host)?;
+        Ok(match self.beneath {
+            None => Step::CloneHost {
+                host,
+                recursive,
+                device: None,
+                slot,
+            },
+            Some(path) => Step::CloneBeneath {
+                host,
+                path: c_path(path)?,
+                recursive,
+                slot,
+            },
+        })
+    }
+}
+
+/// The part of the source that is to be mounted, where the engine names one: the folder of a volume
+/// is ours, and what lies in it belongs to containers.
+pub(crate) fn beneath(mount: &Mount) -> Option<&Path> {
+    let words = mount.options().iter().flatten();
+    let mut paths = words.filter_map(|word| word.strip_prefix("x-berth.beneath="));
+    paths.next_back().map(Path::new)
 }
 
 /// What is set on the clone, in order. A mount has one propagation; the last one wins.

@@ -103,6 +103,9 @@ impl fmt::Display for Step {
         match self {
             Self::OpenHost { host, .. } => write!(f, "open {}", t(host)),
             Self::CloneHost { host, .. } => write!(f, "clone the mount at {}", t(host)),
+            Self::CloneBeneath { host, path, .. } => {
+                write!(f, "clone the mount at {} below {}", t(path), t(host))
+            }
             Self::ActAs { uid, gid } => write!(f, "make files as uid {uid}, gid {gid}"),
             Self::Hostname(name) => write!(f, "set the hostname to {}", t(name)),
             Self::Domainname(name) => write!(f, "set the domain name to {}", t(name)),

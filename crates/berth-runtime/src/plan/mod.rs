@@ -27,6 +27,7 @@ use std::ops::Range;
 use berth_base::NamespaceKind;
 use oci_spec::runtime::LinuxResources;
 
+pub(crate) use binds::beneath;
 pub use build::build;
 pub(crate) use confine::program;
 pub(crate) use mounts::may_cover_procfs;

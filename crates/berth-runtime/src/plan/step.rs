@@ -107,6 +107,14 @@ pub enum Step {
         device: Option<DeviceNumber>,
         slot: Slot,
     },
+    /// Opens a path below a host path, never leaving it (openat2(2), RESOLVE_BENEATH), and clones
+    /// the mount at what was opened: who can write there cannot swap it for a link in between.
+    CloneBeneath {
+        host: CString,
+        path: CString,
+        recursive: bool,
+        slot: Slot,
+    },
     /// Files made from here on belong to these host ids.
     ActAs { uid: u32, gid: u32 },
     /// Gives a detached mount the id mapping of the container's user namespace.

@@ -9,7 +9,8 @@ use berth_engine::{Container, Engine};
 
 use super::failure::Failure;
 use super::parse::nearest::nearest;
-use crate::view::row::{mount_sources, network};
+use crate::view::mounts::sources;
+use crate::view::row::network;
 
 const KEYS: [&str; 10] = [
     "ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume",
@@ -117,11 +118,9 @@ fn fits(container: &Container, key: &str, value: &str) -> bool {
         }
         "network" => network(container) == value,
         "volume" => {
-            let targets = create.options.mounts.iter().map(|mount| match mount {
-                berth_engine::MountRequest::Bind { target, .. }
-                | berth_engine::MountRequest::Tmpfs { target, .. } => target.clone(),
-            });
-            mount_sources(container)
+            let mounts = create.options.mounts.iter();
+            let targets = mounts.filter_map(|mount| mount.target().map(str::to_owned));
+            sources(container)
                 .into_iter()
                 .chain(targets)
                 .any(|path| path == value)

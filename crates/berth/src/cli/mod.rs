@@ -31,6 +31,7 @@ mod system;
 mod top;
 mod usage;
 mod version;
+mod volume;
 mod wait;
 mod who;
 
@@ -120,6 +121,8 @@ pub(crate) enum CliCommand {
     Check(check::Check),
     /// Look after the whole store
     System(system::System),
+    /// Manage volumes
+    Volume(volume::Volume),
     /// Show the version
     Version(version::Version),
     /// Show the engine's surroundings
@@ -213,6 +216,7 @@ impl CliCommand {
             Self::Enter(command) => command.execute(context),
             Self::Check(command) => command.execute(context),
             Self::System(command) => command.execute(context),
+            Self::Volume(command) => command.execute(context),
             Self::Version(command) => command.execute(context),
             Self::Info(command) => command.execute(context),
             Self::Internal(command) => command.execute(context),

@@ -74,14 +74,19 @@ fn help_text(text: &str) -> String {
 
 /// Turns clap's error into our one line.
 fn explain(root: &Command, error: &clap::Error, arguments: &[OsString]) -> Failure {
-    let command = failed_command(root, error).or_else(|| {
+    let path = failed_command(root, error).or_else(|| {
         let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
-        words.find_map(|word| root.find_subcommand(word))
+        words
+            .find_map(|word| root.find_subcommand(word))
+            .map(|command| vec![command])
     });
-    let name = command.map_or_else(
-        || root.get_name().to_owned(),
-        |command| format!("{} {}", root.get_name(), command.get_name()),
-    );
+    let path = path.unwrap_or_default();
+    let command = path.last().copied();
+    let name = path
+        .iter()
+        .fold(root.get_name().to_owned(), |name, command| {
+            format!("{name} {}", command.get_name())
+        });
     let see = format!("see \"{name} --help\"");
     let argument = text_of(error, ContextKind::InvalidArg).unwrap_or_default();
     let value = text_of(error, ContextKind::InvalidValue).unwrap_or_default();
@@ -90,12 +95,7 @@ fn explain(root: &Command, error: &clap::Error, arguments: &[OsString]) -> Failu
         ErrorKind::UnknownArgument => unknown_argument(root, command, &name, &argument),
         ErrorKind::InvalidSubcommand => {
             let typed = text_of(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            let known = root.get_subcommands().filter(|c| !c.is_hide_set());
-            let next = match nearest(&typed, known.map(Command::get_name)) {
-                Some(near) => format!("did you mean \"{} {near}\"?", root.get_name()),
-                None => see,
-            };
-            Failure::usage(format!("unknown command {typed:?}; {next}")).on(typed)
+            unknown_command(root, command, &name, &typed)
         }
         ErrorKind::InvalidValue if value.is_empty() => {
             Failure::usage(format!("{flag} of \"{name}\" needs a value; {see}")).on(flag)
@@ -138,6 +138,19 @@ fn explain(root: &Command, error: &clap::Error, arguments: &[OsString]) -> Failu
             Failure::usage(format!("{first}; {see}"))
         }
     }
+}
+
+fn unknown_command(root: &Command, command: Option<&Command>, name: &str, typed: &str) -> Failure {
+    let (group, name) = match command.filter(|command| command.has_subcommands()) {
+        Some(group) => (group, name),
+        None => (root, root.get_name()),
+    };
+    let known = group.get_subcommands().filter(|c| !c.is_hide_set());
+    let next = match nearest(typed, known.map(Command::get_name)) {
+        Some(near) => format!("did you mean \"{name} {near}\"?"),
+        None => format!("see \"{name} --help\""),
+    };
+    Failure::usage(format!("unknown command {typed:?}; {next}")).on(typed)
 }
 
 fn unknown_argument(
@@ -184,18 +197,25 @@ fn nearest_flag(command: &Command, long: &str) -> Option<String> {
     nearest(long, flags).map(str::to_owned)
 }
 
-/// The subcommand whose usage the error shows.
-fn failed_command<'a>(root: &'a Command, error: &clap::Error) -> Option<&'a Command> {
+/// The subcommand whose usage the error shows, after the groups that it is in.
+fn failed_command<'a>(root: &'a Command, error: &clap::Error) -> Option<Vec<&'a Command>> {
     let usage = text_of(error, ContextKind::Usage).or_else(|| {
         let text = error.render().to_string();
         let line = text.lines().find(|line| line.starts_with("Usage:"))?;
         Some(line.to_owned())
     })?;
-    let word = usage
+    let words = usage
         .split_whitespace()
         .skip_while(|w| *w != root.get_name())
-        .nth(1)?;
-    root.find_subcommand(word)
+        .skip(1);
+    let mut path: Vec<&Command> = Vec::new();
+    for word in words {
+        match path.last().unwrap_or(&root).find_subcommand(word) {
+            Some(command) => path.push(command),
+            None => break,
+        }
+    }
+    (!path.is_empty()).then_some(path)
 }
 
 /// A context value of clap's error as plain text.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use berth_base::state::RootSource;
 use berth_base::{NamespaceKind, Status};
-use berth_engine::{Container, MountRequest, SeccompChoice};
+use berth_engine::{Container, SeccompChoice};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::mounts;
 use super::row::namespace_mode;
 use crate::cli::parse::signal::signal_name;
 
@@ -74,7 +75,7 @@ pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
         driver: "overlay",
         platform: "linux",
         host_config: host_config(container),
-        mounts: create.options.mounts.iter().map(mount).collect(),
+        mounts: mounts::mounts(container),
         config: config(container),
         network_settings: network_settings(container),
         berth: own(container),
@@ -109,8 +110,6 @@ fn host_config(container: &Container) -> Value {
     let capabilities = |list: &[berth_engine::Capability]| -> Vec<String> {
         list.iter().map(|capability| capability.0.clone()).collect()
     };
-    let binds: Vec<String> = options.mounts.iter().filter_map(bind).collect();
-    let tmpfs: BTreeMap<&str, String> = options.mounts.iter().filter_map(tmpfs).collect();
     let ulimits: Vec<Value> = options
         .ulimits
         .iter()
@@ -120,7 +119,7 @@ fn host_config(container: &Container) -> Value {
         .collect();
     json!({
         "AutoRemove": options.auto_remove,
-        "Binds": binds,
+        "Binds": mounts::binds(container),
         "CapAdd": capabilities(&options.cap_add),
         "CapDrop": capabilities(&options.cap_drop),
         "CgroupParent": options.cgroup_parent.as_deref().unwrap_or(""),
@@ -141,10 +140,11 @@ fn host_config(container: &Container) -> Value {
         "Runtime": "berth-runtime",
         "SecurityOpt": security_options(container),
         "ShmSize": 64 << 20,
-        "Tmpfs": tmpfs,
+        "Tmpfs": mounts::tmpfs(container),
         "UTSMode": mode(NamespaceKind::Uts, ""),
         "Ulimits": ulimits,
         "UsernsMode": mode(NamespaceKind::User, "private"),
+        "VolumesFrom": mounts::volumes_from(container),
     })
 }
 
@@ -162,6 +162,7 @@ fn config(container: &Container) -> Value {
         "Env": options.env,
         "Cmd": options.command,
         "Image": create.image,
+        "Volumes": mounts::anonymous(container),
         "WorkingDir": options.workdir.as_deref().unwrap_or("/"),
         "Entrypoint": entrypoint,
         "Labels": options.labels,
@@ -218,69 +219,6 @@ fn own(container: &Container) -> Value {
         "VolatileDir": container.volatile_dir,
         "Live": live,
     })
-}
-
-fn mount(mount: &MountRequest) -> Value {
-    match mount {
-        MountRequest::Bind {
-            source,
-            target,
-            read_only,
-            options,
-        } => {
-            let propagation = options.iter().find(|option| {
-                matches!(
-                    option.as_str(),
-                    "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave"
-                )
-            });
-            json!({
-                "Type": "bind",
-                "Source": source,
-                "Destination": target,
-                "Mode": options.join(","),
-                "RW": !read_only,
-                "Propagation": propagation.map_or("rprivate", String::as_str),
-            })
-        }
-        MountRequest::Tmpfs { target, options } => json!({
-            "Type": "tmpfs",
-            "Source": "",
-            "Destination": target,
-            "Mode": options.join(","),
-            "RW": !options.iter().any(|option| option == "ro"),
-            "Propagation": "",
-        }),
-    }
-}
-
-fn bind(mount: &MountRequest) -> Option<String> {
-    let MountRequest::Bind {
-        source,
-        target,
-        read_only,
-        options,
-    } = mount
-    else {
-        return None;
-    };
-    let mut text = format!("{}:{target}", source.display());
-    let read_only = read_only.then_some("ro");
-    let all: Vec<&str> = read_only
-        .into_iter()
-        .chain(options.iter().map(String::as_str))
-        .collect();
-    if !all.is_empty() {
-        text = format!("{text}:{}", all.join(","));
-    }
-    Some(text)
-}
-
-fn tmpfs(mount: &MountRequest) -> Option<(&str, String)> {
-    match mount {
-        MountRequest::Tmpfs { target, options } => Some((target.as_str(), options.join(","))),
-        MountRequest::Bind { .. } => None,
-    }
 }
 
 fn security_options(container: &Container) -> Vec<String> {

@@ -2,11 +2,11 @@
 
 use berth_base::state::NamespaceSource;
 use berth_base::{NamespaceKind, Status, Timestamp};
-use berth_engine::{Container, MountRequest};
+use berth_engine::Container;
 use serde_json::{Value, json};
 
 use super::listing::{Column, Row};
-use super::span;
+use super::{mounts, span};
 use crate::template::quote;
 
 /// What `ps` shows without `--format`.
@@ -60,7 +60,7 @@ pub(crate) fn row(container: &Container, width: Width, now: Timestamp) -> Row {
     let labels: Vec<String> = labels
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let mounts: Vec<String> = mount_sources(container)
+    let mounts: Vec<String> = mounts::sources(container)
         .iter()
         .map(|source| cut(source, MOUNT_WIDTH))
         .collect();
@@ -77,7 +77,7 @@ pub(crate) fn row(container: &Container, width: Width, now: Timestamp) -> Row {
         "Names": container.name.as_str(),
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
-        "LocalVolumes": "0",
+        "LocalVolumes": mounts::volume_count(container).to_string(),
         "Networks": network(container),
         "Pid": container.live.as_ref().map_or(0, |live| live.init.pid.get()),
     });
@@ -133,17 +133,6 @@ pub(crate) fn namespace_mode(container: &Container, kind: NamespaceKind, private
         Some(NamespaceSource::Path(path)) => format!("ns:{}", path.display()),
         Some(NamespaceSource::Private) | None => private.to_owned(),
     }
-}
-
-/// The host side of its bind mounts.
-pub(crate) fn mount_sources(container: &Container) -> Vec<String> {
-    let mounts = container.create.options.mounts.iter();
-    mounts
-        .filter_map(|mount| match mount {
-            MountRequest::Bind { source, .. } => Some(source.display().to_string()),
-            MountRequest::Tmpfs { .. } => None,
-        })
-        .collect()
 }
 
 /// Arguments on one line; one that holds a space stands in single quotes, as Docker has it.

@@ -10,7 +10,7 @@ use crate::cli::parse::capability::capability;
 use crate::cli::parse::cpus::nano_cpus;
 use crate::cli::parse::env::{EnvRequest, env};
 use crate::cli::parse::label::label;
-use crate::cli::parse::mount::{Volume, tmpfs, volume};
+use crate::cli::parse::mount::{Unplaced, mount, tmpfs, volume, volumes_from};
 use crate::cli::parse::namespace::{namespace, network};
 use crate::cli::parse::number::{process_limit, seconds};
 use crate::cli::parse::security::{SecurityOption, security_option};
@@ -95,9 +95,15 @@ pub(super) struct FileFlags {
     /// Write through to the directory of --rootfs
     #[arg(long)]
     pub(super) rw: bool,
-    /// Bind a directory or file of the host into it
-    #[arg(short, long, value_name = "SOURCE:TARGET[:OPTIONS]", value_parser = volume)]
-    pub(super) volume: Vec<Volume>,
+    /// Mount a volume, or a directory or file of the host: NAME or /SOURCE; neither for a new volume
+    #[arg(short, long, value_name = "[SOURCE:]TARGET[:OPTIONS]", value_parser = volume)]
+    pub(super) volume: Vec<Unplaced>,
+    /// The same in full, such as type=bind,source=/srv,target=/data,readonly
+    #[arg(long, value_name = "KEY=VALUE,...", value_parser = mount)]
+    pub(super) mount: Vec<Unplaced>,
+    /// Mount what another container has mounted
+    #[arg(long, value_name = "CONTAINER[:ro]", value_parser = volumes_from)]
+    pub(super) volumes_from: Vec<MountRequest>,
     /// Mount an empty folder in memory
     #[arg(long, value_name = "TARGET[:OPTIONS]", value_parser = tmpfs)]
     pub(super) tmpfs: Vec<MountRequest>,

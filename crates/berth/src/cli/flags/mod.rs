@@ -138,8 +138,10 @@ impl ContainerFlags {
 
     fn mounts(&self) -> Result<Vec<MountRequest>, Failure> {
         let directory = current_dir()?;
-        let volumes = self.files.volume.iter().cloned();
-        let mut mounts: Vec<MountRequest> = volumes.map(|volume| volume.at(&directory)).collect();
+        let files = &self.files;
+        let mut mounts = files.volumes_from.clone();
+        let placed = files.volume.iter().chain(&files.mount).cloned();
+        mounts.extend(placed.map(|mount| mount.at(&directory)));
         mounts.extend(self.files.tmpfs.iter().cloned());
         Ok(mounts)
     }

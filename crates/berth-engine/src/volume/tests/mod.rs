@@ -1,0 +1,4 @@
+//! Resolution of mounts, pure; and the store of volumes in folders of the test's own.
+
+mod resolution;
+mod store;
