@@ -11,7 +11,7 @@ use super::layout::{self, Blobs};
 use super::limits::exceeded;
 use super::load::Load;
 use crate::manifest::MANIFEST_MAX_BYTES;
-use crate::store::Ingest;
+use crate::store::{BlobWriter, Ingest};
 use crate::{Descriptor, ImageError, Stage};
 
 const PIECE_BYTES: usize = 1 << 20;
@@ -94,33 +94,50 @@ impl Blobs for Folder<'_> {
             }
         };
         let name = format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex());
-        let Some(mut file) = self.open(&name)? else {
-            writer.discard();
-            return Ok(false);
+        let copied = match self.open(&name) {
+            Ok(Some(file)) => self.copy(load, &name, file, &mut writer).map(|()| true),
+            other => other.map(|_| false),
         };
+        if !matches!(copied, Ok(true)) {
+            writer.discard();
+            return copied;
+        }
+        let size = writer.commit()?;
+        load.progress.end(digest.short(), "done");
+        let digest = digest.clone();
+        load.finished(&Stored { digest, size })?;
+        Ok(true)
+    }
+}
+
+impl Folder<'_> {
+    fn copy(
+        &self,
+        load: &Load<'_>,
+        name: &str,
+        mut file: File,
+        writer: &mut BlobWriter,
+    ) -> Result<(), ImageError> {
         writer.restart()?;
         let limit = load.options.limits.blob_bytes;
-        let item = digest.short();
-        load.progress.begin(item, Stage::Copying, 0, Some(*size));
+        let failed = |e: io::Error| ImageError::io("read", &self.path(name), e);
+        let total = file.metadata().map_err(failed)?.len();
+        let item = writer.digest().short().to_owned();
+        let item = item.as_str();
+        load.progress.begin(item, Stage::Copying, 0, Some(total));
         let mut buffer = vec![0; PIECE_BYTES];
         loop {
             let count = match file.read(&mut buffer) {
-                Ok(0) => break,
+                Ok(0) => return Ok(()),
                 Ok(count) => count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(ImageError::io("read", &self.path(&name), e)),
+                Err(e) => return Err(failed(e)),
             };
             writer.write_blob(buffer.get(..count).unwrap_or_default())?;
             if writer.offset() > limit {
-                writer.discard();
                 return Err(exceeded(load.what, "blob_bytes", limit));
             }
             load.progress.advance(item, count as u64);
         }
-        let size = writer.commit()?;
-        load.progress.end(item, "done");
-        let digest = digest.clone();
-        load.finished(&Stored { digest, size })?;
-        Ok(true)
     }
 }
