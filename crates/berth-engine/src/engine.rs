@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ContainerId;
 
+use berth_image::ImageStore;
+
 use crate::EngineError;
 use crate::store::Store;
 
@@ -29,6 +31,7 @@ pub struct EngineConfig {
 pub struct Engine {
     config: EngineConfig,
     store: Store,
+    pub(crate) images: ImageStore,
 }
 
 impl Engine {
@@ -43,7 +46,12 @@ impl Engine {
             })?;
         }
         let store = Store::new(config.root.clone(), config.state.clone());
-        Ok(Self { config, store })
+        let images = ImageStore::open(&config.root);
+        Ok(Self {
+            config,
+            store,
+            images,
+        })
     }
 
     pub(crate) const fn config(&self) -> &EngineConfig {

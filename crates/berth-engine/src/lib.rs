@@ -14,6 +14,7 @@ mod exec;
 mod facts;
 mod hint;
 mod ids;
+mod image;
 mod members;
 mod namespaces;
 mod options;

@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use super::gather::Stored;
 use super::layout::{self, Blobs};
 use super::limits::exceeded;
-use super::load::Load;
+use super::load::{Load, length};
 use crate::manifest::MANIFEST_MAX_BYTES;
 use crate::store::{BlobWriter, Ingest};
 use crate::{Descriptor, ImageError, Stage};
@@ -121,7 +121,7 @@ impl Folder<'_> {
         writer.restart()?;
         let limit = load.options.limits.blob_bytes;
         let failed = |e: io::Error| ImageError::io("read", &self.path(name), e);
-        let total = file.metadata().map_err(failed)?.len();
+        let total = length(&file).map_err(failed)?;
         let item = writer.digest().short().to_owned();
         let item = item.as_str();
         load.progress.begin(item, Stage::Copying, 0, Some(total));

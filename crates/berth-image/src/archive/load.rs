@@ -1,7 +1,7 @@
 //! Images out of an archive, or out of a folder.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use berth_base::Digest;
@@ -213,10 +213,7 @@ impl Load<'_> {
 
     /// The length of a blob that is there.
     pub(super) fn stored_size(&self, digest: &Digest) -> Result<u64, ImageError> {
-        let file = self.open(digest)?;
-        let metadata = file.metadata();
-        metadata
-            .map(|metadata| metadata.len())
+        length(&self.open(digest)?)
             .map_err(|e| ImageError::io("read", &self.store.blob_path(digest), e))
     }
 
@@ -265,6 +262,12 @@ impl Load<'_> {
         }
         Ok(())
     }
+}
+
+/// The length of an open file.
+pub(super) fn length(file: &File) -> io::Result<u64> {
+    let stat = rustix::fs::fstat(file)?;
+    Ok(u64::try_from(stat.st_size).unwrap_or_default())
 }
 
 /// Blobs that passed by, or that were here before.

@@ -12,6 +12,7 @@ use berth_base::Digest;
 use serde::Serialize;
 
 use super::layout::{CONTAINERD_NAME, REF_NAME};
+use super::load::length;
 use super::tar_out::TarWriter;
 use crate::manifest::media;
 use crate::{Descriptor, Image, ImageError, ImageRef, ImageStore, Index, Progress, Stage};
@@ -131,15 +132,14 @@ fn check(store: &ImageStore, blob: &Descriptor, image: &Image) -> Result<(), Ima
     let of = format!("image {}", image.display_name());
     let file = store.blob(&blob.digest)?;
     let file = file.ok_or_else(|| missing(&blob.digest, &of))?;
-    let metadata = file.metadata();
-    let metadata =
-        metadata.map_err(|e| ImageError::io("read", &store.blob_path(&blob.digest), e))?;
-    match metadata.len() == blob.size {
+    let actual =
+        length(&file).map_err(|e| ImageError::io("read", &store.blob_path(&blob.digest), e))?;
+    match actual == blob.size {
         true => Ok(()),
         false => Err(ImageError::Size {
             what: format!("the blob {} of {of}", blob.digest),
             expected: blob.size,
-            actual: metadata.len(),
+            actual,
         }),
     }
 }

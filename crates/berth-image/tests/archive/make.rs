@@ -137,7 +137,7 @@ pub fn layer(content: &[u8]) -> Vec<u8> {
 /// A layer that is too large to wait in memory.
 pub fn large_layer(seed: u8) -> Vec<u8> {
     let content: Vec<u8> = (0..1_100_000_u32)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8 ^ seed)
+        .map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[2] ^ seed)
         .collect();
     layer(&content)
 }

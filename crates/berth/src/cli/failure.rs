@@ -10,6 +10,7 @@ use std::io::{self, Write};
 
 use berth_base::{ErrorClass, escape_untrusted};
 use berth_engine::{EngineError, SessionError};
+use berth_image::ImageError;
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -65,6 +66,12 @@ impl Failure {
     pub(crate) fn on(mut self, object: impl Into<String>) -> Self {
         self.object = Some(object.into());
         self
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        Self::from(EngineError::from(error))
     }
 }
 

@@ -9,19 +9,23 @@ pub(crate) mod failure;
 mod filter;
 mod flags;
 mod global;
+mod import;
 mod info;
 mod inspect;
 mod internal;
 mod kill;
+mod load;
 mod logs;
 mod map;
 mod ns;
 pub(crate) mod output;
 pub(crate) mod parse;
 mod pid;
+mod progress;
 mod ps;
 mod rm;
 mod run;
+mod save;
 mod start;
 mod stats;
 mod stop;
@@ -90,6 +94,12 @@ pub(crate) enum CliCommand {
     Logs(logs::Logs),
     /// Show everything about containers
     Inspect(inspect::Inspect),
+    /// Load images from an archive
+    Load(load::Load),
+    /// Write images into an archive
+    Save(save::Save),
+    /// Make an image of the tar of a root filesystem
+    Import(import::Import),
     /// Show what containers use up
     Stats(stats::Stats),
     /// List the processes of a container
@@ -185,6 +195,9 @@ impl CliCommand {
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),
             Self::Inspect(command) => command.execute(context),
+            Self::Load(command) => command.execute(context),
+            Self::Save(command) => command.execute(context),
+            Self::Import(command) => command.execute(context),
             Self::Stats(command) => command.execute(context),
             Self::Top(command) => command.execute(context),
             Self::Pid(command) => command.execute(context),
