@@ -2,9 +2,12 @@
 //! which of them containers hold.
 
 mod defaults;
+mod import;
+mod load;
 mod pins;
 mod remove;
 mod root;
+mod save;
 mod unpack;
 mod usage;
 

@@ -10,19 +10,23 @@ mod filter;
 mod flags;
 mod global;
 mod image;
+mod import;
 mod info;
 mod inspect;
 mod internal;
 mod kill;
+mod load;
 mod logs;
 mod map;
 mod ns;
 pub(crate) mod output;
 pub(crate) mod parse;
 mod pid;
+mod progress;
 mod ps;
 mod rm;
 mod run;
+mod save;
 mod start;
 mod stats;
 mod stop;
@@ -103,6 +107,12 @@ pub(crate) enum CliCommand {
     History(image::History),
     /// Look after images
     Image(image::Image),
+    /// Load images from an archive
+    Load(load::Load),
+    /// Write images into an archive
+    Save(save::Save),
+    /// Make an image of the tar of a root filesystem
+    Import(import::Import),
     /// Show what containers use up
     Stats(stats::Stats),
     /// List the processes of a container
@@ -207,6 +217,9 @@ impl CliCommand {
             Self::Tag(command) => command.execute(context),
             Self::History(command) => command.execute(context),
             Self::Image(command) => command.execute(context),
+            Self::Load(command) => command.execute(context),
+            Self::Save(command) => command.execute(context),
+            Self::Import(command) => command.execute(context),
             Self::Stats(command) => command.execute(context),
             Self::Top(command) => command.execute(context),
             Self::Pid(command) => command.execute(context),

@@ -1,0 +1,22 @@
+//! Images out of archives.
+
+use berth_image::Progress;
+use berth_image::archive::{self, LoadOptions, Loaded, Source};
+
+use crate::{Engine, EngineError};
+
+impl Engine {
+    /// Loads all images of an archive, or of a folder with an image layout, and names them as it
+    /// says. `LoadOptions::on_layer` is the place from which layers unpack while others still load.
+    pub fn load_images(
+        &self,
+        source: Source<'_>,
+        options: &LoadOptions<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Loaded>, EngineError> {
+        let (Source::Stream { name, .. } | Source::Folder { name, .. }) = &source;
+        let name = name.clone();
+        archive::load(self.images(), source, options, progress)
+            .map_err(|error| EngineError::from(error).on(name))
+    }
+}

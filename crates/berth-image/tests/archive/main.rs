@@ -1,0 +1,11 @@
+//! Archives of images: read, refused, written, and exchanged with umoci and skopeo.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod folder;
+mod hostile;
+mod import;
+mod load;
+mod make;
+mod peers;
+mod save;
