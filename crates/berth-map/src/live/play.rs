@@ -109,9 +109,11 @@ impl Player {
         self.span
     }
 
-    /// The time that is shown.
+    /// The time that is shown, or is about to be after a jump.
     pub fn position(&self) -> BootTime {
-        self.controls().now().min(self.span.1)
+        let controls = self.controls();
+        let position = controls.jump.unwrap_or_else(|| controls.now());
+        position.min(self.span.1)
     }
 
     /// How many times faster than it was.
@@ -145,7 +147,8 @@ impl Player {
 
     /// Whether everything was played. A jump plays again.
     pub fn is_at_end(&self) -> bool {
-        self.controls().is_at_end
+        let controls = self.controls();
+        controls.is_at_end && controls.jump.is_none()
     }
 
     /// Goes to another time. Views get a frame whose number is lower than that of the last one,

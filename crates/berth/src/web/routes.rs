@@ -8,6 +8,7 @@
 //! | `search?q=` | the processes that a text means |
 //! | `process?pid=` | everything about one |
 //! | `lives?from=&to=&q=` | who of that name started or ended in a stretch of time, milliseconds since boot |
+//! | `play?pause=`, `speed=`, `to=` | moves a recording; by POST |
 //!
 //! `lens`, `inside` and `at` (milliseconds since boot) say which view is meant.
 
@@ -22,11 +23,14 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::body::Body;
 use super::follow::Follower;
-use super::guard::{Guard, HEADERS, Refusal};
+use super::guard::{Guard, HEADERS};
 use super::hub::Hub;
 use super::page::ViewKey;
+use super::play::Control;
 use super::{detail, lives, search};
 
+/// What moves a recording.
+pub(super) const CONTROL: &str = "play";
 /// Pages that are open at once.
 const MAX_CLIENTS: usize = 32;
 const PAGE: &str = include_str!("assets/page.html");
@@ -66,8 +70,8 @@ impl Site {
             Ok(path) => self.route(path, request),
             Err(refusal) => {
                 let mut response = text(refusal.status(), refusal.text());
-                if refusal == Refusal::Method {
-                    let allowed = HeaderValue::from_static("GET, HEAD");
+                if let Some(allowed) = refusal.allowed() {
+                    let allowed = HeaderValue::from_static(allowed);
                     response.headers_mut().insert(ALLOW, allowed);
                 }
                 response
@@ -96,6 +100,7 @@ impl Site {
             "events" => self.events(&query, request),
             "search" | "process" => self.ask(path, &query),
             "lives" => self.lives(&query),
+            CONTROL => self.play(query.0),
             _ => text(StatusCode::NOT_FOUND, "there is nothing here\n"),
         }
     }
@@ -126,6 +131,19 @@ impl Site {
         match html {
             Some(html) => whole("text/html; charset=utf-8", html),
             None => text(StatusCode::NOT_FOUND, "this process has ended\n"),
+        }
+    }
+
+    fn play(&self, query: &str) -> Response<Body> {
+        let Some(control) = Control::parse(query) else {
+            return text(
+                StatusCode::BAD_REQUEST,
+                "one of pause=0, pause=1, speed=TIMES and to=MILLISECONDS since boot\n",
+            );
+        };
+        match self.hub.control(control) {
+            Some(state) => whole("application/json", state.to_string()),
+            None => text(StatusCode::NOT_FOUND, "there is nothing here\n"),
         }
     }
 
