@@ -102,7 +102,7 @@ impl Follower {
 
     /// Adds the seconds since the last time, which was not over then; says which one is not now.
     fn add_time(&self, message: &mut String, since: Option<Second>) -> Option<Second> {
-        let time = self.hub.time(since);
+        let time = self.hub.time(self.key, since);
         message.push_str(&format!("event: time\ndata: {time}\n\n"));
         let number = |name| time.get(name).and_then(serde_json::Value::as_u64);
         Some(Second {

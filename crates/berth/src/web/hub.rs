@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use berth_base::{ErrorClass, HostPid};
+use berth_base::{ErrorClass, HostPid, NamespaceId};
 use berth_map::World;
 use berth_map::discover::Sources;
 use berth_map::live::{
@@ -220,8 +220,8 @@ impl Hub {
         self.lock().history.life(pid)?.exit
     }
 
-    /// The seconds of the timeline from one on, or all of them, as JSON.
-    pub(super) fn time(&self, since: Option<Second>) -> serde_json::Value {
+    /// The seconds of a view's timeline from one on, or all of them, as JSON.
+    pub(super) fn time(&self, key: ViewKey, since: Option<Second>) -> serde_json::Value {
         let state = self.lock();
         let history = &state.history;
         let now = history.now();
@@ -230,7 +230,11 @@ impl Hub {
         let first = since.unwrap_or(0).max(history.earliest().0 / NANOS);
         let end = now.0 / NANOS + 1;
         let count = usize::try_from(end.saturating_sub(first)).unwrap_or(0);
-        let slots = history.density(BootTime(first * NANOS), BootTime(end * NANOS), count);
+        let span = (BootTime(first * NANOS), BootTime(end * NANOS));
+        let slots = match key.inside {
+            None => history.density(span.0, span.1, count),
+            Some(id) => history.density_inside(span, count, id),
+        };
         let slots: Vec<[u32; 2]> = slots
             .iter()
             .map(|slot| [slot.started, slot.ended])
@@ -253,18 +257,24 @@ impl Hub {
     }
 
     /// Processes that started or ended between two times and have a text in their names, up to a
-    /// number, and how many more.
+    /// number, and how many more; of a container, as it sees them.
     pub(super) fn lives(
         &self,
         (from, to): (BootTime, BootTime),
+        inside: Option<NamespaceId>,
         name: &str,
         most: usize,
     ) -> (Vec<Life>, usize) {
         let state = self.lock();
         let named = |life: &Life| life.comm.to_lowercase().contains(name);
-        let mut all = state.history.lives(from, to).filter(named);
-        let listed: Vec<Life> = all.by_ref().take(most).collect();
-        (listed, all.count())
+        let take = |all: &mut dyn Iterator<Item = Life>| {
+            let listed: Vec<Life> = all.take(most).collect();
+            (listed, all.count())
+        };
+        match inside {
+            None => take(&mut state.history.lives(from, to).filter(named)),
+            Some(id) => take(&mut state.history.lives_inside((from, to), id).filter(named)),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -7,7 +7,7 @@
 //! | `events?lens=&inside=` | the view as server-sent events |
 //! | `search?q=` | the processes that a text means |
 //! | `process?pid=` | everything about one |
-//! | `lives?from=&to=&q=` | who of that name started or ended in a stretch of time, milliseconds since boot |
+//! | `lives?from=&to=&q=&inside=` | who of that name started or ended in a stretch of time, milliseconds since boot |
 //! | `play?pause=`, `speed=`, `to=` | moves a recording; by POST |
 //!
 //! `lens`, `inside` and `at` (milliseconds since boot) say which view is meant.
@@ -149,10 +149,10 @@ impl Site {
 
     fn lives(&self, query: &Query) -> Response<Body> {
         let time = |name| query.get(name)?.parse().ok().map(millis);
-        match (time("from"), time("to")) {
-            (Some(from), Some(to)) => {
+        match (time("from"), time("to"), query.view()) {
+            (Some(from), Some(to), Some(key)) => {
                 let name = query.get("q").unwrap_or_default().trim().to_lowercase();
-                let (lives, more) = self.hub.lives((from, to), &name, lives::MOST);
+                let (lives, more) = self.hub.lives((from, to), key.inside, &name, lives::MOST);
                 whole("text/html; charset=utf-8", lives::html(&lives, more))
             }
             _ => text(
