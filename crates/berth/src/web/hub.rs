@@ -30,6 +30,9 @@ const MAX_VIEWS: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(40);
 /// Drawings may take this part of one processor at most: their distance grows with their cost.
 const SHARE: u32 = 100;
+/// Drawings that cost much may take more, lest the page be older than this, up to a tenth.
+const LATE: Duration = Duration::from_secs(3);
+const SHARE_IN_NEED: u32 = 10;
 /// The least time between two drawings; what happens in between is put into the last one.
 const LEAST_PACE: Duration = Duration::from_millis(100);
 const NANOS: u64 = 1_000_000_000;
@@ -385,7 +388,7 @@ impl State {
             let page = view::after(&page, key, &self.born, &events).unwrap_or(page);
             sender.send_replace(Arc::new(page));
         }
-        self.next_drawing = Instant::now() + LEAST_PACE.max(start.elapsed() * SHARE);
+        self.next_drawing = Instant::now() + distance(start.elapsed());
     }
 
     fn base(&mut self, key: ViewKey) -> Arc<World> {
@@ -444,6 +447,12 @@ impl State {
     }
 }
 
+/// The time between two drawings that cost so much.
+fn distance(cost: Duration) -> Duration {
+    let most = LATE.max(cost * SHARE_IN_NEED);
+    LEAST_PACE.max((cost * SHARE).min(most))
+}
+
 impl Drop for Drawing {
     fn drop(&mut self) {
         self.hub.is_over.store(true, Ordering::Relaxed);
@@ -451,5 +460,19 @@ impl Drop for Drawing {
             // A panic in there has been printed; there is nothing to add.
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dear_drawings_come_all_the_same() {
+        let ms = Duration::from_millis;
+        assert_eq!(distance(ms(0)), LEAST_PACE);
+        assert_eq!(distance(ms(10)), ms(1_000));
+        assert_eq!(distance(ms(200)), LATE);
+        assert_eq!(distance(ms(2_000)), ms(20_000));
     }
 }

@@ -107,7 +107,7 @@ function showHealth() {
   const health = meta.health;
   if (!health) return;
   const lost = health.lost ? ` · ${health.lost.toLocaleString('en')} lost` : '';
-  state(health.is_live ? (health.lost ? 'weak' : 'good') : 'weak', health.source + lost);
+  state(health.is_live ? (health.lost ? 'weak' : 'good') : 'weak', (play ? 'recorded ' : '') + health.source + lost);
   const notes = [`Source: ${health.source}.`, `Lost events: ${health.lost.toLocaleString('en')}.`, ...health.notes];
   $('health').querySelector('ul').replaceChildren(...notes.map(text => {
     const item = document.createElement('li');
@@ -443,7 +443,9 @@ function keepPlay(state) {
   $('play').hidden = !state;
   document.body.classList.toggle('replayed', Boolean(state));
   if (!state) return;
+  const isFirst = !play;
   play = { ...state, heard: performance.now() };
+  if (isFirst) showHealth();
   showPlay();
 }
 
