@@ -75,6 +75,15 @@ impl Controls {
         self.since = self.since.or_else(|| Some(Instant::now()));
     }
 
+    /// Where to jump, if anywhere; the clock stands there from then on.
+    fn take_jump(&mut self) -> Option<BootTime> {
+        let to = self.jump.take()?;
+        self.position = to;
+        self.since = None;
+        self.is_at_end = false;
+        Some(to)
+    }
+
     /// How long until a time in the recording.
     fn until(&self, time: BootTime) -> Duration {
         let left = self.now().until(time).as_secs_f64() / self.speed;
@@ -202,7 +211,7 @@ impl Play {
             if audience.called() == Call::Dismissed {
                 return;
             }
-            let jump = self.player.controls().jump.take();
+            let jump = self.player.controls().take_jump();
             if let Some(to) = jump {
                 self.base = self.base.saturating_sub(JUMP);
                 self.number = self.base;
