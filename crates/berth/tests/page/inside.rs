@@ -51,10 +51,8 @@ fn the_timeline_of_a_container_is_its_own() {
     });
     let own = lives(&inside);
     assert!(own.contains("inmate") && !own.contains("stranger"), "{own}");
-    assert_eq!(
-        lives(&format!("q=inmate&{inside}")).matches("<li").count() >= 2,
-        true
-    );
+    let inmates = lives(&format!("q=inmate&{inside}"));
+    assert!(inmates.matches("<li").count() >= 2, "{inmates}");
     // By PIDs that count from one: the first that the shell started is 2.
     assert!(own.contains("data-to=\"p2\""), "{own}");
     eventually("its own timeline", || {
