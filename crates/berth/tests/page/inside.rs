@@ -119,5 +119,18 @@ fn a_stranger_sees_whose_pids_these_are_and_who_dies() {
     );
     assert_eq!(heads(&mut browser, 1), ["PID"]);
     assert_eq!(heads(&mut browser, inner[1]), ["here", "inside"]);
+    // A list of the container's own lives does not outlast the look at it.
+    browser.until("the clock", "clock !== null");
+    browser.value("showLives(clock.now).then(() => 0)");
+    browser.until(
+        "the list",
+        "document.querySelector('#lives .back').textContent.includes('container') && \
+         !document.querySelector('#lives').hidden",
+    );
+    browser.click("#out");
+    browser.until(
+        "the host without it",
+        "!meta.inside && document.querySelector('#lives').hidden",
+    );
     assert_eq!(browser.complaints, Vec::<String>::new());
 }

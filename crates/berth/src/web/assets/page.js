@@ -34,7 +34,13 @@ function look(change) {
   location.hash = text;
 }
 
-window.addEventListener('hashchange', () => { readHash(); connect(true); });
+window.addEventListener('hashchange', () => {
+  const before = view.inside;
+  readHash();
+  // The list is of the host, or of one container.
+  if (view.inside !== before) closeLives();
+  connect(true);
+});
 
 function query(more) {
   return new URLSearchParams({ ...view, ...more }).toString();
