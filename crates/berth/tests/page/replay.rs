@@ -170,11 +170,23 @@ fn the_keyboard_moves_a_recording() {
         "the controls",
         "play && getComputedStyle(document.querySelector('#play')).display !== 'none'",
     );
+    // It must not end before the browser is ready.
+    control(&server, "speed=0.01");
+    let from = control(&server, "pause=1")["from"].as_u64().unwrap();
+    control(&server, &format!("to={from}"));
+    browser.until("the start", "play.paused && play.at === play.from");
+    browser.press("p");
+    browser.until(
+        "that it goes on",
+        "!play.paused && document.querySelector('#pause').textContent === 'Pause'",
+    );
     browser.press("p");
     browser.until(
         "the pause",
         "play.paused && document.querySelector('#pause').textContent === 'Play'",
     );
+    control(&server, "speed=1");
+    browser.until("the speed", "play.speed === 1");
     browser.press(">");
     browser.until(
         "the speed",
