@@ -225,7 +225,13 @@ fn the_keyboard_moves_a_recording() {
         "!play.ended && document.querySelector('#banner').hidden",
     );
     assert_eq!(browser.complaints, Vec::<String>::new());
-    // A host that is watched has no such thing.
+}
+
+#[test]
+fn the_page_of_a_host_has_no_controls_to_see() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
     let live = Server::start(&[]);
     browser.open(&live.url);
     browser.until("the clock", "clock !== null");
