@@ -462,3 +462,37 @@ proptest! {
         prop_assert_eq!(told, truth);
     }
 }
+
+#[test]
+fn a_container_has_a_timeline_of_its_own() {
+    let world = web();
+    let mut history = History::default();
+    history.apply(&frame(ms(60_000), &world));
+    history.apply(&events([
+        // On the host, in the container, and in the one nested in it.
+        forked(ms(60_010), &[900], 1),
+        forked(ms(60_020), &[901, 50], 510),
+        forked(ms(60_030), &[902, 51, 3], 521),
+        exited(ms(60_110), 900, 0),
+        exited(ms(60_120), 901, 0),
+        exited(ms(60_130), 902, 0),
+    ]));
+    let namespace = |inode| NamespaceId {
+        kind: NamespaceKind::Pid,
+        inode,
+    };
+    let of = |inode| {
+        let span = (ms(60_000), ms(60_200));
+        let lives = history.lives_inside(span, namespace(inode));
+        let pids: Vec<Vec<u32>> = lives.map(|life| life.pids).collect();
+        let counted = history.density_inside(span, 2, namespace(inode));
+        let counts: Vec<_> = counted.iter().map(|s| (s.started, s.ended)).collect();
+        (pids, counts)
+    };
+    assert_eq!(of(200), (vec![vec![50], vec![51, 3]], vec![(2, 0), (0, 2)]));
+    assert_eq!(of(300), (vec![vec![3]], vec![(1, 0), (0, 1)]));
+    assert_eq!(of(999), (Vec::new(), vec![(0, 0), (0, 0)]));
+    // The host's own is everybody's.
+    let (pids, counts) = of(100);
+    assert_eq!((pids.len(), counts), (3, vec![(3, 0), (0, 3)]));
+}

@@ -103,12 +103,19 @@ fn a_recording_shows_what_happened() {
 
     // Once more from the beginning.
     let last = history.latest().unwrap().number;
+    player.set_paused(true);
     player.jump(BootTime(0));
+    // Wherever the jump is under way, nobody is told that it is not.
+    for _ in 0..20_000 {
+        assert_eq!(player.position(), player.span().0);
+        assert!(!player.is_at_end());
+    }
     let frame = next_frame(&view);
     assert!(frame.number < last);
     assert_eq!(frame.at, player.span().0);
     history.apply(&Update::Frame(frame));
     assert!(history.is_empty());
+    player.set_paused(false);
     until(&view, |update| {
         matches!(update, Update::End(None)).then_some(())
     });

@@ -3,7 +3,10 @@
 //! A program watches as a view does (crates/berth-map/examples/watch.rs) while another forks at an
 //! even rate (bench/forks.c). What the kernel does at each fork in the forking process is not in
 //! the numbers.
+//!
+//! Then the same for the web page (`berth map --serve`) with one client.
 
+mod page;
 mod watcher;
 
 use std::io::Write as _;
@@ -18,6 +21,7 @@ use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
+use page::Page;
 use watcher::{Sample, Watcher};
 
 /// The sleepers.
@@ -46,6 +50,12 @@ struct Result {
     sample: Sample,
 }
 
+/// A rate, and what was seen of it on the page.
+struct PageResult {
+    rate: usize,
+    sample: page::Sample,
+}
+
 /// Runs the measurement. `minutes` at 1,000 forks a second come last, for the memory.
 pub(super) fn run(how: &How, seconds: Option<usize>, minutes: Option<usize>) -> Outcome {
     setup::ensure(&[Purpose::Build, Purpose::Bench])?;
@@ -57,6 +67,7 @@ pub(super) fn run(how: &How, seconds: Option<usize>, minutes: Option<usize>) -> 
     let interrupt = Interrupt::catch()?;
     let scratch = Scratch::make("bench")?;
     let program = crate::build::example("watch", how.dev)?;
+    let berth = page::program(how.dev)?;
     let crowd = compile(&scratch, "crowd")?;
     let forks = compile(&scratch, "forks")?;
     let crowd = match Crowd::gather(&crowd, CROWD)? {
@@ -83,8 +94,43 @@ pub(super) fn run(how: &How, seconds: Option<usize>, minutes: Option<usize>) -> 
     let source = watcher.source.clone();
     print!("{}", render(&results, &source, how.markdown));
     watcher.stop()?;
+    if done.is_ok() {
+        let results = pages((&berth, &scratch), &forks, seconds, &interrupt)?;
+        print!("{}", render_pages(&results, how.markdown));
+    }
     crowd.dismiss()?;
     done
+}
+
+/// Measures the page at each rate.
+fn pages(
+    (berth, scratch): (&Path, &Scratch),
+    program: &Path,
+    seconds: usize,
+    interrupt: &Interrupt,
+) -> Outcome<Vec<PageResult>> {
+    exec::announce("bench: the web page with one client");
+    let page = Page::open(berth, &scratch.folder("page")?)?;
+    let mut results = Vec::new();
+    for rate in RATES {
+        interrupt.check()?;
+        std::thread::sleep(SETTLE);
+        let time = Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
+        // They go on a moment longer than is measured.
+        let forks = match rate {
+            0 => None,
+            _ => {
+                let mut forks = Forks::start(&mut Forks::command(program, rate, seconds + 2))?;
+                forks.begin()?;
+                Some(forks)
+            }
+        };
+        let sample = page.watch(time)?;
+        drop(forks);
+        results.push(PageResult { rate, sample });
+    }
+    page.close()?;
+    Ok(results)
 }
 
 /// Watches for so many seconds at so many forks a second.
@@ -108,12 +154,7 @@ fn measure(
             sample,
         });
     }
-    let mut command = exec::at_root(program);
-    command
-        .args([rate.to_string(), seconds.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let mut forks = Forks::start(&mut command)?;
+    let mut forks = Forks::start(&mut Forks::command(program, rate, seconds))?;
     let pid = forks.child.id();
     watcher.ask(None)?;
     let count = forks.finish()?;
@@ -134,25 +175,44 @@ struct Forks {
 }
 
 impl Forks {
+    fn command(program: &Path, rate: usize, seconds: usize) -> Command {
+        let mut command = exec::at_root(program);
+        command
+            .args([rate.to_string(), seconds.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        command
+    }
+
     fn start(command: &mut Command) -> Outcome<Self> {
         let child = command.spawn();
         let child = child.map_err(|error| exec::cannot_start(command, &error))?;
         Ok(Self { child })
     }
 
+    /// Lets it begin.
+    fn begin(&mut self) -> Outcome {
+        if let Some(mut input) = self.child.stdin.take() {
+            input.write_all(b"\n").map_err(forks_failed)?;
+        }
+        Ok(())
+    }
+
     /// Lets it begin, and waits for its end; returns how many forks there were.
     fn finish(&mut self) -> Outcome<u64> {
-        let failed = |error| Failure::new(format!("the forking program failed: {error}"));
-        if let Some(mut input) = self.child.stdin.take() {
-            input.write_all(b"\n").map_err(failed)?;
-        }
+        self.begin()?;
         let mut text = String::new();
         if let Some(mut out) = self.child.stdout.take() {
-            std::io::Read::read_to_string(&mut out, &mut text).map_err(failed)?;
+            std::io::Read::read_to_string(&mut out, &mut text).map_err(forks_failed)?;
         }
         let count = text.trim().parse();
         count.map_err(|_| Failure::new("the forking program did not say how often it forked"))
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn forks_failed(error: std::io::Error) -> Failure {
+    Failure::new(format!("the forking program failed: {error}"))
 }
 
 impl Drop for Forks {
@@ -188,6 +248,61 @@ fn render(results: &[Result], source: &str, markdown: bool) -> String {
     let head = ["budget", "measured", "at most", "verdict"];
     text.push_str(&table::grid(&head, &verdicts(results), markdown));
     text
+}
+
+fn render_pages(results: &[PageResult], markdown: bool) -> String {
+    let head = [
+        "forks a second",
+        "seconds",
+        "CPU of the server %",
+        "fork to page, median ms",
+        "p99 ms",
+        "processes",
+        "KiB a second",
+        "private MiB",
+    ];
+    let rows: Vec<Vec<String>> = results.iter().map(page_row).collect();
+    let mut text = String::from("\nthe page, with one client\n\n");
+    text.push_str(&table::grid(&head, &rows, markdown));
+    text.push('\n');
+    let head = ["budget", "measured", "at most", "verdict"];
+    text.push_str(&table::grid(&head, &page_verdicts(results), markdown));
+    text
+}
+
+fn page_row(PageResult { rate, sample }: &PageResult) -> Vec<String> {
+    let mib = u32::try_from(sample.memory_kib).map_or(f64::INFINITY, f64::from) / 1024.0;
+    vec![
+        rate.to_string(),
+        format!("{:.0}", sample.passed.as_secs_f64()),
+        format!("{:.2}", sample.percent()),
+        format!("{:.1}", ms(sample.delay(50))),
+        format!("{:.1}", ms(sample.delay(99))),
+        sample.probes().to_string(),
+        format!("{:.1}", sample.bytes_a_second() / 1024.0),
+        format!("{mib:.1}"),
+    ]
+}
+
+fn page_verdicts(results: &[PageResult]) -> Vec<Vec<String>> {
+    let of = |rate: usize| results.iter().find(move |result| result.rate == rate);
+    let cpu = |rate| of(rate).map(|result| result.sample.percent());
+    let p99 = |rate| of(rate).map(|result| ms(result.sample.delay(99)));
+    let lines = [
+        ("CPU of the page at 100 a second, %", cpu(100), CPU_PERCENT),
+        ("p99 to the page at 100 a second, ms", p99(100), DELAY_MS),
+        ("p99 to the page at 1000 a second, ms", p99(1_000), DELAY_MS),
+    ];
+    lines.map(verdict_row).to_vec()
+}
+
+fn verdict_row((what, measured, limit): (&str, Option<f64>, f64)) -> Vec<String> {
+    vec![
+        what.to_owned(),
+        measured.map_or_else(|| "-".to_owned(), |measured| format!("{measured:.2}")),
+        limit.to_string(),
+        table::verdict(measured, limit).to_owned(),
+    ]
 }
 
 fn row(result: &Result) -> Vec<String> {
@@ -226,16 +341,8 @@ fn verdicts(results: &[Result]) -> Vec<Vec<String>> {
         ("p99 at 1000 a second, ms", p99(1_000), DELAY_MS),
         ("lost at 1000 a second", unseen, 0.0),
     ]
-    .into_iter()
-    .map(|(what, measured, limit)| {
-        vec![
-            what.to_owned(),
-            measured.map_or_else(|| "-".to_owned(), |measured| format!("{measured:.2}")),
-            limit.to_string(),
-            table::verdict(measured, limit).to_owned(),
-        ]
-    })
-    .collect()
+    .map(verdict_row)
+    .to_vec()
 }
 
 fn ms(time: Duration) -> f64 {

@@ -91,12 +91,12 @@ fn parent_of(pid: &str) -> Outcome<String> {
         .ok_or_else(|| Failure::new(format!("{path} has no line PPid")))
 }
 
-fn read(path: &str) -> Outcome<String> {
+pub(super) fn read(path: &str) -> Outcome<String> {
     fs::read_to_string(path).map_err(|error| Failure::file("read", Path::new(path), &error))
 }
 
 /// The number in a line like `Pss:   120 kB`.
-fn kib(text: &str, key: &str) -> usize {
+pub(super) fn kib(text: &str, key: &str) -> usize {
     text.lines()
         .find_map(|line| {
             line.strip_prefix(key)?

@@ -75,6 +75,15 @@ impl Controls {
         self.since = self.since.or_else(|| Some(Instant::now()));
     }
 
+    /// Where to jump, if anywhere; the clock stands there from then on.
+    fn take_jump(&mut self) -> Option<BootTime> {
+        let to = self.jump.take()?;
+        self.position = to;
+        self.since = None;
+        self.is_at_end = false;
+        Some(to)
+    }
+
     /// How long until a time in the recording.
     fn until(&self, time: BootTime) -> Duration {
         let left = self.now().until(time).as_secs_f64() / self.speed;
@@ -109,9 +118,11 @@ impl Player {
         self.span
     }
 
-    /// The time that is shown.
+    /// The time that is shown, or is about to be after a jump.
     pub fn position(&self) -> BootTime {
-        self.controls().now().min(self.span.1)
+        let controls = self.controls();
+        let position = controls.jump.unwrap_or_else(|| controls.now());
+        position.min(self.span.1)
     }
 
     /// How many times faster than it was.
@@ -145,7 +156,8 @@ impl Player {
 
     /// Whether everything was played. A jump plays again.
     pub fn is_at_end(&self) -> bool {
-        self.controls().is_at_end
+        let controls = self.controls();
+        controls.is_at_end && controls.jump.is_none()
     }
 
     /// Goes to another time. Views get a frame whose number is lower than that of the last one,
@@ -199,7 +211,7 @@ impl Play {
             if audience.called() == Call::Dismissed {
                 return;
             }
-            let jump = self.player.controls().jump.take();
+            let jump = self.player.controls().take_jump();
             if let Some(to) = jump {
                 self.base = self.base.saturating_sub(JUMP);
                 self.number = self.base;

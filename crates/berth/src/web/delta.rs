@@ -1,10 +1,9 @@
 //! What changed between two pages. Pure.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
-
 use serde::Serialize;
+use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::fragments::Fragments;
 use super::page::{Fragment, FragmentId, Page, places};
 
 /// A message to a page.
@@ -50,24 +49,21 @@ impl<'p> Delta<'p> {
         exit: impl Fn(FragmentId) -> Option<String>,
     ) -> Self {
         let meta = old.is_none_or(|old| old.meta != new.meta);
-        let before = old.map_or(&[][..], |old| &old.fragments);
+        let nothing = Fragments::default();
+        let before = old.map_or(&nothing, |old| &old.fragments);
         // Mostly one pill is new; what is before and behind it needs no further look.
-        let (head, tail) = common_ends(before, &new.fragments);
-        let middle = |all: usize| head..all - tail;
-        let before = before.get(middle(before.len())).unwrap_or_default();
-        let after = new
-            .fragments
-            .get(middle(new.fragments.len()))
-            .unwrap_or_default();
-        let ahead = new.fragments.get(..head).unwrap_or_default();
-        let kept = places(after);
+        let (head, tail) = before.common_ends(&new.fragments);
+        let before: Vec<_> = before.range(head..before.len() - tail).collect();
+        let after = &new.fragments;
+        let after: Vec<_> = after.range(head..after.len() - tail).collect();
+        let kept = places(&after);
         let gone = before.iter().filter(|f| !kept.contains_key(&f.id));
         let gone = gone.map(|f| (f.id.to_string(), exit(f.id)));
         Self {
             n: new.number,
             full: old.is_none(),
             gone: gone.collect(),
-            put: changed(before, after, ahead, &kept),
+            put: changed(&before, &after, (&new.fragments, head), &kept),
             meta: meta.then_some(&new.meta),
         }
     }
@@ -78,21 +74,13 @@ impl<'p> Delta<'p> {
     }
 }
 
-/// How many fragments are the same at both ends.
-fn common_ends(old: &[Fragment], new: &[Fragment]) -> (usize, usize) {
-    let same = |(a, b): &(&Fragment, &Fragment)| {
-        a.id == b.id && a.within == b.within && (Arc::ptr_eq(&a.html, &b.html) || a.html == b.html)
-    };
-    let head = old.iter().zip(new).take_while(same).count();
-    let rest = old.len().min(new.len()) - head;
-    let both = old.iter().rev().zip(new.iter().rev());
-    (head, both.take(rest).take_while(same).count())
-}
-
-/// The last fragment of a row.
-fn last_in(fragments: &[Fragment], row: Lane) -> Option<FragmentId> {
-    let mut all = fragments.iter().rev();
-    all.find(|fragment| lane(fragment) == row).map(|f| f.id)
+/// The last of the first fragments in a row.
+fn last_in((all, count): (&Fragments, usize), row: Lane) -> Option<FragmentId> {
+    if count == 0 {
+        return None;
+    }
+    let mut ahead = all.iter().rev().skip(all.len() - count);
+    ahead.find(|fragment| lane(fragment) == row).map(|f| f.id)
 }
 
 fn lane(fragment: &Fragment) -> Lane {
@@ -101,9 +89,9 @@ fn lane(fragment: &Fragment) -> Lane {
 }
 
 fn changed<'p>(
-    before: &[Fragment],
-    after: &'p [Fragment],
-    ahead: &[Fragment],
+    before: &[&Fragment],
+    after: &[&'p Fragment],
+    ahead: (&Fragments, usize),
     kept: &HashMap<FragmentId, usize>,
 ) -> Vec<Put<'p>> {
     let old = places(before);
@@ -158,6 +146,8 @@ fn changed<'p>(
 mod tests {
     use berth_base::{HostPid, NamespaceId, NamespaceKind};
     use berth_map::svg::BoxId;
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -193,7 +183,7 @@ mod tests {
         Page {
             number,
             host: Arc::new(empty),
-            fragments,
+            fragments: Fragments::new(fragments),
             meta: serde_json::Value::Null,
             messages: std::sync::Mutex::default(),
         }
@@ -201,7 +191,7 @@ mod tests {
 
     fn rows(page: &Page) -> Rows {
         let mut rows = Rows::new();
-        for fragment in &page.fragments {
+        for fragment in page.fragments.iter() {
             let (within, is_box) = lane(fragment);
             let key = (within.map(|id| id.to_string()), is_box);
             let entry = (fragment.id.to_string(), fragment.html.to_string());

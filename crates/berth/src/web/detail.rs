@@ -24,7 +24,7 @@ pub(super) fn html(
     out.push_str("<h3>");
     push_text(&mut out, &process.comm);
     out.push_str("</h3>");
-    push_levels(&mut out, world, process);
+    push_levels(&mut out, world, process, key);
     out.push_str("<dl>");
     if let Some(parent) = process.parent {
         let name = world
@@ -84,7 +84,7 @@ fn command(hub: &Hub, host: &World, pid: HostPid) -> Option<String> {
 }
 
 /// Its PID at each level, and whose level that is.
-fn push_levels(out: &mut String, world: &World, process: &Process) {
+fn push_levels(out: &mut String, world: &World, process: &Process, key: ViewKey) {
     out.push_str("<ul class=\"levels\">");
     let host = world.host().pid_namespace;
     for (level, (pid, id)) in process
@@ -98,11 +98,14 @@ fn push_levels(out: &mut String, world: &World, process: &Process) {
             format_args!("<li class=\"{}\">", level_tint(level).as_str()),
         );
         push_pid(out, level, *pid, "");
-        out.push_str(" in ");
         match id {
-            _ if level == 0 => out.push_str("the outermost level"),
-            Some(id) if Some(id) != host => push_text(out, &namespace_name(world, id)),
-            _ => put(out, format_args!("level {level}")),
+            _ if level == 0 && key.inside.is_none() => out.push_str(" on the host"),
+            _ if level == 0 => out.push_str(" here"),
+            Some(id) if Some(id) != host => {
+                out.push_str(" in ");
+                push_text(out, &namespace_name(world, id));
+            }
+            _ => put(out, format_args!(" in level {level}")),
         }
         out.push_str("</li>");
     }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::delta::Delta;
-use super::hub::Hub;
+use super::hub::{Hub, Second};
 use super::page::{FragmentId, Page, ViewKey};
 use super::view::{exit_words, host_pid};
 
@@ -101,11 +101,14 @@ impl Follower {
     }
 
     /// Adds the seconds since the last time, which was not over then; says which one is not now.
-    fn add_time(&self, message: &mut String, since: Option<u64>) -> Option<u64> {
-        let time = self.hub.time(since);
+    fn add_time(&self, message: &mut String, since: Option<Second>) -> Option<Second> {
+        let time = self.hub.time(self.key, since);
         message.push_str(&format!("event: time\ndata: {time}\n\n"));
-        let now = time.get("now").and_then(serde_json::Value::as_u64)?;
-        // Events come a moment late.
-        Some((now / 1000).saturating_sub(3))
+        let number = |name| time.get(name).and_then(serde_json::Value::as_u64);
+        Some(Second {
+            stretch: number("stretch")?,
+            // Events come a moment late.
+            number: (number("now")? / 1000).saturating_sub(3),
+        })
     }
 }

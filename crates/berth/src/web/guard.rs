@@ -38,6 +38,8 @@ pub(super) const HEADERS: [(HeaderName, &str); 8] = [
 pub(super) enum Refusal {
     /// Neither GET nor HEAD.
     Method,
+    /// A control of a recording that was not asked for by POST.
+    Control,
     /// A name in Host that is not ours: DNS rebinding, or a proxy.
     Host,
     /// No token, or one of an earlier server.
@@ -47,9 +49,18 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method | Self::Control => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
             Self::Token => StatusCode::FORBIDDEN,
+        }
+    }
+
+    /// The methods that would have been allowed.
+    pub(super) const fn allowed(self) -> Option<&'static str> {
+        match self {
+            Self::Method => Some("GET, HEAD"),
+            Self::Control => Some("POST"),
+            Self::Host | Self::Token => None,
         }
     }
 
@@ -57,6 +68,7 @@ impl Refusal {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Method => "this page can only be read: GET and HEAD\n",
+            Self::Control => "a recording is controlled by POST\n",
             Self::Host => "this name is not served here: use the URL that berth printed\n",
             Self::Token => {
                 "no token, or an old one: use the URL that berth printed when it was started\n"
@@ -71,6 +83,8 @@ pub(super) struct Guard {
     pub(super) token: Token,
     /// Where it listens, the port as the kernel chose it.
     pub(super) bound: SocketAddr,
+    /// What can be asked for by POST, and by nothing else; `None` where everything is read only.
+    pub(super) control: Option<&'static str>,
 }
 
 impl Guard {
@@ -89,10 +103,12 @@ impl Guard {
         if !self.token.is(token.as_bytes()) {
             return Err(Refusal::Token);
         }
-        if *method != Method::GET && *method != Method::HEAD {
-            return Err(Refusal::Method);
+        match self.control == Some(rest) {
+            // A link that is followed, or fetched ahead, must not move a recording.
+            true if *method != Method::POST => Err(Refusal::Control),
+            false if *method != Method::GET && *method != Method::HEAD => Err(Refusal::Method),
+            _ => Ok(rest),
         }
-        Ok(rest)
     }
 
     /// Whether the one Host header names this server: a loopback name or the bound address, with
@@ -137,6 +153,7 @@ mod tests {
         Guard {
             token: Token::new().unwrap(),
             bound: bound.parse().unwrap(),
+            control: None,
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use berth_base::{ErrorClass, HostPid};
+use berth_base::{ErrorClass, HostPid, NamespaceId};
 use berth_map::World;
 use berth_map::discover::Sources;
 use berth_map::live::{
@@ -20,6 +20,7 @@ use berth_map::live::{
 use tokio::sync::watch;
 
 use super::page::{Page, ViewKey};
+use super::play::{self, Control};
 use super::view::{self, Born};
 use crate::cli::failure::Failure;
 
@@ -28,7 +29,10 @@ const MAX_VIEWS: usize = 64;
 /// How often the threads look whether they are to end, and whether a drawing is due.
 const PATIENCE: Duration = Duration::from_millis(40);
 /// Drawings may take this part of one processor at most: their distance grows with their cost.
-const SHARE: u32 = 50;
+const SHARE: u32 = 100;
+/// Drawings that cost much may take more, lest the page be older than this, up to a tenth.
+const LATE: Duration = Duration::from_secs(3);
+const SHARE_IN_NEED: u32 = 10;
 /// The least time between two drawings; what happens in between is put into the last one.
 const LEAST_PACE: Duration = Duration::from_millis(100);
 const NANOS: u64 = 1_000_000_000;
@@ -49,6 +53,7 @@ pub(crate) struct Hub {
     pub(super) privacy: Privacy,
     /// Of a recording: it stands until somebody looks.
     player: Option<Player>,
+    has_begun: AtomicBool,
     is_over: AtomicBool,
 }
 
@@ -56,6 +61,9 @@ struct State {
     history: History,
     /// What the views were drawn from.
     drawn: Arc<World>,
+    drawn_health: Health,
+    /// Whether a view may lack what happened while it was drawn for the first time.
+    is_incomplete: bool,
     views: HashMap<ViewKey, watch::Sender<Arc<Page>>>,
     /// How many views there ever were.
     opened: u64,
@@ -68,8 +76,17 @@ struct State {
     meanwhile: Option<Vec<Event>>,
     /// Why there will be nothing more.
     over: Option<String>,
+    /// Which stretch of a recording this is: each jump begins another one.
+    stretch: u64,
     /// The last look back.
     past: Option<(BootTime, Arc<World>)>,
+}
+
+/// A second of the timeline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Second {
+    pub(super) stretch: u64,
+    pub(super) number: u64,
 }
 
 /// What everything is drawn from.
@@ -99,6 +116,7 @@ impl Hub {
             sources,
             privacy,
             player: feed.player().cloned(),
+            has_begun: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
         });
         if let Some(player) = &hub.player {
@@ -143,9 +161,24 @@ impl Hub {
         self.lock().end_drawing(scene.host, pages, start);
     }
 
+    /// Whether a recording is shown.
+    pub(super) fn is_replay(&self) -> bool {
+        self.player.is_some()
+    }
+
+    /// Does something to the recording, for everybody who looks; says how it is played then. `None`
+    /// where there is none.
+    pub(super) fn control(&self, control: Control) -> Option<serde_json::Value> {
+        let player = self.player.as_ref()?;
+        control.apply(player);
+        Some(play::state(player))
+    }
+
     /// What a client of a view follows.
     pub(super) fn follow(&self, key: ViewKey) -> watch::Receiver<Arc<Page>> {
-        if let Some(player) = &self.player {
+        if let Some(player) = &self.player
+            && !self.has_begun.swap(true, Ordering::Relaxed)
+        {
             player.set_paused(false);
         }
         if let Some(sender) = self.lock().views.get(&key)
@@ -158,6 +191,7 @@ impl Hub {
         let mut state = self.lock();
         // What happened while it was drawn comes with the next drawing, which is due.
         state.is_stale = true;
+        state.is_incomplete = true;
         if state.views.len() >= MAX_VIEWS {
             state.views.retain(|_, sender| sender.receiver_count() > 0);
         }
@@ -189,15 +223,21 @@ impl Hub {
         self.lock().history.life(pid)?.exit
     }
 
-    /// The seconds of the timeline from one on, or all of them, as JSON.
-    pub(super) fn time(&self, since: Option<u64>) -> serde_json::Value {
+    /// The seconds of a view's timeline from one on, or all of them, as JSON.
+    pub(super) fn time(&self, key: ViewKey, since: Option<Second>) -> serde_json::Value {
         let state = self.lock();
         let history = &state.history;
         let now = history.now();
+        let since = since.filter(|since| since.stretch == state.stretch);
+        let since = since.map(|since| since.number);
         let first = since.unwrap_or(0).max(history.earliest().0 / NANOS);
         let end = now.0 / NANOS + 1;
         let count = usize::try_from(end.saturating_sub(first)).unwrap_or(0);
-        let slots = history.density(BootTime(first * NANOS), BootTime(end * NANOS), count);
+        let span = (BootTime(first * NANOS), BootTime(end * NANOS));
+        let slots = match key.inside {
+            None => history.density(span.0, span.1, count),
+            Some(id) => history.density_inside(span, count, id),
+        };
         let slots: Vec<[u32; 2]> = slots
             .iter()
             .map(|slot| [slot.started, slot.ended])
@@ -208,6 +248,8 @@ impl Hub {
             u64::try_from(since.as_millis()).ok()
         });
         serde_json::json!({
+            "stretch": state.stretch,
+            "play": self.player.as_ref().map(play::state),
             "now": now.0 / 1_000_000,
             "wall": wall,
             "earliest": history.earliest().0 / 1_000_000,
@@ -218,18 +260,24 @@ impl Hub {
     }
 
     /// Processes that started or ended between two times and have a text in their names, up to a
-    /// number, and how many more.
+    /// number, and how many more; of a container, as it sees them.
     pub(super) fn lives(
         &self,
         (from, to): (BootTime, BootTime),
+        inside: Option<NamespaceId>,
         name: &str,
         most: usize,
     ) -> (Vec<Life>, usize) {
         let state = self.lock();
         let named = |life: &Life| life.comm.to_lowercase().contains(name);
-        let mut all = state.history.lives(from, to).filter(named);
-        let listed: Vec<Life> = all.by_ref().take(most).collect();
-        (listed, all.count())
+        let take = |all: &mut dyn Iterator<Item = Life>| {
+            let listed: Vec<Life> = all.take(most).collect();
+            (listed, all.count())
+        };
+        match inside {
+            None => take(&mut state.history.lives(from, to).filter(named)),
+            Some(id) => take(&mut state.history.lives_inside((from, to), id).filter(named)),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -252,6 +300,8 @@ impl State {
             if let Some(frame) = history.latest() {
                 return Ok(Self {
                     drawn: Arc::clone(&frame.world),
+                    drawn_health: frame.health.clone(),
+                    is_incomplete: false,
                     history,
                     views: HashMap::new(),
                     opened: 0,
@@ -260,6 +310,7 @@ impl State {
                     next_drawing: Instant::now(),
                     meanwhile: None,
                     over: None,
+                    stretch: 0,
                     past: None,
                 });
             }
@@ -267,15 +318,35 @@ impl State {
     }
 
     fn take(&mut self, update: &Update) {
+        let before = self.history.latest().map(|frame| frame.number);
         self.history.apply(update);
         match update {
-            Update::Frame(_) => self.is_stale = true,
+            Update::Frame(frame) => {
+                self.is_stale = true;
+                if before.is_some_and(|before| frame.number < before) {
+                    self.begin_anew();
+                }
+            }
             Update::Events(events) => self.happen(events),
             Update::End(why) => {
                 let why = why.as_deref().unwrap_or("the recording ends here");
                 self.over = Some(why.to_owned());
                 self.is_stale = true;
+                self.is_incomplete = true;
             }
+        }
+    }
+
+    /// Forgets what was of another stretch of a recording.
+    fn begin_anew(&mut self) {
+        self.stretch += 1;
+        self.born.clear();
+        self.past = None;
+        self.over = None;
+        self.is_incomplete = true;
+        self.next_drawing = Instant::now();
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile.clear();
         }
     }
 
@@ -285,16 +356,22 @@ impl State {
             return None;
         }
         self.is_stale = false;
+        let host = self.history.present();
+        let scene = self.scene_of(host.unwrap_or_else(|| Arc::clone(&self.drawn)));
+        let is_same = Arc::ptr_eq(&scene.host, &self.drawn) && scene.health == self.drawn_health;
+        if is_same && !self.is_incomplete {
+            // Whoever was born since has ended.
+            self.born.clear();
+            return None;
+        }
+        self.is_incomplete = false;
+        self.drawn_health.clone_from(&scene.health);
         self.meanwhile = Some(Vec::new());
         let watched = self.views.iter();
         let watched =
             watched.filter(|(key, sender)| key.at.is_none() && sender.receiver_count() > 0);
         let keys = watched.map(|(key, _)| *key).collect();
-        let host = self.history.present();
-        Some((
-            self.scene_of(host.unwrap_or_else(|| Arc::clone(&self.drawn))),
-            keys,
-        ))
+        Some((scene, keys))
     }
 
     /// Puts a drawing, and what has happened since it began, before everybody.
@@ -311,7 +388,7 @@ impl State {
             let page = view::after(&page, key, &self.born, &events).unwrap_or(page);
             sender.send_replace(Arc::new(page));
         }
-        self.next_drawing = Instant::now() + LEAST_PACE.max(start.elapsed() * SHARE);
+        self.next_drawing = Instant::now() + distance(start.elapsed());
     }
 
     fn base(&mut self, key: ViewKey) -> Arc<World> {
@@ -370,6 +447,12 @@ impl State {
     }
 }
 
+/// The time between two drawings that cost so much.
+fn distance(cost: Duration) -> Duration {
+    let most = LATE.max(cost * SHARE_IN_NEED);
+    LEAST_PACE.max((cost * SHARE).min(most))
+}
+
 impl Drop for Drawing {
     fn drop(&mut self) {
         self.hub.is_over.store(true, Ordering::Relaxed);
@@ -377,5 +460,19 @@ impl Drop for Drawing {
             // A panic in there has been printed; there is nothing to add.
             drop(thread.join());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dear_drawings_come_all_the_same() {
+        let ms = Duration::from_millis;
+        assert_eq!(distance(ms(0)), LEAST_PACE);
+        assert_eq!(distance(ms(10)), ms(1_000));
+        assert_eq!(distance(ms(200)), LATE);
+        assert_eq!(distance(ms(2_000)), ms(20_000));
     }
 }

@@ -44,11 +44,12 @@ fn push_life(out: &mut String, life: &Life) {
         (end.0 / 1_000_000).saturating_sub(1)
     });
     let at = at.max(life.born.0 / 1_000_000);
+    // By the outermost PID that is in sight.
+    let shown = life.pids.first().copied().unwrap_or(life.pid.get());
     put(
         out,
         format_args!(
-            "<li class=\"{over}\"><button type=\"button\" data-to=\"p{}\" data-at=\"{at}\"><span class=\"name\">",
-            life.pid
+            "<li class=\"{over}\"><button type=\"button\" data-to=\"p{shown}\" data-at=\"{at}\"><span class=\"name\">",
         ),
     );
     push_text(out, &life.comm);

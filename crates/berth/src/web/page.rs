@@ -13,6 +13,7 @@ use berth_map::World;
 use berth_map::live::BootTime;
 use berth_map::svg::{BoxId, Content, Folding, PictureOptions, Row, outline, push_text};
 
+use super::fragments::Fragments;
 use super::html::{level_tint, push_words, put};
 
 /// With more processes than this, those that look alike are one pill: browsers slow down.
@@ -51,6 +52,15 @@ pub(super) struct Fragment {
     pub(super) html: Arc<str>,
 }
 
+impl Fragment {
+    /// Whether a client that has the one needs nothing for the other.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.within == other.within
+            && (Arc::ptr_eq(&self.html, &other.html) || self.html == other.html)
+    }
+}
+
 /// A world as a client sees it.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -59,7 +69,7 @@ pub(super) struct Page {
     /// The host that it shows, or a part of.
     pub(super) host: Arc<World>,
     /// In the order of the document: a box, its pills, the boxes in it.
-    pub(super) fragments: Vec<Fragment>,
+    pub(super) fragments: Fragments,
     /// What is said beside the picture.
     pub(super) meta: serde_json::Value,
     /// Messages that lead to it, by the number of the page they begin with: most clients of a
@@ -82,11 +92,7 @@ impl fmt::Display for FragmentId {
 }
 
 /// Draws a world. The name is the title of the outermost box where that is not the host's.
-pub(super) fn draw(
-    world: &World,
-    lens: NamespaceKind,
-    name: Option<&str>,
-) -> (Content, Vec<Fragment>) {
+pub(super) fn draw(world: &World, lens: NamespaceKind, name: Option<&str>) -> (Content, Fragments) {
     let options = PictureOptions {
         lens,
         ..PictureOptions::default()
@@ -105,7 +111,7 @@ pub(super) fn draw(
         fragments: Vec::with_capacity(world.processes().len() + 64),
     };
     drawing.add_box(&root, None, 0);
-    (root, drawing.fragments)
+    (root, Fragments::new(drawing.fragments))
 }
 
 /// The outermost box as a container's own.
@@ -250,7 +256,7 @@ impl Pill {
 }
 
 /// Where each fragment is.
-pub(super) fn places(fragments: &[Fragment]) -> HashMap<FragmentId, usize> {
+pub(super) fn places(fragments: &[&Fragment]) -> HashMap<FragmentId, usize> {
     let all = fragments.iter().enumerate();
     all.map(|(at, fragment)| (fragment.id, at)).collect()
 }

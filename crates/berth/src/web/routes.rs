@@ -7,7 +7,8 @@
 //! | `events?lens=&inside=` | the view as server-sent events |
 //! | `search?q=` | the processes that a text means |
 //! | `process?pid=` | everything about one |
-//! | `lives?from=&to=&q=` | who of that name started or ended in a stretch of time, milliseconds since boot |
+//! | `lives?from=&to=&q=&inside=` | who of that name started or ended in a stretch of time, milliseconds since boot |
+//! | `play?pause=`, `speed=`, `to=` | moves a recording; by POST |
 //!
 //! `lens`, `inside` and `at` (milliseconds since boot) say which view is meant.
 
@@ -22,11 +23,14 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::body::Body;
 use super::follow::Follower;
-use super::guard::{Guard, HEADERS, Refusal};
+use super::guard::{Guard, HEADERS};
 use super::hub::Hub;
 use super::page::ViewKey;
+use super::play::Control;
 use super::{detail, lives, search};
 
+/// What moves a recording.
+pub(super) const CONTROL: &str = "play";
 /// Pages that are open at once.
 const MAX_CLIENTS: usize = 32;
 const PAGE: &str = include_str!("assets/page.html");
@@ -66,8 +70,8 @@ impl Site {
             Ok(path) => self.route(path, request),
             Err(refusal) => {
                 let mut response = text(refusal.status(), refusal.text());
-                if refusal == Refusal::Method {
-                    let allowed = HeaderValue::from_static("GET, HEAD");
+                if let Some(allowed) = refusal.allowed() {
+                    let allowed = HeaderValue::from_static(allowed);
                     response.headers_mut().insert(ALLOW, allowed);
                 }
                 response
@@ -96,6 +100,7 @@ impl Site {
             "events" => self.events(&query, request),
             "search" | "process" => self.ask(path, &query),
             "lives" => self.lives(&query),
+            CONTROL => self.play(query.0),
             _ => text(StatusCode::NOT_FOUND, "there is nothing here\n"),
         }
     }
@@ -129,12 +134,25 @@ impl Site {
         }
     }
 
+    fn play(&self, query: &str) -> Response<Body> {
+        let Some(control) = Control::parse(query) else {
+            return text(
+                StatusCode::BAD_REQUEST,
+                "one of pause=0, pause=1, speed=TIMES and to=MILLISECONDS since boot\n",
+            );
+        };
+        match self.hub.control(control) {
+            Some(state) => whole("application/json", state.to_string()),
+            None => text(StatusCode::NOT_FOUND, "there is nothing here\n"),
+        }
+    }
+
     fn lives(&self, query: &Query) -> Response<Body> {
         let time = |name| query.get(name)?.parse().ok().map(millis);
-        match (time("from"), time("to")) {
-            (Some(from), Some(to)) => {
+        match (time("from"), time("to"), query.view()) {
+            (Some(from), Some(to), Some(key)) => {
                 let name = query.get("q").unwrap_or_default().trim().to_lowercase();
-                let (lives, more) = self.hub.lives((from, to), &name, lives::MOST);
+                let (lives, more) = self.hub.lives((from, to), key.inside, &name, lives::MOST);
                 whole("text/html; charset=utf-8", lives::html(&lives, more))
             }
             _ => text(

@@ -16,7 +16,7 @@ use super::address::Address;
 use super::clock::Clock;
 use super::guard::Guard;
 use super::hub::Hub;
-use super::routes::Site;
+use super::routes::{CONTROL, Site};
 use super::token::Token;
 use super::wire::Wire;
 
@@ -70,7 +70,11 @@ impl Listening {
         Ok(Self {
             runtime,
             listener,
-            guard: Guard { token, bound },
+            guard: Guard {
+                token,
+                bound,
+                control: None,
+            },
         })
     }
 
@@ -93,7 +97,9 @@ impl Listening {
         lens: &'static str,
         wait: impl FnOnce() -> T,
     ) -> T {
-        let site = Arc::new(Site::new(hub, self.guard, lens));
+        let mut guard = self.guard;
+        guard.control = hub.is_replay().then_some(CONTROL);
+        let site = Arc::new(Site::new(hub, guard, lens));
         let (runtime, listener) = (self.runtime, self.listener);
         let (stop, stopped) = oneshot::channel::<()>();
         std::thread::scope(|scope| {

@@ -1,6 +1,6 @@
 //! A frame, and what happened since, as the page of one view. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use berth_base::{HostPid, NamespaceId};
@@ -8,6 +8,7 @@ use berth_map::World;
 use berth_map::live::{Event, EventKind, Exit};
 use berth_map::svg::push_text;
 
+use super::fragments::Fragments;
 use super::hub::Scene;
 use super::meta;
 use super::page::{Fragment, FragmentId, Page, Pill, ViewKey, draw};
@@ -37,7 +38,7 @@ pub(super) fn draw_page(scene: &Scene, key: ViewKey, number: u64) -> Page {
             let meta = meta::meta(scene, &world, &root, key, name.as_deref());
             (meta, fragments)
         }
-        None => (meta::ended(scene, key), Vec::new()),
+        None => (meta::ended(scene, key), Fragments::default()),
     };
     Page {
         number,
@@ -82,10 +83,15 @@ pub(super) fn after(
     born: &HashMap<HostPid, Born>,
     events: &[Event],
 ) -> Option<Page> {
+    let blinks = blinks(events);
+    let seen = |event: &&Event| !blinks.contains(&event.pid);
+    if !events.iter().any(|event| seen(&event)) {
+        return None;
+    }
     let sight = Sight::of(&old.host, key)?;
     let mut fragments = old.fragments.clone();
     let mut is_changed = false;
-    for event in events {
+    for event in events.iter().filter(seen) {
         is_changed |= match &event.kind {
             EventKind::Forked { .. } | EventKind::Executed { .. } => {
                 let newborn = born.get(&event.pid);
@@ -93,9 +99,7 @@ pub(super) fn after(
             }
             EventKind::Exited(_) => {
                 let pid = sight.pid_of(&old.host, born, event.pid);
-                let before = fragments.len();
-                fragments.retain(|f| Some(f.id) != pid.map(FragmentId::Process));
-                fragments.len() < before
+                pid.is_some_and(|pid| fragments.remove(FragmentId::Process(pid)))
             }
             EventKind::CgroupMoved { .. } | EventKind::NamespacesChanged { .. } => false,
         };
@@ -107,6 +111,29 @@ pub(super) fn after(
         meta: old.meta.clone(),
         messages: Mutex::default(),
     })
+}
+
+/// Who was born and ended within these events, and has no child in them: nobody sees them.
+fn blinks(events: &[Event]) -> HashSet<HostPid> {
+    let mut born = HashSet::new();
+    let mut parents = HashSet::new();
+    let mut blinks = HashSet::new();
+    for event in events {
+        match &event.kind {
+            EventKind::Forked { parent, .. } => {
+                born.insert(event.pid);
+                parents.extend(*parent);
+                // A PID that is given anew is another process.
+                blinks.remove(&event.pid);
+            }
+            EventKind::Exited(_) if born.contains(&event.pid) => {
+                blinks.insert(event.pid);
+            }
+            _ => {}
+        }
+    }
+    blinks.retain(|pid| !parents.contains(pid));
+    blinks
 }
 
 /// Which PIDs a view shows: those from a level on, of who lives in its namespace.
@@ -153,7 +180,7 @@ impl Sight {
     /// Puts the pill of a newborn behind everything below its parent.
     fn add(
         &self,
-        fragments: &mut Vec<Fragment>,
+        fragments: &mut Fragments,
         world: &World,
         born: &HashMap<HostPid, Born>,
         newborn: &Born,
@@ -165,8 +192,7 @@ impl Sight {
             return false;
         };
         let id = FragmentId::Process(pid);
-        let place = |id| fragments.iter().position(|f| f.id == id);
-        let (Some(at), known) = (place(FragmentId::Process(parent)), place(id)) else {
+        let Some(at) = fragments.place(FragmentId::Process(parent)) else {
             return false;
         };
         let Some((within, depth)) = fragments.get(at).map(|f| (f.within, f.depth + 1)) else {
@@ -178,11 +204,11 @@ impl Sight {
             depth,
             html: self.pill(newborn, id, depth, parent).into(),
         };
-        if let Some(old) = known.and_then(|at| fragments.get_mut(at)) {
-            *old = fragment;
+        if let Some(known) = fragments.place(id) {
+            fragments.replace(known, fragment);
             return true;
         }
-        let below = fragments.iter().skip(at + 1);
+        let below = fragments.range(at + 1..fragments.len());
         let below = below.take_while(|f| f.within == within && f.depth >= depth);
         let end = at + 1 + below.count();
         fragments.insert(end, fragment);
@@ -355,7 +381,7 @@ mod tests {
             "host", "p1", "p60", "p72", "b200", "p50", "p51", "p70", "p71",
         ];
         assert_eq!(ids(&new), wanted);
-        let html = &new.fragments[8].html;
+        let html = &new.fragments.get(8).unwrap().html;
         assert!(
             html.contains("data-up=\"p70\"") && html.contains(">10</b>"),
             "{html}"
@@ -379,13 +405,29 @@ mod tests {
     }
 
     #[test]
+    fn who_blinks_is_not_drawn_but_its_child_is() {
+        let old = page(key(None));
+        let exit = |number| event(number, EventKind::Exited(Exit::Code(0)));
+        let blink = [fork(&[70, 9], 51), exit(70)];
+        assert!(follow(&old, key(None), &blink).is_none());
+        // Twice: the second process that has the PID lives on.
+        let again = [fork(&[70, 9], 51), exit(70), fork(&[70, 10], 51)];
+        let new = follow(&old, key(None), &again).unwrap();
+        assert!(ids(&new).contains(&"p70".to_owned()));
+        let orphan = [fork(&[70, 9], 51), fork(&[71, 10], 70), exit(70)];
+        let new = follow(&old, key(None), &orphan).unwrap();
+        let wanted = ["host", "p1", "p60", "b200", "p50", "p51", "p71"];
+        assert_eq!(ids(&new), wanted);
+    }
+
+    #[test]
     fn inside_a_container_events_have_its_pids_and_others_none() {
         let inside = key(Some(INNER));
         let old = page(inside);
         assert_eq!(ids(&old), ["host", "p1", "p7"]);
         let new = follow(&old, inside, &[fork(&[70, 9], 51)]).unwrap();
         assert_eq!(ids(&new), ["host", "p1", "p7", "p9"]);
-        assert!(!new.fragments[3].html.contains("70"));
+        assert!(!new.fragments.get(3).unwrap().html.contains("70"));
         assert!(follow(&old, inside, &[fork(&[72], 1)]).is_none());
         let exits = [event(51, EventKind::Exited(Exit::Unknown))];
         assert_eq!(ids(&follow(&old, inside, &exits).unwrap()), ["host", "p1"]);

@@ -53,10 +53,10 @@ fn a_person_looks_around() {
         format!("b{}", namespace(inner[0])),
     );
     // Every process is there, with its PID at every level, in the boxes of its namespaces.
-    assert_eq!(
-        pills(&mut browser, &format!("#{outer_box} .pill")),
-        wanted(&processes)
-    );
+    // Names may be older than an exec for the time of a frame.
+    eventually("every process with its PIDs", || {
+        pills(&mut browser, &format!("#{outer_box} .pill")) == wanted(&processes)
+    });
     assert_eq!(
         browser.value(&format!(
             "document.querySelector('#{outer_box} #{inner_box}') !== null"

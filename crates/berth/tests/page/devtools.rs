@@ -138,7 +138,7 @@ impl Browser {
         let deadline = Instant::now() + PATIENCE;
         while self.value(&format!("Boolean({expression})")) != true {
             if Instant::now() > deadline {
-                let body = self.value("document.body.innerText");
+                let body = self.value("document.body.innerText.slice(0, 2000)");
                 panic!("{what}: not in time; {:?}\n{body}", self.complaints);
             }
             std::thread::sleep(Duration::from_millis(40));

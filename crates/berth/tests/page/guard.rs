@@ -2,7 +2,7 @@
 
 use crate::support::{Server, Tree};
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "",
     "page.css",
     "page.js",
@@ -11,6 +11,7 @@ const PATHS: [&str; 8] = [
     "search?q=1",
     "process?pid=1",
     "lives?from=0&to=1",
+    "play?pause=1",
 ];
 
 #[test]

@@ -10,5 +10,7 @@ mod clients;
 mod devtools;
 mod flags;
 mod guard;
+mod inside;
+mod replay;
 mod stream;
 mod support;

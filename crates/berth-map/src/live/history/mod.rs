@@ -6,6 +6,7 @@
 
 mod density;
 mod frames;
+mod inside;
 mod life;
 mod past;
 mod shared;

@@ -34,7 +34,13 @@ function look(change) {
   location.hash = text;
 }
 
-window.addEventListener('hashchange', () => { readHash(); connect(true); });
+window.addEventListener('hashchange', () => {
+  const before = view.inside;
+  readHash();
+  // The list is of the host, or of one container.
+  if (view.inside !== before) closeLives();
+  connect(true);
+});
 
 function query(more) {
   return new URLSearchParams({ ...view, ...more }).toString();
@@ -46,6 +52,7 @@ function connect(anew) {
   if (source) source.close();
   if (anew) {
     tree.replaceChildren();
+    seconds.clear();
     doomed = null;
     select(null);
     tree.setAttribute('aria-busy', 'true');
@@ -106,7 +113,7 @@ function showHealth() {
   const health = meta.health;
   if (!health) return;
   const lost = health.lost ? ` · ${health.lost.toLocaleString('en')} lost` : '';
-  state(health.is_live ? (health.lost ? 'weak' : 'good') : 'weak', health.source + lost);
+  state(health.is_live ? (health.lost ? 'weak' : 'good') : 'weak', (play ? 'recorded ' : '') + health.source + lost);
   const notes = [`Source: ${health.source}.`, `Lost events: ${health.lost.toLocaleString('en')}.`, ...health.notes];
   $('health').querySelector('ul').replaceChildren(...notes.map(text => {
     const item = document.createElement('li');
@@ -147,6 +154,7 @@ function apply(delta) {
     showMeta();
   }
   markDoomed();
+  showFate();
   if (wanted && delta.full) {
     go(wanted);
     wanted = null;
@@ -180,8 +188,10 @@ function place(piece) {
     const rows = within.querySelector(':scope > .rows');
     if (after && rows.contains(after)) after.after(at);
     else {
-      if (!rows.firstElementChild) rows.append(element('div', 'col'));
-      rows.firstElementChild.prepend(at);
+      if (!rows.firstElementChild) rows.append(newColumn(within));
+      const heads = rows.firstElementChild.querySelector(':scope > .heads');
+      if (heads) heads.after(at);
+      else rows.firstElementChild.prepend(at);
     }
     split(at.parentNode);
   }
@@ -251,11 +261,10 @@ function end(at, how) {
 // Long columns are split where a subtree begins; pills never move between columns otherwise, so
 // that a start or an end moves only what is below it in one column.
 function split(column) {
-  while (column.childElementCount > COLUMN) {
-    const pills = [...column.children];
+  for (let pills = pillsOf(column); pills.length > COLUMN; pills = pillsOf(column)) {
     let best = COLUMN_LEAST;
     for (let at = COLUMN_LEAST; at <= COLUMN; at++) if (depth(pills[at]) <= depth(pills[best])) best = at;
-    const next = element('div', 'col');
+    const next = newColumn(column.closest('.box'));
     next.append(...pills.slice(best));
     column.after(next);
     column = next;
@@ -264,11 +273,28 @@ function split(column) {
 // Columns that have become short become one.
 function join(column) {
   const next = column.nextElementSibling;
-  if (next && column.childElementCount + next.childElementCount <= COLUMN_LEAST) {
-    column.append(...next.children);
+  if (next && pillsOf(column).length + pillsOf(next).length <= COLUMN_LEAST) {
+    column.append(...pillsOf(next));
     next.remove();
   }
-  if (!column.firstElementChild) column.remove();
+  if (!pillsOf(column).length) column.remove();
+}
+const pillsOf = column => [...column.querySelectorAll(':scope > .pill')];
+
+// An empty column; above the cells it says whose PIDs they hold.
+function newColumn(box) {
+  const column = element('div', 'col');
+  if (view.lens !== 'pid' || !(box.dataset.ns || box.id === 'host')) return column;
+  const level = Number(box.dataset.level);
+  const heads = element('div', 'heads');
+  heads.setAttribute('aria-hidden', 'true');
+  for (let at = 0; at <= level; at++) {
+    const head = element('b', '');
+    head.textContent = level === 0 ? 'PID' : at === level ? 'inside' : at === 0 ? (view.inside ? 'here' : 'host') : level === 2 ? 'between' : `level ${at}`;
+    heads.append(head);
+  }
+  column.append(heads);
+  return column;
 }
 const depth = pill => Number(pill.getAttribute('aria-level'));
 
@@ -278,11 +304,18 @@ const seconds = new Map();
 let clock = null, chosenAt = null;
 
 function keepTime(time) {
+  // A recording was moved to another stretch of time.
+  if (clock && clock.stretch !== time.stretch) {
+    seconds.clear();
+    chosenAt = null;
+    $('lives').hidden = true;
+  }
   clock = { ...time, heard: performance.now() };
   for (const second of seconds.keys()) if (second < time.now / 1000 - 610) seconds.delete(second);
   time.slots.forEach((slot, n) => seconds.set(time.first + n, slot));
   if (view.at) $('then').querySelector('span').textContent = daytime(Number(view.at));
   drawTime();
+  keepPlay(time.play);
 }
 
 // Milliseconds since boot as a time of the day.
@@ -315,7 +348,7 @@ function drawTime() {
     pen.fillStyle = colour('--line');
     pen.fillRect(x, 6, 1, height - 12);
     pen.fillStyle = colour('--soft');
-    if (width > 600 || ago % 180 === 0) pen.fillText(`${ago / 60} min`, x + 4, height - 5);
+    if (x > 70 && (width > 600 || ago % 180 === 0)) pen.fillText(`${ago / 60} min`, x + 4, height - 5);
   }
   for (const [second, [started, ended]] of seconds) {
     const x = width - (end - second) * step;
@@ -333,6 +366,10 @@ function drawTime() {
     pen.fillRect(0, 0, width - (end - clock.earliest / 1000) * step, height);
     pen.globalAlpha = 1;
   }
+  // What the two halves are.
+  pen.fillStyle = colour('--soft');
+  pen.fillText('started', 8, middle - 6);
+  pen.fillText('ended', 8, middle + 13);
   const mark = view.at ? Number(view.at) : chosenAt;
   if (mark !== null) {
     pen.fillStyle = colour('--focus');
@@ -372,7 +409,7 @@ async function showLives(at) {
   const around = Math.max(1500, SPAN * 1000 / $('time').clientWidth * 3);
   const from = Math.max(0, Math.round(chosenAt - around)), to = Math.round(chosenAt + around);
   try {
-    const answer = await fetch('lives?' + new URLSearchParams({ from, to, q: /^\d*$/.test($('find').value.trim()) ? '' : $('find').value.trim() }));
+    const answer = await fetch('lives?' + new URLSearchParams({ from, to, inside: view.inside, q: /^\d*$/.test($('find').value.trim()) ? '' : $('find').value.trim() }));
     const html = await answer.text();
     if (!answer.ok) return;
     $('lives').querySelector('.list').innerHTML = html;
@@ -392,15 +429,95 @@ $('lives').querySelector('.back').addEventListener('click', () => look({ at: Str
 $('lives').addEventListener('click', event => {
   const button = event.target.closest('[data-at]');
   if (!button) return;
-  const pill = view.inside ? null : $(button.dataset.to);
+  const pill = $(button.dataset.to);
   if (pill && !view.at && button.closest('li.lives')) go(button.dataset.to);
   else {
     wanted = button.dataset.to;
-    look({ at: button.dataset.at, inside: '' });
+    look({ at: button.dataset.at });
   }
 });
 $('now').addEventListener('click', () => look({ at: '' }));
 let wanted = null;
+
+/* ---- A recording. All who look at it share one playback. ---- */
+
+const SPEEDS = [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
+const MINUTE = 60000;
+let play = null, isHeld = false;
+
+function keepPlay(state) {
+  $('play').hidden = !state;
+  document.body.classList.toggle('replayed', Boolean(state));
+  if (!state) return;
+  const isFirst = !play;
+  play = { ...state, heard: performance.now() };
+  if (isFirst) showHealth();
+  showPlay();
+}
+
+const stands = () => play.paused || play.ended;
+
+// Between two messages it goes on.
+function position() {
+  const passed = stands() ? 0 : (performance.now() - play.heard) * play.speed;
+  return Math.min(play.at + passed, play.to);
+}
+
+const length = millis => `${Math.floor(millis / MINUTE)}:${String(Math.floor(millis / 1000) % 60).padStart(2, '0')}`;
+
+function showPlay() {
+  const place = $('position'), now = isHeld ? Number(place.value) : position();
+  place.min = play.from;
+  place.max = play.to;
+  if (!isHeld) place.value = now;
+  const text = `${length(now - play.from)} of ${length(play.to - play.from)}`;
+  place.setAttribute('aria-valuetext', `${daytime(now)}, ${text}`);
+  $('played').textContent = `${daytime(now)} · ${text}`;
+  $('pause').textContent = stands() ? 'Play' : 'Pause';
+  const speeds = [...new Set([...SPEEDS, play.speed])].sort((a, b) => a - b);
+  if ($('speed').childElementCount !== speeds.length) {
+    $('speed').replaceChildren(...speeds.map(speed => new Option(`${speed}×`, speed)));
+  }
+  if (document.activeElement !== $('speed')) $('speed').value = play.speed;
+}
+
+async function control(change) {
+  try {
+    const answer = await fetch('play?' + new URLSearchParams(change), { method: 'POST' });
+    if (answer.ok) keepPlay(await answer.json());
+  } catch (_) { /* The connection says so already. */ }
+}
+
+async function pause() {
+  if (play.ended) {
+    await control({ to: play.from });
+    await control({ pause: 0 });
+  } else await control({ pause: play.paused ? 0 : 1 });
+}
+function jump(to) {
+  if (view.at) look({ at: '' });
+  return control({ to: Math.round(Math.min(Math.max(to, play.from), play.to)) });
+}
+const faster = times => control({ speed: Math.min(Math.max(play.speed * times, 0.0625), 4096) });
+
+$('pause').addEventListener('click', pause);
+$('position').addEventListener('input', () => { isHeld = true; showPlay(); });
+$('position').addEventListener('change', () => { isHeld = false; jump(Number($('position').value)); });
+$('speed').addEventListener('change', () => control({ speed: $('speed').value }));
+setInterval(() => { if (play && !stands()) showPlay(); }, 250);
+document.addEventListener('keydown', event => {
+  if (!play || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('#find, select')) return;
+  const keys = {
+    p: pause,
+    '<': () => faster(0.5),
+    '>': () => faster(2),
+    '{': () => jump(position() - MINUTE),
+    '}': () => jump(position() + MINUTE),
+  };
+  if (!keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+});
 
 /* ---- What is said beside the picture. ---- */
 
@@ -414,6 +531,7 @@ function showMeta() {
   $('where').hidden = !inside;
   $('where').querySelector('span').textContent = name;
   $('then').hidden = !view.at;
+  $('lives').querySelector('.back').textContent = `Show the ${inside ? 'container' : 'host'} at this moment`;
   document.body.classList.toggle('past', Boolean(view.at));
   if (view.at) $('then').querySelector('span').textContent = daytime(Number(view.at));
 }
@@ -513,6 +631,7 @@ function select(id) {
   pill.classList.add('is-chosen');
   pill.setAttribute('aria-selected', 'true');
   light(pill);
+  showFate();
   $('detail').replaceChildren();
   showDetail();
   const nest = nestOf(pill);
@@ -607,16 +726,9 @@ function markDoomed() {
     return;
   }
   const nests = meta.nests || {};
-  const falls = new Set();
-  for (const ns of Object.keys(nests)) {
-    for (let at = ns, n = 0; at && n < 64; at = nests[at] && nests[at].up, n++) if (at === doomed.ns) falls.add(ns);
-  }
-  let count = 0;
-  for (const pill of tree.querySelectorAll('.pill[id]')) {
-    if (!falls.has(pill.dataset.in)) continue;
-    pill.classList.add('is-dying');
-    count += Number(pill.dataset.count || 1);
-  }
+  const victims = victimsOf(doomed.ns);
+  for (const pill of victims) pill.classList.add('is-dying');
+  const count = countOf(victims);
   const nest = nests[doomed.ns];
   const first = nest && nest.first && $(nest.first);
   const name = nest ? nest.name : '';
@@ -627,6 +739,38 @@ function markDoomed() {
     const s = count === 1 ? '' : 'es';
     verdict(String(count), ` process${s} end${count === 1 ? 's' : ''} when PID 1 of ${name} does (${pid} ${meta.inside ? 'here' : 'on the host'}): all of its namespace and of those nested in it.`);
   }
+}
+
+// Everything in a PID namespace and in those nested in it.
+function victimsOf(ns) {
+  const nests = meta.nests || {};
+  const falls = new Set();
+  for (const inner of Object.keys(nests)) {
+    for (let at = inner, n = 0; at && n < 64; at = nests[at] && nests[at].up, n++) if (at === ns) falls.add(inner);
+  }
+  return [...tree.querySelectorAll('.pill[id]')].filter(pill => falls.has(pill.dataset.in));
+}
+const countOf = pills => pills.reduce((sum, pill) => sum + Number(pill.dataset.count || 1), 0);
+
+// What the end of the chosen process would bring about, in a sentence.
+function showFate() {
+  const pill = selected && $(selected), nest = pill && nestOf(pill);
+  $('fate').hidden = !nest;
+  if (!nest) return;
+  const strong = element('strong', '');
+  if (nest.first !== selected) {
+    strong.textContent = 'nobody else is killed';
+    $('fate').replaceChildren('If it ends, ', strong, ': it is not the PID 1 of its namespace.');
+    return;
+  }
+  if (!nest.up && !meta.inside) {
+    strong.textContent = 'everything ends';
+    $('fate').replaceChildren('If it ends, ', strong, ': it is PID 1 of the host, and the kernel panics.');
+    return;
+  }
+  const others = countOf(victimsOf(pill.dataset.in)) - 1;
+  strong.textContent = others === 1 ? '1 other ends with it' : `${others || 'no'} others end with it`;
+  $('fate').replaceChildren('If it ends, ', strong, `: it is PID 1 of ${nest.name}.`);
 }
 
 function verdict(number, text) {
