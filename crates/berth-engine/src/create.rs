@@ -32,7 +32,6 @@ impl Engine {
     /// Durable unless it is one for `--rm`: create.json, spec.json and settings.json survive
     /// power loss once this returns.
     pub fn create(&self, options: &CreateOptions) -> Result<Created, EngineError> {
-        let options = &self.resolve_mounts(options, &[])?;
         let prepared = self.prepare(options)?;
         let store = self.store();
         self.recover_after_boot()?;
@@ -55,7 +54,8 @@ impl Engine {
         let rootless = facts::is_rootless();
         let id =
             random_id().map_err(|e| StoreError::io("draw an id for", self.store().root(), e))?;
-        let rooted = image::resolve_root(self, &id, options)?;
+        let mut rooted = image::resolve_root(self, &id, options)?;
+        rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
         let (options, root) = (&rooted.options, &rooted.source);
         for mount in &options.mounts {
             check_mount(mount)?;
@@ -126,28 +126,7 @@ impl Engine {
             let names = store.lock_names()?;
             store.make_hidden(&names, id)?
         };
-        store.write_hidden(
-            "container.create.spec",
-            &hidden,
-            "spec.json",
-            &prepared.spec,
-            durability,
-        )?;
-        {
-            // From the look at its layers to the file that names them no collection runs.
-            let _pin = match &prepared.image {
-                Some(image) => Some(image::pin(self, image)?),
-                None => None,
-            };
-            store.write_hidden(
-                "container.create.create",
-                &hidden,
-                "create.json",
-                &prepared.create,
-                durability,
-            )?;
-        }
-        image::make_layer(&hidden, &prepared.create.root)?;
+        self.write_record(prepared, &hidden, durability)?;
         let volumes = self.make_volumes(&prepared.create)?;
         volumes.fill_from(&prepared.create.root)?;
         let status = StatusFile {
@@ -191,6 +170,38 @@ impl Engine {
         }
         volumes.keep();
         Ok(name)
+    }
+
+    /// Writes what was asked for, and makes the folders of the container's own layer.
+    fn write_record(
+        &self,
+        prepared: &Prepared,
+        hidden: &Path,
+        durability: Durability,
+    ) -> Result<(), EngineError> {
+        let store = self.store();
+        store.write_hidden(
+            "container.create.spec",
+            hidden,
+            "spec.json",
+            &prepared.spec,
+            durability,
+        )?;
+        {
+            // From the look at its layers to the file that names them no collection runs.
+            let _pin = match &prepared.image {
+                Some(image) => Some(image::pin(self, image)?),
+                None => None,
+            };
+            store.write_hidden(
+                "container.create.create",
+                hidden,
+                "create.json",
+                &prepared.create,
+                durability,
+            )?;
+        }
+        image::make_layer(hidden, &prepared.create.root, durability)
     }
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;

@@ -47,11 +47,13 @@ impl Engine {
         }
         let store = Store::new(config.root.clone(), config.state.clone());
         let images = ImageStore::open(&config.root);
-        Ok(Self {
+        let engine = Self {
             config,
             store,
             images,
-        })
+        };
+        engine.remove_by_worker();
+        Ok(engine)
     }
 
     pub(crate) const fn config(&self) -> &EngineConfig {

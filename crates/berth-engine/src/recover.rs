@@ -36,6 +36,7 @@ impl Engine {
         failed.extend(self.store().sweep(&names));
         drop(names);
         recovered.errors.extend(self.recover_volumes(&half_made));
+        recovered.errors.extend(self.recover_images());
         recovered
             .errors
             .extend(failed.into_iter().map(EngineError::from));

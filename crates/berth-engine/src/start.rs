@@ -96,6 +96,7 @@ impl Engine {
         attach: &StartAttach,
     ) -> Result<Started, EngineError> {
         let mut warnings = Vec::new();
+        self.ensure_layers(container)?;
         let joined = self.find_joined(&container.create.namespaces)?;
         let spec = self.write_run_spec(lock, container, &joined, &mut warnings)?;
         let config = self.monitor_config(container, run, attach, spec, joined);

@@ -24,4 +24,4 @@ pub use durable::{Durability, PersistError, replace, write_new};
 pub use folder::make_dirs;
 pub use leftover::sweep_temporaries;
 pub use op::{Op, Point, Replace, perform};
-pub use tree::remove_tree;
+pub use tree::{on_foreign_files, remove_tree};

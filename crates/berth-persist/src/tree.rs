@@ -11,6 +11,18 @@ use rustix::io::Errno;
 
 use crate::{At, Op, Point, perform};
 
+/// Removes what we may not.
+type Remover = Box<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
+
+static REMOVER: std::sync::OnceLock<Remover> = std::sync::OnceLock::new();
+
+/// Says who removes a folder that this process may not: in the store of a user, files belong to its
+/// sub-ids, and only a process in a user namespace with these may. The first call counts.
+pub fn on_foreign_files(remover: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static) {
+    // One that is there already is as good.
+    drop(REMOVER.set(Box::new(remover)));
+}
+
 /// Removes a folder, or a file, with all that is below it: by descriptors, following no link. What
 /// is gone already is fine.
 ///
@@ -18,6 +30,29 @@ use crate::{At, Op, Point, perform};
 /// themselves do not pass [`perform`], only the last step does: whoever calls this has renamed the
 /// folder out of sight before, and every part of it is worth nothing.
 pub fn remove_tree(point: Point, at: At<'_>) -> io::Result<()> {
+    match (remove_own(point, at), REMOVER.get()) {
+        (Err(e), Some(remover)) if e.kind() == io::ErrorKind::PermissionDenied => {
+            remover(&absolute(at)?)
+        }
+        (done, _) => done,
+    }
+}
+
+/// The path of an entry, for another process.
+fn absolute(at: At<'_>) -> io::Result<std::path::PathBuf> {
+    use std::os::fd::AsRawFd;
+    if at.name.is_absolute() {
+        return Ok(at.name.to_owned());
+    }
+    let folder = match at.dir.as_raw_fd() {
+        below if below < 0 => std::env::current_dir()?,
+        // by path: procfs, of our own descriptor
+        open => std::fs::read_link(format!("/proc/self/fd/{open}"))?,
+    };
+    Ok(folder.join(at.name))
+}
+
+fn remove_own(point: Point, at: At<'_>) -> io::Result<()> {
     match rustix::fs::unlinkat(at.dir, at.name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}

@@ -1,16 +1,19 @@
 //! Images, as containers use them: what they say about the container, their layers unpacked, and
 //! which of them containers hold.
 
+mod commit;
 mod defaults;
 mod import;
 mod load;
 mod pins;
+mod recover;
 mod remove;
 mod root;
 mod save;
 mod unpack;
 mod usage;
 
+pub use commit::CommitOptions;
 pub use remove::{Pruned, Removal};
 pub use usage::{DiskUsage, ImageUsage};
 

@@ -11,6 +11,7 @@ use berth_image::manifest::Platform;
 use berth_image::store::{Access, Image, StoreLock};
 
 use crate::options::ImageRequest;
+use crate::store::Durability;
 use crate::user::{Accounts, ResolvedUser};
 use crate::{CreateOptions, Engine, EngineError, image, storage};
 
@@ -134,7 +135,11 @@ pub(crate) fn pin(engine: &Engine, image: &Image) -> Result<StoreLock, EngineErr
 
 /// Makes the folders of a container's own layer below its folder, `hidden` as yet. The kernel
 /// takes the owner and mode of the container's `/` from the upper one.
-pub(crate) fn make_layer(hidden: &Path, source: &RootSource) -> Result<(), EngineError> {
+pub(crate) fn make_layer(
+    hidden: &Path,
+    source: &RootSource,
+    durability: Durability,
+) -> Result<(), EngineError> {
     let RootSource::Layers { lowers, .. } = source else {
         return Ok(());
     };
@@ -155,6 +160,14 @@ pub(crate) fn make_layer(hidden: &Path, source: &RootSource) -> Result<(), Engin
     }
     if let (Some(top), false) = (lowers.first(), is_empty) {
         copy_attributes(top, &layer.join("upper")).map_err(|e| failed(top, e))?;
+    }
+    if durability == Durability::Power {
+        // by path: our own folder, just made
+        let synced = File::open(&layer).and_then(|folder| {
+            let op = berth_persist::Op::SyncDir(folder.as_fd());
+            berth_persist::perform("container.create.layer-sync", op)
+        });
+        synced.map_err(|e| failed(&layer, e))?;
     }
     Ok(())
 }
@@ -185,13 +198,7 @@ pub(crate) fn resolve_user(
         RootSource::Host => accounts_below(Path::new("/"))?,
         RootSource::Directory { path, .. } => accounts_below(path)?,
         RootSource::Layers { lowers, .. } => {
-            // That of an image without layers is not there before the container is.
-            let lowers: Vec<PathBuf> = lowers
-                .iter()
-                .filter(|lower| !lower.ends_with("layer/empty"))
-                .cloned()
-                .collect();
-            let stack = storage::stack(&lowers, storage::is_rootless())?;
+            let stack = storage::stack(&storage::real(lowers), storage::is_rootless())?;
             Accounts::read_from(|path| stack.open_file(path))?
         }
     };

@@ -92,11 +92,36 @@ impl Engine {
         })
     }
 
+    /// The volumes as one line.
+    pub fn volumes_disk_usage(&self) -> Result<DiskUsage, EngineError> {
+        let users = self.volume_users()?;
+        let mut usage = DiskUsage::default();
+        for volume in self.volumes()? {
+            let bytes = self.volume_size(&volume.file.name)?;
+            usage.count += 1;
+            usage.bytes += bytes;
+            if users
+                .get(&volume.file.name)
+                .is_some_and(|users| !users.is_empty())
+            {
+                usage.active += 1;
+            } else {
+                usage.reclaimable += bytes;
+            }
+        }
+        Ok(usage)
+    }
+
+    /// Bytes of a container's own layer, log and state.
+    pub fn container_bytes(&self, container: &crate::Container) -> u64 {
+        tree_bytes(&container.persistent_dir)
+    }
+
     /// The containers' own layers and logs.
     pub fn containers_disk_usage(&self) -> Result<DiskUsage, EngineError> {
         let mut usage = DiskUsage::default();
         for container in self.list()? {
-            let bytes = tree_bytes(&container.persistent_dir);
+            let bytes = self.container_bytes(&container);
             usage.count += 1;
             usage.bytes += bytes;
             if container.status.is_live() {

@@ -10,7 +10,7 @@ mod work;
 mod worker;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use berth_base::{ErrorClass, HostPid};
@@ -21,8 +21,8 @@ use crate::subid::{IdKind, SubIds, map_caller, whole_range};
 use crate::{Engine, EngineError, facts};
 
 pub(crate) use work::{
-    ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work, is_rootless,
-    marks, stack, unpack_options,
+    CopyUpTree, ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work,
+    is_rootless, real, root_stack, stack, unpack_options,
 };
 pub use worker::storage_worker;
 
@@ -37,6 +37,19 @@ enum Answer {
 }
 
 impl Engine {
+    /// Lets the worker remove what a user may not.
+    pub(crate) fn remove_by_worker(&self) {
+        if !facts::is_rootless() {
+            return;
+        }
+        let engine = self.clone();
+        berth_persist::on_foreign_files(move |path| {
+            let paths = vec![path.to_owned()];
+            let removed = engine.storage(&RemoveTrees { paths });
+            removed.map_err(|e| io::Error::other(e.message))
+        });
+    }
+
     /// Does a piece of work, in a user namespace where the caller is not root.
     pub(crate) fn storage<W: Work>(&self, work: &W) -> Result<W::Done, EngineError> {
         if !facts::is_rootless() {

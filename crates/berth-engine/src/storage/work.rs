@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
 use berth_image::Compression;
+use berth_image::layer::merged::Stack;
+use berth_image::layer::tree::{self, CopyOptions};
 use berth_image::layer::{
     self, Change, Devices, Ids, Level, PackOptions, Packed, UnpackOptions, Unpacked, XattrSpace,
-    merged::Stack,
 };
 use berth_image::store::{UnpackHere, UnpackHow, UnpackJob};
 use berth_persist::At;
@@ -179,6 +180,64 @@ impl Work for ListChanges {
         layer::changes(upper.as_fd(), &lowers, marks(self.rootless))
             .map_err(|e| named(e, &self.upper))
     }
+}
+
+/// Copies a folder of an image into a volume.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CopyUpTree {
+    /// The folders that make up the image's root, the topmost first.
+    pub(crate) folders: Vec<PathBuf>,
+    /// It is one folder as it is, not layers.
+    pub(crate) plain: bool,
+    /// The folder in it.
+    pub(crate) path: PathBuf,
+    /// The volume's folder, empty.
+    pub(crate) into: PathBuf,
+    pub(crate) rootless: bool,
+}
+
+impl Work for CopyUpTree {
+    const NAME: &'static str = "copy-up";
+    type Done = ();
+
+    fn perform_to(&self, _out: &File) -> Result<(), EngineError> {
+        let stack = root_stack(&self.folders, self.plain, self.rootless)?;
+        let into = open(&self.into)?;
+        let options = CopyOptions {
+            devices: unpack_options(self.rootless, false).devices,
+            ..CopyOptions::default()
+        };
+        let copied = tree::copy(&stack, &self.path, into.as_fd(), &options);
+        copied.map(drop).map_err(|e| {
+            let text = format!(
+                "cannot copy {} of the image into the volume {}: {e}; leave that out with nocopy",
+                self.path.display(),
+                self.into.display()
+            );
+            EngineError::new(e.class(), text)
+        })
+    }
+}
+
+/// A root: layers, or one folder as it is.
+pub(crate) fn root_stack(
+    folders: &[PathBuf],
+    plain: bool,
+    rootless: bool,
+) -> Result<Stack, EngineError> {
+    match folders {
+        [folder] if plain => Stack::plain(open(folder)?).map_err(|e| {
+            let text = format!("cannot read {}: {e}", folder.display());
+            EngineError::new(ErrorClass::Unavailable, text)
+        }),
+        _ => stack(folders, rootless),
+    }
+}
+
+/// The layers that are there: that of an image without layers is not before its container is.
+pub(crate) fn real(lowers: &[PathBuf]) -> Vec<PathBuf> {
+    let real = lowers.iter().filter(|l| !l.ends_with("layer/empty"));
+    real.cloned().collect()
 }
 
 /// The merged view of folders, the topmost first.

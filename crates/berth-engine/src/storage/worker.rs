@@ -6,7 +6,9 @@ use std::os::fd::AsFd;
 use berth_base::ErrorClass;
 use rustix::mount::MountPropagationFlags;
 
-use super::work::{ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work};
+use super::work::{
+    CopyUpTree, ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work,
+};
 use super::{Answer, READY};
 use crate::EngineError;
 
@@ -54,6 +56,7 @@ fn prepare() -> Result<Vec<u8>, EngineError> {
 
 fn perform(name: &str, work: &[u8]) -> Result<serde_json::Value, EngineError> {
     match name {
+        CopyUpTree::NAME => run::<CopyUpTree>(work),
         ListChanges::NAME => run::<ListChanges>(work),
         PackLayer::NAME => run::<PackLayer>(work),
         PackRoot::NAME => run::<PackRoot>(work),

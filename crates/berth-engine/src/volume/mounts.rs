@@ -28,6 +28,12 @@ pub(crate) struct MadeVolumes<'a> {
     made: Vec<VolumeName>,
 }
 
+impl MadeVolumes<'_> {
+    pub(super) const fn engine(&self) -> &Engine {
+        self.engine
+    }
+}
+
 impl Engine {
     /// Completes the mounts among the options: names for anonymous volumes, what `--volumes-from`
     /// comes to, what the image wants. Writes nothing, save missing sources of binds where asked.

@@ -25,6 +25,48 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             namespace,
             recursive,
         } => map_ids(cx.get(*slot)?, cx.get(*namespace)?, *recursive),
+        Step::OpenHost { .. }
+        | Step::OpenFolder { .. }
+        | Step::CloneHost { .. }
+        | Step::CloneBeneath { .. } => open_or_clone(step, cx),
+        Step::IdMap { slot } => {
+            let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
+            map_ids(cx.get(*slot)?, namespace, false)
+        }
+        Step::NewFilesystem {
+            fstype,
+            source,
+            options,
+            attributes,
+            slot,
+        } => {
+            let fd = new_filesystem(fstype, source, options, *attributes)?;
+            cx.put(*slot, fd)
+        }
+        Step::Overlay(overlay) => {
+            let fd = super::overlay::make(overlay, cx)?;
+            cx.put(overlay.slot, fd)
+        }
+        Step::SetAttributes { slot, attributes } => {
+            mount_setattr(cx.get(*slot)?, c"", *attributes, None)
+        }
+        Step::AttachScratch { slot } => attach_scratch(cx.get(*slot)?),
+        Step::ReceiveRoot { slot } => {
+            let (kind, root) = crate::wire::receive_descriptor(cx.stage)?;
+            if kind != crate::wire::ROOT {
+                return Err(Errno::PROTO);
+            }
+            attach_scratch(root.as_fd())?;
+            cx.put(*slot, root)
+        }
+        Step::ActAs { uid, gid } => berth_sys::set_filesystem_ids(*uid, *gid),
+        _ => Err(Errno::NOSYS),
+    }
+}
+
+/// What is taken of the host's tree: a descriptor of it, or a mount of its own.
+fn open_or_clone(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
+    match step {
         Step::OpenHost { host, slot } => {
             // by path: `host` names a path of the host's (plan::Step)
             let fd = open(
@@ -52,43 +94,12 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             let fd = clone_beneath(host, path, *recursive)?;
             cx.put(*slot, fd)
         }
-        Step::IdMap { slot } => {
-            let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
-            map_ids(cx.get(*slot)?, namespace, false)
-        }
-        Step::NewFilesystem {
-            fstype,
-            source,
-            options,
-            attributes,
-            slot,
-        } => {
-            let fd = new_filesystem(fstype, source, options, *attributes)?;
-            cx.put(*slot, fd)
-        }
         Step::OpenFolder { folder, slot } => {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let at = cx.get(folder.at)?;
             let fd = openat(at, folder.path.as_c_str(), flags, Mode::empty())?;
             cx.put(*slot, fd)
         }
-        Step::Overlay(overlay) => {
-            let fd = super::overlay::make(overlay, cx)?;
-            cx.put(overlay.slot, fd)
-        }
-        Step::SetAttributes { slot, attributes } => {
-            mount_setattr(cx.get(*slot)?, c"", *attributes, None)
-        }
-        Step::AttachScratch { slot } => attach_scratch(cx.get(*slot)?),
-        Step::ReceiveRoot { slot } => {
-            let (kind, root) = crate::wire::receive_descriptor(cx.stage)?;
-            if kind != crate::wire::ROOT {
-                return Err(Errno::PROTO);
-            }
-            attach_scratch(root.as_fd())?;
-            cx.put(*slot, root)
-        }
-        Step::ActAs { uid, gid } => berth_sys::set_filesystem_ids(*uid, *gid),
         _ => Err(Errno::NOSYS),
     }
 }

@@ -1,10 +1,14 @@
 //! The command line: what it looks like, and one file for each command.
 
 mod check;
+mod commit;
 mod config;
+mod confirm;
 mod create;
+mod diff;
 mod enter;
 mod exec;
+mod export;
 pub(crate) mod failure;
 mod filter;
 mod flags;
@@ -107,6 +111,12 @@ pub(crate) enum CliCommand {
     History(image::History),
     /// Look after images
     Image(image::Image),
+    /// Make an image of a container
+    Commit(commit::Commit),
+    /// Show what a container changed of its image
+    Diff(diff::Diff),
+    /// Write the root of a container as a tar
+    Export(export::Export),
     /// Load images from an archive
     Load(load::Load),
     /// Write images into an archive
@@ -217,6 +227,9 @@ impl CliCommand {
             Self::Tag(command) => command.execute(context),
             Self::History(command) => command.execute(context),
             Self::Image(command) => command.execute(context),
+            Self::Commit(command) => command.execute(context),
+            Self::Diff(command) => command.execute(context),
+            Self::Export(command) => command.execute(context),
             Self::Load(command) => command.execute(context),
             Self::Save(command) => command.execute(context),
             Self::Import(command) => command.execute(context),

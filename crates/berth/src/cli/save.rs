@@ -148,6 +148,14 @@ impl Target {
         &self.file
     }
 
+    /// A further descriptor to write to.
+    pub(super) fn writer(&self) -> Result<File, Failure> {
+        self.file.try_clone().map_err(|error| {
+            let text = format!("cannot write {}: {error}", self.name());
+            Failure::new(class(&error), text)
+        })
+    }
+
     /// How errors call it.
     pub(super) fn name(&self) -> String {
         let path = self.path.as_ref();

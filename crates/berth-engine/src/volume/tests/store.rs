@@ -1,5 +1,7 @@
 //! The use-cases, on folders.
 
+use berth_image::layer::merged::Stack;
+use berth_image::layer::tree::{CopyOptions, copy};
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +12,6 @@ use berth_base::state::{RootSource, STATE_VERSION, SettingsFile, VolumeName};
 use berth_base::{ContainerId, ErrorClass, Timestamp};
 use rustix::fs::{FlockOperation, flock};
 
-use super::super::copy::copy_folder;
 use super::super::{VolumePrune, VolumeRequest};
 use crate::options::{MountRequest, VolumeMount};
 use crate::{CreateFile, CreateOptions, Engine, EngineConfig};
@@ -62,6 +63,7 @@ fn record(id: &ContainerId, options: CreateOptions) -> CreateFile {
         id: id.clone(),
         created_at: Timestamp::from(SystemTime::now()),
         image: "image".into(),
+        source: None,
         argv: vec!["true".into()],
         hostname: "box".into(),
         root: RootSource::Host,
@@ -314,7 +316,9 @@ fn an_empty_volume_is_filled_once() {
             assert_eq!(copy_up.target(), "/data");
             copy_up.begin().unwrap();
             let source = std::fs::File::open(image.join("data")).unwrap();
-            copy_folder(source.into(), copy_up.data()).unwrap();
+            let source = Stack::plain(source.into()).unwrap();
+            let options = CopyOptions::default();
+            copy(&source, Path::new("/"), copy_up.data(), &options).unwrap();
             filled += 1;
             if !crash {
                 copy_up.finish().unwrap();

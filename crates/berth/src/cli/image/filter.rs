@@ -1,5 +1,6 @@
 //! `--filter` of images.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use berth_base::Timestamp;
@@ -15,7 +16,7 @@ const PRUNING: [&str; 4] = ["dangling", "label", "label!", "until"];
 
 /// Parsed filters; values of one key are alternatives, save labels.
 #[derive(Debug, Default)]
-pub(super) struct ImageFilters {
+pub(crate) struct ImageFilters {
     dangling: Option<bool>,
     labels: Vec<(String, Option<String>)>,
     not_labels: Vec<(String, Option<String>)>,
@@ -43,7 +44,7 @@ impl ImageFilters {
     }
 
     /// Those of `image prune` and `system prune`.
-    pub(super) fn for_prune(pairs: &[(String, String)]) -> Result<Self, Failure> {
+    pub(in crate::cli) fn for_prune(pairs: &[(String, String)]) -> Result<Self, Failure> {
         let mut filters = Self::default();
         for (key, value) in pairs {
             match key.as_str() {
@@ -86,23 +87,30 @@ impl ImageFilters {
     }
 
     /// `dangling=false` asks a pruning for images with a name.
-    pub(super) const fn wants_named(&self) -> bool {
+    pub(in crate::cli) const fn wants_named(&self) -> bool {
         matches!(self.dangling, Some(false))
     }
 
-    /// Whether an image fits.
-    pub(super) fn accept(&self, image: &Image) -> bool {
-        let labels = &image.config.config.labels;
+    /// Whether something with these labels, made then, fits.
+    pub(in crate::cli) fn accept_labels(
+        &self,
+        labels: &BTreeMap<String, String>,
+        created: Timestamp,
+    ) -> bool {
         let has = |(key, wanted): &(String, Option<String>)| {
             let found = labels.get(key);
             found.is_some_and(|found| wanted.as_ref().is_none_or(|wanted| wanted == found))
         };
-        let created = created(image);
-        let fits = |pattern: &String| image.references.iter().any(|name| matches(pattern, name));
         self.labels.iter().all(has)
             && !self.not_labels.iter().any(has)
             && self.before.is_none_or(|before| created < before)
             && self.since.is_none_or(|since| created > since)
+    }
+
+    /// Whether an image fits.
+    pub(in crate::cli) fn accept(&self, image: &Image) -> bool {
+        let fits = |pattern: &String| image.references.iter().any(|name| matches(pattern, name));
+        self.accept_labels(&image.config.config.labels, created(image))
             && (self.references.is_empty() || self.references.iter().any(fits))
             && self.is_dangling_fit(image)
     }

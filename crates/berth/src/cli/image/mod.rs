@@ -12,11 +12,11 @@ use clap::{Args, Subcommand};
 
 use super::{Context, Outcome};
 
+pub(crate) use filter::ImageFilters;
 pub(crate) use history::History;
 pub(crate) use ls::Images;
-pub(crate) use prune::confirm;
-pub(crate) use rm::Rmi;
-pub(crate) use tag::Tag;
+pub(crate) use rm::{Rmi, tell};
+pub(crate) use tag::{Tag, new_name};
 
 /// Look after images.
 #[derive(Args, Debug)]

@@ -1,11 +1,10 @@
 //! `berth image prune`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use clap::Args;
 
 use super::filter::ImageFilters;
 use super::rm::tell;
+use crate::cli::confirm::confirm;
 use crate::cli::failure::{EXIT_FAILURE, Failure};
 use crate::cli::parse::filter::filter;
 use crate::cli::{Context, Outcome};
@@ -33,7 +32,7 @@ impl Prune {
             true => "all images that no container was made from",
             false => "all images without a name",
         };
-        if !self.force && !confirm(what)? {
+        if !self.force && !confirm(what) {
             return Ok(0);
         }
         let all = self.all || filters.wants_named();
@@ -56,25 +55,4 @@ impl Prune {
         }
         Ok(if failed { EXIT_FAILURE } else { 0 })
     }
-}
-
-/// Asks before something is removed. Where nobody can be asked, the answer is a usage error.
-pub(crate) fn confirm(what: &str) -> Result<bool, Failure> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Failure::usage(format!(
-            "this removes {what}, and there is no terminal to ask on; give --force"
-        )));
-    }
-    let mut stderr = io::stderr();
-    let asked = write!(
-        stderr,
-        "WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] "
-    )
-    .and_then(|()| stderr.flush());
-    let mut answer = String::new();
-    if asked.is_err() || stdin.lock().read_line(&mut answer).is_err() {
-        return Ok(false);
-    }
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -35,7 +35,7 @@ impl Tag {
 }
 
 /// Reads a name that is to be given: it cannot have a digest, which the content decides.
-pub(in crate::cli) fn new_name(text: &str) -> Result<ImageRef, Failure> {
+pub(crate) fn new_name(text: &str) -> Result<ImageRef, Failure> {
     let name: ImageRef = text
         .parse()
         .map_err(|e: berth_image::InvalidReference| Failure::usage(e.to_string()).on(text))?;

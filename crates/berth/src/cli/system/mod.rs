@@ -1,5 +1,7 @@
 //! `berth system`: the engine's whole store.
 
+mod df;
+mod prune;
 mod restore;
 
 use clap::{Args, Subcommand};
@@ -15,6 +17,10 @@ pub(crate) struct System {
 
 #[derive(Subcommand, Debug)]
 enum SystemCommand {
+    /// Show what takes how much of the disk
+    Df(df::Df),
+    /// Remove what nothing uses
+    Prune(prune::Prune),
     /// Put everything in order after a crash
     Restore(restore::Restore),
 }
@@ -22,6 +28,8 @@ enum SystemCommand {
 impl System {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         match &self.command {
+            SystemCommand::Df(command) => command.execute(context),
+            SystemCommand::Prune(command) => command.execute(context),
             SystemCommand::Restore(command) => command.execute(context),
         }
     }

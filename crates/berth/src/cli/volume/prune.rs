@@ -1,11 +1,10 @@
 //! `berth volume prune`.
 
-use std::io::{self, BufRead, Write};
-
 use berth_engine::VolumePrune;
 use clap::Args;
 
 use super::filter::Filters;
+use crate::cli::confirm::confirm;
 use crate::cli::failure::{EXIT_FAILURE, Failure};
 use crate::cli::parse::filter::filter;
 use crate::cli::{Context, Outcome};
@@ -31,10 +30,8 @@ impl Prune {
         let filters = Filters::new(&self.filter, &["all", "label", "label!"])?;
         let all = self.all || filters.switch("all") == Some(true);
         let kind = if all { "all" } else { "anonymous" };
-        let question = format!(
-            "WARNING! This will remove {kind} local volumes not used by at least one container.\nAre you sure you want to continue? [y/N] "
-        );
-        if !self.force && !confirmed(&question) {
+        let what = format!("{kind} local volumes that no container uses");
+        if !self.force && !confirm(&what) {
             return Ok(0);
         }
         let prune = VolumePrune {
@@ -62,12 +59,4 @@ impl Prune {
         }
         Ok(EXIT_FAILURE)
     }
-}
-
-/// Asks on standard error, where data is not in the way; anything but y is a no.
-fn confirmed(question: &str) -> bool {
-    let mut answer = String::new();
-    let asked = io::stderr().write_all(question.as_bytes());
-    let read = io::stdin().lock().read_line(&mut answer);
-    asked.is_ok() && read.is_ok() && answer.trim().eq_ignore_ascii_case("y")
 }
