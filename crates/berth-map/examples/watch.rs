@@ -23,7 +23,40 @@ struct Seen {
     events: u64,
     frames: u64,
     /// By parent.
-    delays: HashMap<u32, Vec<u64>>,
+    delays: HashMap<u32, Delays>,
+}
+
+/// Delays in steps of 20 microseconds, the last one open: as large after an hour as at first, or the
+/// measurement would measure itself.
+#[derive(Default)]
+struct Delays {
+    steps: Vec<u32>,
+    count: u64,
+}
+
+impl Delays {
+    const STEP_NANOS: u64 = 20_000;
+    const STEPS: usize = 50_000;
+
+    fn note(&mut self, nanos: u64) {
+        self.steps.resize(Self::STEPS, 0);
+        let at = usize::try_from(nanos / Self::STEP_NANOS).unwrap_or(usize::MAX);
+        if let Some(step) = self.steps.get_mut(at.min(Self::STEPS - 1)) {
+            *step += 1;
+        }
+        self.count += 1;
+    }
+
+    fn quantile(&self, percent: u64) -> u64 {
+        let mut left = self.count * percent / 100;
+        for (at, count) in self.steps.iter().enumerate() {
+            match left.checked_sub(u64::from(*count)) {
+                Some(rest) => left = rest,
+                None => return at as u64 * Self::STEP_NANOS,
+            }
+        }
+        0
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -60,20 +93,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(mpsc::TryRecvError::Empty) => continue,
             Err(mpsc::TryRecvError::Disconnected) => return Ok(()),
         };
-        let mut delays = seen.delays.remove(&parent).unwrap_or_default();
-        delays.sort_unstable();
-        let quantile = |percent: usize| {
-            let at = delays.len() * percent / 100;
-            delays.get(at).copied().unwrap_or(0)
-        };
+        let delays = seen.delays.remove(&parent).unwrap_or_default();
         let (passed, now) = (since.elapsed().as_nanos(), nanos(ClockId::ProcessCPUTime));
         println!(
             "{passed} {} {} {} {} {} {} {} {} {}",
             now.saturating_sub(cost),
             seen.events,
-            delays.len(),
-            quantile(50),
-            quantile(99),
+            delays.count,
+            delays.quantile(50),
+            delays.quantile(99),
             seen.frames,
             lost - lost_before,
             view.missed() - missed_before,
@@ -100,7 +128,7 @@ impl Seen {
             } = &event.kind
             {
                 let delays = self.delays.entry(parent.get()).or_default();
-                delays.push(now.saturating_sub(event.at.0));
+                delays.note(now.saturating_sub(event.at.0));
             }
         }
     }
