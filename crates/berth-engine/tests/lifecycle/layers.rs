@@ -12,7 +12,9 @@ use berth_base::ContainerId;
 use berth_base::state::{ExitOutcome, RootSource};
 use berth_engine::{CreateOptions, ExecOptions, ImageRequest, NamespaceMode, StartAttach, Started};
 use berth_sys::quota;
-use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
+use rustix::fs::{
+    CWD, FileType, IFlags, Mode, XattrFlags, ioctl_getflags, ioctl_setflags, mknodat, setxattr,
+};
 
 use crate::Outcome;
 use crate::harness::{Test, World, read_all, read_until};
@@ -27,6 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("layers::volatile_ones_are_used_once", volatile_once),
     ("layers::ids_on_disk_are_the_containers_own", ids_on_disk),
     ("layers::missing_ones_are_named", missing_ones),
+    ("layers::never_read_only_by_surprise", never_read_only),
     ("layers::a_quota_holds_behind_the_overlay", quota_holds),
     ("rootless::layers_without_privilege", without_privilege),
     ("rootless::volatile_layers_are_used_once", volatile_once),
@@ -423,6 +426,27 @@ fn missing_ones(world: &mut World) -> Outcome {
     let words = format!("the layer {} of the image is missing", gone.display());
     assert!(error.contains(&words), "{error}");
     world.remove(&id);
+    world.assert_nothing_left();
+    Ok(())
+}
+
+fn never_read_only(world: &mut World) -> Outcome {
+    let image = Image::new(world, 2)?;
+    let work = fs::File::open(image.own.join("work"))?;
+    let flags = ioctl_getflags(&work)?;
+    // As on a full disk: nothing can be made in there.
+    ioctl_setflags(&work, flags | IFlags::IMMUTABLE)?;
+    let id = image.create(world, "true", |_| {})?;
+    let error = start_error(world, &id);
+    ioctl_setflags(&work, flags)?;
+    assert!(
+        error.contains("cannot write to the container's own layer"),
+        "{error}"
+    );
+    let (_, err, outcome) = read_all(&start(world, &id).session);
+    assert_eq!(outcome, ExitOutcome::Code(0), "{err}");
+    world.remove(&id);
+    image.remove()?;
     world.assert_nothing_left();
     Ok(())
 }

@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, StatVfsMountFlags, fstatvfs};
 use rustix::io::Errno;
 use rustix::mount::{
     FsOpenFlags, MountFlags, OpenTreeFlags, UnmountFlags, fsconfig_set_flag, fsconfig_set_string,
@@ -28,7 +28,7 @@ use crate::plan::{LowerOption, Overlay, Place};
 /// silently read-only. With all our capabilities it reads files that only their owner may read,
 /// and with CAP_SYS_RESOURCE it would write beyond a project quota of ext4.
 pub(super) fn make(overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
-    if overlay.owner.is_none() && !overlay.limited {
+    if overlay.owner.is_none() && !overlay.on_disk {
         return make_as_we_are(overlay, cx);
     }
     let ours = capabilities(None)?;
@@ -36,7 +36,7 @@ pub(super) fn make(overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno
         berth_sys::set_filesystem_ids(uid, gid)?;
     }
     let mut theirs = ours;
-    if overlay.limited {
+    if overlay.on_disk {
         theirs.effective -= CapabilitySet::SYS_RESOURCE;
     }
     // Other filesystem ids have taken some away.
@@ -45,7 +45,15 @@ pub(super) fn make(overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno
         berth_sys::set_filesystem_ids(0, 0)?;
     }
     set_capabilities(None, ours)?;
-    made
+    let made = made?;
+    // Where overlayfs cannot write to its work folder it mounts read-only and says so in the
+    // kernel's log alone.
+    let is_read_only =
+        |fd| fstatvfs(fd).map(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY));
+    if overlay.on_disk && is_read_only(&made)? {
+        return Err(Errno::ROFS);
+    }
+    Ok(made)
 }
 
 fn make_as_we_are(overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno> {

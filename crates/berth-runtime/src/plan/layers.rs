@@ -68,7 +68,7 @@ pub(super) fn root(builder: &mut Builder<'_>) -> Result<(), PlanError> {
         options: options(builder, layers.volatile),
         attributes: 0,
         owner: builder.owner,
-        limited: true,
+        on_disk: true,
         slot,
     })));
     builder.push(Step::AttachScratch { slot });

@@ -415,7 +415,7 @@ fn overlay(
         }],
         attributes,
         owner: None,
-        limited: false,
+        on_disk: false,
         slot,
     })));
     Ok(slot)

@@ -87,8 +87,8 @@ pub struct Overlay {
     pub attributes: u64,
     /// The host's ids that overlayfs works with on layers that are mapped to others than ours.
     pub owner: Option<(u32, u32)>,
-    /// Whether a project quota may limit the upper layer.
-    pub limited: bool,
+    /// Whether the upper layer is on disk, which may be full, and limited by a project quota.
+    pub on_disk: bool,
     /// Where the mount goes.
     pub slot: Slot,
 }
