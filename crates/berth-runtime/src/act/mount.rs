@@ -43,7 +43,7 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
             let fd = clone_host(host, *recursive, *device)?;
             cx.put(*slot, fd)
         }
-        Step::IdMap { slot } => {
+        Step::IdMap { slot, .. } => {
             let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
             map_ids(cx.get(*slot)?, namespace, false)
         }
