@@ -71,6 +71,9 @@ fn overlay_hint(overlay: &Overlay, errno: Errno) -> &'static str {
             "; the layers are more than fit into a page of options, which takes Linux 6.8"
         }
         Errno::LOOP => "; one of the layers lies inside another",
+        Errno::ROFS => {
+            "; overlayfs cannot write to the container's own layer: is its disk full or read-only?"
+        }
         Errno::INVAL | Errno::OPNOTSUPP if overlay.owner.is_some() => {
             "; does the file system of the container's own layer take extended attributes, and does \
              the one of the layers take id mappings? If not, use --userns host"

@@ -1,21 +1,18 @@
 //! Roots that are made of the layers of an image: one overlay with the container's own layer on
 //! disk.
-//!
-//! The layers are folders of busybox, made here; the root of a container that was created over one
-//! of them is then said to be made of all.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, chown};
 
 use berth_base::ContainerId;
-use berth_base::state::{ExitOutcome, RootSource};
-use berth_engine::{CreateOptions, ExecOptions, ImageRequest, NamespaceMode, StartAttach, Started};
+use berth_base::state::ExitOutcome;
+use berth_engine::{CreateOptions, ExecOptions, NamespaceMode, StartAttach, Started};
 use berth_sys::quota;
-use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use crate::Outcome;
 use crate::harness::{Test, World, read_all, read_until};
+use crate::image::{Image, make_folders, set_mode};
 
 /// This module's tests; those of the third part give up privilege first.
 pub(crate) const TESTS: &[Test] = &[
@@ -27,143 +24,15 @@ pub(crate) const TESTS: &[Test] = &[
     ("layers::volatile_ones_are_used_once", volatile_once),
     ("layers::ids_on_disk_are_the_containers_own", ids_on_disk),
     ("layers::missing_ones_are_named", missing_ones),
+    ("layers::never_read_only_by_surprise", never_read_only),
+    (
+        "layers::a_file_system_that_cannot_says_so",
+        a_file_system_that_cannot,
+    ),
     ("layers::a_quota_holds_behind_the_overlay", quota_holds),
     ("rootless::layers_without_privilege", without_privilege),
     ("rootless::volatile_layers_are_used_once", volatile_once),
 ];
-
-/// Programs of busybox that the scripts call.
-const APPLETS: [&str; 16] = [
-    "sh", "cat", "ls", "stat", "rm", "mv", "mkdir", "sleep", "chown", "chmod", "grep", "wc",
-    "echo", "head", "touch", "true",
-];
-
-/// Layers of an image, the topmost first, and a container's own.
-struct Image {
-    lowers: Vec<PathBuf>,
-    own: PathBuf,
-}
-
-impl Image {
-    /// Makes `count` layers, of which each adds `l/N` and replaces `top`; from two on they delete
-    /// `gone` and make `cut` anew.
-    fn new(world: &World, count: usize) -> std::io::Result<Self> {
-        let folder = world.config.root.join(format!("layers-{count}"));
-        fs::create_dir_all(&folder)?;
-        for n in 0..count {
-            let layer = folder.join(n.to_string());
-            make_folders(&layer, &["l"])?;
-            fs::write(layer.join("l").join(n.to_string()), "")?;
-            fs::write(layer.join("top"), format!("{n}\n"))?;
-            set_mode(&layer, 0o755)?;
-        }
-        let bottom = folder.join("0");
-        make_folders(
-            &bottom,
-            &["bin", "proc", "sys", "dev", "etc", "tmp", "cut", "keep"],
-        )?;
-        fs::copy("/bin/busybox", bottom.join("bin/busybox"))?;
-        for applet in APPLETS {
-            fs::hard_link(bottom.join("bin/busybox"), bottom.join("bin").join(applet))?;
-        }
-        for name in ["gone", "cut/old", "keep/old"] {
-            fs::write(bottom.join(name), "old\n")?;
-        }
-        if count > 1 {
-            let above = folder.join("1");
-            let mode = Mode::from_raw_mode(0o600);
-            mknodat(CWD, above.join("gone"), FileType::CharacterDevice, mode, 0)?;
-            make_folders(&above, &["cut"])?;
-            let space = if rustix::process::geteuid().is_root() {
-                "trusted"
-            } else {
-                "user"
-            };
-            let name = format!("{space}.overlay.opaque");
-            setxattr(above.join("cut"), name, b"y", XattrFlags::empty())?;
-            fs::write(above.join("cut/new"), "")?;
-        }
-        set_mode(&folder.join((count - 1).to_string()), 0o751)?;
-        let own = world.config.root.join(format!("own-{count}"));
-        make_folders(&own, &["upper", "work"])?;
-        // The root folder of the container is that of its own layer.
-        set_mode(&own.join("upper"), 0o751)?;
-        let lowers = (0..count).rev().map(|n| folder.join(n.to_string()));
-        Ok(Self {
-            lowers: lowers.collect(),
-            own,
-        })
-    }
-
-    fn upper(&self) -> PathBuf {
-        self.own.join("upper")
-    }
-
-    fn root(&self, volatile: bool) -> RootSource {
-        RootSource::Layers {
-            lowers: self.lowers.clone(),
-            upper: self.upper(),
-            work: self.own.join("work"),
-            volatile,
-        }
-    }
-
-    /// Creates a container of this image.
-    fn create(
-        &self,
-        world: &World,
-        script: &str,
-        change: impl FnOnce(&mut CreateOptions),
-    ) -> Result<ContainerId, Box<dyn std::error::Error>> {
-        self.create_from(world, script, &self.root(false), change)
-    }
-
-    fn create_from(
-        &self,
-        world: &World,
-        script: &str,
-        root: &RootSource,
-        change: impl FnOnce(&mut CreateOptions),
-    ) -> Result<ContainerId, Box<dyn std::error::Error>> {
-        let bottom = self.lowers.last().ok_or("no layers")?;
-        let id = world.create(script, |o| {
-            o.image = ImageRequest::Rootfs {
-                path: bottom.clone(),
-                writable: false,
-            };
-            change(o);
-        });
-        let folder = world.config.root.join("containers").join(id.as_str());
-        let path = folder.join("create.json");
-        let mut create: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
-        create["root"] = serde_json::to_value(root)?;
-        fs::write(&path, serde_json::to_vec(&create)?)?;
-        Ok(id)
-    }
-
-    /// Removes everything right away.
-    fn remove(&self) -> std::io::Result<()> {
-        // overlayfs closes its own folders, to all but root even to their owner.
-        for name in ["work", "work/incompat", "work/incompat/volatile"] {
-            let path = self.own.join("work").join(name);
-            if path.exists() {
-                set_mode(&path, 0o700)?;
-            }
-        }
-        fs::remove_dir_all(&self.own)?;
-        self.lowers.iter().try_for_each(fs::remove_dir_all)
-    }
-}
-
-fn make_folders(at: &Path, names: &[&str]) -> std::io::Result<()> {
-    names
-        .iter()
-        .try_for_each(|name| fs::create_dir_all(at.join(name)))
-}
-
-fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
 
 fn start(world: &World, id: &ContainerId) -> Started {
     let attach = StartAttach {
@@ -427,8 +296,63 @@ fn missing_ones(world: &mut World) -> Outcome {
     Ok(())
 }
 
-/// The container may write no more than its project's limit, although overlayfs writes for it with
-/// the capabilities of whoever mounted the overlay.
+fn never_read_only(world: &mut World) -> Outcome {
+    let image = Image::new(world, 2)?;
+    let work = fs::File::open(image.own.join("work"))?;
+    let flags = ioctl_getflags(&work)?;
+    // As on a full disk: nothing can be made in there.
+    ioctl_setflags(&work, flags | IFlags::IMMUTABLE)?;
+    let id = image.create(world, "true", |_| {})?;
+    let error = start_error(world, &id);
+    ioctl_setflags(&work, flags)?;
+    assert!(
+        error.contains("cannot write to the container's own layer"),
+        "{error}"
+    );
+    let (_, err, outcome) = read_all(&start(world, &id).session);
+    assert_eq!(outcome, ExitOutcome::Code(0), "{err}");
+    world.remove(&id);
+    image.remove()?;
+    world.assert_nothing_left();
+    Ok(())
+}
+
+/// As in a container of another engine: the store itself lies on an overlay.
+fn a_file_system_that_cannot(world: &mut World) -> Outcome {
+    let at = |name: &str| world.config.root.join(name);
+    for name in ["below", "above", "work", "overlay"] {
+        fs::create_dir_all(at(name))?;
+    }
+    let (below, above, work) = (at("below"), at("above"), at("work"));
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        below.display(),
+        above.display(),
+        work.display()
+    );
+    let options = std::ffi::CString::new(options)?;
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("overlay", at("overlay"), "overlay", flags, &*options)?;
+    // No whiteout can be made on an overlay, so one layer.
+    let image = Image::below(&at("overlay"), 1)?;
+    let id = image.create(world, "true", |_| {})?;
+    let error = start_error(world, &id);
+    assert!(error.contains("such as ext4"), "{error}");
+    world.remove(&id);
+    let id = image.create(world, "true", |o| {
+        o.namespaces.user = NamespaceMode::Private
+    })?;
+    let error = start_error(world, &id);
+    let mount = format!("the ids of the mount at {}", at("overlay").display());
+    assert!(error.contains(&mount), "{error}");
+    assert!(error.contains("use --userns host"), "{error}");
+    world.remove(&id);
+    rustix::mount::unmount(at("overlay"), rustix::mount::UnmountFlags::DETACH)?;
+    world.assert_nothing_left();
+    Ok(())
+}
+
+/// The container may write no more than its project's limit, and its files are whose they are.
 fn quota_holds(world: &mut World) -> Outcome {
     let image = Image::new(world, 2)?;
     let id = 0x4265_0000 | (std::process::id() & 0xffff) | 0x1_0000;
@@ -436,24 +360,36 @@ fn quota_holds(world: &mut World) -> Outcome {
         fs::remove_dir(image.own.join(name))?;
     }
     let own = fs::File::open(&image.own)?;
-    if let Err(refused) = quota::limit_project(&own, id, 4 * 1024 * 1024) {
+    if let Err(refused) = quota::limit_project(&own, id, 0) {
         assert!(refused.to_string().contains("prjquota"), "{refused}");
         berth_testkit::skip("no project quotas below the temporary folder");
         return Ok(());
     }
     quota::set_project(&own, id)?;
     make_folders(&image.own, &["upper", "work"])?;
+    let limit_bytes = 4 * 1024 * 1024;
     for user in [NamespaceMode::Host, NamespaceMode::Private] {
-        let script =
-            "cat /bin/sh > /small && rm /small; cat /bin/sh /bin/sh /bin/sh > /big; rm /big";
-        let container = image.create(world, script, |o| o.namespaces.user = user)?;
-        let (out, err, _) = read_all(&start(world, &container).session);
-        let refused = ["quota exceeded", "No space left"];
-        assert!(
-            refused.iter().any(|words| err.contains(words)),
-            "{out}{err}"
-        );
-        world.remove(&container);
+        for limit_bytes in [0, limit_bytes] {
+            quota::limit_project(&own, id, limit_bytes)?;
+            let script = "exec 2>&1; cat /bin/sh > /small && rm /small || echo small; \
+                          cat /bin/sh /bin/sh /bin/sh > /big || echo big; echo done; \
+                          exec sleep 1000";
+            let container = image.create(world, script, |o| {
+                o.namespaces.user = user.clone();
+            })?;
+            let words = read_until(&start(world, &container).session, "done\n");
+            let used_bytes = quota::project_usage(&own, id)?.used_bytes;
+            world.remove(&container);
+            fs::remove_file(image.upper().join("big"))?;
+            assert!(!words.contains("small"), "{words}");
+            if limit_bytes == 0 {
+                assert!(!words.contains("big"), "{words}");
+                assert!(used_bytes > 4 * 1024 * 1024, "{used_bytes}");
+            } else {
+                assert!(words.contains("quota exceeded"), "{words}");
+                assert!(used_bytes <= limit_bytes, "{used_bytes}");
+            }
+        }
     }
     image.remove()?;
     quota::limit_project(&fs::File::open(&world.config.root)?, id, 0)?;

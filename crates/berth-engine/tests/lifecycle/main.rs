@@ -8,6 +8,7 @@
 
 mod exec;
 mod harness;
+mod image;
 mod layers;
 mod lifecycle;
 mod limits;

@@ -29,7 +29,7 @@ pub(super) fn perform(step: &Step, cx: &mut Context<'_>) -> Result<(), Errno> {
         | Step::OpenFolder { .. }
         | Step::CloneHost { .. }
         | Step::CloneBeneath { .. } => open_or_clone(step, cx),
-        Step::IdMap { slot } => {
+        Step::IdMap { slot, .. } => {
             let namespace = cx.user_namespace.ok_or(Errno::BADF)?;
             map_ids(cx.get(*slot)?, namespace, false)
         }

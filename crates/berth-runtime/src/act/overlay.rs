@@ -7,14 +7,14 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use berth_sys::{MountAttributes, mount_setattr};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, StatVfsMountFlags, fstatvfs};
 use rustix::io::Errno;
 use rustix::mount::{
     FsOpenFlags, MountFlags, OpenTreeFlags, UnmountFlags, fsconfig_set_flag, fsconfig_set_string,
     fsopen, mount, open_tree, unmount,
 };
 use rustix::process::chdir;
-use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use rustix::thread::{capabilities, set_capabilities};
 
 use super::Context;
 use super::mount::finish;
@@ -22,29 +22,27 @@ use super::path::StackPath;
 use crate::plan::{LowerOption, Overlay, Place};
 
 /// Makes an overlay as a detached mount.
-///
-/// overlayfs keeps the ids and the capabilities of who mounts it, and reads and writes the layers
-/// with them. Our ids have no place in layers that are mapped: EOVERFLOW, or an overlay that is
-/// silently read-only. With all our capabilities it reads files that only their owner may read,
-/// and with CAP_SYS_RESOURCE it would write beyond a project quota of ext4.
 pub(super) fn make(overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
-    if overlay.owner.is_none() && !overlay.limited {
-        return make_as_we_are(overlay, cx);
+    let made = match overlay.owner {
+        None => make_as_we_are(overlay, cx)?,
+        Some(owner) => make_as(owner, overlay, cx)?,
+    };
+    // Where overlayfs cannot write to its work folder it mounts read-only and says so in the
+    // kernel's log alone.
+    if overlay.on_disk && fstatvfs(&made)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(Errno::ROFS);
     }
+    Ok(made)
+}
+
+/// overlayfs keeps the ids of who mounts it, and makes files with them. Ours have no place in
+/// layers that are mapped: EOVERFLOW, or an overlay that cannot be written. It keeps the
+/// capabilities as well, by which it reads files that only their owner may read.
+fn make_as((uid, gid): (u32, u32), overlay: &Overlay, cx: &Context<'_>) -> Result<OwnedFd, Errno> {
     let ours = capabilities(None)?;
-    if let Some((uid, gid)) = overlay.owner {
-        berth_sys::set_filesystem_ids(uid, gid)?;
-    }
-    let mut theirs = ours;
-    if overlay.limited {
-        theirs.effective -= CapabilitySet::SYS_RESOURCE;
-    }
-    // Other filesystem ids have taken some away.
-    let made = set_capabilities(None, theirs).and_then(|()| make_as_we_are(overlay, cx));
-    if overlay.owner.is_some() {
-        berth_sys::set_filesystem_ids(0, 0)?;
-    }
-    set_capabilities(None, ours)?;
+    berth_sys::set_filesystem_ids(uid, gid)?;
+    let made = set_capabilities(None, ours).and_then(|()| make_as_we_are(overlay, cx));
+    berth_sys::set_filesystem_ids(0, 0)?;
     made
 }
 

@@ -37,7 +37,9 @@ impl HostFacts {
             return;
         };
         let folders = || lowers.iter().chain([upper, work]);
+        // by path: folders of our own store, which nothing inside a container can reach
         let missing = |path: &&PathBuf| match fs::metadata(path) {
+            // by path: as above
             Ok(metadata) => !metadata.is_dir(),
             // What cannot be looked at from here may still be there for init.
             Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -71,6 +73,7 @@ pub(crate) fn common_folder<'a>(mut paths: impl Iterator<Item = &'a Path>) -> Pa
 /// Whether overlayfs has left its marker in a work folder.
 fn marker_is_there(work: &Path) -> bool {
     let [.., marker] = MARKER;
+    // by path: as above
     let look = || fs::metadata(work.join(marker));
     match look() {
         // Without privilege not even the owner gets into the folder.

@@ -46,7 +46,6 @@ impl Step {
     const fn phrase(&self) -> &'static str {
         match self {
             Self::ReceiveRoot { .. } => "receive the root from the stage",
-            Self::IdMap { .. } => "map the ids of a mount",
             Self::AwaitCgroups => "wait until systemd has made the scope",
             Self::MakeUserNamespace { .. } => "make a user namespace for the ids of a mount",
             Self::IdMapBy { .. } => "map the ids of a mount",
@@ -106,6 +105,7 @@ impl fmt::Display for Step {
             Self::CloneBeneath { host, path, .. } => {
                 write!(f, "clone the mount at {} below {}", t(path), t(host))
             }
+            Self::IdMap { host, .. } => write!(f, "map the ids of the mount at {}", t(host)),
             Self::ActAs { uid, gid } => write!(f, "make files as uid {uid}, gid {gid}"),
             Self::Hostname(name) => write!(f, "set the hostname to {}", t(name)),
             Self::Domainname(name) => write!(f, "set the domain name to {}", t(name)),

@@ -68,7 +68,7 @@ pub(super) fn root(builder: &mut Builder<'_>) -> Result<(), PlanError> {
         options: options(builder, layers.volatile),
         attributes: 0,
         owner: builder.owner,
-        limited: true,
+        on_disk: true,
         slot,
     })));
     builder.push(Step::AttachScratch { slot });
@@ -166,12 +166,12 @@ fn open_bases(builder: &mut Builder<'_>, layers: &Layers) -> Result<Vec<Base>, P
         if is_mapped {
             // Mapped while detached, then attached: an overlay's layer must be somewhere.
             builder.push(Step::CloneHost {
-                host,
+                host: host.clone(),
                 recursive: false,
                 device: None,
                 slot,
             });
-            builder.push(Step::IdMap { slot });
+            builder.push(Step::IdMap { host, slot });
             builder.push(Step::AttachScratch { slot });
         } else {
             builder.push(Step::OpenHost { host, slot });

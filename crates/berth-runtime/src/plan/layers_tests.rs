@@ -35,7 +35,7 @@ fn planned(root: RootSource, facts: &HostFacts, user_namespace: bool) -> String 
     let words = [
         " /b",
         "overlay",
-        "map the ids",
+        "map the ids of",
         "open the folder",
         "the root",
         "the old root",
@@ -102,7 +102,7 @@ fn a_user_namespace_takes_one_mapped_mount() {
     stage  make the cgroup /berth/box
     stage  attach a mount over the old root
     stage  clone the mount at /b
-    stage  map the ids of a mount
+    stage  map the ids of the mount at /b
     stage  attach a mount over the old root
     stage  make the overlay of 30 layers under containers/c/layer/upper with index=off,metacopy=off,redirect_dir=nofollow,xino=off,uuid=null, as uid 700000, gid 700000
     stage  attach a mount over the old root
@@ -127,13 +127,13 @@ fn a_mapped_mount_for_each_mount_that_layers_lie_on() {
     stage  make the cgroup /berth/box
     stage  attach a mount over the old root
     stage  clone the mount at /b/containers/c/layer
-    stage  map the ids of a mount
+    stage  map the ids of the mount at /b/containers/c/layer
     stage  attach a mount over the old root
     stage  clone the mount at /b/layers
-    stage  map the ids of a mount
+    stage  map the ids of the mount at /b/layers
     stage  attach a mount over the old root
     stage  clone the mount at /b/layers/2/fs
-    stage  map the ids of a mount
+    stage  map the ids of the mount at /b/layers/2/fs
     stage  attach a mount over the old root
     stage  make the overlay of 4 layers under upper with index=off,metacopy=off,redirect_dir=nofollow,xino=off,uuid=null, as uid 700000, gid 700000
     stage  attach a mount over the old root

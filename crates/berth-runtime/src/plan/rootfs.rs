@@ -206,13 +206,13 @@ fn directory(builder: &mut Builder<'_>, path: &Path) -> Result<(), PlanError> {
         let slot = builder.slot();
         let host = c_path(path)?;
         builder.push(Step::CloneHost {
-            host,
+            host: host.clone(),
             recursive: true,
             device: None,
             slot,
         });
         if builder.owner.is_some() {
-            builder.push(Step::IdMap { slot });
+            builder.push(Step::IdMap { host, slot });
         }
         let private = Attr {
             propagation: Attr::PRIVATE,
@@ -366,12 +366,12 @@ fn overlay(
         // Mapped while detached, then attached: an overlay's layer must be somewhere.
         let host = c_path(host)?;
         builder.push(Step::CloneHost {
-            host,
+            host: host.clone(),
             recursive: false,
             device: None,
             slot: lower,
         });
-        builder.push(Step::IdMap { slot: lower });
+        builder.push(Step::IdMap { host, slot: lower });
         builder.push(Step::AttachScratch { slot: lower });
     } else {
         builder.push(Step::OpenHost {
@@ -415,7 +415,7 @@ fn overlay(
         }],
         attributes,
         owner: None,
-        limited: false,
+        on_disk: false,
         slot,
     })));
     Ok(slot)

@@ -87,8 +87,8 @@ pub struct Overlay {
     pub attributes: u64,
     /// The host's ids that overlayfs works with on layers that are mapped to others than ours.
     pub owner: Option<(u32, u32)>,
-    /// Whether a project quota may limit the upper layer.
-    pub limited: bool,
+    /// Whether the upper layer is on disk, which may be full.
+    pub on_disk: bool,
     /// Where the mount goes.
     pub slot: Slot,
 }
@@ -117,8 +117,9 @@ pub enum Step {
     },
     /// Files made from here on belong to these host ids.
     ActAs { uid: u32, gid: u32 },
-    /// Gives a detached mount the id mapping of the container's user namespace.
-    IdMap { slot: Slot },
+    /// Gives a detached mount, cloned from a host path, the id mapping of the container's user
+    /// namespace.
+    IdMap { host: CString, slot: Slot },
     /// Makes a user namespace with these mappings, which nobody lives in.
     MakeUserNamespace { mappings: Mappings, slot: Slot },
     /// Opens the user namespace at a host path.
