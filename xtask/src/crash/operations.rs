@@ -228,7 +228,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             dies("kill-before container.create.publish 1", CREATE),
             step(RUN_VICTIM),
             dies("kill-after container.remove.persistent 1", REMOVE),
-            dies("kill-after container.name.claim 1", CREATE),
+            dies("kill-before container.create.settings 1", CREATE),
             step(RUN_VICTIM),
             dies("kill-before container.remove.persistent 1", REMOVE),
             dies("kill-before container.status.write 1", &["start", "@keep"]),
