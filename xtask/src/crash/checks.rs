@@ -56,15 +56,20 @@ fn happened_or_not(world: &World<'_>, operation: &Operation) -> Outcome {
             said(&again)
         )));
     }
-    world
-        .must(operation.program, operation.done)
-        .map(drop)
-        .map_err(|failure| {
-            Failure::new(format!(
-                "it neither happened nor can it be done again: {}; {failure}",
-                said(&again)
-            ))
-        })
+    let (words, is_success) = match operation.done {
+        ["!", words @ ..] => (words, false),
+        words => (words, true),
+    };
+    let done = world.run(operation.program, words, Faults::default())?;
+    if done.status.success() == is_success {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "it neither happened nor can it be done again: {}; {words:?} ended with {}: {}",
+        said(&again),
+        done.status,
+        said(&done)
+    )))
 }
 
 /// What was there before is there, and whole.

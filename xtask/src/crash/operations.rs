@@ -63,7 +63,7 @@ pub(super) struct Operation {
     /// Its exit code when nothing is wrong.
     pub(super) code: i32,
     /// Done after the crash and the recovery: the operation again, in a form that must succeed if
-    /// it had not happened, and `done` must succeed if it had.
+    /// it had not happened, and `done` must succeed if it had, or fail if it begins with `!`.
     pub(super) again: &'static [&'static str],
     pub(super) done: &'static [&'static str],
     /// What must be possible then.
@@ -294,7 +294,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             stored(&["unpack", "new"]),
         ]),
         run: &["rmi", "new"],
-        again: &["rmi", "-f", "new"],
+        again: &["rmi", "new"],
+        done: &["!", "image", "inspect", "new"],
         ..BERTH
     },
     Operation {
