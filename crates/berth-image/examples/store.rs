@@ -1,23 +1,24 @@
 //! Drives the store's functions one at a time, for `cargo xtask crash`: it is killed at each point
 //! of them.
 //!
-//! `store ROOT image NAME SEED`, `unpack NAME`, `tag NAME NEW`, `untag NAME`, `forget NAME`,
-//! `collect`, `settle`, `sweep`, `drop-parts`, and `check`, which verifies every blob of every image
-//! and every file of every unpacked layer.
+//! `store ROOT image NAME SEED`, `unpack NAME`, `save NAME FILE`, `load FILE`, `tag NAME NEW`,
+//! `untag NAME`, `forget NAME`, `collect`, `settle`, `sweep`, `drop-parts`, and `check`, which
+//! verifies every blob of every image and every file of every unpacked layer. FILE is below ROOT.
 
 use std::error::Error;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use berth_base::Digest;
+use berth_image::archive::{LoadOptions, SaveFormat, SaveItem, Source, load, save};
 use berth_image::manifest::Manifest;
-use berth_image::store::{Ingest, LayerMeta, LayerSlot, Pins};
-use berth_image::{Descriptor, Hasher, Image, ImageRef, ImageStore, Lease, media};
+use berth_image::store::{Ingest, Pins, UnpackHere};
+use berth_image::{Descriptor, Hasher, Image, ImageRef, ImageStore, Lease, NoProgress, media};
 
 /// How many layers an image has.
 const LAYERS: usize = 2;
-/// Bytes of a layer.
-const LAYER_BYTES: usize = 6000;
+/// Bytes of the file in a layer.
+const FILE_BYTES: usize = 6000;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -30,7 +31,28 @@ fn main() -> Outcome {
     let store = ImageStore::open(Path::new(root));
     match *command {
         ["image", name, seed] => image(&store, name, seed),
-        ["unpack", name] => unpack(&store, name),
+        ["unpack", name] => {
+            let image = store.resolve(name)?;
+            store.unpack_image(&image, &UnpackHere::default(), &NoProgress)?;
+            Ok(())
+        }
+        ["save", name, file] => {
+            let image = store.resolve(name)?;
+            let names = image.references.clone();
+            let out = std::fs::File::create(Path::new(root).join(file))?;
+            let items = [SaveItem { image, names }];
+            save(&store, &items, SaveFormat::Both, &out, file, &NoProgress)?;
+            Ok(())
+        }
+        ["load", file] => {
+            let input = std::fs::File::open(Path::new(root).join(file))?;
+            let source = Source::Stream {
+                name: file.to_owned(),
+                input: Box::new(input),
+            };
+            load(&store, source, &LoadOptions::default(), &NoProgress)?;
+            Ok(())
+        }
         ["tag", name, new] => {
             let image = store.resolve(name)?;
             store.tag(&store.lease()?, Some(&new.parse()?), &image.manifest, None)?;
@@ -59,7 +81,7 @@ fn image(store: &ImageStore, name: &str, seed: &str) -> Outcome {
     let mut layers = Vec::new();
     let mut diff_ids = Vec::new();
     for number in 0..LAYERS {
-        let bytes = content(seed, number);
+        let bytes = layer(seed, number)?;
         let digest = match number {
             0 => in_parts(store, &lease, &bytes)?,
             _ => unknown(store, &lease, &bytes)?,
@@ -89,10 +111,16 @@ fn image(store: &ImageStore, name: &str, seed: &str) -> Outcome {
     Ok(())
 }
 
-/// What a layer holds: stands for a tar.
-fn content(seed: &str, number: usize) -> Vec<u8> {
+/// The tar of a layer: one file, named by the number of the layer.
+fn layer(seed: &str, number: usize) -> std::io::Result<Vec<u8>> {
     let line = format!("{seed} {number}\n");
-    line.bytes().cycle().take(LAYER_BYTES).collect()
+    let content: Vec<u8> = line.bytes().cycle().take(FILE_BYTES).collect();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_data(&mut header, format!("content-{number}"), &content[..])?;
+    tar.into_inner()
 }
 
 /// As a download that breaks in the middle and is gone on with.
@@ -116,26 +144,6 @@ fn unknown(store: &ImageStore, lease: &Lease, bytes: &[u8]) -> Result<Digest, Bo
     let mut writer = store.ingest_unknown(lease)?;
     writer.write_all(bytes)?;
     Ok(writer.commit(lease)?.0)
-}
-
-fn unpack(store: &ImageStore, name: &str) -> Outcome {
-    let image = store.resolve(name)?;
-    let lease = store.lease()?;
-    let mut parent = None;
-    for layer in &image.layers {
-        if let LayerSlot::Building(builder) = store.begin_layer(&lease, &layer.chain_id, || {})? {
-            let bytes = blob(store, &layer.descriptor.digest)?;
-            std::fs::write(builder.tree_path().join("content"), &bytes)?;
-            builder.publish(LayerMeta {
-                diff_id: layer.diff_id.clone(),
-                parent: parent.clone(),
-                bytes: bytes.len() as u64,
-                unsynced_in_boot: None,
-            })?;
-        }
-        parent = Some(layer.chain_id.clone());
-    }
-    Ok(())
 }
 
 fn collect(store: &ImageStore) -> Outcome {
@@ -180,9 +188,15 @@ fn check_image(store: &ImageStore, image: &Image) -> Result<usize, Box<dyn Error
             return Err(format!("the blob {digest} is damaged").into());
         }
         if store.has_layer(&layer.chain_id) {
-            let path = store.layer_fs(&layer.chain_id).join("content");
-            if std::fs::read(&path)? != bytes {
-                return Err(format!("{} is damaged", path.display()).into());
+            let tree = store.layer_fs(&layer.chain_id);
+            for entry in tar::Archive::new(&bytes[..]).entries()? {
+                let mut entry = entry?;
+                let mut expected = Vec::new();
+                entry.read_to_end(&mut expected)?;
+                let path = tree.join(entry.path()?);
+                if std::fs::read(&path)? != expected {
+                    return Err(format!("{} is damaged", path.display()).into());
+                }
             }
             store.layer_meta(&layer.chain_id)?.ok_or("no layer.json")?;
             unpacked += 1;

@@ -117,8 +117,8 @@ pub(super) fn prepare(template: &World<'_>, operation: &Operation) -> Outcome {
         Program::Berth => BERTH_TEMPLATE,
         Program::Store => STORE_TEMPLATE,
     };
-    template.steps(operation.program, common)?;
-    template.steps(operation.program, setup)
+    template.steps(operation.program, common, false)?;
+    template.steps(operation.program, setup, false)
 }
 
 /// Runs an operation whole and finds the places to crash it at. The checks after it are those after
@@ -132,7 +132,7 @@ pub(super) fn explore(
     operation: &'static Operation,
 ) -> Outcome<Vec<Case>> {
     world.copy_of(template)?;
-    world.steps(operation.program, operation.before)?;
+    world.steps(operation.program, operation.before, false)?;
     let traced = Faults {
         fault: None,
         trace: true,
@@ -193,17 +193,18 @@ pub(super) fn crash(template: &World<'_>, world: &World<'_>, case: &Case) -> Out
     let operation = case.operation;
     world.copy_of(template)?;
     let before = world.beside("before");
-    if matches!(case.crash, Crash::Power(_)) {
+    let is_power = matches!(case.crash, Crash::Power(_));
+    if is_power {
         before.copy_of(world)?;
     }
-    world.steps(operation.program, operation.before)?;
+    world.steps(operation.program, operation.before, is_power)?;
     let fault = case
         .place
         .as_ref()
         .map(|Place { point, nth }| format!("{} {point} {nth}", case.crash.action()));
     let faults = Faults {
         fault: fault.as_deref(),
-        trace: matches!(case.crash, Crash::Power(_)),
+        trace: is_power,
     };
     let output = world.run(operation.program, operation.run, faults)?;
     let hit = match (case.crash, was_killed(&output)) {

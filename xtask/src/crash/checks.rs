@@ -31,10 +31,10 @@ pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
     for words in operation.verify {
         world.must(program, words)?;
     }
-    match program {
-        Program::Berth => remove_all(world)?,
-        Program::Store => world.must(program, &["check"]).map(drop)?,
+    if program == Program::Berth {
+        remove_all(world)?;
     }
+    world.must(Program::Store, &["check"])?;
     nothing_half_done(world)?;
     nothing_locked(&world.folder)?;
     match program {
@@ -56,15 +56,20 @@ fn happened_or_not(world: &World<'_>, operation: &Operation) -> Outcome {
             said(&again)
         )));
     }
-    world
-        .must(operation.program, operation.done)
-        .map(drop)
-        .map_err(|failure| {
-            Failure::new(format!(
-                "it neither happened nor can it be done again: {}; {failure}",
-                said(&again)
-            ))
-        })
+    let (words, is_success) = match operation.done {
+        ["!", words @ ..] => (words, false),
+        words => (words, true),
+    };
+    let done = world.run(operation.program, words, Faults::default())?;
+    if done.status.success() == is_success {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "it neither happened nor can it be done again: {}; {words:?} ended with {}: {}",
+        said(&again),
+        done.status,
+        said(&done)
+    )))
 }
 
 /// What was there before is there, and whole.
@@ -86,18 +91,16 @@ fn nothing_lost(world: &World<'_>, program: Program) -> Outcome {
                     "{folders} folders of containers, {names} names, and listed are:\n{listed}"
                 )));
             }
-            Ok(())
         }
-        Program::Store => {
-            let listed = world.must(program, &["check"])?;
-            if !listed.lines().any(|line| line.starts_with(KEPT_IMAGE)) {
-                return Err(Failure::new(format!(
-                    "image {KEPT_IMAGE} is lost: {listed}"
-                )));
-            }
-            Ok(())
-        }
+        Program::Store => {}
     }
+    let listed = world.must(Program::Store, &["check"])?;
+    if listed.lines().any(|line| line.starts_with(KEPT_IMAGE)) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "image {KEPT_IMAGE} is lost: {listed}"
+    )))
 }
 
 /// No temporary file or folder, no lease of the dead, no part but those that a download resumes.
@@ -121,6 +124,10 @@ fn half_done(folder: &Path, left: &mut Vec<PathBuf>) {
         let path = folder.join(&name);
         let is_part = folder.ends_with("image-work/ingest") && !name.starts_with("sha");
         let is_lease = folder.ends_with("image-work/leases");
+        // The lock of the volumes.
+        if name == ".lock" {
+            continue;
+        }
         if name.starts_with('.') || name.ends_with(".tmp") || is_part || is_lease {
             left.push(path);
         } else if path.is_dir() && !path.is_symlink() && !folder.ends_with("layers") {

@@ -100,8 +100,9 @@ fn disk(world: &World<'_>, operation: &Operation) -> Outcome<Mounted> {
         Program::Berth => BERTH_TEMPLATE,
         Program::Store => STORE_TEMPLATE,
     };
-    world.steps(operation.program, common)?;
-    world.steps(operation.program, operation.setup.unwrap_or_default())?;
+    world.steps(operation.program, common, false)?;
+    let setup = operation.setup.unwrap_or_default();
+    world.steps(operation.program, setup, false)?;
     Ok(disk)
 }
 

@@ -17,18 +17,34 @@ pub(super) enum Program {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub(super) fault: Option<&'static str>,
+    /// Another program than the operation's.
+    pub(super) by: Option<Program>,
     pub(super) words: &'static [&'static str],
 }
 
 /// A command that ends well.
 const fn step(words: &'static [&'static str]) -> Step {
-    Step { fault: None, words }
+    Step {
+        fault: None,
+        by: None,
+        words,
+    }
+}
+
+/// A command of the example `store` that ends well, in the preparation of an operation of `berth`.
+const fn stored(words: &'static [&'static str]) -> Step {
+    Step {
+        fault: None,
+        by: Some(Program::Store),
+        words,
+    }
 }
 
 /// A command that dies.
 const fn dies(fault: &'static str, words: &'static [&'static str]) -> Step {
     Step {
         fault: Some(fault),
+        by: None,
         words,
     }
 }
@@ -47,7 +63,7 @@ pub(super) struct Operation {
     /// Its exit code when nothing is wrong.
     pub(super) code: i32,
     /// Done after the crash and the recovery: the operation again, in a form that must succeed if
-    /// it had not happened, and `done` must succeed if it had.
+    /// it had not happened, and `done` must succeed if it had, or fail if it begins with `!`.
     pub(super) again: &'static [&'static str],
     pub(super) done: &'static [&'static str],
     /// What must be possible then.
@@ -86,14 +102,16 @@ const STORE: Operation = Operation {
 };
 
 /// Left in every template of [`Program::Berth`], and never lost: one container that never ran, one
-/// that has.
+/// that has, and [`KEPT_IMAGE`].
 pub(super) const KEPT_CONTAINERS: [&str; 2] = ["@keep", "@old"];
 pub(super) const BERTH_TEMPLATE: &[Step] = &[
     step(&["create", "--name", "@keep", "--net", "none", "host", "true"]),
     step(&["run", "--name", "@old", "--net", "none", "host", "true"]),
+    stored(&["image", "keep", "kept"]),
+    stored(&["unpack", "keep"]),
 ];
 
-/// Left in every template of [`Program::Store`].
+/// Left in every template.
 pub(super) const KEPT_IMAGE: &str = "keep:latest";
 pub(super) const STORE_TEMPLATE: &[Step] =
     &[step(&["image", "keep", "kept"]), step(&["unpack", "keep"])];
@@ -102,6 +120,7 @@ const CREATE: &[&str] = &["create", "--name", "@new", "--net", "none", "host", "
 const CREATE_VICTIM: &[&str] = &[
     "create", "--name", "@victim", "--net", "none", "host", "true",
 ];
+const CREATE_IMAGE: &[&str] = &["create", "--name", "@new", "--net", "none", "new", "/none"];
 const RUN: &[&str] = &["run", "--name", "@new", "--net", "none", "host", "true"];
 const RUN_VICTIM: &[&str] = &["run", "--name", "@victim", "--net", "none", "host", "true"];
 const START: &[&str] = &["start", "-a", "@victim"];
@@ -228,7 +247,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             dies("kill-before container.create.publish 1", CREATE),
             step(RUN_VICTIM),
             dies("kill-after container.remove.persistent 1", REMOVE),
-            dies("kill-after container.name.claim 1", CREATE),
+            dies("kill-before container.create.settings 1", CREATE),
             step(RUN_VICTIM),
             dies("kill-before container.remove.persistent 1", REMOVE),
             dies("kill-before container.status.write 1", &["start", "@keep"]),
@@ -247,6 +266,103 @@ pub(super) const OPERATIONS: &[Operation] = &[
         run: RESTORE,
         again: RESTORE,
         verify: &[CREATE, &["start", "-a", "@keep"]],
+        ..BERTH
+    },
+    Operation {
+        name: "create-image",
+        setup: Some(&[stored(&["image", "new", "fresh"])]),
+        run: CREATE_IMAGE,
+        again: CREATE_IMAGE,
+        done: &["inspect", "@new"],
+        verify: &[&["rm", "@new"], &["rmi", "new"]],
+        survives: &["inspect", "@new"],
+        ..BERTH
+    },
+    Operation {
+        name: "tag",
+        setup: Some(&[stored(&["image", "new", "fresh"])]),
+        run: &["tag", "new", "newer"],
+        again: &["tag", "new", "newer"],
+        verify: &[&["rmi", "new", "newer"]],
+        survives: &["rmi", "newer"],
+        ..BERTH
+    },
+    Operation {
+        name: "rmi",
+        setup: Some(&[
+            stored(&["image", "new", "fresh"]),
+            stored(&["unpack", "new"]),
+        ]),
+        run: &["rmi", "new"],
+        again: &["rmi", "new"],
+        done: &["!", "image", "inspect", "new"],
+        ..BERTH
+    },
+    Operation {
+        name: "image-prune",
+        setup: Some(&[
+            stored(&["image", "new", "fresh"]),
+            stored(&["unpack", "new"]),
+            stored(&["image", "new", "another"]),
+        ]),
+        run: &["image", "prune", "-f"],
+        again: &["image", "prune", "-f"],
+        ..BERTH
+    },
+    Operation {
+        name: "volume-create",
+        run: &["volume", "create", "new"],
+        again: &["volume", "create", "new"],
+        verify: &[&["volume", "rm", "new"]],
+        survives: &["volume", "rm", "new"],
+        ..BERTH
+    },
+    Operation {
+        name: "volume-create-first",
+        setup: None,
+        run: &["volume", "create", "new"],
+        again: &["volume", "create", "new"],
+        verify: &[&["volume", "rm", "new"]],
+        survives: &["volume", "rm", "new"],
+        ..BERTH
+    },
+    Operation {
+        name: "volume-rm",
+        setup: Some(&[step(&["volume", "create", "new"])]),
+        run: &["volume", "rm", "new"],
+        again: &["volume", "rm", "-f", "new"],
+        verify: &[&["volume", "create", "new"], &["volume", "rm", "new"]],
+        ..BERTH
+    },
+    Operation {
+        name: "volume-prune",
+        setup: Some(&[
+            step(&["volume", "create", "new"]),
+            dies(
+                "kill-before volume.create.publish 1",
+                &["volume", "create", "half"],
+            ),
+            step(&["volume", "create", "gone"]),
+            dies("kill-after volume.remove.hide 1", &["volume", "rm", "gone"]),
+        ]),
+        run: &["volume", "prune", "-a", "-f"],
+        again: &["volume", "prune", "-a", "-f"],
+        verify: &[&["volume", "create", "half"], &["volume", "rm", "half"]],
+        ..BERTH
+    },
+    Operation {
+        name: "volume-restore",
+        setup: Some(&[
+            dies(
+                "kill-before volume.create.publish 1",
+                &["volume", "create", "half"],
+            ),
+            step(&["volume", "create", "gone"]),
+            dies("kill-after volume.remove.hide 1", &["volume", "rm", "gone"]),
+        ]),
+        run: RESTORE,
+        again: RESTORE,
+        verify: &[&["volume", "create", "gone"], &["volume", "rm", "gone"]],
         ..BERTH
     },
     Operation {
@@ -269,6 +385,31 @@ pub(super) const OPERATIONS: &[Operation] = &[
         setup: Some(&[step(&["image", "new", "fresh"])]),
         run: &["unpack", "new"],
         again: &["unpack", "new"],
+        survives: &["unpack", "new"],
+        ..STORE
+    },
+    Operation {
+        name: "image-load",
+        setup: Some(&[
+            step(&["image", "new", "fresh"]),
+            step(&["save", "new", "archive"]),
+            step(&["forget", "new"]),
+            step(&["collect"]),
+        ]),
+        run: &["load", "archive"],
+        again: &["load", "archive"],
+        verify: &[&["unpack", "new"]],
+        survives: &["unpack", "new"],
+        ..STORE
+    },
+    Operation {
+        name: "image-put-again",
+        before: &[dies(
+            "kill-after image.blob.publish 4",
+            &["image", "new", "fresh"],
+        )],
+        run: &["image", "new", "fresh"],
+        again: &["image", "new", "fresh"],
         survives: &["unpack", "new"],
         ..STORE
     },

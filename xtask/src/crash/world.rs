@@ -160,25 +160,25 @@ impl<'a> World<'a> {
         )))
     }
 
-    /// Runs steps of a preparation: they succeed, or die of their faults.
+    /// Runs steps of a preparation: they succeed, or die of their faults. A trace goes where that of
+    /// the operation goes.
     ///
     /// # Errors
     /// One does not.
-    pub(super) fn steps(&self, program: Program, steps: &[Step]) -> Outcome {
+    pub(super) fn steps(&self, program: Program, steps: &[Step], trace: bool) -> Outcome {
         for step in steps {
-            let Some(fault) = step.fault else {
-                self.must(program, step.words)?;
-                continue;
+            let program = step.by.unwrap_or(program);
+            let fault = step.fault;
+            let output = self.run(program, step.words, Faults { fault, trace })?;
+            let as_wanted = match fault {
+                Some(_) => was_killed(&output),
+                None => output.status.success(),
             };
-            let faults = Faults {
-                fault: Some(fault),
-                trace: false,
-            };
-            let output = self.run(program, step.words, faults)?;
-            if !was_killed(&output) {
+            if !as_wanted {
                 return Err(Failure::new(format!(
-                    "{:?} was to die of \"{fault}\" and ended with {}: {}",
+                    "{:?} was to {} and ended with {}: {}",
                     step.words,
+                    fault.map_or("succeed".to_owned(), |fault| format!("die of {fault}")),
                     output.status,
                     said(&output)
                 )));

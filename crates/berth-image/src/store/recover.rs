@@ -28,6 +28,7 @@ impl ImageStore {
     /// `in_use`: layers that living containers stack; even a doubtful one is left to them.
     pub fn sweep(&self, in_use: impl Fn(&Digest) -> bool) -> Result<Swept, ImageError> {
         let mut swept = Swept::default();
+        self.sweep_temporaries(&mut swept);
         if !self.exists()? {
             return Ok(swept);
         }
@@ -65,7 +66,7 @@ impl ImageStore {
 }
 
 impl ImageStore {
-    /// Temporary files, and what is in the ingest folder and no download can go on with: blobs of
+    /// What is in the ingest folder and no download can go on with: blobs of
     /// which not even the digest was known, and the locks of layers. What somebody holds stays.
     fn sweep_files(&self, swept: &mut Swept) -> Result<(), ImageError> {
         for (name, path) in entries(&self.ingest_dir())? {
@@ -74,14 +75,18 @@ impl ImageStore {
                 note(unlink(&path), &mut swept.errors);
             }
         }
-        let layers = entries(&self.layers_dir())?;
+        Ok(())
+    }
+
+    /// Also where the store was still being made.
+    fn sweep_temporaries(&self, swept: &mut Swept) {
+        let layers = entries(&self.layers_dir()).unwrap_or_default();
         let folders = layers.into_iter().map(|(_, path)| path);
         for dir in folders.chain([self.layout(), self.work()]) {
             let removed = sweep_temporaries("image.sweep.file", &dir);
             let removed = removed.map_err(|e| ImageError::io("remove temporary files in", &dir, e));
             note(removed.map(drop), &mut swept.errors);
         }
-        Ok(())
     }
 }
 

@@ -310,6 +310,16 @@ fn leftovers_of_a_crash_are_swept_and_doubtful_layers_with_them() {
 }
 
 #[test]
+fn what_was_left_of_making_a_store_is_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = dir.path().join("images");
+    std::fs::create_dir(&layout).unwrap();
+    std::fs::write(layout.join(".index.json.0.0"), "").unwrap();
+    store(dir.path()).sweep(|_| false).unwrap();
+    assert!(entries(&layout).unwrap().is_empty());
+}
+
+#[test]
 fn settled_layers_survive() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
