@@ -148,13 +148,15 @@ pub(super) fn check_subpath(volume: &VolumeMount) -> Result<(), EngineError> {
         Ok(_) => Ok(()),
         Err(errno) => {
             let why = match errno {
-                rustix::io::Errno::XDEV => "it leads out of the volume".to_owned(),
-                rustix::io::Errno::NOENT => "there is nothing".to_owned(),
-                other => io::Error::from(other).to_string(),
+                rustix::io::Errno::XDEV => {
+                    "it leads out of the volume; name what lies inside".to_owned()
+                }
+                rustix::io::Errno::NOENT => {
+                    "there is nothing; create it in the volume first".to_owned()
+                }
+                other => format!("{}; choose another part", io::Error::from(other)),
             };
-            let text = format!(
-                "cannot mount {subpath:?} of volume {name}: {why}; create it in the volume first"
-            );
+            let text = format!("cannot mount {subpath:?} of volume {name}: {why}");
             Err(EngineError::new(ErrorClass::NotFound, text).on(name.as_str()))
         }
     }

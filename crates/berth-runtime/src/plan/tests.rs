@@ -394,3 +394,39 @@ fn the_hosts_namespace_by_another_name() {
     let refused = render(changed, &bundle_setup(), &facts);
     assert!(refused.starts_with("hostname: "), "{refused}");
 }
+
+/// The engine's own option, by which it names a part of a volume; to a bundle it is a word like any.
+#[test]
+fn a_part_of_a_volume_is_opened_below_it() {
+    let mut changed = spec();
+    let options = json!(["rbind", "rw", "idmap", "x-berth.beneath=logs/web"]);
+    changed["mounts"] = json!([
+        { "destination": "/data", "type": "bind", "source": "/v/_data", "options": options }
+    ]);
+    let mut facts = facts();
+    facts.sources.insert("/v/_data".into(), Source::FOLDER);
+    let spec = with_user_namespace(changed.clone());
+    let lines = |plan: &str| -> Vec<String> {
+        let about = plan.lines().filter(|line| line.contains("/v/_data"));
+        about.map(|line| line.trim().to_owned()).collect()
+    };
+    let missing = "the source /v/_data/logs/web of the mount on /data does not exist\n";
+    assert_eq!(render(spec.clone(), &setup(), &facts), missing);
+    let part = "/v/_data/logs/web".into();
+    facts.sources.insert(part, Source::FOLDER);
+    let plan = render(spec, &setup(), &facts);
+    let below = lines(&plan);
+    assert_eq!(below.len(), 1, "{plan}");
+    assert!(
+        below[0].contains("clone the mount at logs/web below /v/_data"),
+        "{below:?}"
+    );
+    let mut facts = bundle_facts();
+    facts.sources.insert("/v/_data".into(), Source::FOLDER);
+    changed["mounts"][0]["options"] = json!(["rbind", "x-berth.beneath=logs/web"]);
+    let whole = lines(&render(changed, &bundle_setup(), &facts));
+    assert!(
+        whole.iter().all(|line| !line.contains("below")) && !whole.is_empty(),
+        "{whole:?}"
+    );
+}

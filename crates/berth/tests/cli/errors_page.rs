@@ -22,7 +22,7 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
 }
 
 /// `web` runs, `idle` was never started, `done` has ended.
-const CASES: [Case; 42] = [
+const CASES: [Case; 49] = [
     case("Unknown image", "run nginx", 125),
     case("No image", "run", 125),
     case("Command not found", "run host frobnicate", 127),
@@ -82,6 +82,29 @@ const CASES: [Case; 42] = [
         "run -v /nonexistent:/data host true",
         125,
     ),
+    case("Not a volume's name", "run -v a/b:/data host true", 125),
+    case(
+        "Two mounts on one target",
+        "run -v data:/data -v /data host true",
+        125,
+    ),
+    case(
+        "A mount that says too little",
+        "run --mount type=bind,target=/data host true",
+        125,
+    ),
+    case(
+        "Part of a volume that is not there",
+        "run --mount source=data,target=/data,volume-subpath=logs host true",
+        125,
+    ),
+    case("A volume in use", "volume rm data", 1),
+    case("No such volume", "volume rm nosuch", 1),
+    case(
+        "A type of volume that is not mounted",
+        "volume create --opt type=nfs --opt device=:/srv web",
+        1,
+    ),
     case(
         "A memory limit below what works",
         "run -m 1m host true",
@@ -108,7 +131,15 @@ fn every_error_is_one_line_with_its_next_step() {
     let berth = Berth::with_cgroup_parent();
     std::fs::write(berth.path("cid"), "").unwrap();
     let web = berth.ok(&["run", "-d", "--name", "web", "host", "sleep", "1000"]);
-    berth.ok(&["create", "--name", "idle", "host", "true"]);
+    let idle = berth.ok(&[
+        "create",
+        "--name",
+        "idle",
+        "-v",
+        "data:/data",
+        "host",
+        "true",
+    ]);
     berth.ok(&["run", "-d", "--name", "done", "host", "true"]);
     berth.ok(&["wait", "done"]);
     let before = remains(&berth);
@@ -119,6 +150,7 @@ fn every_error_is_one_line_with_its_next_step() {
         check(case.title, &done, case.code);
         // What differs from run to run: ids, and how long ago something was.
         done.err = done.err.replace(&web[..12], "3f6a1c09be42");
+        done.err = done.err.replace(&idle[..12], "91c2e5d07a3b");
         done.err = same_age(&done.err);
         add(
             &mut page,
@@ -166,7 +198,12 @@ fn add(page: &mut String, title: &str, line: &str, done: &Done, berth: &Berth) {
 /// Everything that a failed command could leave: folders, cgroups, mounts, processes.
 fn remains(berth: &Berth) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for folder in ["root/containers", "state/containers", "root/names"] {
+    for folder in [
+        "root/containers",
+        "state/containers",
+        "root/names",
+        "root/volumes",
+    ] {
         let entries = std::fs::read_dir(berth.path(folder)).into_iter().flatten();
         found.extend(
             entries
@@ -330,5 +367,5 @@ cgroup, no mount, no process.
 ## Each with its real output
 
 A test of the project runs these and compares them with this page. In them, `web` is a running
-container, `idle` one that was never started, `done` one that has ended.
+container, `idle` one that was never started and has the volume `data`, `done` one that has ended.
 ";

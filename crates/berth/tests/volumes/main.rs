@@ -13,5 +13,6 @@ mod crash;
 mod ids;
 mod lifetime;
 mod mounts;
+mod rootless;
 mod subpath;
 mod support;

@@ -1,6 +1,7 @@
 //! A part of a volume: what another container swaps for a link leads nowhere.
 
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -57,8 +58,18 @@ fn a_subpath_leads_out_of_no_volume() {
     }
 }
 
+/// Ends the swapping when dropped.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Another container that has the volume swaps the folder for a link to the host, as fast as it can,
-/// between the look and the mount.
+/// between the look and the mount. With RESOLVE_BENEATH taken out of `act/mount.rs` the host's folder
+/// was mounted.
 #[test]
 fn a_swapped_subpath_is_never_followed_out() {
     let world = World::new();
@@ -69,12 +80,14 @@ fn a_swapped_subpath_is_never_followed_out() {
     std::fs::write(secret.join("mark"), "").unwrap();
     std::fs::create_dir(data.join("sub")).unwrap();
     symlink(&secret, data.join("evil")).unwrap();
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     let swaps = std::thread::scope(|scope| {
+        // Also where an assertion below fails.
+        let ends = Stop(&stop);
         let swapper = scope.spawn(|| {
             let (sub, evil) = (data.join("sub"), data.join("evil"));
             let mut count = 0_u64;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 renameat_with(CWD, &sub, CWD, &evil, RenameFlags::EXCHANGE).unwrap();
                 count += 1;
             }
@@ -87,7 +100,7 @@ fn a_swapped_subpath_is_never_followed_out() {
             assert!(!done.out.contains("mark"), "the host's folder was mounted");
             mounted += u32::from(done.code == 0);
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(ends);
         assert!(mounted > 0, "no round got as far as a mount");
         swapper.join().unwrap()
     });

@@ -387,8 +387,8 @@ fn a_subpath_stays_in_its_volume() {
     assert_eq!(make("link"), Ok(()));
     let errors = ["out", "up", "nothing"].map(|subpath| make(subpath).unwrap_err());
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    cannot mount "out" of volume data: it leads out of the volume; create it in the volume first
-    cannot mount "up" of volume data: it leads out of the volume; create it in the volume first
+    cannot mount "out" of volume data: it leads out of the volume; name what lies inside
+    cannot mount "up" of volume data: it leads out of the volume; name what lies inside
     cannot mount "nothing" of volume data: there is nothing; create it in the volume first
     "#);
 }
