@@ -11,6 +11,7 @@
 
 mod change;
 mod compressed;
+mod copy;
 mod docker;
 mod folder;
 mod gather;

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 
 use tar::{EntryType, Header};
 
+use super::copy::Copier;
+
 const BLOCK_BYTES: u64 = 512;
 /// The longest name in the field of a header.
 const NAME_FIELD_BYTES: usize = 100;
@@ -16,11 +18,13 @@ const PIECE_BYTES: u64 = 8 << 20;
 /// A stream under way.
 pub(super) struct TarWriter<'a> {
     out: &'a File,
+    copier: Copier,
 }
 
 impl<'a> TarWriter<'a> {
-    pub(super) const fn new(out: &'a File) -> Self {
-        Self { out }
+    pub(super) fn new(out: &'a File) -> Self {
+        let copier = Copier::to(out);
+        Self { out, copier }
     }
 
     /// Writes a folder.
@@ -36,8 +40,7 @@ impl<'a> TarWriter<'a> {
         self.pad(size)
     }
 
-    /// Writes a file of `size` bytes. `std::io::copy` between files is copy_file_range(2), and
-    /// splice(2) or sendfile(2) where one of them is a pipe or a socket: nothing passes through here.
+    /// Writes a file of `size` bytes, copied by the kernel where it can.
     pub(super) fn file(
         &mut self,
         name: &str,
@@ -48,15 +51,14 @@ impl<'a> TarWriter<'a> {
         self.header(name, EntryType::Regular, 0o644, size)?;
         let mut left = size;
         while left > 0 {
-            let piece = left.min(PIECE_BYTES);
-            let count = io::copy(&mut content.take(piece), &mut self.out)?;
+            let count = self.copier.copy(content, self.out, left.min(PIECE_BYTES))?;
             if count == 0 {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "a blob is shorter than it was",
                 ));
             }
-            left -= count;
+            left = left.saturating_sub(count);
             copied(count);
         }
         self.pad(size)

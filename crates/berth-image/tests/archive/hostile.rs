@@ -1,6 +1,7 @@
 //! Archives that are refused: with a clear word, nothing named, nothing half done.
 
 use berth_image::media;
+use proptest::prelude::*;
 use tar::EntryType;
 
 use crate::make::*;
@@ -249,4 +250,75 @@ fn refused_whole() {
         .collect(|| Ok(berth_image::store::Pins::default()))
         .unwrap();
     assert!(!collected.blobs.is_empty(), "blobs wait for the collection");
+}
+
+/// Two commands at once load the same: one writes each blob, both succeed.
+#[test]
+fn two_at_once() {
+    let archive = sound();
+    let place = Place::new();
+    std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| place.load(&archive).unwrap()))
+            .collect();
+        for load in loads {
+            assert_eq!(names(&load.join().unwrap()), ["docker.io/library/a:1"]);
+        }
+    });
+    assert_eq!(place.store.images().unwrap().len(), 1);
+}
+
+fn small(seed: u8) -> Vec<u8> {
+    let plain = layer(&[seed; 100]);
+    let packed = gzip(&plain);
+    let conf = config("amd64", &[&plain]);
+    let doc = manifest(&conf, &[(media::LAYER_GZIP, &packed)]);
+    let entry = named(descriptor(media::MANIFEST, &doc), REF_NAME, "localhost/a:1");
+    Tar::default()
+        .file(&blob(&packed), &packed)
+        .file(&blob(&conf), &conf)
+        .link("l.tar", &blob(&packed))
+        .file(&blob(&doc), &doc)
+        .file("index.json", &index(&[entry]))
+        .file(
+            "manifest.json",
+            &manifest_json(&[(&blob(&conf), &["b:1"], &["l.tar"])]),
+        )
+        .file("oci-layout", LAYOUT)
+        .end()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is changed: no panic, and either all is loaded or nothing is named.
+    #[test]
+    fn damaged_archives(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), sums in any::<bool>()) {
+        let mut archive = small(1);
+        for (at, byte) in changes {
+            let at = at.index(archive.len());
+            archive[at] = byte;
+        }
+        if sums {
+            // What lies in headers with sound checksums goes deeper.
+            for block in archive.chunks_exact_mut(512) {
+                if &block[257..262] == b"ustar" {
+                    let mut header = tar::Header::new_old();
+                    header.as_mut_bytes().copy_from_slice(block);
+                    header.set_cksum();
+                    block.copy_from_slice(header.as_bytes());
+                }
+            }
+        }
+        let place = Place::new();
+        match place.load(&archive) {
+            Ok(loaded) => {
+                prop_assert!(!loaded.is_empty());
+                for image in place.store.images().unwrap() {
+                    prop_assert!(image.image.is_ok());
+                }
+            }
+            Err(_) => prop_assert!(place.store.images().unwrap().is_empty()),
+        }
+    }
 }

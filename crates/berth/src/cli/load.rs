@@ -9,10 +9,14 @@ use berth_base::ErrorClass;
 use berth_image::archive::{LoadOptions, Source};
 use berth_image::{ImageRef, Platform};
 use clap::Args;
+use rustix::pipe::fcntl_setpipe_size;
 
 use super::failure::Failure;
 use super::progress::Bars;
 use super::{Context, Outcome};
+
+/// What any user may have (/proc/sys/fs/pipe-max-size).
+const PIPE_BYTES: usize = 1 << 20;
 
 /// Load images from an archive.
 ///
@@ -108,5 +112,12 @@ pub(super) fn stdin() -> Result<File, Failure> {
         let text = format!("cannot read standard input: {error}");
         Failure::new(ErrorClass::Unavailable, text)
     })?;
+    widen(&own);
     Ok(File::from(own))
+}
+
+/// Asks for more room in a pipe, so that both sides take turns less often. What is none, or may
+/// not grow, stays as it is.
+pub(super) fn widen(pipe: impl AsFd) {
+    fcntl_setpipe_size(pipe, PIPE_BYTES).ok();
 }

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
 use super::failure::Failure;
+use super::load::widen;
 use super::progress::Bars;
 use super::{Context, Outcome};
 
@@ -106,6 +107,7 @@ impl Target {
 
     fn stdout() -> io::Result<Self> {
         let own: OwnedFd = io::stdout().as_fd().try_clone_to_owned()?;
+        widen(&own);
         Ok(Self {
             file: own.into(),
             path: None,

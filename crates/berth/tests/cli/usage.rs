@@ -64,7 +64,7 @@ fn bad_usage_is_125_for_every_command() {
     let berth = Berth::new();
     for command in [
         "run", "create", "start", "exec", "ps", "stop", "kill", "rm", "wait", "logs", "inspect",
-        "top", "stats", "version", "info", "pid", "map",
+        "top", "stats", "version", "info", "pid", "map", "load", "save", "import",
     ] {
         let done = berth.run(&[command, "--no-such-flag"]);
         assert_eq!(done.code, 125, "{command}: {done:?}");
