@@ -246,7 +246,11 @@ mod tests {
     use super::*;
 
     fn stream(length: usize) -> Vec<u8> {
-        (0..length).map(|i| (i / 7 % 251) as u8).collect()
+        (0..=250_u8)
+            .flat_map(|b| [b; 7])
+            .cycle()
+            .take(length)
+            .collect()
     }
 
     #[test]

@@ -14,7 +14,7 @@ fn tree(root: &Path) {
     let script = r#"
         set -e; cd "$1"; umask 022
         mkdir -p a/b/c empty; echo text > a/file; ln a/file a/b/link; ln -s ../file a/b/sym
-        head -c 300000 /dev/urandom > a/b/c/random; truncate -s 20M sparse; printf x | dd of=sparse bs=1 seek=5000000 conv=notrunc status=none
+        head -c 300000 /dev/urandom > a/b/c/random; truncate -s 2M sparse; printf x | dd of=sparse bs=1 seek=500000 conv=notrunc status=none
         mkfifo pipe; chmod 4755 a/file; chmod 1777 empty; chmod 700 a/b
         long=$(printf 'n%.0s' $(seq 120)); mkdir -p $long/$long; echo deep > $long/$long/$long; ln -s $long/$long/$long longlink
         touch -d '2001-02-03 04:05:06.789' a/file; touch -d '1960-01-01' a/b/c/random; touch -d '2011-01-01' a/b a
@@ -37,13 +37,17 @@ fn have(program: &str) -> bool {
 fn gnu_tar_extracts_what_we_do() {
     let source = tempfile::tempdir().unwrap();
     tree(source.path());
-    for format in ["gnu", "posix", "ustar", "v7", "oldgnu"] {
-        for sparse in [None, Some("0.0"), Some("0.1"), Some("1.0")] {
-            if matches!(format, "ustar" | "v7") && sparse.is_some() {
-                continue;
-            }
-            compare(source.path(), format, sparse);
-        }
+    for format in ["gnu", "posix", "ustar", "v7"] {
+        compare(source.path(), format, None);
+    }
+    for (format, version) in [
+        ("gnu", ""),
+        ("oldgnu", ""),
+        ("posix", "0.0"),
+        ("posix", "0.1"),
+        ("posix", "1.0"),
+    ] {
+        compare(source.path(), format, Some(version));
     }
 }
 

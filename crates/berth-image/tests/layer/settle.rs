@@ -68,6 +68,20 @@ fn hard_links_into_layers_below() {
 }
 
 #[test]
+fn a_link_into_a_layer_below_wins_over_what_came_before() {
+    let (world, ..) = settled(
+        &[file("a", "below")],
+        &[
+            file("b", "before"),
+            folder("c/d"),
+            hard_link("b", "a"),
+            hard_link("c", "a"),
+        ],
+    );
+    assert_eq!(world.read("b") + &world.read("c"), "belowbelow");
+}
+
+#[test]
 fn hard_links_to_nothing_are_refused() {
     let (below, _) = World::of(&[folder("folder"), symlink("link", "folder")]);
     for (target, ok) in [("nothing", false), ("folder", false), ("link", true)] {

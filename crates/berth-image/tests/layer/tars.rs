@@ -103,7 +103,7 @@ impl E {
         }
         let size = self.size.unwrap_or(self.data.len() as u64);
         let mut header = tar::Header::new_ustar();
-        header.set_entry_type(tar::EntryType::new(self.kind));
+        header.as_old_mut().linkflag = [self.kind];
         header.set_mode(self.mode);
         header.set_uid(self.ids.0);
         header.set_gid(self.ids.1);

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use berth_persist::{At, remove_tree};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -181,12 +182,16 @@ impl Unpacker<'_> {
                 .malformed("a hard link to itself, or to what is removed"));
         }
         let made = match &opened {
-            Ok(from) => self.link(from, name, parent, &path),
+            Ok(from) => self.link(from, name, parent, &path)?,
             Err(e) => Err(*e),
         };
         match made {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => {
+                // The later of two entries wins, be it only when the layers below are there.
+                if statat(parent, split(&path).1, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+                    self.clear(parent, &path)?;
+                }
                 self.pending.push((path, target));
                 Ok(())
             }
@@ -203,16 +208,16 @@ impl Unpacker<'_> {
         target: &[u8],
         parent: &OwnedFd,
         path: &[u8],
-    ) -> Result<(), Errno> {
+    ) -> Result<Result<(), Errno>, LayerError> {
         let name = split(path).1;
         let make = || linkat(from, target, parent, name, AtFlags::empty());
-        match make() {
+        Ok(match make() {
             Err(Errno::EXIST) => {
-                self.clear(parent, path).map_err(|_| Errno::IO)?;
+                self.clear(parent, path)?;
                 make()
             }
             other => other,
-        }
+        })
     }
 
     /// Hides a path of the layers below.

@@ -37,7 +37,7 @@ use self::attributes::Births;
 use self::folders::Folders;
 use super::entry::{Attributes, Entry, Kind};
 use super::error::printable;
-use super::name::{Place, clean, join, place, split};
+use super::name::{LINKS, Place, clean, join, place, split};
 use super::pipeline::{self, Source};
 use super::reader::Archive;
 use super::{LayerError, Limits, XattrSpace};
@@ -192,7 +192,8 @@ impl<'a> Unpacker<'a> {
     }
 
     fn place(&mut self, path: &[u8], entry: Entry) -> Result<(), LayerError> {
-        if entry.kind == Kind::Socket {
+        // Nothing but a folder holds aufs' links.
+        if entry.kind == Kind::Socket || (path == LINKS && entry.kind != Kind::Folder) {
             return Ok(());
         }
         let (folder, name) = split(path);
