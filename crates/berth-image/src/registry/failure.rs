@@ -207,31 +207,20 @@ impl Answer {
         } = wish;
         let cannot = format!("cannot {verb} {object}");
         let authority = &self.authority;
-        let login = format!("\"berth login {registry}\"");
-        if self.is_page && !matches!(self.status.as_u16(), 401 | 403 | 404 | 429) {
+        let status = self.status.as_u16();
+        let answered = status_words(self.status);
+        if self.is_page && !matches!(status, 401 | 403 | 404 | 429) {
             let words = format!(
-                "{cannot}: {authority} answered {} with a web page instead of what a registry says; a proxy or a login page of the network may be in between, or it is no registry",
-                status_words(self.status)
+                "{cannot}: {authority} answered {answered} with a web page instead of what a registry says; a proxy or a login page of the network may be in between, or it is no registry"
             );
             return (ErrorClass::Unavailable, words);
         }
         let said = self.said();
-        match self.status.as_u16() {
-            401 if verb == &"log in to" => (
-                ErrorClass::Denied,
-                format!("{cannot}: it does not take this name and password{said}"),
-            ),
-            401 if self.logged_in => (
-                ErrorClass::Denied,
-                format!(
-                    "{cannot}: {registry} does not accept the stored login for it{said}; check the name, or log in again with {login}"
-                ),
-            ),
+        let login = format!("\"berth login {registry}\"");
+        match status {
             401 => (
                 ErrorClass::Denied,
-                format!(
-                    "{cannot}: it does not exist on {registry}, or it wants a login{said}; check the name, or log in with {login}"
-                ),
+                format!("{cannot}: {}", self.unauthorized(wish)),
             ),
             403 => (
                 ErrorClass::Denied,
@@ -250,36 +239,37 @@ impl Answer {
                 format!("{cannot}: it is not on {registry}{said}; check name and tag"),
             ),
             429 => {
-                let when = match self.retry_after {
-                    Some(wait) => format!("in {}", humane(wait)),
-                    None => "later".to_owned(),
-                };
-                (
-                    ErrorClass::Unavailable,
-                    format!(
-                        "{cannot}: {registry} allows no more requests for now (its rate limit){said}; try again {when}, log in with {login} for a higher limit, or configure a mirror"
-                    ),
-                )
+                let wait = self.retry_after.map(humane);
+                let when = wait.map_or("later".to_owned(), |wait| format!("in {wait}"));
+                let words = format!(
+                    "{cannot}: {registry} allows no more requests for now (its rate limit){said}; try again {when}, log in with {login} for a higher limit, or configure a mirror"
+                );
+                (ErrorClass::Unavailable, words)
             }
-            status => {
-                let class = if status >= 500 {
-                    ErrorClass::Unavailable
-                } else {
-                    ErrorClass::Invalid
-                };
-                let hint = if status >= 500 {
-                    "; try again later"
-                } else {
-                    ""
-                };
-                (
-                    class,
-                    format!(
-                        "{cannot}: {authority} answered {}{said}{hint}",
-                        status_words(self.status)
-                    ),
-                )
-            }
+            500.. => (
+                ErrorClass::Unavailable,
+                format!("{cannot}: {authority} answered {answered}{said}; try again later"),
+            ),
+            _ => (
+                ErrorClass::Invalid,
+                format!("{cannot}: {authority} answered {answered}{said}"),
+            ),
+        }
+    }
+
+    fn unauthorized(&self, wish: &Wish) -> String {
+        let (registry, said) = (&wish.registry, self.said());
+        let login = format!("\"berth login {registry}\"");
+        if wish.verb == "log in to" {
+            format!("it does not take this name and password{said}")
+        } else if self.logged_in {
+            format!(
+                "{registry} does not accept the stored login for it{said}; check the name, or log in again with {login}"
+            )
+        } else {
+            format!(
+                "it does not exist on {registry}, or it wants a login{said}; check the name, or log in with {login}"
+            )
         }
     }
 

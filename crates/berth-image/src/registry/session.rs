@@ -89,10 +89,21 @@ impl<'c> Session<'c> {
         failure: Failure,
         wish: &Wish,
     ) -> Result<(), Failure> {
+        match failure.retry() {
+            Some(asked) => self.wait(tries, asked, failure, wish),
+            None => Err(failure),
+        }
+    }
+
+    /// Waits before a further try, whatever the failure says of it.
+    pub(super) fn wait(
+        &self,
+        tries: &mut Tries,
+        asked: Option<Duration>,
+        failure: Failure,
+        wish: &Wish,
+    ) -> Result<(), Failure> {
         let tuning = self.tuning();
-        let Some(asked) = failure.retry() else {
-            return Err(failure);
-        };
         tries.0 += 1;
         let pause = match asked {
             Some(asked) if asked > tuning.longest_wait => return Err(failure),

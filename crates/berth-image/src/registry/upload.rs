@@ -87,45 +87,79 @@ impl Session<'_> {
         file: &Arc<File>,
         place: Url,
     ) -> Result<(), Failure> {
-        let size = sending.descriptor.size;
         let progress = self.progress;
         let mut tries = Tries::default();
-        let mut place = Some(place);
-        let mut at = 0;
+        let (mut lost, mut best) = (0, 0);
+        let mut next = Next::Send(place);
         loop {
+            let mut reached = None;
             let outcome = self.once(async |line| {
-                let (url, from) = match place.take() {
-                    Some(url) => (url, at),
-                    None => match begin_again(line, sending).await? {
-                        Some(url) => (url, 0),
-                        None => return Ok(()),
-                    },
+                let Some((url, from)) = next.start(line, sending).await? else {
+                    return Ok(());
                 };
-                at = from;
-                let next = send_part(line, sending, file, (&url, from), progress).await;
-                match next {
-                    Ok(url) => close(line, sending, &url).await,
-                    Err(failure) => {
-                        // Where it is now: a further try goes on there, or begins anew.
-                        if failure.retry().is_some()
-                            && let Ok(Some((url, have))) = ask_state(line, sending, &url).await
-                        {
-                            place = Some(url);
-                            at = have.min(size);
-                        }
-                        Err(failure)
-                    }
-                }
+                reached = Some((url.clone(), from));
+                let url = send_part(line, sending, file, (&url, from), progress).await?;
+                close(line, sending, &url).await
             });
-            match outcome {
-                Ok(()) => return Ok(()),
-                Err(failure) => {
-                    if at > 0 {
-                        tries.reset();
-                    }
-                    self.pause(&mut tries, failure, &sending.wish)?;
+            let Err(failure) = outcome else {
+                return Ok(());
+            };
+            if let Some((_, from)) = reached.as_ref().filter(|(_, from)| *from > best) {
+                best = *from;
+                tries.reset();
+            }
+            // The server forgot it, or did not get together what came before and after a break.
+            let is_lost = matches!(failure.status().map(|s| s.as_u16()), Some(400 | 404 | 416));
+            if is_lost && reached.is_some() && lost < LOST_MAX {
+                lost += 1;
+                next = Next::Anew;
+                self.wait(&mut tries, None, failure, &sending.wish)?;
+            } else {
+                next = reached.map_or(Next::Anew, |(url, _)| Next::Resume(url));
+                // The server may still be busy with what it got: the pause comes first, then the
+                // question how much that was.
+                self.pause(&mut tries, failure, &sending.wish)?;
+            }
+        }
+    }
+}
+
+/// How often an upload begins anew because the server lost it.
+const LOST_MAX: u32 = 2;
+
+/// How an upload goes on.
+enum Next {
+    /// From the start, to this place.
+    Send(Url),
+    /// From where it is.
+    Resume(Url),
+    /// From the start, to a new place.
+    Anew,
+}
+
+impl Next {
+    /// Where to send and from which byte; `None` where nothing is to be sent any more.
+    async fn start(
+        &self,
+        line: &mut Line<'_>,
+        sending: &Sending<'_>,
+    ) -> Result<Option<(Url, u64)>, Failure> {
+        match self {
+            Self::Send(url) => return Ok(Some((url.clone(), 0))),
+            Self::Resume(url) => {
+                if let Some((url, have)) = ask_state(line, sending, url).await? {
+                    return Ok(Some((url, have.min(sending.descriptor.size))));
+                }
+                // It may be whole: the answer to its end was what got lost.
+                if exists(line, sending).await? {
+                    return Ok(None);
                 }
             }
+            Self::Anew => {}
+        }
+        match begin(line, sending).await? {
+            Begun::Mounted => Ok(None),
+            Begun::At(url) => Ok(Some((url, 0))),
         }
     }
 }
@@ -168,13 +202,6 @@ async fn begin(line: &mut Line<'_>, sending: &Sending<'_>) -> Result<Begun, Fail
         return Ok(Begun::Mounted);
     }
     Ok(Begun::At(place_of(&reply, sending)?))
-}
-
-async fn begin_again(line: &mut Line<'_>, sending: &Sending<'_>) -> Result<Option<Url>, Failure> {
-    match begin(line, sending).await? {
-        Begun::Mounted => Ok(None),
-        Begun::At(url) => Ok(Some(url)),
-    }
 }
 
 fn place_of(reply: &Reply, sending: &Sending<'_>) -> Result<Url, Failure> {

@@ -98,7 +98,7 @@ impl Server {
         Self::with(TcpListener::bind("127.0.0.1:0").unwrap(), Some(tls), answer)
     }
 
-    fn on(
+    pub(crate) fn on(
         listener: TcpListener,
         answer: impl Fn(&Request) -> Response + Send + Sync + 'static,
     ) -> Self {

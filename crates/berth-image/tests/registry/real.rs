@@ -137,7 +137,7 @@ fn there_and_back() {
         return;
     };
     // An empty layer too: a PATCH without a byte.
-    let image = Image::new("amd64", &[3_000_000, 10, 0, 500_000, 70_000]);
+    let image = Image::new("amd64", &[1_000_000, 10, 0, 500_000, 70_000]);
     send(&image, &real.host);
     check_pull(&image, &real.host);
     send(&image, &real.host);
@@ -218,14 +218,14 @@ fn a_line_that_breaks_both_ways() {
     let Some(real) = Real::start("", "") else {
         return;
     };
-    let image = Image::new("amd64", &[6_000_000, 10]);
+    let image = Image::new("amd64", &[2_000_000, 10]);
     let line = BreakingLine::to(real.host.parse().unwrap());
-    line.up.store(2_000_000, Ordering::SeqCst);
+    line.up.store(700_000, Ordering::SeqCst);
     send(&image, &line.host());
     assert!(line.up.load(Ordering::SeqCst) < 0, "the line broke");
     check_pull(&image, &real.host);
 
-    line.down.store(1_500_000, Ordering::SeqCst);
+    line.down.store(600_000, Ordering::SeqCst);
     check_pull(&image, &line.host());
     assert!(line.down.load(Ordering::SeqCst) < 0, "the line broke");
 }

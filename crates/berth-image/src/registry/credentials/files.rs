@@ -189,10 +189,10 @@ impl AuthFile {
     }
 
     fn find(&self, registry: &str, repository: &str) -> Result<Option<Credential>, ImageError> {
-        if let Some(helper) = self.helper(registry) {
-            if let Some(found) = Helper(helper).get(server_of(registry))? {
-                return Ok(Some(found));
-            }
+        if let Some(helper) = self.helper(registry)
+            && let Some(found) = Helper(helper).get(server_of(registry))?
+        {
+            return Ok(Some(found));
         }
         let Some(auths) = self.auths() else {
             return Ok(None);
