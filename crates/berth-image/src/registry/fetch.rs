@@ -11,7 +11,7 @@ use super::line::{Ask, Line, Reply, Target};
 use super::manifest::{page_instead, pull_scope};
 use super::reply::{expect, is_page, next_piece};
 use super::session::{Session, Stop, Tries};
-use super::sink::{BlobStore, BlobWrite, Ingest};
+use super::sink::{BlobStore, BlobWrite};
 use super::url::{Scheme, Url};
 use crate::{Descriptor, ImageError, Progress, Stage};
 
@@ -43,13 +43,10 @@ impl Session<'_> {
         let (progress, size) = (self.progress, wanted.descriptor.size);
         let mut again = true;
         loop {
-            let writer = match store.ingest(digest, Some(size))? {
-                Ingest::Present => {
-                    progress.begin(item, Stage::Downloading, size, Some(size));
-                    progress.end(item, "already here");
-                    return Ok(false);
-                }
-                Ingest::Writing(writer) => writer,
+            let Some(writer) = store.ingest(digest, Some(size))? else {
+                progress.begin(item, Stage::Downloading, size, Some(size));
+                progress.end(item, "already here");
+                return Ok(false);
             };
             let offset = writer.offset();
             progress.begin(item, Stage::Downloading, offset, Some(size));
@@ -78,7 +75,7 @@ impl Session<'_> {
         let size = wanted.descriptor.size;
         if writer.offset() > size {
             let actual = writer.offset();
-            writer.discard()?;
+            writer.discard();
             return Err(too_long(wanted, actual));
         }
         let mut last = None;
@@ -93,7 +90,7 @@ impl Session<'_> {
                 }
                 Err(Failure::Other(error @ (ImageError::Size { .. } | ImageError::Io { .. }))) => {
                     if matches!(error, ImageError::Size { .. }) {
-                        writer.discard()?;
+                        writer.discard();
                     }
                     return Err(error);
                 }
@@ -224,8 +221,7 @@ async fn copy<W: BlobWrite>(
         if at > size {
             return Err(too_long(wanted, at).into());
         }
-        let written = writer.write_all(fresh);
-        written.map_err(|error| disk(wanted, error))?;
+        writer.write(fresh)?;
         progress.advance(item(&wanted.descriptor.digest), fresh.len() as u64);
     }
     if at < size {
@@ -257,9 +253,4 @@ fn range_start(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (first, _) = text.strip_prefix("bytes ")?.trim().split_once('-')?;
     first.parse().ok()
-}
-
-fn disk(wanted: &Wanted<'_>, error: std::io::Error) -> Failure {
-    let what = std::path::Path::new(&wanted.wish.object);
-    Failure::Other(ImageError::io("write", what, error))
 }

@@ -2,6 +2,7 @@
 //! as it is whole.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -16,17 +17,45 @@ use super::manifest::{PlatformChoice, check_platform};
 use super::session::{Session, Stop};
 use super::sink::BlobStore;
 use crate::manifest::CONFIG_MAX_BYTES;
+use crate::store::{ImageLayer, chain_ids};
 use crate::{Descriptor, ImageConfig, ImageError, ImageRef, Manifest, Progress};
 
-/// A layer whose blob is in the store.
-#[derive(Clone, Copy, Debug)]
-pub struct FetchedLayer<'a> {
-    /// Its place; 0 is the lowest.
-    pub index: usize,
-    /// Its blob.
-    pub descriptor: &'a Descriptor,
-    /// The configuration, for the diff ids of this layer and those below it.
-    pub config: &'a ImageConfig,
+/// What an image consists of, known before its layers are there.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// The configuration.
+    pub config: ImageConfig,
+    /// The layers, the lowest first.
+    pub layers: Vec<ImageLayer>,
+}
+
+/// The layers of an image, as their blobs come into the store.
+pub struct Arriving<'a> {
+    ready: Mutex<Receiver<usize>>,
+    left: AtomicUsize,
+    stop: &'a Stop,
+}
+
+impl Arriving<'_> {
+    /// The position of a layer whose blob has come, 0 for the lowest; waits for it. `None` where
+    /// none comes any more. Several threads can wait.
+    pub fn next(&self) -> Option<usize> {
+        // The lock is held while waiting: whoever has it is the one that waits.
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = ready.recv().ok().filter(|_| !self.stop.is_stopped())?;
+        self.left.fetch_sub(1, Ordering::Relaxed);
+        Some(index)
+    }
+
+    /// Whether all layers have come, rather than a failure.
+    pub fn all_came(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == 0 && !self.stop.is_stopped()
+    }
+
+    /// Ends the pull: the consumer failed.
+    pub fn stop(&self) {
+        self.stop.stop();
+    }
 }
 
 /// An image whose blobs are all in the store. Nothing refers to it yet: tagging is the caller's.
@@ -46,9 +75,8 @@ pub struct Pulled {
     pub is_new: bool,
 }
 
-/// Does something with a layer, such as unpacking it; called from several threads, and while
-/// other layers are still under way.
-pub type OnLayer<'a> = &'a (dyn Fn(FetchedLayer<'_>) -> Result<(), ImageError> + Sync);
+/// Does something with the layers as they come, such as unpacking them.
+pub type Consumer<'a> = &'a dyn Fn(&Contents, &Arriving<'_>) -> Result<(), ImageError>;
 
 /// Brings an image into a store. What was fetched before a failure stays, so that the next try
 /// goes on from there.
@@ -58,7 +86,7 @@ pub fn pull<S: BlobStore>(
     choice: &PlatformChoice,
     store: &S,
     progress: &dyn Progress,
-    on_layer: OnLayer<'_>,
+    consumer: Consumer<'_>,
 ) -> Result<Pulled, ImageError> {
     let stop = Stop::default();
     let endpoints = client.config().endpoints(image.registry())?;
@@ -76,7 +104,7 @@ pub fn pull<S: BlobStore>(
         failure: Mutex::new(None),
         is_new: Mutex::new(false),
     };
-    let config = transfer.run(session, on_layer)?;
+    let config = transfer.run(session, consumer)?;
     let is_new = transfer.is_new.into_inner();
     let mut manifest = found.descriptor;
     // A reference by sha512 names the same bytes that the store knows by sha256.
@@ -114,10 +142,14 @@ struct Transfer<'a, S> {
 
 impl<S: BlobStore> Transfer<'_, S> {
     /// Runs it all; the session, which has a connection already, fetches the configuration.
-    fn run(&self, session: Session<'_>, on_layer: OnLayer<'_>) -> Result<ImageConfig, ImageError> {
+    fn run(&self, session: Session<'_>, consumer: Consumer<'_>) -> Result<ImageConfig, ImageError> {
         let (done, ready) = channel();
         let queue = Mutex::new(self.queue());
-        let ready = Mutex::new(ready);
+        let arriving = Arriving {
+            ready: Mutex::new(ready),
+            left: AtomicUsize::new(self.manifest.layers.len()),
+            stop: self.stop,
+        };
         let tuning = self.client.tuning();
         let workers = tuning
             .transfers
@@ -125,17 +157,14 @@ impl<S: BlobStore> Transfer<'_, S> {
             .min(self.manifest.layers.len());
         let config = thread::scope(|scope| {
             for _worker in 0..workers {
-                let done = done.clone();
-                scope.spawn(|| self.work(&queue, done));
+                let (done, queue) = (done.clone(), &queue);
+                scope.spawn(move || self.work(queue, done));
             }
             drop(done);
             let config = self.keep_failure(self.fetch_config(session))?;
-            thread::scope(|unpackers| {
-                for _unpacker in 0..tuning.unpackers.max(1) {
-                    unpackers.spawn(|| self.hand_on(&ready, &config, on_layer));
-                }
-            });
-            Some(config)
+            let contents = self.contents(config);
+            self.keep_failure(consumer(&contents, &arriving))?;
+            Some(contents.config)
         });
         let failure = self.failure.lock();
         let failure = failure.unwrap_or_else(PoisonError::into_inner).take();
@@ -235,23 +264,18 @@ impl<S: BlobStore> Transfer<'_, S> {
         Ok(bytes)
     }
 
-    /// One thread: hands layers on as they come.
-    fn hand_on(&self, ready: &Mutex<Receiver<usize>>, config: &ImageConfig, on_layer: OnLayer<'_>) {
-        loop {
-            // The lock is held while waiting: whoever has it is the one that waits.
-            let next = ready.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(index) = next else { return };
-            let Some(descriptor) = self.manifest.layers.get(index) else {
-                return;
-            };
-            let layer = FetchedLayer {
-                index,
-                descriptor,
-                config,
-            };
-            if self.stop.is_stopped() || self.keep_failure(on_layer(layer)).is_none() {
-                return;
-            }
+    fn contents(&self, config: ImageConfig) -> Contents {
+        let diff_ids = &config.rootfs.diff_ids;
+        let chain_ids = chain_ids(diff_ids);
+        let layers = self.manifest.layers.iter().zip(diff_ids).zip(chain_ids);
+        let layers = layers.map(|((descriptor, diff_id), chain_id)| ImageLayer {
+            descriptor: descriptor.clone(),
+            diff_id: diff_id.clone(),
+            chain_id,
+        });
+        Contents {
+            layers: layers.collect(),
+            config,
         }
     }
 

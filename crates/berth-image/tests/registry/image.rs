@@ -178,9 +178,11 @@ impl<'a> Pull<'a> {
             &self.choice,
             self.store,
             &self.notes,
-            &|layer| {
-                assert!(self.store.has(&layer.descriptor.digest));
-                self.layers.lock().unwrap().push(layer.index);
+            &|contents, layers| {
+                while let Some(index) = layers.next() {
+                    assert!(self.store.has(&contents.layers[index].descriptor.digest));
+                    self.layers.lock().unwrap().push(index);
+                }
                 Ok(())
             },
         );

@@ -193,9 +193,10 @@ fn a_failure_of_whoever_unpacks_is_the_pulls() {
         &PlatformChoice::Host,
         &store,
         &berth_image::NoProgress,
-        &|layer| match layer.index {
-            1 => Err(ImageError::malformed("layer 1", "it is bad")),
-            _ => Ok(()),
+        &|_, layers| {
+            layers.next();
+            layers.stop();
+            Err(ImageError::malformed("layer 1", "it is bad"))
         },
     );
     assert_eq!(

@@ -1,11 +1,11 @@
 //! A store in a folder: as little as a transfer needs.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use berth_base::Digest;
-use berth_image::registry::{BlobStore, BlobWrite, Ingest};
+use berth_image::registry::{BlobStore, BlobWrite};
 use berth_image::{Hasher, ImageError};
 
 pub(crate) struct Store {
@@ -63,10 +63,10 @@ impl BlobStore for Store {
         &self,
         digest: &Digest,
         _expected_size: Option<u64>,
-    ) -> Result<Ingest<Writer>, ImageError> {
+    ) -> Result<Option<Writer>, ImageError> {
         let whole = self.path(digest);
         if whole.exists() {
-            return Ok(Ingest::Present);
+            return Ok(None);
         }
         let part = part(&whole);
         let mut hasher = Hasher::new(digest.algorithm());
@@ -76,7 +76,7 @@ impl BlobStore for Store {
         let mut before = Vec::new();
         file.read_to_end(&mut before).unwrap();
         hasher.update(&before);
-        Ok(Ingest::Writing(Writer {
+        Ok(Some(Writer {
             file,
             part,
             whole,
@@ -94,21 +94,15 @@ impl BlobStore for Store {
     }
 }
 
-impl Write for Writer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl BlobWrite for Writer {
     fn offset(&self) -> u64 {
         self.hasher.bytes()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ImageError> {
+        self.file.write_all(bytes).unwrap();
+        self.hasher.update(bytes);
+        Ok(())
     }
 
     fn commit(self) -> Result<u64, ImageError> {
@@ -126,8 +120,7 @@ impl BlobWrite for Writer {
         Ok(bytes)
     }
 
-    fn discard(self) -> Result<(), ImageError> {
+    fn discard(self) {
         std::fs::remove_file(self.part).unwrap();
-        Ok(())
     }
 }
