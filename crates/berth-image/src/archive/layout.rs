@@ -130,7 +130,9 @@ impl Walk<'_, '_> {
         for entry in all() {
             let name = written_name(entry);
             let group = groups.get(&name).map(Vec::as_slice).unwrap_or_default();
-            let several = group.windows(2).any(|pair| pair.first() != pair.last());
+            // Without a name in common they are different images, unless one was asked for.
+            let belong = name.is_some() || self.load.options.platform.is_some();
+            let several = belong && group.windows(2).any(|pair| pair.first() != pair.last());
             let best = group.iter().map(|offered| score(offered)).max();
             if several && best == Some(0) {
                 return Err(self.no_platform(group.iter().map(ToString::to_string).collect()));

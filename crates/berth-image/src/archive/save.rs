@@ -15,7 +15,7 @@ use super::layout::{CONTAINERD_NAME, REF_NAME};
 use super::load::length;
 use super::tar_out::TarWriter;
 use crate::manifest::media;
-use crate::{Descriptor, Image, ImageError, ImageRef, ImageStore, Index, Progress, Stage};
+use crate::{Descriptor, Image, ImageError, ImageRef, ImageStore, Index, Lease, Progress, Stage};
 
 /// What is written beside the blobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,14 +67,16 @@ pub fn save(
     progress: &dyn Progress,
 ) -> Result<Saved, ImageError> {
     let items = merged(items);
-    let lease = store.lease()?;
+    let lease = pin(store)?;
     let mut blobs = Vec::new();
     let mut seen: HashSet<Digest> = HashSet::new();
     for SaveItem { image, .. } in &items {
         let parts = [&image.manifest, &image.document.config];
         for part in parts.into_iter().chain(&image.document.layers) {
             if seen.insert(part.digest.clone()) {
-                lease.protect(&part.digest)?;
+                lease
+                    .as_ref()
+                    .map_or(Ok(()), |lease| lease.protect(&part.digest))?;
                 check(store, part, image)?;
                 blobs.push(part.clone());
             }
@@ -99,6 +101,19 @@ pub fn save(
         blobs: blobs.len(),
         bytes: blobs.iter().map(|blob| blob.size).sum(),
     })
+}
+
+/// A lease, which a store that cannot be written to does not need: nobody collects there.
+fn pin(store: &ImageStore) -> Result<Option<Lease>, ImageError> {
+    match store.lease() {
+        Ok(lease) => Ok(Some(lease)),
+        Err(ImageError::Io { source, .. })
+            if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// One item for each image, with all its names.

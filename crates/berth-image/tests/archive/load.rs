@@ -236,6 +236,13 @@ fn one_platform_of_several() {
         &[&amd.0, &amd.1, &arm.0, &arm.1, &plain],
     );
     assert_eq!(loaded_id(&beside, "linux/arm64").unwrap(), digest(&arm.1));
+    // Without names they are two images.
+    let nameless = oci(
+        &[entry(&amd, "amd64"), entry(&arm, "arm64")],
+        &[&amd.0, &amd.1, &arm.0, &arm.1, &plain],
+    );
+    assert_eq!(Place::new().load(&nameless).unwrap().len(), 2);
+    assert_eq!(loaded_id(&nameless, "linux/arm64").unwrap(), digest(&arm.1));
     // An archive that has but one of the platforms of its index, and not ours.
     let sparse = oci(&[nested()], &[&inner, &arm.0, &arm.1, &plain]);
     let place = Place::new();

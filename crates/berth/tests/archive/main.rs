@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod cli;
+mod disk;
 #[allow(dead_code)] // shared with the peers' tests, which use all of it
 #[path = "../peers/image.rs"]
 mod image;

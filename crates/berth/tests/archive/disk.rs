@@ -1,0 +1,120 @@
+//! Disks that are full or cannot be written to.
+
+use std::fs;
+
+use crate::support::Done;
+use crate::world::{World, done};
+
+/// A store on a file system of a few MiB, in a mount namespace of the test's own.
+struct Small {
+    world: World,
+}
+
+impl Small {
+    fn new() -> Self {
+        let world = World::new("disk");
+        let disk = world.text("disk");
+        fs::create_dir(&disk).unwrap();
+        let small = Self { world };
+        small.must(&["mount", "-t", "tmpfs", "-o", "size=4m", "small", &disk]);
+        small
+    }
+
+    fn must(&self, words: &[&str]) {
+        let done = self.world.run(words);
+        assert_eq!(done.code, 0, "{words:?}: {done:?}");
+    }
+
+    fn berth(&self, words: &[&str]) -> Done {
+        let mut command = self.world.command(env!("CARGO_BIN_EXE_berth"));
+        let (root, state) = (self.world.text("disk/root"), self.world.text("state"));
+        command.args(["--root", &root, "--state", &state]);
+        done(command.args(words))
+    }
+
+    /// A tar with a file of so many bytes; its path.
+    fn tar(&self, name: &str, bytes: usize) -> String {
+        let folder = self.world.path(&format!("{name}-root"));
+        fs::create_dir(&folder).unwrap();
+        // What every compression leaves as large as it is.
+        let mut content = vec![0; bytes];
+        let mut state = 1_u64;
+        for byte in &mut content {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            *byte = state.to_be_bytes()[0];
+        }
+        fs::write(folder.join("file"), content).unwrap();
+        let path = self.world.text(name);
+        let packed = self
+            .world
+            .run(&["tar", "-C", folder.to_str().unwrap(), "-cf", &path, "."]);
+        assert_eq!(packed.code, 0, "{packed:?}");
+        path
+    }
+
+    /// The words of a command that must fail, without the folder's name.
+    fn refusal(&self, words: &[&str]) -> String {
+        let done = self.berth(words);
+        assert_eq!((done.code, &*done.out), (1, ""), "{words:?}: {done:?}");
+        done.err.replace(&self.world.text("disk"), "DISK")
+    }
+
+    fn parts(&self) -> usize {
+        let path = self
+            .world
+            .seen(&self.world.text("disk/root/image-work/ingest"));
+        fs::read_dir(path).unwrap().count()
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let small = Small::new();
+    let fits = small.tar("fits.tar", 100_000);
+    let large = small.tar("large.tar", 6_000_000);
+    assert_eq!(small.berth(&["import", &fits, "fits:1"]).code, 0);
+    let said = small.refusal(&["import", &large, "large:1"]);
+    assert!(said.contains("No space left on device"), "{said}");
+    assert!(said.contains("free some space"), "{said}");
+    assert_eq!(small.parts(), 0);
+
+    // Into an archive elsewhere, and onto the full disk.
+    let archive = small.world.text("fits-image.tar");
+    assert_eq!(small.berth(&["save", "-o", &archive, "fits:1"]).code, 0);
+    small.must(&[
+        "sh",
+        "-c",
+        &format!("cat /dev/zero >{}/fill || true", small.world.text("disk")),
+    ]);
+    let target = small.world.text("disk/out.tar");
+    let said = small.refusal(&["save", "-o", &target, "fits:1"]);
+    assert!(said.contains("No space left on device"), "{said}");
+    let listed = fs::read_dir(small.world.seen(&small.world.text("disk"))).unwrap();
+    let mut names: Vec<_> = listed.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["fill", "root"], "nothing half written stays");
+    small.must(&["rm", &small.world.text("disk/fill")]);
+    let loaded = small.berth(&["load", "-i", &archive]);
+    assert_eq!(loaded.out, "Loaded image: fits:1\n", "{loaded:?}");
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_to() {
+    let small = Small::new();
+    let fits = small.tar("fits.tar", 100_000);
+    assert_eq!(small.berth(&["import", &fits, "fits:1"]).code, 0);
+    let disk = small.world.text("disk");
+    small.must(&["mount", "-o", "remount,ro", &disk]);
+    let said = small.refusal(&["import", &fits, "other:1"]);
+    assert!(said.contains("Read-only file system"), "{said}");
+    assert!(said.contains("remount it writable"), "{said}");
+    // Reading it is possible.
+    let archive = small.world.text("fits-image.tar");
+    let saved = small.berth(&["save", "-o", &archive, "fits:1"]);
+    assert_eq!(saved.code, 0, "{saved:?}");
+    small.must(&["mount", "-o", "remount,rw", &disk]);
+    let loaded = small.berth(&["load", "-i", &archive]);
+    assert_eq!(loaded.out, "Loaded image: fits:1\n", "{loaded:?}");
+}
