@@ -79,6 +79,7 @@ impl Target<'_> {
         match self {
             Self::Open(fd) => rustix::fs::fsetxattr(fd, name, value, XattrFlags::empty()),
             Self::Entry(folder, entry) => {
+                // by path: below our own descriptor, and the last name is not followed
                 rustix::fs::lsetxattr(path(folder, entry)?, name, value, XattrFlags::empty())
             }
         }
@@ -106,6 +107,7 @@ impl Target<'_> {
     fn names(self) -> Result<Vec<u8>, Errno> {
         sized(|buffer| match self {
             Self::Open(fd) => rustix::fs::flistxattr(fd, buffer),
+            // by path: below our own descriptor, and the last name is not followed
             Self::Entry(folder, entry) => rustix::fs::llistxattr(path(folder, entry)?, buffer),
         })
     }
@@ -114,6 +116,7 @@ impl Target<'_> {
     pub(super) fn value(self, name: &[u8]) -> Result<Vec<u8>, Errno> {
         sized(|buffer| match self {
             Self::Open(fd) => rustix::fs::fgetxattr(fd, name, buffer),
+            // by path: below our own descriptor, and the last name is not followed
             Self::Entry(folder, entry) => rustix::fs::lgetxattr(path(folder, entry)?, name, buffer),
         })
     }

@@ -6,7 +6,7 @@ use berth_image::layer::{PackOptions, Times, pack};
 use proptest::prelude::*;
 
 use crate::tars::{E, archive, file, folder, hard_link, symlink};
-use crate::world::{World, listing, options};
+use crate::world::{World, is_root, listing, options};
 
 fn name() -> impl Strategy<Value = String> {
     let part = prop_oneof![
@@ -29,7 +29,8 @@ fn entry() -> impl Strategy<Value = E> {
                 4 => symlink(&name, &other),
                 _ => hard_link(&name, &other),
             }
-            .mode(mode)
+            // Others than root could not read it again.
+            .mode(if is_root() { mode } else { mode | 0o700 })
         },
     )
 }

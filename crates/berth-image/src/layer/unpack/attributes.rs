@@ -159,5 +159,6 @@ pub(in super::super) fn chmod_entry(
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let held = openat(parent, name, flags, Mode::empty())?;
     let path = format!("/proc/self/fd/{}", held.as_fd().as_raw_fd());
+    // by path: our own descriptor, which fchmod(2) refuses for being O_PATH
     chmod(path, Mode::from_raw_mode(mode))
 }

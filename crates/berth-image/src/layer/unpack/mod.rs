@@ -17,6 +17,9 @@
 //! - Owner before mode before attributes: chown(2) takes away setuid and capabilities. Folders get
 //!   theirs at the end, the deepest first, since entries change a folder's time and its mode can
 //!   lock us out.
+//!
+//! A plain file of root's costs four system calls (openat, write, utimensat, close), a folder seven, a
+//! link two; owners, special modes and attributes one more each. Nothing is synced.
 
 mod attributes;
 mod create;
@@ -111,7 +114,8 @@ pub struct Unpacked {
 
 /// Unpacks a tar stream into an empty folder, which only the caller can see.
 ///
-/// After an error the folder holds anything, and is to be removed. Streams longer than a buffer are
+/// The stream is read to its end, also where the archive ends before. After an error the folder holds
+/// anything, and is to be removed. Streams longer than a buffer are
 /// read and hashed by two further threads, which have ended when this returns.
 pub fn unpack(
     tar: impl Read + Send,
