@@ -5,6 +5,7 @@ mod defaults;
 mod import;
 mod load;
 mod pins;
+mod registry;
 mod remove;
 mod root;
 mod save;

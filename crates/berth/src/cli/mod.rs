@@ -16,6 +16,8 @@ mod inspect;
 mod internal;
 mod kill;
 mod load;
+mod login;
+mod logout;
 mod logs;
 mod map;
 mod ns;
@@ -24,6 +26,9 @@ pub(crate) mod parse;
 mod pid;
 mod progress;
 mod ps;
+mod pull;
+mod push;
+mod registry;
 mod rm;
 mod run;
 mod save;
@@ -107,6 +112,14 @@ pub(crate) enum CliCommand {
     History(image::History),
     /// Look after images
     Image(image::Image),
+    /// Download images from a registry
+    Pull(pull::Pull),
+    /// Upload an image to a registry
+    Push(push::Push),
+    /// Log in to a registry
+    Login(login::Login),
+    /// Log out of a registry
+    Logout(logout::Logout),
     /// Load images from an archive
     Load(load::Load),
     /// Write images into an archive
@@ -217,6 +230,10 @@ impl CliCommand {
             Self::Tag(command) => command.execute(context),
             Self::History(command) => command.execute(context),
             Self::Image(command) => command.execute(context),
+            Self::Pull(command) => command.execute(context),
+            Self::Push(command) => command.execute(context),
+            Self::Login(command) => command.execute(context),
+            Self::Logout(command) => command.execute(context),
             Self::Load(command) => command.execute(context),
             Self::Save(command) => command.execute(context),
             Self::Import(command) => command.execute(context),

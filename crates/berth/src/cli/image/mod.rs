@@ -10,6 +10,8 @@ mod tag;
 
 use clap::{Args, Subcommand};
 
+use super::pull::Pull;
+use super::push::Push;
 use super::{Context, Outcome};
 
 pub(crate) use history::History;
@@ -17,6 +19,7 @@ pub(crate) use ls::Images;
 pub(crate) use prune::confirm;
 pub(crate) use rm::Rmi;
 pub(crate) use tag::Tag;
+pub(super) use tag::new_name;
 
 /// Look after images.
 #[derive(Args, Debug)]
@@ -36,6 +39,10 @@ enum ImageCommand {
     History(History),
     /// Give an image another name
     Tag(Tag),
+    /// Download images from a registry
+    Pull(Pull),
+    /// Upload an image to a registry
+    Push(Push),
     /// Remove images
     #[command(visible_alias = "remove")]
     Rm(Rmi),
@@ -50,6 +57,8 @@ impl Image {
             ImageCommand::Inspect(command) => command.execute(context),
             ImageCommand::History(command) => command.execute(context),
             ImageCommand::Tag(command) => command.execute(context),
+            ImageCommand::Pull(command) => command.execute(context),
+            ImageCommand::Push(command) => command.execute(context),
             ImageCommand::Rm(command) => command.execute(context),
             ImageCommand::Prune(command) => command.execute(context),
         }
