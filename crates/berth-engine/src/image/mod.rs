@@ -7,6 +7,7 @@ mod import;
 mod load;
 mod pins;
 mod recover;
+mod registry;
 mod remove;
 mod root;
 mod save;

@@ -97,6 +97,15 @@ impl Failure {
         }
     }
 
+    /// How often to try at most: nobody waits long for a name that is mistyped, or for a server
+    /// that is not there.
+    pub(super) fn attempts(&self, usual: u32) -> u32 {
+        match self {
+            Self::Resolve { .. } | Self::Connect { .. } => usual.min(3),
+            _ => usual,
+        }
+    }
+
     pub(super) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Answer(answer) => Some(answer.status),

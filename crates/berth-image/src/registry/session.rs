@@ -110,7 +110,7 @@ impl<'c> Session<'c> {
             Some(asked) => asked.max(tuning.first_pause.min(Duration::from_secs(1))),
             None => backoff(tuning, tries.0, jitter()),
         };
-        if tries.0 >= tuning.attempts || self.stop.is_stopped() {
+        if tries.0 >= failure.attempts(tuning.attempts) || self.stop.is_stopped() {
             return Err(failure);
         }
         let seconds = pause.as_secs_f32();

@@ -3,10 +3,12 @@
 //! `$XDG_CONFIG_HOME/berth/config.toml` (else `~/.config/berth/config.toml`) wins over
 //! `/etc/berth/config.toml`. Neither has to exist.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
+use berth_image::registry::HostConfig;
 use serde::Deserialize;
 
 use super::failure::Failure;
@@ -16,7 +18,7 @@ const SYSTEM: &str = "/etc/berth/config.toml";
 
 /// What a configuration file may set; the names are those of the flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct ConfigFile {
     /// `--root`; in the system's file for root alone, since others cannot write there.
     pub(crate) root: Option<PathBuf>,
@@ -26,6 +28,8 @@ pub(crate) struct ConfigFile {
     pub(crate) runtime: Option<PathBuf>,
     /// `--cgroup-parent`.
     pub(crate) cgroup_parent: Option<String>,
+    /// `[registry."HOST"]`: what is to be known of registries.
+    pub(crate) registry: BTreeMap<String, HostConfig>,
 }
 
 impl ConfigFile {
@@ -44,8 +48,11 @@ impl ConfigFile {
     }
 
     /// These settings, completed by those of `other`.
-    fn over(self, other: Self) -> Self {
+    fn over(self, mut other: Self) -> Self {
+        // A section is taken whole: half of one and half of another is nobody's wish.
+        other.registry.extend(self.registry);
         Self {
+            registry: other.registry,
             root: self.root.or(other.root),
             state: self.state.or(other.state),
             runtime: self.runtime.or(other.runtime),
@@ -98,6 +105,28 @@ mod tests {
         assert_eq!(both.root, Some("/a".into()));
         assert_eq!(both.state, Some("/c".into()));
         assert_eq!(both.cgroup_parent.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn registries() {
+        let user = user(
+            "[registry.\"a.example:5000\"]\ninsecure = true\n[registry.\"docker.io\"]\nmirrors = [\"https://m.example\"]\nca = \"/x\"\n",
+        )
+        .unwrap();
+        let system = ConfigFile {
+            registry: [
+                ("a.example:5000".to_owned(), HostConfig::default()),
+                ("b.example".to_owned(), HostConfig::default()),
+            ]
+            .into(),
+            ..ConfigFile::default()
+        };
+        let both = user.over(system).registry;
+        assert!(both["a.example:5000"].insecure);
+        assert_eq!(both["docker.io"].mirrors, ["https://m.example"]);
+        assert_eq!(both.len(), 3);
+        let unknown = self::user("[registry.\"x\"]\ninsecur = true\n").unwrap_err();
+        assert!(unknown.message.contains("insecur"), "{}", unknown.message);
     }
 
     #[test]

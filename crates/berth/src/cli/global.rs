@@ -43,8 +43,7 @@ pub(crate) struct GlobalFlags {
 impl GlobalFlags {
     /// Completes the flags from the environment and the defaults of the caller.
     pub(crate) fn engine_config(&self) -> Result<EngineConfig, Failure> {
-        let home = xdg("XDG_CONFIG_HOME").or_else(|| Some(xdg("HOME")?.join(".config")));
-        let file = ConfigFile::load(home.as_deref(), is_root())?;
+        let file = config_file()?;
         let root = path_setting(self.root.as_ref(), "BERTH_ROOT").or(file.root);
         let state = path_setting(self.state.as_ref(), "BERTH_STATE").or(file.state);
         let runtime = path_setting(self.runtime.as_ref(), "BERTH_RUNTIME").or(file.runtime);
@@ -70,6 +69,16 @@ impl GlobalFlags {
             cgroup_parent,
         })
     }
+}
+
+/// What the configuration files say.
+pub(super) fn config_file() -> Result<ConfigFile, Failure> {
+    ConfigFile::load(config_home().as_deref(), is_root())
+}
+
+/// The folder of the user's configuration files.
+pub(super) fn config_home() -> Option<PathBuf> {
+    xdg("XDG_CONFIG_HOME").or_else(|| Some(xdg("HOME")?.join(".config")))
 }
 
 /// How errors are written, also where the command line itself is at fault.

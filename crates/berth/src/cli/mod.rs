@@ -20,6 +20,8 @@ mod inspect;
 mod internal;
 mod kill;
 mod load;
+mod login;
+mod logout;
 mod logs;
 mod map;
 mod ns;
@@ -28,6 +30,9 @@ pub(crate) mod parse;
 mod pid;
 mod progress;
 mod ps;
+mod pull;
+mod push;
+mod registry;
 mod rm;
 mod run;
 mod save;
@@ -117,6 +122,14 @@ pub(crate) enum CliCommand {
     Diff(diff::Diff),
     /// Write the root of a container as a tar
     Export(export::Export),
+    /// Download images from a registry
+    Pull(pull::Pull),
+    /// Upload an image to a registry
+    Push(push::Push),
+    /// Log in to a registry
+    Login(login::Login),
+    /// Log out of a registry
+    Logout(logout::Logout),
     /// Load images from an archive
     Load(load::Load),
     /// Write images into an archive
@@ -230,6 +243,10 @@ impl CliCommand {
             Self::Commit(command) => command.execute(context),
             Self::Diff(command) => command.execute(context),
             Self::Export(command) => command.execute(context),
+            Self::Pull(command) => command.execute(context),
+            Self::Push(command) => command.execute(context),
+            Self::Login(command) => command.execute(context),
+            Self::Logout(command) => command.execute(context),
             Self::Load(command) => command.execute(context),
             Self::Save(command) => command.execute(context),
             Self::Import(command) => command.execute(context),

@@ -10,6 +10,8 @@ mod tag;
 
 use clap::{Args, Subcommand};
 
+use super::pull::Pull;
+use super::push::Push;
 use super::{Context, Outcome};
 
 pub(crate) use filter::ImageFilters;
@@ -36,6 +38,10 @@ enum ImageCommand {
     History(History),
     /// Give an image another name
     Tag(Tag),
+    /// Download images from a registry
+    Pull(Pull),
+    /// Upload an image to a registry
+    Push(Push),
     /// Remove images
     #[command(visible_alias = "remove")]
     Rm(Rmi),
@@ -50,6 +56,8 @@ impl Image {
             ImageCommand::Inspect(command) => command.execute(context),
             ImageCommand::History(command) => command.execute(context),
             ImageCommand::Tag(command) => command.execute(context),
+            ImageCommand::Pull(command) => command.execute(context),
+            ImageCommand::Push(command) => command.execute(context),
             ImageCommand::Rm(command) => command.execute(context),
             ImageCommand::Prune(command) => command.execute(context),
         }

@@ -1,0 +1,35 @@
+//! Images from registries and back.
+
+use berth_base::Digest;
+use berth_image::registry::{Client, PlatformChoice, PulledImage};
+use berth_image::{ImageRef, Progress};
+
+use crate::{Engine, EngineError};
+
+impl Engine {
+    /// Pulls an image and unpacks it; what was fetched before a failure stays for the next try.
+    pub fn pull_image(
+        &self,
+        client: &Client,
+        reference: &ImageRef,
+        choice: &PlatformChoice,
+        progress: &dyn Progress,
+    ) -> Result<PulledImage, EngineError> {
+        let unpacker = self.unpacker();
+        self.images()
+            .pull(client, reference, choice, unpacker.as_ref(), progress)
+            .map_err(|error| EngineError::from(error).on(reference.familiar()))
+    }
+
+    /// Pushes the image that has a name to where the name says.
+    pub fn push_image(
+        &self,
+        client: &Client,
+        reference: &ImageRef,
+        progress: &dyn Progress,
+    ) -> Result<Digest, EngineError> {
+        self.images()
+            .push(client, reference, progress)
+            .map_err(|error| EngineError::from(error).on(reference.familiar()))
+    }
+}
