@@ -75,10 +75,6 @@ impl Engine {
         for volume in wanted {
             made.ensure(&volumes, &lock, volume)?;
         }
-        drop(lock);
-        for volume in volumes_of(create) {
-            fill::check_subpath(volume)?;
-        }
         Ok(made)
     }
 }
@@ -126,7 +122,9 @@ impl MadeVolumes<'_> {
         }
     }
 
-    /// The empty volumes that are to be filled from the image, each locked until it is done.
+    /// Waits until nobody fills these volumes, and answers the empty ones that are to be filled from
+    /// the image, each locked until it is done. To be asked for every container, also where nothing
+    /// can be copied.
     ///
     /// For each whose target the image has, the engine calls [`CopyUp::begin`], copies what is there,
     /// with owner, mode, extended attributes and links, and those of the folder itself, into
@@ -140,6 +138,9 @@ impl MadeVolumes<'_> {
         for volume in wanted {
             let durability = self.durability(volume);
             list.extend(self.engine.copy_up(&self.create.id, volume, durability)?);
+        }
+        for volume in volumes_of(self.create) {
+            fill::check_subpath(volume)?;
         }
         Ok(list)
     }

@@ -69,9 +69,14 @@ impl Volumes {
 
     /// Waits for the lock; makes the folder of all volumes, whose parent exists.
     pub(super) fn lock(&self) -> Result<VolumesLock, EngineError> {
-        let made = perform("volumes.folder", Op::MakeDir(At::path(&self.root), 0o700));
-        match made {
-            Ok(()) => {}
+        let make = Op::MakeDir(At::path(&self.root), 0o700);
+        match perform("volume.folder.make", make) {
+            Ok(()) => {
+                let parent = self.root.parent().unwrap_or(&self.root);
+                File::open(parent)
+                    .and_then(|parent| perform("volume.folder.sync", Op::SyncDir(parent.as_fd())))
+                    .map_err(|e| error::io("sync", parent, e))?;
+            }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(error::io("make", &self.root, e)),
         }
