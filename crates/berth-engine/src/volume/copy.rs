@@ -26,12 +26,11 @@ impl MadeVolumes<'_> {
     /// Fills the empty volumes from a root that is a directory. The built-in host image fills none:
     /// its folders are this host's, secrets and all.
     pub(crate) fn fill_from(&self, root: &RootSource) -> Result<(), EngineError> {
-        let copy_ups = self.copy_ups()?;
         let RootSource::Directory { path, .. } = root else {
             return Ok(());
         };
         let mut image = None;
-        for copy_up in copy_ups {
+        for copy_up in self.copy_ups()? {
             if image.is_none() {
                 // by path: the root itself, which the caller names; what lies in it is opened below
                 image = Some(File::open(path).map_err(|e| copy_up.failed(&e))?);

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
-use berth_base::state::{VolumeFile, VolumeName};
+use berth_base::state::{RootSource, VolumeFile, VolumeName};
 use berth_persist::Durability;
 
-use super::create::{check_options, new_file};
+use super::create::new_file;
 use super::error;
 use super::fill::{self, CopyUp};
 use super::remove::erase_all;
@@ -75,6 +75,11 @@ impl Engine {
         for volume in wanted {
             made.ensure(&volumes, &lock, volume)?;
         }
+        drop(lock);
+        if create.root == RootSource::Host {
+            // It fills none; what somebody died filling is emptied all the same.
+            drop(made.copy_ups()?);
+        }
         Ok(made)
     }
 }
@@ -91,11 +96,10 @@ impl MadeVolumes<'_> {
             return Ok(());
         };
         if let Some(file) = volumes.read(name)? {
-            let same = file.options == volume.driver_options;
-            return match same {
+            return match file.options == volume.driver_options {
                 true => Ok(()),
-                false => check_options(&file, &volume.driver_options)
-                    .and(Err(error::other_options(name))),
+                // Made by somebody else since the mounts were resolved.
+                false => Err(error::other_options(name)),
             };
         }
         if volume.origin == MountOrigin::Container {
@@ -123,8 +127,7 @@ impl MadeVolumes<'_> {
     }
 
     /// Waits until nobody fills these volumes, and answers the empty ones that are to be filled from
-    /// the image, each locked until it is done. To be asked for every container, also where nothing
-    /// can be copied.
+    /// the image, each locked until it is done.
     ///
     /// For each whose target the image has, the engine calls [`CopyUp::begin`], copies what is there,
     /// with owner, mode, extended attributes and links, and those of the folder itself, into

@@ -64,7 +64,10 @@ fn record(id: &ContainerId, options: CreateOptions) -> CreateFile {
         image: "image".into(),
         argv: vec!["true".into()],
         hostname: "box".into(),
-        root: RootSource::Host,
+        root: RootSource::Directory {
+            path: "/nonexistent".into(),
+            writable: false,
+        },
         namespaces: BTreeMap::new(),
         cgroups_path: None,
         options,
