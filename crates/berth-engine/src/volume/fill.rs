@@ -1,7 +1,9 @@
 //! Copying up: an empty volume gets what the image has in its place.
 //!
-//! While it is being filled, a volume's folder is locked and holds the file `filling`. Found
-//! without the lock, that file says that whoever filled it died: what is there is a part.
+//! Whoever mounts a volume locks its folder first, for as long as it fills it. A volume that no
+//! container has holds the file `filling` meanwhile. Found by whoever has the lock, that file says
+//! that somebody died filling: what is there is a part, and nobody else's, since who came later would
+//! have found the file too.
 
 use std::fs::File;
 use std::io;
@@ -13,6 +15,7 @@ use berth_base::{ContainerId, ErrorClass};
 use berth_persist::{At, Durability, Op, perform, remove_tree, replace};
 use rustix::fs::{Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, openat2};
 
+use super::backing::backing;
 use super::error;
 use super::store::{FILLING, Volumes, try_lock};
 use crate::options::{VolumeBacking, VolumeMount};
@@ -26,6 +29,8 @@ pub(crate) struct CopyUp {
     data: OwnedFd,
     /// The volume's folder, which is locked.
     folder: PathBuf,
+    /// Whether a crash meanwhile is to be found.
+    marked: bool,
     durability: Durability,
     _lock: File,
 }
@@ -44,6 +49,9 @@ impl CopyUp {
     /// Says that copying begins, before anything is copied. Where the image has nothing at the
     /// target this is not called, and nothing is written.
     pub(crate) fn begin(&self) -> Result<(), EngineError> {
+        if !self.marked {
+            return Ok(());
+        }
         let point = "volume.fill.begin";
         replace(point, &self.folder, FILLING, b"", self.durability).map_err(error::persist)
     }
@@ -56,13 +64,16 @@ impl CopyUp {
             let data = self.data.as_fd();
             perform("volume.fill.sync", Op::SyncFilesystem(data)).map_err(failed)?;
         }
-        let marker = self.folder.join(FILLING);
-        perform("volume.fill.finish", Op::Unlink(At::path(&marker))).map_err(failed)
+        if self.marked {
+            unmark("volume.fill.finish", &self.folder, self.durability).map_err(failed)?;
+        }
+        Ok(())
     }
 }
 
 impl Engine {
-    /// A volume that this container is to fill: one that is empty, or that somebody died filling.
+    /// Waits until nobody fills a volume, and answers what this container is to fill: the volume,
+    /// where it is empty.
     pub(super) fn copy_up(
         &self,
         id: &ContainerId,
@@ -74,17 +85,18 @@ impl Engine {
         else {
             return Ok(None);
         };
-        if volume.no_copy || volume.subpath.is_some() {
-            return Ok(None);
-        }
         let folder = Volumes::of(self).folder(name);
         // by path: a folder of ours
         let lock = File::open(&folder).map_err(|e| error::io("open", &folder, e))?;
         wait_lock(&lock).map_err(|e| error::io("lock", &folder, e))?;
-        let marker = folder.join(FILLING);
         // by path: a file of ours, beside what containers can write
-        if marker.exists() && self.volume_uses(Some(id))?.of(name).is_empty() {
-            clear(path).map_err(|e| error::io("clear", path, e))?;
+        if folder.join(FILLING).exists() {
+            let emptied =
+                clear(path).and_then(|()| unmark("volume.fill.undo", &folder, durability));
+            emptied.map_err(|e| error::io("clear", path, e))?;
+        }
+        if volume.no_copy || volume.subpath.is_some() {
+            return Ok(None);
         }
         // by path: the volume's folder itself; nothing in it is followed
         let data = File::open(path).map_err(|e| error::io("open", path, e))?;
@@ -92,45 +104,61 @@ impl Engine {
         if !is_empty(data.as_fd()).map_err(|e| error::io("read", path, e))? {
             return Ok(None);
         }
+        // What others write meanwhile is theirs: a crash then leaves a part, and nobody clears it.
+        let uses = self.volume_uses(Some(id))?;
+        let marked = uses.of(name).is_empty() && uses.unreadable.is_empty();
         Ok(Some(CopyUp {
             volume: name.clone(),
             target: volume.target.clone(),
             data,
             folder,
+            marked,
             durability,
             _lock: lock,
         }))
     }
 
-    /// Empties the volumes that somebody died filling and that nobody has, so that they are filled
-    /// anew. One that a container has is left to the next that would fill it.
+    /// Empties the volumes that somebody died filling, so that they are filled anew.
     pub(super) fn recover_fills(&self) -> Vec<EngineError> {
         let volumes = Volumes::of(self);
         let mut errors = Vec::new();
-        let uses = self.volume_uses(None);
         for name in volumes.names().unwrap_or_default() {
             let folder = volumes.folder(&name);
-            let marker = folder.join(FILLING);
-            let unused = uses
-                .as_ref()
-                .is_ok_and(|uses| uses.of(&name).is_empty() && uses.unreadable.is_empty());
-            // by path: a file of ours
-            if !unused || !marker.exists() {
+            // by path: a file and a folder of ours
+            if !folder.join(FILLING).exists() {
                 continue;
             }
             // by path: a folder of ours
             let Ok(lock) = File::open(&folder) else {
                 continue;
             };
-            if !try_lock(&lock) {
-                continue;
+            let data = match volumes.read(&name) {
+                Ok(Some(file)) => backing(&file.options, &volumes.data(&name)).ok(),
+                _ => None,
+            };
+            if let Some(VolumeBacking::Folder { path, .. }) = data
+                && try_lock(&lock)
+            {
+                let point = "volume.recover.fill";
+                let done = clear(&path).and_then(|()| unmark(point, &folder, Durability::Power));
+                errors.extend(done.err().map(|e| error::io("clear", &folder, e)));
             }
-            let done = clear(&volumes.data(&name))
-                .and_then(|()| perform("volume.recover.fill", Op::Unlink(At::path(&marker))));
-            errors.extend(done.err().map(|e| error::io("clear", &folder, e)));
         }
         errors
     }
+}
+
+/// Takes the mark away, for good: were it to come back after a loss of power, what containers have
+/// written since would be taken for a part of a copy.
+fn unmark(point: &'static str, folder: &Path, durability: Durability) -> io::Result<()> {
+    let marker = folder.join(FILLING);
+    perform(point, Op::Unlink(At::path(&marker)))?;
+    if durability == Durability::Power {
+        // by path: a folder of ours
+        let folder = File::open(folder)?;
+        perform("volume.fill.settle", Op::SyncDir(folder.as_fd()))?;
+    }
+    Ok(())
 }
 
 /// A subpath must be there when the container is made; the runtime opens it anew, below the volume.

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
-use berth_base::state::{VolumeFile, VolumeName};
+use berth_base::state::{RootSource, VolumeFile, VolumeName};
 use berth_persist::Durability;
 
-use super::create::{check_options, new_file};
+use super::create::new_file;
 use super::error;
 use super::fill::{self, CopyUp};
 use super::remove::erase_all;
@@ -82,8 +82,9 @@ impl Engine {
             made.ensure(&volumes, &lock, volume)?;
         }
         drop(lock);
-        for volume in volumes_of(create) {
-            fill::check_subpath(volume)?;
+        if create.root == RootSource::Host {
+            // It fills none; what somebody died filling is emptied all the same.
+            drop(made.copy_ups()?);
         }
         Ok(made)
     }
@@ -101,11 +102,10 @@ impl MadeVolumes<'_> {
             return Ok(());
         };
         if let Some(file) = volumes.read(name)? {
-            let same = file.options == volume.driver_options;
-            return match same {
+            return match file.options == volume.driver_options {
                 true => Ok(()),
-                false => check_options(&file, &volume.driver_options)
-                    .and(Err(error::other_options(name))),
+                // Made by somebody else since the mounts were resolved.
+                false => Err(error::other_options(name)),
             };
         }
         if volume.origin == MountOrigin::Container {
@@ -132,7 +132,8 @@ impl MadeVolumes<'_> {
         }
     }
 
-    /// The empty volumes that are to be filled from the image, each locked until it is done.
+    /// Waits until nobody fills these volumes, and answers the empty ones that are to be filled from
+    /// the image, each locked until it is done.
     ///
     /// For each whose target the image has, the engine calls [`CopyUp::begin`], copies what is there,
     /// with owner, mode, extended attributes and links, and those of the folder itself, into
@@ -146,6 +147,9 @@ impl MadeVolumes<'_> {
         for volume in wanted {
             let durability = self.durability(volume);
             list.extend(self.engine.copy_up(&self.create.id, volume, durability)?);
+        }
+        for volume in volumes_of(self.create) {
+            fill::check_subpath(volume)?;
         }
         Ok(list)
     }

@@ -69,13 +69,24 @@ impl Volumes {
 
     /// Waits for the lock; makes the folder of all volumes, whose parent exists.
     pub(super) fn lock(&self) -> Result<VolumesLock, EngineError> {
-        let made = perform("volumes.folder", Op::MakeDir(At::path(&self.root), 0o700));
-        match made {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(error::io("make", &self.root, e)),
+        if !self.any() {
+            self.make_folder()?;
         }
         Ok(VolumesLock(FileLock::acquire(&self.root.join(".lock"))?))
+    }
+
+    fn make_folder(&self) -> Result<(), EngineError> {
+        let make = Op::MakeDir(At::path(&self.root), 0o700);
+        match perform("volume.folder.make", make) {
+            Ok(()) => {}
+            // Somebody else was faster.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(e) => return Err(error::io("make", &self.root, e)),
+        }
+        let parent = self.root.parent().unwrap_or(&self.root);
+        File::open(parent)
+            .and_then(|parent| perform("volume.folder.sync", Op::SyncDir(parent.as_fd())))
+            .map_err(|e| error::io("sync", parent, e))
     }
 
     /// Whether there may be something to do for a sweep.

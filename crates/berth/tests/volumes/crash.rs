@@ -88,6 +88,19 @@ fn a_volume_is_made_or_not() {
 }
 
 #[test]
+fn the_first_volume_of_all_is_made_or_not() {
+    for point in ["volume.folder.make", "volume.folder.sync"] {
+        for action in ["kill-before", "kill-after"] {
+            let world = World::new();
+            die(&world, &["volume", "create", "data"], action, point, 1);
+            recover(&world);
+            check(&world, point);
+            assert_eq!(world.volumes(), ["witness"]);
+        }
+    }
+}
+
+#[test]
 fn a_volume_is_removed_or_not() {
     let world = World::new();
     recover(&world);

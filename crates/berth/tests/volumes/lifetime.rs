@@ -15,7 +15,7 @@ fn anonymous_volumes_go_with_rm() {
     assert_eq!(world.start("run", &all, "true").code, 0);
     eventually("the container's removal", || world.berth.ids().is_empty());
     eventually("the removal of its volumes", || world.volumes().len() == 1);
-    assert!(world.hidden().is_empty());
+    eventually("the end of their files", || world.hidden().is_empty());
 }
 
 #[test]

@@ -66,7 +66,10 @@ fn record(id: &ContainerId, options: CreateOptions) -> CreateFile {
         source: None,
         argv: vec!["true".into()],
         hostname: "box".into(),
-        root: RootSource::Host,
+        root: RootSource::Directory {
+            path: "/nonexistent".into(),
+            writable: false,
+        },
         namespaces: BTreeMap::new(),
         cgroups_path: None,
         options,
@@ -308,8 +311,15 @@ fn an_empty_volume_is_filled_once() {
     let image = dir.path().join("image");
     std::fs::create_dir_all(image.join("data")).unwrap();
     std::fs::write(image.join("data/file"), "image").unwrap();
+    let create = |number: u8| {
+        let options = engine
+            .resolve_mounts(&options(&[with_volume("data")]), &[])
+            .unwrap();
+        record(&ContainerId::from_bytes([number; 32]), options)
+    };
+    engine.create_volume(&request("data")).unwrap();
     let fill = |number: u8, crash: bool| {
-        let create = container(&engine, number, &[with_volume("data")]);
+        let create = create(number);
         let made = engine.make_volumes(&create).unwrap();
         let mut filled = 0;
         for copy_up in made.copy_ups().unwrap() {
@@ -331,14 +341,37 @@ fn an_empty_volume_is_filled_once() {
     // Whoever fills it first dies: what is there is a part, and the next begins anew.
     assert_eq!(fill(1, true), 1);
     std::fs::write(data.join("part"), "").unwrap();
-    let id = ContainerId::from_bytes([1; 32]);
-    std::fs::remove_dir_all(engine.store().persistent_dir(&id)).unwrap();
+    assert!(data.with_file_name("filling").exists());
     assert_eq!(fill(2, false), 1);
     assert!(data.join("file").exists() && !data.join("part").exists());
     // It is not empty any more.
     std::fs::write(data.join("file"), "mine").unwrap();
     assert_eq!(fill(3, false), 0);
     assert_eq!(std::fs::read(data.join("file")).unwrap(), b"mine");
+    assert!(!data.with_file_name("filling").exists());
+}
+
+/// Where another container has the empty volume, what it writes meanwhile is its own: a crash leaves
+/// a part of the copy, and nobody takes that for worthless.
+#[test]
+fn a_volume_that_others_have_is_never_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    container(&engine, 1, &[with_volume("data")]);
+    let options = engine
+        .resolve_mounts(&options(&[with_volume("data")]), &[])
+        .unwrap();
+    let create = record(&ContainerId::from_bytes([2; 32]), options);
+    let made = engine.make_volumes(&create).unwrap();
+    let copy_ups = made.copy_ups().unwrap();
+    copy_ups[0].begin().unwrap();
+    let data = engine.volume("data").unwrap().mountpoint;
+    std::fs::write(data.join("theirs"), "").unwrap();
+    // Dies.
+    drop(copy_ups);
+    made.keep();
+    engine.recover().unwrap();
+    assert!(data.join("theirs").exists());
     assert!(!data.with_file_name("filling").exists());
 }
 
@@ -369,7 +402,7 @@ fn a_subpath_stays_in_its_volume() {
     std::os::unix::fs::symlink("in", data.join("link")).unwrap();
     std::os::unix::fs::symlink("/etc", data.join("out")).unwrap();
     std::os::unix::fs::symlink("..", data.join("up")).unwrap();
-    let make = |subpath: &str| {
+    let make = |subpath: &str| -> Result<(), String> {
         let mount = MountRequest::Volume(VolumeMount {
             subpath: Some(subpath.into()),
             name: Some("data".parse().unwrap()),
@@ -378,10 +411,8 @@ fn a_subpath_stays_in_its_volume() {
         });
         let options = engine.resolve_mounts(&options(&[mount]), &[]).unwrap();
         let create = record(&ContainerId::from_bytes([3; 32]), options);
-        engine
-            .make_volumes(&create)
-            .map(|_| ())
-            .map_err(|e| e.message)
+        let made = engine.make_volumes(&create).unwrap();
+        made.copy_ups().map(|_| ()).map_err(|e| e.message)
     };
     assert_eq!(make("in"), Ok(()));
     assert_eq!(make("link"), Ok(()));
