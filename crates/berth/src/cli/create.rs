@@ -25,6 +25,7 @@ impl Create {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let options = self.container.options(false)?;
         let cidfile = CidFile::open(self.container.cidfile())?;
+        super::pull::ensure(context, self.container.wanted_image())?;
         let created = context.engine.create(&options)?;
         context.warn_all(&created.warnings);
         if let Err(failure) = cidfile.write(&created.id) {

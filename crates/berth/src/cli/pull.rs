@@ -1,13 +1,17 @@
 //! `berth pull`.
 
-use berth_image::Platform;
 use berth_image::registry::PlatformChoice;
+use berth_image::{ImageError, Platform, Progress as _};
 use clap::Args;
 
 use super::failure::{EXIT_FAILURE, Failure};
+use super::flags::{PullPolicy, WantedImage};
 use super::load::platform;
 use super::progress::Bars;
 use super::{Context, Outcome, registry};
+
+/// The built-in image, which nobody pulls.
+const HOST: &str = "host";
 
 /// Download images from a registry.
 ///
@@ -24,6 +28,46 @@ pub(crate) struct Pull {
     /// Images, [REGISTRY/]NAME[:TAG][@DIGEST]
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
+}
+
+/// Makes sure that the image of `run` and `create` is here, as `--pull` says.
+///
+/// Progress goes to standard error: what `run` prints is the container's.
+pub(super) fn ensure(context: &Context, wanted: Option<WantedImage<'_>>) -> Result<(), Failure> {
+    let Some(wanted) = wanted.filter(|wanted| wanted.name != HOST && !wanted.name.is_empty())
+    else {
+        return Ok(());
+    };
+    let store = context.engine.images();
+    let found = match wanted.policy {
+        PullPolicy::Never => return Ok(()),
+        PullPolicy::Missing => match store.resolve(wanted.name) {
+            Ok(image) => wanted
+                .platform
+                .is_none_or(|p| p.match_of(&image.config.platform).is_some()),
+            Err(ImageError::NoImage(_)) => false,
+            // What is wrong with it, creating the container says.
+            Err(_) => return Ok(()),
+        },
+        PullPolicy::Always => false,
+    };
+    if found {
+        return Ok(());
+    }
+    let reference = registry::reference(wanted.name)?;
+    let client = registry::client()?;
+    let choice = match wanted.platform {
+        Some(platform) => PlatformChoice::Only(platform.clone()),
+        None => PlatformChoice::Host,
+    };
+    let bars = Bars::new(context.console, wanted.quiet);
+    if !wanted.quiet {
+        bars.note(&format!("{} is pulled", reference.familiar()));
+    }
+    context
+        .engine
+        .pull_image(&client, &reference, &choice, &bars)?;
+    Ok(())
 }
 
 impl Pull {

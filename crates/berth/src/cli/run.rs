@@ -51,6 +51,7 @@ impl Run {
             check_terminal(flags.interactive(), flags.terminal())?;
         }
         let cidfile = CidFile::open(flags.cidfile())?;
+        super::pull::ensure(context, flags.wanted_image())?;
         // Taken over before anything is made: a Ctrl-C from here on reaches the container.
         let signals = match self.detach {
             true => None,

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use berth_base::ContainerName;
 use berth_engine::{Capability, MountRequest, NamespaceMode, Ulimit};
-use clap::Args;
+use berth_image::Platform;
+use clap::{Args, ValueEnum};
 
+use crate::cli::load::platform;
 use crate::cli::parse::capability::capability;
 use crate::cli::parse::cpus::nano_cpus;
 use crate::cli::parse::env::{EnvRequest, env};
@@ -110,6 +112,40 @@ pub(super) struct FileFlags {
     /// Make its root read-only
     #[arg(long)]
     pub(super) read_only: bool,
+}
+
+/// When the registry is asked for the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PullPolicy {
+    /// Where it is not here.
+    #[default]
+    Missing,
+    /// Each time, for a newer one.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Where its image comes from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Image")]
+pub(super) struct PullFlags {
+    /// Ask the registry for the image: missing, always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub(super) pull: PullPolicy,
+    /// The platform to take where there are several, such as linux/arm64
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    pub(super) platform: Option<Platform>,
+    /// Show no progress of the download
+    #[arg(short, long)]
+    pub(super) quiet: bool,
 }
 
 /// Where its namespaces come from; the mount namespace is always its own.

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
 use berth_engine::{CreateOptions, ImageRequest, MountRequest, NamespaceModes, SeccompChoice};
+use berth_image::Platform;
 use clap::Args;
 
 use super::failure::Failure;
 use super::parse::env::{EnvRequest, env_file};
 use super::parse::security::SecurityOption;
+pub(crate) use groups::PullPolicy;
 use groups::{
-    FileFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, ProcessFlags, SecurityFlags,
+    FileFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, ProcessFlags, PullFlags,
+    SecurityFlags,
 };
 
 /// Everything that describes a container on the command line.
@@ -29,6 +32,8 @@ pub(crate) struct ContainerFlags {
     life: LifeFlags,
     #[command(flatten)]
     files: FileFlags,
+    #[command(flatten)]
+    pulling: PullFlags,
     #[command(flatten)]
     namespaces: NamespaceFlags,
     #[command(flatten)]
@@ -49,6 +54,21 @@ impl ContainerFlags {
     /// `-i`.
     pub(crate) const fn interactive(&self) -> bool {
         self.process.interactive
+    }
+
+    /// What `--pull` and `--platform` come to, and the image that is wanted; `None` for what is not
+    /// pulled.
+    pub(crate) fn wanted_image(&self) -> Option<WantedImage<'_>> {
+        if self.files.rootfs.is_some() {
+            return None;
+        }
+        let name = self.image_and_command.first()?;
+        Some(WantedImage {
+            name,
+            policy: self.pulling.pull,
+            platform: self.pulling.platform.as_ref(),
+            quiet: self.pulling.quiet,
+        })
     }
 
     /// `--rm`.
@@ -172,6 +192,19 @@ impl ContainerFlags {
         }
         (no_new_privileges, seccomp)
     }
+}
+
+/// An image that a container is to be made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WantedImage<'a> {
+    /// As typed.
+    pub(crate) name: &'a str,
+    /// When to ask the registry.
+    pub(crate) policy: PullPolicy,
+    /// For which platform.
+    pub(crate) platform: Option<&'a Platform>,
+    /// Without progress.
+    pub(crate) quiet: bool,
 }
 
 /// Joins environment files and `-e`, later ones over earlier ones of the same name.
