@@ -18,7 +18,7 @@
 //!   theirs at the end, the deepest first, since entries change a folder's time and its mode can
 //!   lock us out.
 //!
-//! A plain file of root's costs four system calls (openat, write, utimensat, close), a folder seven, a
+//! A plain file of root's costs four system calls (openat, write, utimensat, close), a folder six, a
 //! link two; owners, special modes and attributes one more each. Nothing is synced.
 
 mod attributes;
