@@ -50,6 +50,7 @@ impl TlsFiles {
     }
 
     fn add_folder(&mut self, folder: &Path) -> Result<(), ImageError> {
+        // by path: the administrator's own folders, which the caller names
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             // What is not there, or not ours to read, says nothing, as with Docker.
@@ -62,6 +63,7 @@ impl TlsFiles {
                 Some("crt") => self.authorities.push(path),
                 Some("cert") if self.client.is_none() => {
                     let key = path.with_extension("key");
+                    // by path: as above
                     if !key.exists() {
                         let what = path.display().to_string();
                         let why = format!("its key {} is missing", key.display());

@@ -100,6 +100,7 @@ impl AuthFiles {
             .map_err(|error| file.malformed(&error.to_string()))?;
         text.push(b'\n');
         // Through a symbolic link (dotfiles kept elsewhere), not over it.
+        // by path: the user's own file, which the caller names
         let path = std::fs::canonicalize(&self.main).unwrap_or_else(|_| self.main.clone());
         let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
         else {
@@ -142,6 +143,7 @@ impl AuthFile {
             content: Map::new(),
         };
         // A FIFO or a terminal in its place must not hang us.
+        // by path: the user's own file, which the caller names
         let opened = std::fs::OpenOptions::new()
             .read(true)
             .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())

@@ -84,6 +84,7 @@ impl Helper<'_> {
         if name.is_empty() || name.contains(['/', '\0']) {
             return Err(self.failed(verb, "a helper's name holds no slash"));
         }
+        // by path: a program of the user's own, which the user's file names
         let mut child = Command::new(format!("docker-credential-{name}"))
             .arg(verb)
             .stdin(Stdio::piped())
