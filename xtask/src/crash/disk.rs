@@ -62,11 +62,14 @@ const fn reader(program: Program) -> &'static [&'static str] {
 }
 
 /// The operations that write.
-const WRITERS: [&str; 6] = [
+const WRITERS: [&str; 9] = [
     "create",
     "run",
     "rm",
+    "create-image",
+    "volume-create",
     "image-put",
+    "image-load",
     "image-unpack",
     "image-tag",
 ];
