@@ -45,7 +45,7 @@ pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
 }
 
 /// Tries for some seconds.
-fn soon(mut check: impl FnMut() -> Outcome) -> Outcome {
+pub(super) fn soon(mut check: impl FnMut() -> Outcome) -> Outcome {
     let end = Instant::now() + SETTLE;
     loop {
         match check() {
