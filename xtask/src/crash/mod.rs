@@ -62,9 +62,22 @@ pub(crate) fn command(args: Args) -> Outcome {
     let wanted = parse(args)?;
     setup::ensure(&[Purpose::Build, Purpose::Test])?;
     if std::env::var_os(INSIDE).is_none() {
-        return in_own_mounts();
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        return in_own_mounts(&words);
     }
     run(&wanted)
+}
+
+/// Does one `share`th of all crashes, where we are root.
+///
+/// # Errors
+/// A check fails.
+pub(crate) fn share(share: usize) -> Outcome {
+    if !rustix::process::geteuid().is_root() {
+        println!("the crashes need root, so that none are tried");
+        return Ok(());
+    }
+    in_own_mounts(&["crash".to_owned(), "--share".to_owned(), share.to_string()])
 }
 
 fn parse(mut args: Args) -> Outcome<Wanted> {
@@ -104,7 +117,7 @@ fn parse(mut args: Args) -> Outcome<Wanted> {
 }
 
 /// Runs ourselves again where no mount reaches the host.
-fn in_own_mounts() -> Outcome {
+fn in_own_mounts(words: &[String]) -> Outcome {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new(
             "crash mounts file systems of its own; run it as root",
@@ -116,7 +129,7 @@ fn in_own_mounts() -> Outcome {
     command
         .args(["--mount", "--propagation", "private", "--"])
         .arg(ourselves)
-        .args(std::env::args_os().skip(1))
+        .args(words)
         .env(INSIDE, "1");
     exec::run(&mut command)
 }
