@@ -28,6 +28,8 @@ impl Engine {
         for id in self.store().ids()? {
             match self.recover_one(&id, &mut recovered) {
                 Ok(()) => {}
+                // Somebody removes it meanwhile: its monitor, with --rm.
+                Err(_) if !self.store().exists(&id) => {}
                 // It was one for --rm: of all others these files are synced.
                 Err(_) if self.store().is_hollow(&id) => match self.remove_unreadable(&id) {
                     Ok(()) => recovered.removed.push(id),
