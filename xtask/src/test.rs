@@ -7,10 +7,13 @@ use crate::args::Args;
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, soak, spec, tidy, vm};
+use crate::{build, crash, soak, spec, tidy, vm};
 
 /// CI runs a twentieth of the soak.
 const SOAK_SHARE: usize = 20;
+
+/// And a twentieth of the crashes.
+const CRASH_SHARE: usize = 20;
 
 /// Runs `cargo xtask test`. `--quick` leaves out what needs the release: VM tier and soak.
 pub(crate) fn command(mut args: Args) -> Outcome {
@@ -39,6 +42,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         soak::run(SOAK_SHARE)?;
     }
     build::debug()?;
+    crash::share(CRASH_SHARE)?;
     runner::run(runner, &skip_file)
 }
 

@@ -26,8 +26,16 @@ impl Engine {
             return Ok(recovered);
         }
         for id in self.store().ids()? {
-            if let Err(error) = self.recover_one(&id, &mut recovered) {
-                recovered.errors.push(error);
+            match self.recover_one(&id, &mut recovered) {
+                Ok(()) => {}
+                // Somebody removes it meanwhile: its monitor, with --rm.
+                Err(_) if !self.store().exists(&id) => {}
+                // It was one for --rm: of all others these files are synced.
+                Err(_) if self.store().is_hollow(&id) => match self.remove_unreadable(&id) {
+                    Ok(()) => recovered.removed.push(id),
+                    Err(error) => recovered.errors.push(error),
+                },
+                Err(error) => recovered.errors.push(error),
             }
         }
         let half_made = self.half_made_volumes();

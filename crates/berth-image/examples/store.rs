@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 use berth_base::Digest;
 use berth_image::archive::{LoadOptions, SaveFormat, SaveItem, Source, load, save};
@@ -22,7 +23,17 @@ const FILE_BYTES: usize = 6000;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-fn main() -> Outcome {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("store: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let Some((root, command)) = words.split_first() else {
@@ -142,7 +153,9 @@ fn in_parts(store: &ImageStore, lease: &Lease, bytes: &[u8]) -> Result<Digest, B
 
 fn unknown(store: &ImageStore, lease: &Lease, bytes: &[u8]) -> Result<Digest, Box<dyn Error>> {
     let mut writer = store.ingest_unknown(lease)?;
-    writer.write_all(bytes)?;
+    writer
+        .write_all(bytes)
+        .map_err(|e| format!("cannot write a blob: {e}"))?;
     Ok(writer.commit(lease)?.0)
 }
 

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::soak::census::cgroup_points;
 
 /// The host's PID 1 may take seconds to reap an orphan.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Recovers, and checks everything; at the end the world is empty.
 ///
@@ -24,10 +24,11 @@ pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
     let program = operation.program;
     world.must(program, operation.recovery())?;
     nothing_half_done(world)?;
+    // The monitor of a container for --rm may be removing it while we look.
     if operation.setup.is_some() {
-        nothing_lost(world, program)?;
+        soon(|| nothing_lost(world, program))?;
     }
-    happened_or_not(world, operation)?;
+    soon(|| happened_or_not(world, operation))?;
     for words in operation.verify {
         world.must(program, words)?;
     }
@@ -40,6 +41,17 @@ pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
     match program {
         Program::Berth => nothing_left(world),
         Program::Store => Ok(()),
+    }
+}
+
+/// Tries for some seconds.
+pub(super) fn soon(mut check: impl FnMut() -> Outcome) -> Outcome {
+    let end = Instant::now() + SETTLE;
+    loop {
+        match check() {
+            Err(_) if Instant::now() < end => thread::sleep(Duration::from_millis(100)),
+            other => return other,
+        }
     }
 }
 

@@ -35,9 +35,13 @@ impl Mounted {
         Ok(Self { at: at.to_owned() })
     }
 
+    /// Waits for whoever still writes: the monitor of a container that has ended.
     fn remount(&self, flags: MountFlags) -> Outcome {
-        mount_remount(&self.at, flags, "")
-            .map_err(|error| Failure::new(format!("cannot remount {}: {error}", self.at.display())))
+        checks::soon(|| {
+            mount_remount(&self.at, flags, "").map_err(|error| {
+                Failure::new(format!("cannot remount {}: {error}", self.at.display()))
+            })
+        })
     }
 }
 
@@ -62,11 +66,14 @@ const fn reader(program: Program) -> &'static [&'static str] {
 }
 
 /// The operations that write.
-const WRITERS: [&str; 6] = [
+const WRITERS: [&str; 9] = [
     "create",
     "run",
     "rm",
+    "create-image",
+    "volume-create",
     "image-put",
+    "image-load",
     "image-unpack",
     "image-tag",
 ];

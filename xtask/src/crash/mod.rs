@@ -62,9 +62,22 @@ pub(crate) fn command(args: Args) -> Outcome {
     let wanted = parse(args)?;
     setup::ensure(&[Purpose::Build, Purpose::Test])?;
     if std::env::var_os(INSIDE).is_none() {
-        return in_own_mounts();
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        return in_own_mounts(&words);
     }
     run(&wanted)
+}
+
+/// Does one `share`th of all crashes, where we are root.
+///
+/// # Errors
+/// A check fails.
+pub(crate) fn share(share: usize) -> Outcome {
+    if !rustix::process::geteuid().is_root() {
+        println!("the crashes need root, so that none are tried");
+        return Ok(());
+    }
+    in_own_mounts(&["crash".to_owned(), "--share".to_owned(), share.to_string()])
 }
 
 fn parse(mut args: Args) -> Outcome<Wanted> {
@@ -104,7 +117,7 @@ fn parse(mut args: Args) -> Outcome<Wanted> {
 }
 
 /// Runs ourselves again where no mount reaches the host.
-fn in_own_mounts() -> Outcome {
+fn in_own_mounts(words: &[String]) -> Outcome {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new(
             "crash mounts file systems of its own; run it as root",
@@ -116,7 +129,7 @@ fn in_own_mounts() -> Outcome {
     command
         .args(["--mount", "--propagation", "private", "--"])
         .arg(ourselves)
-        .args(std::env::args_os().skip(1))
+        .args(words)
         .env(INSIDE, "1");
     exec::run(&mut command)
 }
@@ -189,21 +202,8 @@ fn crash_all(
 ) -> Outcome<Table> {
     let table = Mutex::new(Table::default());
     let failures = AtomicUsize::new(0);
-    let workers = workers();
-    for operation in &wanted.operations {
-        let first = world(programs, folder, 0);
-        let whole = Worker::new(&first, operation)?;
-        let cases = match &wanted.one {
-            Some((crash, place)) => vec![Case {
-                operation,
-                crash: *crash,
-                place: place.clone(),
-            }],
-            None => {
-                let found = cases::explore(&whole.template, &first, operation)?;
-                chosen(found, wanted)
-            }
-        };
+    let found = find_cases(wanted, programs, folder, interrupt)?;
+    for (operation, cases) in chosen(found, wanted) {
         exec::announce(&format!("crash {}: {} times", operation.name, cases.len()));
         let next = AtomicUsize::new(0);
         let work = |number: usize| -> Outcome {
@@ -224,7 +224,7 @@ fn crash_all(
             Ok(())
         };
         thread::scope(|scope| {
-            let running: Vec<_> = (0..workers)
+            let running: Vec<_> = (0..workers())
                 .map(|number| scope.spawn(move || work(number)))
                 .collect();
             running.into_iter().try_for_each(|worker| {
@@ -246,25 +246,83 @@ fn crash_all(
     }
 }
 
-/// The cases of a run: each kill as often as it takes for [`HITS_LEAST`] at its point, or as the
-/// rounds say; all others once a round. Of those, each `share`th.
-fn chosen(cases: Vec<Case>, wanted: &Wanted) -> Vec<Case> {
+/// An operation and its cases.
+type Cases = (&'static Operation, Vec<Case>);
+
+/// Runs every wanted operation whole, and finds its cases.
+///
+/// # Errors
+/// One fails, or leaves something behind.
+fn find_cases(
+    wanted: &Wanted,
+    programs: &Programs,
+    folder: &Path,
+    interrupt: &Interrupt,
+) -> Outcome<Vec<Cases>> {
+    let world = world(programs, folder, 0);
+    let mut found = Vec::new();
+    for operation in &wanted.operations {
+        interrupt.check()?;
+        let cases = match &wanted.one {
+            Some((crash, place)) => vec![Case {
+                operation,
+                crash: *crash,
+                place: place.clone(),
+            }],
+            None => {
+                let worker = Worker::new(&world, operation)?;
+                cases::explore(&worker.template, &world, operation).map_err(|failure| {
+                    Failure::new(format!("{} without a crash: {failure}", operation.name))
+                })?
+            }
+        };
+        found.push((*operation, cases));
+    }
+    Ok(found)
+}
+
+/// How often each case is done. A round is all of them once; kills are repeated until their point
+/// has [`HITS_LEAST`] in all operations together, and all of them [`KILLS_LEAST`]. Of the whole,
+/// each `share`th.
+fn chosen(found: Vec<Cases>, wanted: &Wanted) -> Vec<Cases> {
     let mut at_point: BTreeMap<String, usize> = BTreeMap::new();
-    for case in cases.iter().filter(|case| case.crash.kills()) {
+    let cases = found.iter().flat_map(|(_, cases)| cases);
+    for case in cases.filter(|case| case.crash.kills()) {
         if let Some(place) = &case.place {
             *at_point.entry(place.point.clone()).or_insert(0) += 1;
         }
     }
-    let mut all = Vec::new();
-    for case in cases {
+    let rounds_of = |case: &Case, rounds: usize| {
         let kills = case.place.as_ref().and_then(|p| at_point.get(&p.point));
-        let rounds = match kills {
-            Some(kills) if case.crash.kills() => HITS_LEAST.div_ceil(*kills).max(wanted.rounds),
+        match kills {
+            // One more than it takes: a process may not come by this time.
+            Some(kills) if case.crash.kills() => (HITS_LEAST.div_ceil(*kills) + 1).max(rounds),
             _ => wanted.rounds,
-        };
-        all.extend(std::iter::repeat_n(case, rounds));
+        }
+    };
+    let kills_in = |rounds: usize| -> usize {
+        let cases = found.iter().flat_map(|(_, cases)| cases);
+        let kills = cases.filter(|case| case.crash.kills());
+        kills.map(|case| rounds_of(case, rounds)).sum()
+    };
+    let is_full = found.len() == OPERATIONS.len();
+    let enough = |rounds: &usize| !is_full || kills_in(*rounds) > KILLS_LEAST + KILLS_LEAST / 20;
+    let rounds = (wanted.rounds..wanted.rounds + KILLS_LEAST).find(enough);
+    let rounds = rounds.unwrap_or(wanted.rounds);
+    let mut number = 0;
+    let mut all = Vec::new();
+    for (operation, cases) in &found {
+        let repeated = cases
+            .iter()
+            .flat_map(|case| std::iter::repeat_n(case, rounds_of(case, rounds)));
+        let shared = repeated.filter(|_| {
+            number += 1;
+            number % wanted.share == 0
+        });
+        let shared: Vec<Case> = shared.cloned().collect();
+        all.push((*operation, shared));
     }
-    all.into_iter().step_by(wanted.share).collect()
+    all
 }
 
 /// One worker's template.

@@ -199,11 +199,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     Operation {
         name: "start-fails",
+        setup: Some(&[step(&[
+            "create", "--name", "@victim", "--net", "none", "host", "/none",
+        ])]),
+        run: &["start", "@victim"],
+        code: 1,
+        again: &["inspect", "@victim"],
+        survives: &["inspect", "@victim"],
+        ..BERTH
+    },
+    Operation {
+        name: "run-fails",
         run: &["run", "--name", "@new", "--net", "none", "host", "/none"],
         code: 127,
-        again: &["inspect", "@new"],
-        done: CREATE,
-        survives: &["inspect", "@new"],
+        again: CREATE,
+        done: &["inspect", "@new"],
         ..BERTH
     },
     Operation {

@@ -8,6 +8,14 @@ use berth_persist::{At, Op, perform, sweep_temporaries};
 use super::{NamesLock, Store, StoreError, entries, lock, remove_tree};
 
 impl Store {
+    /// Whether a loss of power left nothing but the names of the files that make a container.
+    pub(crate) fn is_hollow(&self, id: &ContainerId) -> bool {
+        let dir = self.persistent_dir(id);
+        ["create.json", "settings.json"]
+            .iter()
+            .any(|name| std::fs::metadata(dir.join(name)).is_ok_and(|file| file.len() == 0))
+    }
+
     /// Removes what crashed use-cases left: folders out of sight, volatile folders without a
     /// container, names without a container, temporary files. The names lock keeps whoever is making
     /// a container from being taken for one that crashed.

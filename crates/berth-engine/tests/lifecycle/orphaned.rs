@@ -302,6 +302,12 @@ fn a_lost_status(world: &mut World) -> Outcome {
         container.exit.map(|exit| exit.outcome),
         Some(ExitOutcome::Unknown)
     );
+    // One for --rm, of which nothing is synced.
+    let hollow = world.create("exit 0", |o| o.auto_remove = true);
+    std::fs::write(folder(&hollow).join("create.json"), "")?;
+    let recovered = world.engine.recover()?;
+    assert!(recovered.errors.is_empty(), "{:?}", recovered.errors);
+    assert_eq!(recovered.removed, [hollow]);
     // Once is enough.
     assert!(world.engine.recover()?.settled.is_empty());
     world.remove(&never);
