@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod cp;
 mod create;
 mod enter;
 mod exec;
@@ -89,6 +90,8 @@ pub(crate) enum CliCommand {
     Wait(wait::Wait),
     /// Show what a container wrote
     Logs(logs::Logs),
+    /// Copy files between the host and a container
+    Cp(cp::Cp),
     /// Show everything about containers
     Inspect(inspect::Inspect),
     /// List images
@@ -195,6 +198,7 @@ impl CliCommand {
             Self::Rm(command) => command.execute(context),
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),
+            Self::Cp(command) => command.execute(context),
             Self::Inspect(command) => command.execute(context),
             Self::Images(command) => command.execute(context),
             Self::Rmi(command) => command.execute(context),

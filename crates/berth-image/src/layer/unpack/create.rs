@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::super::LayerError;
 use super::super::entry::{Attributes, Entry, Kind};
+use super::super::error::printable;
 use super::super::name::{Place, clean, join, place, split};
 use super::{Devices, Made, Unpacker};
 
@@ -92,6 +93,7 @@ impl Unpacker<'_> {
         match make() {
             Ok(()) => {}
             Err(Errno::EXIST) if self.folders.open(&path).is_ok() => born = u32::MAX,
+            Err(Errno::EXIST) if self.below.is_some() => return Err(folder_over_file(&path)),
             Err(Errno::EXIST) => {
                 opaque = self.whiteouts.contains(&path);
                 self.clear(parent, &path)?;
@@ -163,8 +165,12 @@ impl Unpacker<'_> {
         entry: &Entry,
     ) -> Result<(), LayerError> {
         let target = clean(&entry.link).map_err(|why| self.archive.malformed(why))?;
-        let placed = place(&target).map_err(|why| self.archive.malformed(why))?;
-        if !matches!(placed, Place::At(_)) {
+        let target = match &self.below {
+            Some(below) => join(below, &target),
+            None => target,
+        };
+        let placed = place(&target).map_err(|why| self.archive.malformed(why));
+        if self.below.is_none() && !matches!(placed?, Place::At(_)) {
             return Err(self.archive.malformed("a hard link to no file"));
         }
         let (folder, name) = split(&target);
@@ -208,7 +214,10 @@ impl Unpacker<'_> {
         let make = || linkat(from, target, parent, name, AtFlags::empty());
         match make() {
             Err(Errno::EXIST) => {
-                self.clear(parent, path).map_err(|_| Errno::IO)?;
+                self.clear(parent, path).map_err(|e| match e {
+                    LayerError::Conflict(_) => Errno::ISDIR,
+                    _ => Errno::IO,
+                })?;
                 make()
             }
             other => other,
@@ -257,6 +266,7 @@ impl Unpacker<'_> {
         let name = split(path).1;
         self.whiteouts.remove(path);
         match unlinkat(parent, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) if self.below.is_some() => return Err(file_over_folder(path)),
             Err(Errno::ISDIR) => {}
             other => return other.map_err(|e| LayerError::io("replace", path, e)),
         }
@@ -279,6 +289,22 @@ impl Unpacker<'_> {
         }
         Ok(())
     }
+}
+
+/// A file cannot take the place of a folder that was there before.
+pub(in super::super) fn file_over_folder(path: &[u8]) -> LayerError {
+    LayerError::Conflict(format!(
+        "cannot replace the folder {} with something that is no folder; remove it first",
+        printable(path)
+    ))
+}
+
+/// A folder cannot take the place of a file that was there before.
+pub(in super::super) fn folder_over_file(path: &[u8]) -> LayerError {
+    LayerError::Conflict(format!(
+        "cannot replace {}, which is no folder, with a folder; remove it first",
+        printable(path)
+    ))
 }
 
 /// Removes a folder of the layer.
