@@ -43,7 +43,8 @@ pub(super) fn open(job: &CopyJob) -> Result<Root, EngineError> {
     let unshifted = |stack| Root { stack, shift: None };
     match &job.place {
         Place::Process(identity) => of_process(job, identity),
-        Place::Folder(path) | Place::File(path) => {
+        Place::File(path) => plain(folder_of(path)?).map(unshifted),
+        Place::Folder(path) => {
             let folder = openat(CWD, path, searchable(), Mode::empty());
             let folder = folder.map_err(|e| internal(&format!("open {}", path.display()), e))?;
             plain(folder).map(unshifted)

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use berth_base::ErrorClass;
+use berth_base::{ErrorClass, HostPid};
 use berth_image::layer::merged::{Found, Last, Other, Stack};
 use berth_image::layer::tree::{CopyOptions, Existing, copy_content, copy_entry};
 use berth_image::layer::{
@@ -20,6 +20,7 @@ use super::root::{self, Root};
 use super::rules::{self, Action, Refusal, Source, Typed};
 use crate::EngineError;
 use crate::storage::Work;
+use crate::subid::{IdKind, map_of};
 
 impl Work for CopyJob {
     const NAME: &'static str = "cp";
@@ -116,6 +117,10 @@ impl CopyJob {
         let below = inside::real_path(&root.stack, &inside.path).map_err(failed_on)?;
         let options = UnpackOptions {
             devices: self.devices(),
+            ids: match self.rootless && has_one_id() {
+                true => Ids::Squash,
+                false => Ids::Keep,
+            },
             ..UnpackOptions::default()
         };
         let tar = layer::decompress(data, Limits::default().layer_bytes)
@@ -204,6 +209,12 @@ impl CopyJob {
         let text = format!("cannot copy to {}: {why}", self.shown);
         Err(EngineError::new(ErrorClass::Denied, text).on(self.shown.as_str()))
     }
+}
+
+/// Whether there is but one id to give files to: a user without sub-ids.
+fn has_one_id() -> bool {
+    let own = HostPid::new(std::process::id());
+    own.is_some_and(|own| map_of(own, IdKind::Uid).len() < 2)
 }
 
 /// What the ends are called.

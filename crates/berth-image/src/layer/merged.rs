@@ -265,13 +265,16 @@ impl Other {
                 "it is not a regular file",
             ));
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&*self.parent, &*self.name, flags, Mode::empty())?;
-        let now = fstat(&file)?;
-        if (now.st_dev, now.st_ino) != (self.stat.st_dev, self.stat.st_ino) {
+        // Held before it is opened: who may write the folder could put a device there meanwhile.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = openat(&*self.parent, &*self.name, flags, Mode::empty())?;
+        let now = fstat(&held)?;
+        let is_same = (now.st_dev, now.st_ino) == (self.stat.st_dev, self.stat.st_ino);
+        if !is_same || FileType::from_raw_mode(now.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("it was replaced while it was opened"));
         }
-        Ok(File::from(file))
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        Ok(File::from(berth_sys::reopen(held.as_fd(), flags)?))
     }
 }
 
