@@ -49,17 +49,12 @@ impl CopyJob {
         let to = host::destination(host)?;
         let shown_host = host.path.display().to_string();
         let root = root::open(self)?;
-        let found = self.source(&root, inside)?;
+        let (stack, found) = self.source(&root, inside)?;
         let names = Names {
             from: &self.shown,
             to: &shown_host,
         };
-        self.copy(
-            (&root.stack, &found, inside),
-            (&to, host),
-            root.shift,
-            &names,
-        )
+        self.copy((&stack, &found, inside), (&to, host), root.shift, &names)
     }
 
     fn into(&self, host: &Typed, inside: &Typed) -> Result<CopyReport, EngineError> {
@@ -77,7 +72,7 @@ impl CopyJob {
 
     fn pack(&self, inside: &Typed, data: &File) -> Result<CopyReport, EngineError> {
         let root = root::open(self)?;
-        let found = self.source(&root, inside)?;
+        let (stack, found) = self.source(&root, inside)?;
         if inside.is_folder && matches!(found, Found::Other(_)) {
             return Err(refused(
                 Refusal::SourceIsNoFolder,
@@ -93,7 +88,7 @@ impl CopyJob {
         };
         let options = PackOptions::default();
         let out = io::BufWriter::with_capacity(256 << 10, data);
-        let packed = pack_entry(&root.stack, &found, name, out, &options)
+        let packed = pack_entry(&stack, &found, name, out, &options)
             .map_err(|e| failed(&e, &self.shown, "standard output"))?;
         Ok(CopyReport {
             bytes: packed.bytes,
@@ -136,20 +131,28 @@ impl CopyJob {
         })
     }
 
-    /// What is copied out of the container.
-    fn source(&self, root: &Root, inside: &Typed) -> Result<Found, EngineError> {
-        let Place::File(path) = &self.place else {
-            return inside::source(&root.stack, inside, self.follow_link, &self.shown);
-        };
+    /// What is copied out of the container. What is mounted in it from memory is left out, unless it
+    /// is what was asked for.
+    fn source(&self, root: &Root, inside: &Typed) -> Result<(Stack, Found), EngineError> {
         let failed = |e: io::Error| inside::of_path("copy", &self.shown, &e);
+        let stack = root.stack.clone();
+        let Place::File(path) = &self.place else {
+            let found = inside::source(&stack, inside, self.follow_link, &self.shown)?;
+            let stack = match &found {
+                Found::Folder(start) => stack.without_memory(start).map_err(failed)?,
+                Found::Other(_) => stack,
+            };
+            return Ok((stack, found));
+        };
         let parent = root::folder_of(path)?;
         let name = path.file_name().unwrap_or_default().to_owned();
         let stat = statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW);
-        Ok(Found::Other(Other {
+        let found = Found::Other(Other {
             parent: std::sync::Arc::new(parent),
             stat: stat.map_err(|e| failed(e.into()))?,
             name,
-        }))
+        });
+        Ok((stack, found))
     }
 
     fn copy(

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::error::printable;
 use super::merged::{Folder, Found, Last, Other, Stack};
 use super::name::split;
-use super::unpack::{chmod_entry, file_over_folder, folder_over_file};
+use super::unpack::{chmod_entry, file_over_folder, folder_over_file, refuse_mounted};
 use super::walk::{Step, top, walk};
 use super::xattr::{OVERLAY_PREFIXES, Target};
 use super::{Devices, Ids, LayerError};
@@ -289,6 +289,7 @@ impl<'a> Copier<'a> {
                 printable(path)
             )));
         }
+        refuse_mounted(here, name, path)?;
         match unlinkat(here, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(Errno::ISDIR) => Err(file_over_folder(path)),

@@ -160,6 +160,8 @@ fn cve_2019_14271_nothing_of_the_container_is_loaded() {
         "bin/tar",
         "bin/berth",
     ] {
+        // One of busybox's many names, else.
+        drop(fs::remove_file(root.join(file)));
         fs::write(root.join(file), "files dns\n").unwrap();
     }
     let path = root.to_str().unwrap();

@@ -86,6 +86,9 @@ fn out_of_the_container() {
         assert_eq!(world.read("d3/sub/other"), "other\n");
         world.cp("c:/", &world.path("root"));
         assert_eq!(world.read("root/data/f"), "one\n", "{state:?}");
+        // What the kernel shows is not copied along.
+        assert_eq!(world.tree("root/proc"), files([("", "/")]));
+        assert_eq!(world.tree("root/dev"), files([("", "/")]));
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use berth_persist::{At, remove_tree};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, linkat, makedev, mkdirat,
+    mknodat, openat, statx, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -215,7 +216,7 @@ impl Unpacker<'_> {
         match make() {
             Err(Errno::EXIST) => {
                 self.clear(parent, path).map_err(|e| match e {
-                    LayerError::Conflict(_) => Errno::ISDIR,
+                    LayerError::Conflict(_) => Errno::BUSY,
                     _ => Errno::IO,
                 })?;
                 make()
@@ -264,6 +265,9 @@ impl Unpacker<'_> {
     /// Takes away what an earlier entry made.
     fn clear(&mut self, parent: &OwnedFd, path: &[u8]) -> Result<(), LayerError> {
         let name = split(path).1;
+        if self.below.is_some() {
+            refuse_mounted(parent.as_fd(), name, path)?;
+        }
         self.whiteouts.remove(path);
         match unlinkat(parent, name, AtFlags::empty()) {
             Err(Errno::ISDIR) if self.below.is_some() => return Err(file_over_folder(path)),
@@ -297,6 +301,27 @@ pub(in super::super) fn file_over_folder(path: &[u8]) -> LayerError {
         "cannot replace the folder {} with something that is no folder; remove it first",
         printable(path)
     ))
+}
+
+/// What is mounted on a file goes with the file (unlink(2)), unless that is in our own mount
+/// namespace: it is not for us to take away.
+pub(in super::super) fn refuse_mounted(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+    path: &[u8],
+) -> Result<(), LayerError> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    let found = match statx(folder, name, flags, StatxFlags::TYPE) {
+        Err(Errno::NOENT) => return Ok(()),
+        found => found.map_err(|e| LayerError::io("read", path, e))?,
+    };
+    if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return Err(LayerError::Conflict(format!(
+            "cannot replace {}: something is mounted there; change it where that comes from",
+            printable(path)
+        )));
+    }
+    Ok(())
 }
 
 /// A folder cannot take the place of a file that was there before.

@@ -44,7 +44,7 @@ use super::reader::Archive;
 use super::{LayerError, Limits, XattrSpace};
 
 pub(super) use attributes::chmod_entry;
-pub(super) use create::{file_over_folder, folder_over_file};
+pub(super) use create::{file_over_folder, folder_over_file, refuse_mounted};
 pub use settle::settle;
 
 /// More notes than this say nothing new.
