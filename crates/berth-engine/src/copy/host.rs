@@ -31,7 +31,6 @@ pub(super) struct Destination {
 /// Opens what is copied from.
 pub(super) fn source(from: &Typed, follow: bool) -> Result<(Stack, Found), EngineError> {
     let failed = |e: io::Error| of_path("copy", &from.path, &e);
-    // by path: the caller's own
     let path = match follow || from.is_folder {
         true => std::fs::canonicalize(&from.path).map_err(failed)?,
         false => from.path.clone(),
@@ -67,7 +66,6 @@ fn opened(folder: OwnedFd) -> io::Result<(Stack, Found)> {
 pub(super) fn destination(to: &Typed) -> Result<Destination, EngineError> {
     let mut path = to.path.clone();
     for _ in 0..LINKS_MAX {
-        // by path: the caller's own
         match std::fs::metadata(&path) {
             Ok(found) if found.is_dir() => return existing_folder(&path),
             Ok(found) if found.is_file() => {

@@ -110,3 +110,50 @@ impl Layers {
 fn number(folder: &OwnedFd) -> String {
     folder.as_raw_fd().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// What kernels before 6.8 take and what later ones take is the same mount.
+    #[test]
+    fn layers_are_named_one_by_one_or_in_one_string() {
+        if !rustix::process::geteuid().is_root() {
+            berth_testkit::skip("only root mounts overlays");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["top", "bottom", "upper", "work"] {
+            fs::create_dir(at(name)).unwrap();
+        }
+        fs::write(at("top").join("a"), "top").unwrap();
+        fs::write(at("bottom").join("a"), "bottom").unwrap();
+        fs::write(at("bottom").join("b"), "bottom").unwrap();
+        let open = |name: &str| openat(CWD, at(name), searchable(), Mode::empty()).unwrap();
+        let layers = Layers {
+            lowers: vec![open("top"), open("bottom")],
+            upper: open("upper"),
+            work: open("work"),
+            rootless: false,
+        };
+        chdir("/proc/self/fd").unwrap();
+        let mut worked = 0;
+        for one_by_one in [true, false] {
+            let mount = match layers.mount(one_by_one) {
+                Err(Errno::INVAL) if one_by_one => continue,
+                made => made.unwrap(),
+            };
+            worked += 1;
+            let path = format!("/proc/self/fd/{}", mount.as_raw_fd());
+            let read = |name: &str| fs::read_to_string(format!("{path}/{name}")).unwrap();
+            assert_eq!((read("a").as_str(), read("b").as_str()), ("top", "bottom"));
+            fs::write(format!("{path}/new"), "new").unwrap();
+            assert_eq!(fs::read_to_string(at("upper").join("new")).unwrap(), "new");
+        }
+        chdir("/").unwrap();
+        assert!(worked > 0);
+    }
+}

@@ -45,6 +45,7 @@ pub(super) fn open(job: &CopyJob) -> Result<Root, EngineError> {
         Place::Process(identity) => of_process(job, identity),
         Place::File(path) => plain(folder_of(path)?).map(unshifted),
         Place::Folder(path) => {
+            // by path: a root or a source of a mount, which the user named
             let folder = openat(CWD, path, searchable(), Mode::empty());
             let folder = folder.map_err(|e| internal(&format!("open {}", path.display()), e))?;
             plain(folder).map(unshifted)
@@ -110,6 +111,7 @@ fn of_process(job: &CopyJob, identity: &ProcessIdentity) -> Result<Root, EngineE
 fn has_other_users(pid: HostPid) -> io::Result<bool> {
     // by path: procfs of the host
     let own = std::fs::metadata("/proc/self/ns/user")?;
+    // by path: procfs of the host
     let theirs = std::fs::metadata(format!("/proc/{pid}/ns/user"))?;
     Ok((own.dev(), own.ino()) != (theirs.dev(), theirs.ino()))
 }
@@ -182,6 +184,7 @@ fn internal(what: &str, error: impl Into<io::Error>) -> EngineError {
 /// The folder of a mounted file, opened.
 pub(super) fn folder_of(path: &Path) -> Result<OwnedFd, EngineError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
+    // by path: the source of a mount, which the user named
     openat(CWD, folder, searchable(), Mode::empty())
         .map_err(|e| internal(&format!("open {}", folder.display()), e))
 }

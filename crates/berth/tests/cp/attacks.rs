@@ -1,9 +1,4 @@
-//! Containers that work against `cp`.
-//!
-//! | CVE | Test | Guard taken out | What happened |
-//! |---|---|---|---|
-//! | 2018-15664 | `cve_2018_15664_...` (two) | see there | see there |
-//! | 2019-14271 | `cve_2019_14271_...` | see there | see there |
+//! Containers that work against `cp`. Each test was seen to fail once with its guard taken out.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -73,8 +68,8 @@ impl Race {
 
 /// Nothing of the host's comes out, whatever a name leads to at any moment.
 ///
-/// Seen to fail without its guard: paths resolved by the kernel below /proc/PID/root. Then: the
-/// host's file was copied.
+/// Seen to fail without its guard: in `copy/inside.rs`, openat(2) of the whole path below the root.
+/// Then: the host's file was copied.
 #[test]
 fn cve_2018_15664_what_comes_out_was_inside() {
     let race = Race::new();
@@ -133,7 +128,7 @@ fn cve_2018_15664_what_goes_in_stays_inside() {
 /// libnss_files.so of the container it had entered.
 ///
 /// Seen to fail without its guard: the worker opens /etc/nsswitch.conf while it is in the mount
-/// namespace. Then: inotify saw it.
+/// namespace (`copy/root.rs`). Then: inotify saw it.
 #[test]
 fn cve_2019_14271_nothing_of_the_container_is_loaded() {
     let berth = Berth::new();
