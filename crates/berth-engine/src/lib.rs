@@ -6,6 +6,7 @@
 mod capabilities;
 mod cgroup;
 mod container;
+mod copy;
 mod create;
 mod empty;
 mod engine;
@@ -41,6 +42,7 @@ pub use berth_runtime::cgroup::Usage;
 pub use container::{
     Container, CreateFile, Created, RemoveOptions, StartAttach, Started, StopOptions,
 };
+pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use image::{CommitOptions, DiskUsage, ImageUsage, Pruned, Removal};

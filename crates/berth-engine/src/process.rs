@@ -1,6 +1,6 @@
 //! A process that is surely the one meant, held by a pidfd.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use berth_base::{HostPid, ProcessIdentity};
@@ -35,6 +35,11 @@ impl Process {
             pidfd,
         };
         (!process.has_ended()).then_some(process)
+    }
+
+    /// The process, for setns(2).
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 
     pub(crate) const fn pid(&self) -> HostPid {

@@ -22,6 +22,8 @@ const COVERED: [&str; 3] = [
 #[rustfmt::skip]
 const HOST_SIDE: &[(&str, &str)] = &[
     ("crates/berth-engine/src/cgroup.rs", "procfs"),
+    ("crates/berth-engine/src/copy/host.rs", "what the caller names, opened with its rights"),
+    ("crates/berth-engine/src/copy/overlay.rs", "state folders and procfs"),
     ("crates/berth-engine/src/facts.rs", "system folders and procfs"),
     ("crates/berth-engine/src/hint.rs", "procfs"),
     ("crates/berth-engine/src/ids.rs", "state folders"),

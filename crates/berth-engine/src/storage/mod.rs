@@ -11,6 +11,7 @@ mod worker;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
 use berth_base::{ErrorClass, HostPid};
@@ -28,12 +29,23 @@ pub use worker::storage_worker;
 
 /// What the worker says first, when its namespaces exist.
 const READY: &str = "ready";
+/// Before the name of work that can begin in either user namespace.
+const MAPPED: &str = "mapped-";
 
 /// The answer of a worker.
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     Done(serde_json::Value),
     Failed { class: ErrorClass, message: String },
+}
+
+/// Which user namespace a worker begins in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Users {
+    /// The caller's own: it may enter others.
+    Caller,
+    /// A new one with the ids of the user's store.
+    Mapped,
 }
 
 impl Engine {
@@ -72,11 +84,38 @@ impl Engine {
             .map_err(|e| broken(format!("its answer makes no sense: {e}")))
     }
 
+    /// Does a piece of work in a process of its own, which root has as well. `data` is the stream
+    /// that it reads or writes.
+    pub(crate) fn storage_apart<W: Work>(
+        &self,
+        work: &W,
+        users: Users,
+        data: Option<OwnedFd>,
+    ) -> Result<W::Done, EngineError> {
+        let data = data.map_or_else(Stdio::null, Stdio::from);
+        let answer = match users {
+            Users::Caller => self.ask(W::NAME, work, data, None)?,
+            Users::Mapped => self.ask_worker(&format!("{MAPPED}{}", W::NAME), work, data)?,
+        };
+        serde_json::from_value(answer)
+            .map_err(|e| broken(format!("its answer makes no sense: {e}")))
+    }
+
     fn ask_worker(
         &self,
         name: &str,
         work: &impl Serialize,
         out: Stdio,
+    ) -> Result<serde_json::Value, EngineError> {
+        self.ask(name, work, out, Some(&store_ids()))
+    }
+
+    fn ask(
+        &self,
+        name: &str,
+        work: &impl Serialize,
+        out: Stdio,
+        ids: Option<&IdMappings>,
     ) -> Result<serde_json::Value, EngineError> {
         // by path: our own program
         let mut child = Command::new(&self.config().engine_binary)
@@ -86,7 +125,7 @@ impl Engine {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| broken(format!("it cannot be executed: {e}")))?;
-        let result = converse(&mut child, work);
+        let result = converse(&mut child, work, ids);
         // Without an answer it has ended, or its input is closed, which ends it.
         drop(child.stdin.take());
         let status = child.wait().map_err(|e| broken(e.to_string()))?;
@@ -99,8 +138,12 @@ impl Engine {
     }
 }
 
-/// Waits for the worker, maps its ids, sends the work and reads the answer.
-fn converse(child: &mut Child, work: &impl Serialize) -> Result<Answer, EngineError> {
+/// Waits for the worker, maps its ids where it has new ones, sends the work and reads the answer.
+fn converse(
+    child: &mut Child,
+    work: &impl Serialize,
+    ids: Option<&IdMappings>,
+) -> Result<Answer, EngineError> {
     let missing = || broken("its pipes are gone".into());
     let mut output = BufReader::new(child.stderr.take().ok_or_else(missing)?);
     let mut line = String::new();
@@ -116,9 +159,10 @@ fn converse(child: &mut Child, work: &impl Serialize) -> Result<Answer, EngineEr
             .map_err(|_| broken("it could not make a user namespace".into()));
     }
     let pid = HostPid::new(child.id()).ok_or_else(missing)?;
-    let ids = store_ids();
-    berth_runtime::mapping::write_maps(pid, &triples(&ids.uid), &triples(&ids.gid))
-        .map_err(|failure| EngineError::new(failure.class, failure.message))?;
+    if let Some(ids) = ids {
+        berth_runtime::mapping::write_maps(pid, &triples(&ids.uid), &triples(&ids.gid))
+            .map_err(|failure| EngineError::new(failure.class, failure.message))?;
+    }
     let mut text = serde_json::to_vec(work).map_err(|e| broken(e.to_string()))?;
     text.push(b'\n');
     let mut input = child.stdin.take().ok_or_else(missing)?;

@@ -9,8 +9,9 @@ use rustix::mount::MountPropagationFlags;
 use super::work::{
     CopyUpTree, ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work,
 };
-use super::{Answer, READY};
+use super::{Answer, MAPPED, READY};
 use crate::EngineError;
+use crate::copy::CopyJob;
 
 /// CLONE_NEWUSER | CLONE_NEWNS (clone(2)).
 const NAMESPACES: u64 = 0x1000_0000 | 0x0002_0000;
@@ -18,9 +19,10 @@ const NAMESPACES: u64 = 0x1000_0000 | 0x0002_0000;
 /// `berth internal storage NAME`: makes its namespaces, waits for its ids and the work, does it.
 ///
 /// The process must have one thread. What it has to say, whatever goes wrong included, is a line on
-/// standard error; standard output is for the data of the work, such as a tar.
+/// standard error; standard output is the stream of data of the work, such as a tar, be it read or
+/// written. Work that enters the namespaces of others (`cp`) gets none here.
 pub fn storage_worker(name: &str) {
-    let answer = match prepare().and_then(|work| perform(name, &work)) {
+    let answer = match prepare(name).and_then(|work| perform(name, &work)) {
         Ok(value) => Answer::Done(value),
         Err(error) => Answer::Failed {
             class: error.class,
@@ -32,19 +34,25 @@ pub fn storage_worker(name: &str) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
-fn prepare() -> Result<Vec<u8>, EngineError> {
+fn prepare(name: &str) -> Result<Vec<u8>, EngineError> {
     let denied = |what: &str, e: io::Error| {
         let text = format!("cannot {what}: {e}; unprivileged user namespaces must be allowed");
         EngineError::new(ErrorClass::Denied, text)
     };
-    berth_sys::unshare_namespaces(NAMESPACES)
-        .map_err(|e| denied("make a user namespace", e.into()))?;
+    let is_apart = name == CopyJob::NAME;
+    if !is_apart {
+        berth_sys::unshare_namespaces(NAMESPACES)
+            .map_err(|e| denied("make a user namespace", e.into()))?;
+    }
     let told = writeln!(io::stderr(), "{READY}");
     told.map_err(|e| denied("answer", e))?;
     let mut work = Vec::new();
     io::stdin()
         .read_to_end(&mut work)
         .map_err(|e| denied("read the work", e))?;
+    if is_apart {
+        return Ok(work);
+    }
     // by path: our own mount namespace, so that nothing mounted here is seen elsewhere
     rustix::mount::mount_change(
         "/",
@@ -55,7 +63,8 @@ fn prepare() -> Result<Vec<u8>, EngineError> {
 }
 
 fn perform(name: &str, work: &[u8]) -> Result<serde_json::Value, EngineError> {
-    match name {
+    match name.strip_prefix(MAPPED).unwrap_or(name) {
+        CopyJob::NAME => run::<CopyJob>(work),
         CopyUpTree::NAME => run::<CopyUpTree>(work),
         ListChanges::NAME => run::<ListChanges>(work),
         PackLayer::NAME => run::<PackLayer>(work),

@@ -31,6 +31,9 @@ pub enum LayerError {
     /// A kind of archive or folder that is not known.
     #[error("{0}")]
     Unsupported(String),
+    /// What is there and what is to come do not go together.
+    #[error("{0}")]
+    Conflict(String),
     /// More than a limit allows.
     #[error("{what} is more than the limit {name} ({limit}); raise it for images that you trust")]
     Limit {
@@ -86,6 +89,7 @@ impl LayerError {
                 ErrorClass::Invalid
             }
             Self::Unsupported(_) => ErrorClass::Unsupported,
+            Self::Conflict(_) => ErrorClass::Conflict,
             Self::Read(_) | Self::Write(_) => ErrorClass::Unavailable,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => ErrorClass::Denied,
@@ -101,7 +105,7 @@ impl LayerError {
         let why = self.to_string();
         match self {
             Self::Malformed { .. } | Self::Damaged { .. } => ImageError::malformed(what, why),
-            Self::Unsupported(_) => ImageError::unsupported(what, why),
+            Self::Unsupported(_) | Self::Conflict(_) => ImageError::unsupported(what, why),
             Self::Limit { .. } => ImageError::Limit { what, why },
             Self::Read(source) => ImageError::io("read", what.as_ref(), source),
             Self::Write(source) => ImageError::io("write", what.as_ref(), source),

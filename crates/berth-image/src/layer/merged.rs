@@ -13,7 +13,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, fstatfs, openat, readlinkat, statat,
+};
 use rustix::io::Errno;
 
 use super::XattrSpace;
@@ -28,7 +30,26 @@ pub struct Stack {
     root: Folder,
     /// Where marks are; `None` for a single folder without any.
     marks: Option<XattrSpace>,
+    /// The file system of the folder that is listed from, where what is in memory is left out.
+    listed_from: Option<u64>,
 }
+
+/// File systems of the kernel's, and in memory (linux/magic.h): procfs, sysfs, cgroup, cgroup2,
+/// devpts, mqueue, securityfs, debugfs, tracefs, bpf, ramfs, tmpfs.
+const IN_MEMORY: [u64; 12] = [
+    0x9fa0,
+    0x6265_6572,
+    0x0027_e0eb,
+    0x6367_7270,
+    0x1cd1,
+    0x1980_0202,
+    0x7363_6673,
+    0x6462_6720,
+    0x7472_6163,
+    0xcafe_4a11,
+    0x8584_58f6,
+    0x0102_1994,
+];
 
 /// A folder of a stack: the folders of all layers that show through.
 #[derive(Clone, Debug)]
@@ -94,7 +115,31 @@ impl Stack {
             parts.push(Arc::new(openat(layer, ".", flags, Mode::empty())?));
         }
         let root = Folder { parts };
-        Ok(Self { root, marks })
+        Ok(Self {
+            root,
+            marks,
+            listed_from: None,
+        })
+    }
+
+    /// The same, whose folders look empty to [`Self::items`] where a file system of the kernel's or
+    /// in memory begins: /proc, /dev, a tmpfs. `start` itself may be on one.
+    pub fn without_memory(mut self, start: &Folder) -> io::Result<Self> {
+        let top = start.top().ok_or(Errno::NOENT)?;
+        self.listed_from = Some(fstat(top)?.st_dev);
+        Ok(self)
+    }
+
+    fn leaves_out(&self, folder: &Folder) -> io::Result<bool> {
+        let (Some(start), Some(top)) = (self.listed_from, folder.top()) else {
+            return Ok(false);
+        };
+        if fstat(top)?.st_dev == start {
+            return Ok(false);
+        }
+        // A number of 32 bits, whatever the type of the field.
+        let kind = u64::try_from(fstatfs(top)?.f_type).unwrap_or_default() & 0xffff_ffff;
+        Ok(IN_MEMORY.contains(&kind))
     }
 
     /// The root folder.
@@ -213,6 +258,9 @@ impl Stack {
     /// The names in a folder that was found, in order.
     pub fn items(&self, folder: &Folder) -> io::Result<Vec<Item>> {
         let mut all: BTreeMap<Vec<u8>, Option<FileType>> = BTreeMap::new();
+        if self.leaves_out(folder)? {
+            return Ok(Vec::new());
+        }
         for part in &folder.parts {
             for entry in Dir::read_from(part)? {
                 let entry = entry?;
@@ -265,13 +313,16 @@ impl Other {
                 "it is not a regular file",
             ));
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&*self.parent, &*self.name, flags, Mode::empty())?;
-        let now = fstat(&file)?;
-        if (now.st_dev, now.st_ino) != (self.stat.st_dev, self.stat.st_ino) {
+        // Held before it is opened: who may write the folder could put a device there meanwhile.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = openat(&*self.parent, &*self.name, flags, Mode::empty())?;
+        let now = fstat(&held)?;
+        let is_same = (now.st_dev, now.st_ino) == (self.stat.st_dev, self.stat.st_ino);
+        if !is_same || FileType::from_raw_mode(now.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("it was replaced while it was opened"));
         }
-        Ok(File::from(file))
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        Ok(File::from(berth_sys::reopen(held.as_fd(), flags)?))
     }
 }
 

@@ -32,6 +32,6 @@ pub use changes::{Change, ChangeKind, changes};
 pub use decompress::{Decompressor, decompress, sniff};
 pub use error::LayerError;
 pub use limits::Limits;
-pub use pack::{Level, PackOptions, Packed, Times, pack, pack_tree};
-pub use unpack::{Devices, Ids, PendingLink, UnpackOptions, Unpacked, settle, unpack};
+pub use pack::{Level, PackOptions, Packed, Times, pack, pack_entry, pack_tree};
+pub use unpack::{Devices, Ids, PendingLink, UnpackOptions, Unpacked, settle, unpack, unpack_into};
 pub use xattr::XattrSpace;

@@ -12,29 +12,68 @@ use std::path::Path;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, chownat,
     copy_file_range, fchmod, fchown, fstat, ftruncate, futimens, ioctl_ficlone, linkat, mkdirat,
-    mknodat, openat, readlinkat, seek, symlinkat, utimensat,
+    mknodat, openat, readlinkat, seek, statat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
+use super::error::printable;
 use super::merged::{Folder, Found, Last, Other, Stack};
 use super::name::split;
-use super::unpack::chmod_entry;
+use super::unpack::{chmod_entry, file_over_folder, folder_over_file, refuse_mounted};
 use super::walk::{Step, top, walk};
 use super::xattr::{OVERLAY_PREFIXES, Target};
 use super::{Devices, Ids, LayerError};
 
+/// Capabilities of a file (capabilities(7)).
+const CAPABILITIES: &[u8] = b"security.capability";
 /// Bytes that one call copies.
 const COPY_MAX: usize = 1 << 30;
 /// Bytes that are read at a time where the kernel cannot copy.
 const BUFFER_BYTES: usize = 256 << 10;
+/// Bytes of a file that says it is empty.
+const CONTENT_OF_EMPTY_MAX: u64 = 64 << 20;
+
+/// What happens to an entry that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// Folders become one, anything else takes the place of what is no folder either.
+    Merge,
+}
+
+/// Ids of a user namespace seen from outside: `from..from + size` there is `to..` here, or the
+/// other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdShift {
+    /// The first id as the source has it.
+    pub from: u32,
+    /// The same one as the destination has it.
+    pub to: u32,
+    /// How many there are.
+    pub size: u32,
+}
+
+impl IdShift {
+    fn apply(self, id: u32) -> Option<u32> {
+        let offset = id.checked_sub(self.from)?;
+        (offset < self.size).then(|| self.to.checked_add(offset))?
+    }
+}
 
 /// How to copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CopyOptions {
     /// Devices that may not be made.
     pub devices: Devices,
-    /// Owners.
+    /// Owners. What [`Ids::Squash`] gives to somebody else loses setuid, setgid and capabilities, as
+    /// after chown(2).
     pub ids: Ids,
+    /// What is there already.
+    pub existing: Existing,
+    /// How uids and gids are translated where owners are kept.
+    pub shift: Option<(IdShift, IdShift)>,
 }
 
 /// What was copied.
@@ -69,7 +108,25 @@ pub fn copy(
     Ok(copier.copied)
 }
 
-/// Copies one entry, a folder with all its content, to a name that is free.
+/// Copies the content of a folder into an open folder, which keeps its own attributes.
+pub fn copy_content(
+    from: &Stack,
+    folder: &Folder,
+    into: BorrowedFd<'_>,
+    options: &CopyOptions,
+) -> Result<Copied, LayerError> {
+    let mut copier = Copier::new(options);
+    copier.open.push(reopen(into)?);
+    copier.remember_target()?;
+    walk(from, folder, &mut |path, step| match step {
+        Step::Leave(..) if path.is_empty() => Ok(()),
+        step => copier.step(path, step),
+    })?;
+    Ok(copier.copied)
+}
+
+/// Copies one entry, a folder with all its content, to a name, which is free
+/// unless [`Existing::Merge`] says what happens.
 pub fn copy_entry(
     from: &Stack,
     found: &Found,
@@ -83,6 +140,7 @@ pub fn copy_entry(
         Found::Other(other) => copier.other(name.as_bytes(), name.as_bytes(), other)?,
         Found::Folder(folder) => {
             copier.make_folder(name.as_bytes(), name.as_bytes())?;
+            copier.remember_target()?;
             walk(from, folder, &mut |path, step| copier.step(path, step))?;
         }
     }
@@ -91,7 +149,15 @@ pub fn copy_entry(
 
 fn reopen(folder: BorrowedFd<'_>) -> Result<OwnedFd, LayerError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(folder, ".", flags, Mode::empty()).map_err(|e| LayerError::io("open", b"", e))
+    match openat(folder, ".", flags, Mode::empty()) {
+        // One that may be entered and written, but not listed.
+        Err(Errno::ACCESS) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            openat(folder, ".", flags, Mode::empty())
+        }
+        other => other,
+    }
+    .map_err(|e| LayerError::io("open", b"", e))
 }
 
 struct Copier<'a> {
@@ -102,6 +168,8 @@ struct Copier<'a> {
     links: HashMap<(u64, u64), (OwnedFd, Vec<u8>)>,
     cloning: bool,
     copied: Copied,
+    /// The folder that is copied into: below the source it would be copied without end.
+    target: Option<(u64, u64)>,
 }
 
 impl<'a> Copier<'a> {
@@ -112,6 +180,7 @@ impl<'a> Copier<'a> {
             links: HashMap::new(),
             cloning: true,
             copied: Copied::default(),
+            target: None,
         }
     }
 
@@ -122,6 +191,9 @@ impl<'a> Copier<'a> {
 
     fn step(&mut self, path: &[u8], step: Step<'_>) -> Result<(), LayerError> {
         match step {
+            Step::Enter(_, stat) if self.target == Some((stat.st_dev, stat.st_ino)) => Err(
+                LayerError::Conflict("the folder cannot be copied into itself".into()),
+            ),
             Step::Enter(..) if path.is_empty() => Ok(()),
             Step::Enter(..) => self.make_folder(path, split(path).1),
             Step::Other(other) => self.other(path, split(path).1, other),
@@ -131,10 +203,18 @@ impl<'a> Copier<'a> {
 
     fn make_folder(&mut self, path: &[u8], name: &[u8]) -> Result<(), LayerError> {
         let here = self.here()?;
-        mkdirat(here, name, Mode::RWXU).map_err(|e| LayerError::io("make folder", path, e))?;
+        let merging = match mkdirat(here, name, Mode::RWXU) {
+            Err(Errno::EXIST) if self.options.existing == Existing::Merge => true,
+            made => {
+                made.map_err(|e| LayerError::io("make folder", path, e))?;
+                false
+            }
+        };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = openat(here, name, flags, Mode::empty())
-            .map_err(|e| LayerError::io("open", path, e))?;
+        let folder = match openat(here, name, flags, Mode::empty()) {
+            Err(Errno::NOTDIR | Errno::LOOP) if merging => return Err(folder_over_file(path)),
+            opened => opened.map_err(|e| LayerError::io("open", path, e))?,
+        };
         self.open.push(folder);
         self.copied.entries += 1;
         Ok(())
@@ -153,6 +233,7 @@ impl<'a> Copier<'a> {
             self.copied.skipped += 1;
             return Ok(());
         }
+        self.make_room(path, name, other)?;
         let id = (other.stat.st_dev, other.stat.st_ino);
         if other.stat.st_nlink > 1
             && let Some((folder, first)) = self.links.get(&id)
@@ -186,6 +267,36 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
+    fn remember_target(&mut self) -> Result<(), LayerError> {
+        let stat = fstat(self.here()?).map_err(|e| LayerError::io("read", b"", e))?;
+        self.target = Some((stat.st_dev, stat.st_ino));
+        Ok(())
+    }
+
+    /// Takes away what has the name of a new entry.
+    fn make_room(&self, path: &[u8], name: &[u8], other: &Other) -> Result<(), LayerError> {
+        if self.options.existing == Existing::Refuse {
+            return Ok(());
+        }
+        let here = self.here()?;
+        let there = match statat(here, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(()),
+            found => found.map_err(|e| LayerError::io("read", path, e))?,
+        };
+        if (there.st_dev, there.st_ino) == (other.stat.st_dev, other.stat.st_ino) {
+            return Err(LayerError::Conflict(format!(
+                "{} would be copied onto itself",
+                printable(path)
+            )));
+        }
+        refuse_mounted(here, name, path)?;
+        match unlinkat(here, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR) => Err(file_over_folder(path)),
+            Err(e) => Err(LayerError::io("replace", path, e)),
+        }
+    }
+
     fn file(&mut self, path: &[u8], name: &[u8], other: &Other) -> Result<bool, LayerError> {
         let source = other.open().map_err(|e| LayerError::io("open", path, e))?;
         let flags =
@@ -214,6 +325,10 @@ impl<'a> Copier<'a> {
         }
         let stat = fstat(from)?;
         let size = u64::try_from(stat.st_size).unwrap_or_default();
+        if size == 0 {
+            // Those of procfs have content all the same.
+            return copy_by_hand(from, to, 0, CONTENT_OF_EMPTY_MAX);
+        }
         // Blocks of 512 bytes: fewer than its size needs means that there are holes.
         let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
         if blocks.saturating_mul(512) >= size {
@@ -255,9 +370,25 @@ impl<'a> Copier<'a> {
         Ok(true)
     }
 
-    fn owner(&self, stat: &Stat) -> Option<(Option<Uid>, Option<Gid>)> {
-        let ids = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-        (self.options.ids == Ids::Keep).then_some((Some(ids.0), Some(ids.1)))
+    /// The owner to set, if there is one.
+    fn owner(&self, stat: &Stat, path: &[u8]) -> Result<Option<(Uid, Gid)>, LayerError> {
+        if self.options.ids == Ids::Squash {
+            return Ok(None);
+        }
+        let shifted = match self.options.shift {
+            None => Some((stat.st_uid, stat.st_gid)),
+            Some((uid, gid)) => uid.apply(stat.st_uid).zip(gid.apply(stat.st_gid)),
+        };
+        let (uid, gid) =
+            shifted.ok_or_else(|| LayerError::io("set the owner of", path, Errno::INVAL))?;
+        Ok(Some((Uid::from_raw(uid), Gid::from_raw(gid))))
+    }
+
+    /// Whether who owns the copy may not have what the source's owner gave to all: the right to
+    /// act as that owner.
+    fn disarms(&self, made: &Stat, source: &Stat) -> bool {
+        let same = (made.st_uid, made.st_gid) == (source.st_uid, source.st_gid);
+        self.options.ids == Ids::Squash && self.options.existing == Existing::Merge && !same
     }
 
     fn dress_open(
@@ -267,19 +398,25 @@ impl<'a> Copier<'a> {
         stat: &Stat,
         source: Target<'_>,
     ) -> Result<(), LayerError> {
-        if let Some((uid, gid)) = self.owner(stat) {
-            fchown(made, uid, gid).map_err(|e| LayerError::io("set the owner of", path, e))?;
+        if let Some((uid, gid)) = self.owner(stat, path)? {
+            fchown(made, Some(uid), Some(gid))
+                .map_err(|e| LayerError::io("set the owner of", path, e))?;
         }
-        fchmod(made, Mode::from_raw_mode(stat.st_mode & 0o7777))
+        let now = fstat(made).map_err(|e| LayerError::io("read", path, e))?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let disarms = is_file && self.disarms(&now, stat);
+        let mode = stat.st_mode & if disarms { 0o1777 } else { 0o7777 };
+        fchmod(made, Mode::from_raw_mode(mode))
             .map_err(|e| LayerError::io("set the mode of", path, e))?;
-        copy_xattrs(source, Target::Open(made), path)?;
+        let without: &[&[u8]] = if disarms { &[CAPABILITIES] } else { &[] };
+        copy_xattrs_but(source, Target::Open(made), path, without)?;
         futimens(made, &times(stat)).map_err(|e| LayerError::io("set the time of", path, e))
     }
 
     fn dress_entry(&self, path: &[u8], name: &[u8], other: &Other) -> Result<(), LayerError> {
         let here = self.here()?;
-        if let Some((uid, gid)) = self.owner(&other.stat) {
-            chownat(here, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        if let Some((uid, gid)) = self.owner(&other.stat, path)? {
+            chownat(here, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(|e| LayerError::io("set the owner of", path, e))?;
         }
         let source = Target::Entry(other.parent.as_fd(), other.name.as_bytes());
@@ -292,11 +429,21 @@ impl<'a> Copier<'a> {
 /// Takes over extended attributes, save overlayfs' own. What the new file system or the caller's
 /// rights do not allow is left out, as cp(1) does.
 pub(super) fn copy_xattrs(from: Target<'_>, to: Target<'_>, path: &[u8]) -> Result<(), LayerError> {
+    copy_xattrs_but(from, to, path, &[])
+}
+
+fn copy_xattrs_but(
+    from: Target<'_>,
+    to: Target<'_>,
+    path: &[u8],
+    without: &[&[u8]],
+) -> Result<(), LayerError> {
     let all = from
         .all()
         .map_err(|e| LayerError::io("read the attributes of", path, e))?;
     for (name, value) in all {
-        if OVERLAY_PREFIXES.iter().any(|p| name.starts_with(p)) {
+        let is_overlays = OVERLAY_PREFIXES.iter().any(|p| name.starts_with(p));
+        if is_overlays || without.contains(&name.as_slice()) {
             continue;
         }
         match to.set(&name, &value) {

@@ -4,6 +4,7 @@ mod check;
 mod commit;
 mod config;
 mod confirm;
+mod cp;
 mod create;
 mod diff;
 mod enter;
@@ -104,6 +105,8 @@ pub(crate) enum CliCommand {
     Wait(wait::Wait),
     /// Show what a container wrote
     Logs(logs::Logs),
+    /// Copy files between the host and a container
+    Cp(cp::Cp),
     /// Show everything about containers
     Inspect(inspect::Inspect),
     /// List images
@@ -234,6 +237,7 @@ impl CliCommand {
             Self::Rm(command) => command.execute(context),
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),
+            Self::Cp(command) => command.execute(context),
             Self::Inspect(command) => command.execute(context),
             Self::Images(command) => command.execute(context),
             Self::Rmi(command) => command.execute(context),

@@ -11,7 +11,7 @@
 //! | 2016-3697 | [`identity`] `cve_2016_3697_...` | names before numbers in `berth-engine/user.rs` | `id -u` said 0 |
 //! | 2016-8867 | [`identity`] `cve_2016_8867_...` | permitted raised into the inheritable and ambient sets in `act/confine.rs` | CapEff was full |
 //! | 2016-9962 | [`binary`] `cve_2016_9962_...` | `stage::forbid_tracing` sets Dumpable | `/proc/N/exe` of an exec was readable inside |
-//! | 2018-15664, 2026-42306, 2026-41567 | [`swaps`] `cve_2018_15664_...` | RESOLVE_IN_ROOT in `user.rs` and `oci/home.rs` | `exec -u` took a user of the host's; the races of `berth cp` come with issue 8, those of unpacking layers with issue 6 |
+//! | 2018-15664, 2026-42306, 2026-41567 | [`swaps`] `cve_2018_15664_...` | RESOLVE_IN_ROOT in `user.rs` and `oci/home.rs` | `exec -u` took a user of the host's; the races of `berth cp` are in `tests/cp/attacks.rs`, those of unpacking layers come with issue 6 |
 //! | 2019-14271 | [`binary`] `cve_2019_14271_...` | init opens /etc/nsswitch.conf after the pivot | inotify saw the open; the look at program headers refuses a dynamic /bin/ls |
 //! | 2019-5736 | [`binary`] `cve_2019_5736_...` (two) | `oci/shield.rs` not called (2: `berth_early_start` not the entry point, `build.rs`); MOUNT_ATTR_RDONLY in `launch.rs` | the binary was emptied and could not be started any more; the mount of PID 1's binary was writable |
 //! | 2019-16884, 2019-19921, 2023-27561, 2023-28642 | [`mounts`] `cve_2019_16884_...` | `guard_procfs` in `act/root.rs` (2: the plan, by text) | a tmpfs lay on /proc/self/attr by way of a link |

@@ -25,8 +25,8 @@ fn swapped_accounts(root: &Path, outside: &Path) {
 }
 
 /// Seen to fail without its guard: RESOLVE_IN_ROOT in `user.rs` and `oci/home.rs`. Then: `exec -u`
-/// took a user of the host's; the races of `berth cp` come with issue 8, those of unpacking layers
-/// with issue 6.
+/// took a user of the host's; the races of `berth cp` are in `tests/cp/attacks.rs`, those of
+/// unpacking layers come with issue 6.
 #[test]
 fn cve_2018_15664_2026_42306_2026_41567_files_of_the_root_are_read_inside_it() {
     let berth = Berth::new();

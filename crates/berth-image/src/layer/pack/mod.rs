@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use self::tape::{Header, Tape};
 use super::error::printable;
-use super::merged::{Other, Stack, is_whiteout};
+use super::merged::{Found, Other, Stack, is_whiteout};
 use super::name::{is_reserved, join, opaque_in, split, whiteout_of};
 use super::walk::{Step, walk};
 use super::xattr::{OVERLAY_PREFIXES, Target, Verdict, Xattr, judge};
@@ -110,6 +110,25 @@ pub fn pack_tree(
     pack_stack(tree, out, options, Form::Tree)
 }
 
+/// Packs one entry of a tree, a folder with all below it; its name in the archive is `name`, and
+/// `.` for the content of a folder.
+pub fn pack_entry(
+    tree: &Stack,
+    found: &Found,
+    name: &[u8],
+    out: impl Write + Send,
+    options: &PackOptions,
+) -> Result<Packed, LayerError> {
+    let prefix = if name == b"." { b"" } else { name };
+    pack_with(out, options, Form::Tree, |packer| match found {
+        Found::Other(other) => packer.other(prefix, &Step::Other(other), other),
+        Found::Folder(folder) => walk(tree, folder, &mut |path, step| match path {
+            b"" => packer.step(prefix, step),
+            _ => packer.step(&join(prefix, path), step),
+        }),
+    })
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Layer,
@@ -122,6 +141,17 @@ fn pack_stack(
     options: &PackOptions,
     form: Form,
 ) -> Result<Packed, LayerError> {
+    pack_with(out, options, form, |packer| {
+        walk(tree, tree.root(), &mut |path, step| packer.step(path, step))
+    })
+}
+
+fn pack_with(
+    out: impl Write + Send,
+    options: &PackOptions,
+    form: Form,
+    fill: impl FnOnce(&mut Packer<'_>) -> Result<(), LayerError> + Send,
+) -> Result<Packed, LayerError> {
     let mut entries = 0;
     let sums = stream::run(out, options, |sink| {
         let mut packer = Packer {
@@ -130,7 +160,7 @@ fn pack_stack(
             form,
             links: HashMap::new(),
         };
-        walk(tree, tree.root(), &mut |path, step| packer.step(path, step))?;
+        fill(&mut packer)?;
         entries = packer.tape.finish()?;
         Ok(())
     })?;

@@ -28,6 +28,13 @@ pub(super) struct Births {
 }
 
 impl Births {
+    /// Nothing is known: all is set.
+    pub(super) const UNKNOWN: Self = Self {
+        uid: u32::MAX,
+        gid: u32::MAX,
+        withheld: 0o777,
+    };
+
     /// Makes a file and looks at it: that counts the umask, which only one thread's write could tell,
     /// and file systems that give a folder's group to its files.
     pub(super) fn probe(into: BorrowedFd<'_>) -> Result<Self, LayerError> {

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use berth_persist::{At, remove_tree};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, linkat, makedev, mkdirat, mknodat, openat, statat, symlinkat,
-    unlinkat,
+    AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, linkat, makedev, mkdirat,
+    mknodat, openat, statx, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::super::LayerError;
 use super::super::entry::{Attributes, Entry, Kind};
+use super::super::error::printable;
 use super::super::name::{Place, clean, join, place, split};
 use super::{Devices, Made, Unpacker};
 
@@ -93,6 +94,7 @@ impl Unpacker<'_> {
         match make() {
             Ok(()) => {}
             Err(Errno::EXIST) if self.folders.open(&path).is_ok() => born = u32::MAX,
+            Err(Errno::EXIST) if self.below.is_some() => return Err(folder_over_file(&path)),
             Err(Errno::EXIST) => {
                 opaque = self.whiteouts.contains(&path);
                 self.clear(parent, &path)?;
@@ -164,8 +166,12 @@ impl Unpacker<'_> {
         entry: &Entry,
     ) -> Result<(), LayerError> {
         let target = clean(&entry.link).map_err(|why| self.archive.malformed(why))?;
-        let placed = place(&target).map_err(|why| self.archive.malformed(why))?;
-        if !matches!(placed, Place::At(_)) {
+        let target = match &self.below {
+            Some(below) => join(below, &target),
+            None => target,
+        };
+        let placed = place(&target).map_err(|why| self.archive.malformed(why));
+        if self.below.is_none() && !matches!(placed?, Place::At(_)) {
             return Err(self.archive.malformed("a hard link to no file"));
         }
         let (folder, name) = split(&target);
@@ -260,8 +266,12 @@ impl Unpacker<'_> {
     /// Takes away what an earlier entry made.
     fn clear(&mut self, parent: &OwnedFd, path: &[u8]) -> Result<(), LayerError> {
         let name = split(path).1;
+        if self.below.is_some() {
+            refuse_mounted(parent.as_fd(), name, path)?;
+        }
         self.whiteouts.remove(path);
         match unlinkat(parent, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) if self.below.is_some() => return Err(file_over_folder(path)),
             Err(Errno::ISDIR) => {}
             other => return other.map_err(|e| LayerError::io("replace", path, e)),
         }
@@ -284,6 +294,43 @@ impl Unpacker<'_> {
         }
         Ok(())
     }
+}
+
+/// A file cannot take the place of a folder that was there before.
+pub(in super::super) fn file_over_folder(path: &[u8]) -> LayerError {
+    LayerError::Conflict(format!(
+        "cannot replace the folder {} with something that is no folder; remove it first",
+        printable(path)
+    ))
+}
+
+/// What is mounted on a file goes with the file (unlink(2)), unless that is in our own mount
+/// namespace: it is not for us to take away.
+pub(in super::super) fn refuse_mounted(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+    path: &[u8],
+) -> Result<(), LayerError> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    let found = match statx(folder, name, flags, StatxFlags::TYPE) {
+        Err(Errno::NOENT) => return Ok(()),
+        found => found.map_err(|e| LayerError::io("read", path, e))?,
+    };
+    if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return Err(LayerError::Conflict(format!(
+            "cannot replace {}: something is mounted there; change it where that comes from",
+            printable(path)
+        )));
+    }
+    Ok(())
+}
+
+/// A folder cannot take the place of a file that was there before.
+pub(in super::super) fn folder_over_file(path: &[u8]) -> LayerError {
+    LayerError::Conflict(format!(
+        "cannot replace {}, which is no folder, with a folder; remove it first",
+        printable(path)
+    ))
 }
 
 /// Removes a folder of the layer.

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::super::LayerError;
 use super::super::entry::Attributes;
+use super::super::error::printable;
 use super::super::name::{LINKS, split};
 use super::super::xattr::Target;
 use super::create::remove_below;
@@ -30,10 +31,17 @@ static IMPLIED: Attributes = Attributes {
 impl Unpacker<'_> {
     pub(super) fn finish(mut self) -> Result<Unpacked, LayerError> {
         self.link_pending()?;
-        self.drop_links_folder()?;
+        if self.below.is_some() {
+            self.refuse_pending()?;
+        } else {
+            self.drop_links_folder()?;
+        }
         let made = std::mem::take(&mut self.made);
         // Children come after their parents, so backwards is the deepest first.
         for (path, made) in made.iter().rev() {
+            if self.below.is_some() && made.attributes.is_none() {
+                continue;
+            }
             let folder = open_beneath(
                 self.folders.root(),
                 path,
@@ -113,6 +121,17 @@ impl Unpacker<'_> {
         let (folder, new_name) = split(path);
         let to = self.folders.open(folder)?;
         linkat(&*from, name, &*to, new_name, AtFlags::empty())
+    }
+
+    /// There is no layer below that could have their files.
+    fn refuse_pending(&self) -> Result<(), LayerError> {
+        let Some((path, target)) = self.pending.first() else {
+            return Ok(());
+        };
+        let (path, target) = (printable(path), printable(target));
+        Err(self.archive.malformed(format!(
+            "{path} is a hard link to {target}, which is not there"
+        )))
     }
 
     /// aufs' folder has done its work once the links into it are made.

@@ -31,7 +31,8 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use berth_base::Digest;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,7 @@ use super::reader::Archive;
 use super::{LayerError, Limits, XattrSpace};
 
 pub(super) use attributes::chmod_entry;
+pub(super) use create::{file_over_folder, folder_over_file, refuse_mounted};
 pub use settle::settle;
 
 /// More notes than this say nothing new.
@@ -123,7 +125,26 @@ pub fn unpack(
     options: &UnpackOptions,
 ) -> Result<Unpacked, LayerError> {
     let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, |source| {
-        Unpacker::new(source, into, options)?.run()
+        Unpacker::new(source, into, options, None)?.run()
+    })?;
+    unpacked.diff_id = diff_id;
+    unpacked.bytes = bytes;
+    Ok(unpacked)
+}
+
+/// Unpacks a tar stream into the folder `below` of a root, as it is: no name is a mark, what is
+/// there stays or is replaced by its like, and links of the root lead where its processes see them
+/// lead. `below` has no links; nothing is resolved outside of the root. A folder never takes the
+/// place of a file, nor a file that of a folder.
+pub fn unpack_into(
+    tar: impl Read + Send,
+    root: BorrowedFd<'_>,
+    below: &Path,
+    options: &UnpackOptions,
+) -> Result<Unpacked, LayerError> {
+    let below = clean(below.as_os_str().as_bytes()).unwrap_or_default();
+    let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, |source| {
+        Unpacker::new(source, root, options, Some(below))?.run()
     })?;
     unpacked.diff_id = diff_id;
     unpacked.bytes = bytes;
@@ -143,6 +164,8 @@ struct Made {
 struct Unpacker<'a> {
     archive: Archive<'a>,
     options: &'a UnpackOptions,
+    /// No layer: the folder of a root that is in use.
+    below: Option<Vec<u8>>,
     folders: Folders,
     births: Births,
     /// By path, parents before their children.
@@ -159,12 +182,17 @@ impl<'a> Unpacker<'a> {
         source: &'a mut Source,
         into: BorrowedFd<'_>,
         options: &'a UnpackOptions,
+        below: Option<Vec<u8>>,
     ) -> Result<Self, LayerError> {
         Ok(Self {
             archive: Archive::new(source, &options.limits),
             folders: Folders::new(into).map_err(|e| LayerError::io("open", b"", e))?,
-            births: Births::probe(into)?,
+            births: match below {
+                Some(_) => Births::UNKNOWN,
+                None => Births::probe(into)?,
+            },
             options,
+            below,
             made: BTreeMap::new(),
             whiteouts: BTreeSet::new(),
             root: Made::default(),
@@ -182,6 +210,14 @@ impl<'a> Unpacker<'a> {
 
     fn entry(&mut self, entry: Entry) -> Result<(), LayerError> {
         let path = clean(&entry.name).map_err(|why| self.archive.malformed(why))?;
+        if let Some(below) = &self.below {
+            return match (path.as_slice(), entry.kind == Kind::Folder) {
+                // whose attributes are its own
+                (b"", true) => Ok(()),
+                (b"", false) => Err(self.archive.malformed("an entry without a name")),
+                (path, _) => self.place(&join(below, path), entry),
+            };
+        }
         match place(&path).map_err(|why| self.archive.malformed(why))? {
             Place::Root if entry.kind == Kind::Folder => {
                 self.root.attributes = Some(entry.attributes);

@@ -109,6 +109,7 @@ impl Unpacker<'_> {
         while let Some(part) = left.pop() {
             match part.as_slice() {
                 b"" | b"." => continue,
+                b".." if done.is_empty() && self.below.is_some() => continue,
                 b".." if done.is_empty() => {
                     return Err(self
                         .archive
@@ -119,7 +120,7 @@ impl Unpacker<'_> {
                     done.truncate(parent);
                     continue;
                 }
-                part if is_reserved(part) => {
+                part if is_reserved(part) && self.below.is_none() => {
                     return Err(self
                         .archive
                         .malformed("a link on its path leads to a whiteout"));

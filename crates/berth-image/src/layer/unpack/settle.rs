@@ -89,6 +89,7 @@ fn link_below(
     let copying = CopyOptions {
         devices: options.devices,
         ids: options.ids,
+        ..CopyOptions::default()
     };
     let (folder, name) = split(path);
     let to = Kept::open(into, folder)?;
