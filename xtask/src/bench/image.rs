@@ -40,7 +40,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 /// What the image is called.
 const IMAGE: &str = "bench:latest";
 
-/// Runs the measurement; `quick` takes a sixteenth of the image, to see that everything works.
+/// Runs the measurement; `quick` takes a sixth of the image, to see that everything works.
 pub(super) fn run(how: &How, quick: bool) -> Outcome {
     setup::ensure(&[Purpose::Images])?;
     let binaries = super::prepare(how)?;

@@ -30,7 +30,7 @@ impl Size {
         files: 4_000,
         large: 4,
     };
-    /// A sixteenth of it, to see that everything works.
+    /// A sixth of it, to see that everything works.
     pub(super) const QUICK: Self = Self {
         layers: 10,
         files: 250,
