@@ -6,6 +6,7 @@
 mod budgets;
 mod contestants;
 mod hang;
+mod image;
 mod live;
 mod map;
 mod memory;
@@ -48,6 +49,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         dev: args.flag("--dev"),
         rounds: args.number("--rounds")?,
     };
+    let quick = args.flag("--quick");
     let (seconds, minutes) = (args.number("--seconds")?, args.number("--minutes")?);
     let what = args.word();
     args.finish()?;
@@ -57,15 +59,17 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         Some("memory") => memory::run(how.markdown),
         Some("map") => map::run(&how),
         Some("live") => live::run(&how, seconds, minutes),
+        Some("image") => image::run(&how, quick),
         Some(other) => {
-            let hint = nearest(other, ["start", "oci", "memory", "map", "live"].into_iter())
+            let known = ["start", "oci", "memory", "map", "live", "image"];
+            let hint = nearest(other, known.into_iter())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             Err(Failure::usage(format!(
-                "bench knows start, oci, memory, map and live, not \"{other}\"{hint}"
+                "bench knows start, oci, memory, map, live and image, not \"{other}\"{hint}"
             )))
         }
         None => Err(Failure::usage(
-            "bench needs a word: start, oci, memory, map or live",
+            "bench needs a word: start, oci, memory, map, live or image",
         )),
     }
 }

@@ -32,6 +32,11 @@ impl Berth {
         &self.start
     }
 
+    /// Where it keeps what survives a boot.
+    pub(crate) fn root(&self) -> &Path {
+        Path::new(&self.start[2])
+    }
+
     /// A command line of it.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.start[0]);

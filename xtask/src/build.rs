@@ -46,36 +46,17 @@ pub(crate) fn debug() -> Outcome<Vec<PathBuf>> {
     Ok(BINARIES.iter().map(|name| from.join(name)).collect())
 }
 
-/// Builds an example of berth-map, of the release unless `dev`; returns its path.
+/// Builds an example of a package, of the release unless `dev`; returns its path.
 ///
 /// # Errors
 /// The build fails.
-pub(crate) fn example(name: &str, dev: bool) -> Outcome<PathBuf> {
+pub(crate) fn example(package: &str, name: &str, dev: bool) -> Outcome<PathBuf> {
     let mut cargo = exec::cargo();
-    cargo.args([
-        "build",
-        "--locked",
-        "--package",
-        "berth-map",
-        "--example",
-        name,
-    ]);
+    cargo.args(["build", "--locked", "--package", package, "--example", name]);
     cargo.args((!dev).then_some("--release"));
     exec::run(&mut cargo)?;
     let profile = if dev { "debug" } else { "release" };
     let built = workspace::target_dir()?.join(TRIPLE).join(profile);
-    Ok(built.join("examples").join(name))
-}
-
-/// Builds an example of a package with the dev profile; returns its path.
-///
-/// # Errors
-/// The build fails.
-pub(crate) fn debug_example(package: &str, name: &str) -> Outcome<PathBuf> {
-    let mut cargo = exec::cargo();
-    cargo.args(["build", "--locked", "--package", package, "--example", name]);
-    exec::run(&mut cargo)?;
-    let built = workspace::target_dir()?.join(TRIPLE).join("debug");
     Ok(built.join("examples").join(name))
 }
 

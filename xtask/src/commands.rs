@@ -45,8 +45,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "start|oci|memory|map|live [--rounds N] [--markdown]",
-        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map; watching it",
+        usage: "start|oci|memory|map|live|image [--rounds N] [--markdown]",
+        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map; watching it; images",
         run: bench::command,
     },
     Command {
@@ -57,7 +57,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "setup",
-        usage: "[build|test|vm|bench|peers|soak|demo]",
+        usage: "[build|test|vm|bench|peers|images|soak|demo]",
         about: "install what the other commands need from the system",
         run: setup::command,
     },

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::args::Args;
 use crate::exec;
 use crate::failure::{Failure, Outcome};
-use Purpose::{Bench, Build, Demo, Peers, Soak, Test, Vm};
+use Purpose::{Bench, Build, Demo, Images, Peers, Soak, Test, Vm};
 
 /// Installs packages as apt-get's words say, without starting the daemons that some bring: while
 /// `policy-rc.d` forbids it, the scripts of Debian's packages start no service.
@@ -36,6 +36,8 @@ pub(crate) enum Purpose {
     Bench,
     /// Measuring against whole engines, which bring much with them.
     Peers,
+    /// Measuring images, which takes a registry.
+    Images,
     /// The soak.
     Soak,
     /// The demonstration.
@@ -43,12 +45,13 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 8] = [
         ("build", Self::Build),
         ("test", Self::Test),
         ("vm", Self::Vm),
         ("bench", Self::Bench),
         ("peers", Self::Peers),
+        ("images", Self::Images),
         ("soak", Self::Soak),
         ("demo", Self::Demo),
     ];
@@ -114,6 +117,8 @@ const PACKAGES: &[Package] = &[
     package("crun", Bench, "a peer"),
     package("docker.io", Peers, "a peer"),
     package("podman", Peers, "a peer"),
+    package("docker-registry", Images, "what is pulled from"),
+    package("skopeo", Images, "puts the measured image there"),
     package(
         "util-linux",
         Demo,

@@ -66,7 +66,7 @@ pub(super) fn run(how: &How, seconds: Option<usize>, minutes: Option<usize>) -> 
     }
     let interrupt = Interrupt::catch()?;
     let scratch = Scratch::make("bench")?;
-    let program = crate::build::example("watch", how.dev)?;
+    let program = crate::build::example("berth-map", "watch", how.dev)?;
     let berth = page::program(how.dev)?;
     let crowd = compile(&scratch, "crowd")?;
     let forks = compile(&scratch, "forks")?;

@@ -103,7 +103,7 @@ fn prepare(dev: bool) -> Outcome<Tools> {
         true => crate::build::debug()?,
         false => crate::build::release()?,
     };
-    let measure = crate::build::example("measure", dev)?;
+    let measure = crate::build::example("berth-map", "measure", dev)?;
     let scratch = Scratch::make("bench")?;
     let crowd = compile(&scratch, "crowd")?;
     let [berth, ..] = &binaries[..] else {

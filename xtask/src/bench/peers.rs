@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::contestants::{Contestant, Place};
 use super::rootfs::Stage;
-use super::stopwatch::{Miss, Stopwatch};
+use super::stopwatch::{self, Miss, Stopwatch};
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 
@@ -50,33 +50,55 @@ const CONTAINERS_CONF: &str =
 /// The peers that are there.
 pub(super) struct Peers {
     folder: PathBuf,
+    apart: Apart,
     docker: Option<Docker>,
     podman: Option<Vec<String>>,
 }
 
-/// Words that execute what follows them apart from the host.
-fn entrance(folder: &Path) -> Vec<String> {
+/// How the environment of the peers is entered, and how long a program may take there.
+struct Apart {
+    /// Words that execute what follows them there.
+    entrance: Vec<String>,
+    /// The same for those who need no mount namespace of their own.
+    host: Vec<String>,
+    deadline: Duration,
+}
+
+impl Apart {
+    /// Each in a network namespace of its own.
+    fn alone(folder: &Path) -> Self {
+        Self {
+            entrance: words(["unshare", "--mount", "--net"], folder),
+            host: Vec::new(),
+            deadline: stopwatch::DEADLINE,
+        }
+    }
+
+    /// All in one network namespace.
+    fn together(folder: &Path, net: &Path, deadline: Duration) -> Self {
+        let net = format!("--net={}", net.display());
+        let host = vec!["nsenter".to_owned(), net];
+        let mut entrance = host.clone();
+        entrance.extend(words(["unshare", "--mount"], folder));
+        Self {
+            entrance,
+            host,
+            deadline,
+        }
+    }
+}
+
+fn words<const N: usize>(first: [&str; N], folder: &Path) -> Vec<String> {
     let folder = folder.to_string_lossy();
-    [
-        "unshare",
-        "--mount",
-        "--net",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        ENTER,
-        "sh",
-        &folder,
-    ]
-    .map(str::to_owned)
-    .to_vec()
+    let rest = ["--propagation", "private", "sh", "-c", ENTER, "sh", &folder];
+    first.iter().chain(&rest).map(|w| (*w).to_owned()).collect()
 }
 
 /// No engines, for what only runtimes take part in.
 pub(super) fn none(stage: &Stage) -> Peers {
     Peers {
         folder: stage.folder.clone(),
+        apart: Apart::alone(&stage.folder),
         docker: None,
         podman: None,
     }
@@ -88,9 +110,7 @@ pub(super) fn none(stage: &Stage) -> Peers {
 /// Something that is installed cannot be started.
 pub(super) fn start(stage: &Stage) -> Outcome<Peers> {
     let mut peers = none(stage);
-    let configuration = stage.folder.join("containers.conf");
-    fs::write(&configuration, CONTAINERS_CONF)
-        .map_err(|error| Failure::file("write", &configuration, &error))?;
+    peers.join()?;
     let archive = stage.folder.join("bench.tar");
     exec::read(
         exec::at_root("tar")
@@ -100,16 +120,31 @@ pub(super) fn start(stage: &Stage) -> Outcome<Peers> {
             .arg(&archive)
             .arg("."),
     )?;
-    if exec::installed("dockerd") {
-        peers.docker = Some(Docker::start(&stage.folder, &archive)?);
-    } else {
-        println!("docker takes no part: dockerd is not installed");
+    if let Some(docker) = &peers.docker {
+        exec::read(docker.command().arg("import").arg(&archive).arg("bench"))?;
     }
-    if exec::installed("podman") {
-        peers.podman = Some(podman(&stage.folder, &archive)?);
-    } else {
-        println!("podman takes no part: it is not installed");
+    if let Some(podman) = &peers.podman {
+        let enter = &peers.apart.entrance;
+        let mut import = Command::new(&enter[0]);
+        import.args(&enter[1..]).args(podman);
+        exec::read(import.args(["import", "-q"]).arg(&archive).arg("bench"))?;
     }
+    Ok(peers)
+}
+
+/// Starts what is installed with empty stores below the folder, all in the network namespace of a
+/// file (`/proc/PID/ns/net`). What is timed may take until the deadline.
+///
+/// # Errors
+/// Something that is installed cannot be started.
+pub(super) fn start_empty(folder: &Path, net: &Path, deadline: Duration) -> Outcome<Peers> {
+    let mut peers = Peers {
+        folder: folder.to_path_buf(),
+        apart: Apart::together(folder, net, deadline),
+        docker: None,
+        podman: None,
+    };
+    peers.join()?;
     Ok(peers)
 }
 
@@ -150,6 +185,24 @@ fn remove_cgroup(folder: &Path) {
 }
 
 impl Peers {
+    /// Starts what is installed.
+    fn join(&mut self) -> Outcome {
+        let configuration = self.folder.join("containers.conf");
+        fs::write(&configuration, CONTAINERS_CONF)
+            .map_err(|error| Failure::file("write", &configuration, &error))?;
+        if exec::installed("dockerd") {
+            self.docker = Some(Docker::start(&self.folder, &self.apart.entrance)?);
+        } else {
+            println!("docker takes no part: dockerd is not installed");
+        }
+        if exec::installed("podman") {
+            self.podman = Some(podman(&self.folder));
+        } else {
+            println!("podman takes no part: it is not installed");
+        }
+        Ok(())
+    }
+
     /// The words before docker's subcommand.
     pub(super) fn docker(&self) -> Option<&[String]> {
         self.docker.as_ref().map(|docker| &docker.client[..])
@@ -167,13 +220,11 @@ impl Peers {
     /// One cannot be started.
     pub(super) fn watches(&self) -> Outcome<Watches> {
         let (host, apart) = (self.folder.join("host.log"), self.folder.join("apart.log"));
+        let reap = self.docker.is_none() && self.podman.is_none();
+        let deadline = self.apart.deadline;
         Ok(Watches {
-            host: Stopwatch::start(&[], host, false)?,
-            apart: Stopwatch::start(
-                &entrance(&self.folder),
-                apart,
-                self.docker.is_none() && self.podman.is_none(),
-            )?,
+            host: Stopwatch::start(&self.apart.host, host, false, deadline)?,
+            apart: Stopwatch::start(&self.apart.entrance, apart, reap, deadline)?,
         })
     }
 }
@@ -227,6 +278,18 @@ impl Watches {
         Ok(())
     }
 
+    /// Times commands one after the other; the inner error says why one failed.
+    ///
+    /// # Errors
+    /// A stopwatch is gone.
+    pub(super) fn row(
+        &mut self,
+        place: Place,
+        commands: &[Vec<String>],
+    ) -> Outcome<Result<Duration, Miss>> {
+        self.all(place, commands, 0, 1)
+    }
+
     fn all(
         &mut self,
         place: Place,
@@ -262,12 +325,11 @@ struct Docker {
 }
 
 impl Docker {
-    fn start(folder: &Path, archive: &Path) -> Outcome<Self> {
+    fn start(folder: &Path, enter: &[String]) -> Outcome<Self> {
         let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let log = folder.join("dockerd.log");
         let errors =
             fs::File::create(&log).map_err(|error| Failure::file("create", &log, &error))?;
-        let enter = entrance(folder);
         let mut command = Command::new(&enter[0]);
         command
             .args(&enter[1..])
@@ -290,7 +352,6 @@ impl Docker {
         ];
         let mut docker = Self { daemon, client };
         docker.wait_until_it_answers(&log)?;
-        exec::read(docker.command().arg("import").arg(archive).arg("bench"))?;
         Ok(docker)
     }
 
@@ -339,10 +400,10 @@ impl Drop for Docker {
     }
 }
 
-/// Gives podman its image; returns the words before its subcommand.
-fn podman(folder: &Path, archive: &Path) -> Outcome<Vec<String>> {
+/// The words before podman's subcommand.
+fn podman(folder: &Path) -> Vec<String> {
     let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    let words: Vec<String> = [
+    [
         "podman",
         "--root",
         &at("podman"),
@@ -354,15 +415,5 @@ fn podman(folder: &Path, archive: &Path) -> Outcome<Vec<String>> {
         "--events-backend=file",
     ]
     .map(str::to_owned)
-    .to_vec();
-    let enter = entrance(folder);
-    let mut import = Command::new(&enter[0]);
-    import
-        .args(&enter[1..])
-        .args(&words)
-        .args(["import", "-q"])
-        .arg(archive)
-        .arg("bench");
-    exec::read(&mut import)?;
-    Ok(words)
+    .to_vec()
 }

@@ -42,7 +42,7 @@ pub(super) const COPY: &str = "{copy}";
 pub(super) const AWAIT: &str = "@await";
 
 /// How long one command may take: far more than any takes in the largest crowd.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// In an answer, in place of an exit code.
 const HUNG: &str = "hung";
@@ -83,10 +83,12 @@ impl fmt::Display for Miss {
     }
 }
 
-/// Runs the hidden command `stopwatch FILE [--reap]`: serves until its input ends.
+/// Runs the hidden command `stopwatch FILE SECONDS [--reap]`: serves until its input ends.
 pub(crate) fn serve(mut args: Args) -> Outcome {
     let reap = args.flag("--reap");
     let log = args.word().map(PathBuf::from).unwrap_or_default();
+    let seconds = args.word().and_then(|word| word.parse().ok());
+    let deadline = seconds.map_or(DEADLINE, Duration::from_secs);
     args.finish()?;
     if reap {
         set_child_subreaper(Some(getpid()))
@@ -105,7 +107,7 @@ pub(crate) fn serve(mut args: Args) -> Outcome {
             .collect();
         // What was there before is of other measurements.
         let kept = reap.then(Children::list).transpose()?;
-        let (time, end, at) = measure(&commands, copies, &log, DEADLINE)?;
+        let (time, end, at) = measure(&commands, copies, &log, deadline)?;
         if let (End::Hung, Some(kept)) = (end, kept) {
             kept.end_others()?;
         }
@@ -232,16 +234,23 @@ pub(super) struct Stopwatch {
     to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
     log: PathBuf,
+    deadline: Duration,
 }
 
 impl Stopwatch {
     /// Starts a copy of ourselves behind the words of `entrance`, which enter the environment.
     /// Standard errors of what it times go to `log`; podman's configuration lies beside it. With
-    /// `reap` it adopts what its programs leave running, for [`AWAIT`].
+    /// `reap` it adopts what its programs leave running, for [`AWAIT`]. The deadline, in whole
+    /// seconds, is that of each program.
     ///
     /// # Errors
     /// It cannot be started.
-    pub(super) fn start(entrance: &[String], log: PathBuf, reap: bool) -> Outcome<Self> {
+    pub(super) fn start(
+        entrance: &[String],
+        log: PathBuf,
+        reap: bool,
+        deadline: Duration,
+    ) -> Outcome<Self> {
         let own = std::env::current_exe()
             .map_err(|error| Failure::new(format!("cannot find xtask itself: {error}")))?;
         let mut words = entrance.iter();
@@ -259,6 +268,7 @@ impl Stopwatch {
             .env("CONTAINERS_CONF", log.with_file_name("containers.conf"))
             .arg("stopwatch")
             .arg(&log)
+            .arg(deadline.as_secs().to_string())
             .args(reap.then_some("--reap"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
@@ -272,6 +282,7 @@ impl Stopwatch {
             to,
             from: BufReader::new(from),
             log,
+            deadline,
         })
     }
 
@@ -317,7 +328,7 @@ impl Stopwatch {
         Ok(Err(match code {
             HUNG => Miss::Hung(format!(
                 "\"{shown}\" did not end within {} s: {last}",
-                DEADLINE.as_secs()
+                self.deadline.as_secs()
             )),
             code => Miss::Failed(format!("\"{shown}\" ended with {code}: {last}")),
         }))

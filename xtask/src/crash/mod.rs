@@ -143,7 +143,7 @@ fn run(wanted: &Wanted) -> Outcome {
     };
     let programs = Programs {
         berth: berth.clone(),
-        store: build::debug_example("berth-image", "store")?,
+        store: build::example("berth-image", "store", true)?,
     };
     let scratch = Scratch::make("crash")?;
     let _disk = disk::Mounted::tmpfs(scratch.path(), "")?;

@@ -33,5 +33,8 @@ pub use decompress::{Decompressor, decompress, sniff};
 pub use error::LayerError;
 pub use limits::Limits;
 pub use pack::{Level, PackOptions, Packed, Times, pack, pack_entry, pack_tree};
-pub use unpack::{Devices, Ids, PendingLink, UnpackOptions, Unpacked, settle, unpack, unpack_into};
+pub use unpack::{
+    Devices, Ids, PendingLink, UnpackOptions, Unpacked, settle, unpack, unpack_into,
+    unpack_verified,
+};
 pub use xattr::XattrSpace;

@@ -2,7 +2,8 @@
 //!
 //! Buffers go round in a ring: one thread fills them (it inflates), the next hashes them, the
 //! caller's own thread writes files out of them, and hands them back. What fits into one buffer,
-//! and most layers of many images do, is read and hashed in place: no thread is made for it.
+//! and most layers of many images do, is read and hashed in place: no thread is made for it. A stream
+//! whose digest is known is not hashed.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -146,16 +147,15 @@ impl Source {
 }
 
 /// Runs `work` over a stream, reads what it leaves, and returns with its result the digest and the
-/// length of the whole stream.
+/// length of the whole stream. The digest is that of `known`, if the caller vouches for it.
 pub(super) fn run<T>(
     mut reader: impl Read + Send,
     limits: &Limits,
+    known: Option<&Digest>,
     work: impl FnOnce(&mut Source) -> Result<T, LayerError>,
 ) -> Result<(T, Digest, u64), LayerError> {
     let mut first = Chunk::new();
     first.fill(&mut reader).map_err(LayerError::read)?;
-    let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
-    hasher.update(first.filled());
     let mut source = Source {
         at: 0,
         offset: 0,
@@ -166,55 +166,74 @@ pub(super) fn run<T>(
     if source.current.length as u64 > limit {
         return Err(Limits::bytes_error(limit));
     }
-    if !source.current.is_full() {
+    let hasher = known.is_none().then(|| {
+        let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
+        hasher.update(source.current.filled());
+        hasher
+    });
+    let (done, hasher) = if source.current.is_full() {
+        run_threaded(reader, limit, hasher, &mut source, work)?
+    } else {
         let done = work(&mut source)?;
-        let bytes = hasher.bytes();
-        return Ok((done, hasher.finish(), bytes));
-    }
-    run_threaded(reader, limit, hasher, source, work)
+        source.skip(u64::MAX)?;
+        (done, hasher)
+    };
+    let digest = match (hasher, known) {
+        (Some(hasher), _) => hasher.finish(),
+        (None, Some(known)) => known.clone(),
+        (None, None) => return Err(hashing_failed()),
+    };
+    Ok((done, digest, source.offset()))
 }
 
 fn run_threaded<T>(
     reader: impl Read + Send,
     limit: u64,
-    mut hasher: Hasher,
-    mut source: Source,
+    hasher: Option<Hasher>,
+    source: &mut Source,
     work: impl FnOnce(&mut Source) -> Result<T, LayerError>,
-) -> Result<(T, Digest, u64), LayerError> {
+) -> Result<(T, Option<Hasher>), LayerError> {
     let (free, free_in) = channel();
     let (read, read_in) = channel();
-    let (filled_out, filled) = channel();
     for _ in 1..CHUNKS {
         // The receiver is right here.
         drop(free.send(Chunk::new()));
     }
-    source.ring = Some(Ring { filled, free });
     std::thread::scope(|scope| {
         scope.spawn(move || fill_all(reader, limit, &free_in, &read));
-        let hashing = scope.spawn(move || {
-            while let Ok(chunk) = read_in.recv() {
-                if let Ok(chunk) = &chunk {
-                    hasher.update(chunk.filled());
-                }
-                if filled_out.send(chunk).is_err() {
-                    break;
-                }
+        let (filled, hashing) = match hasher {
+            None => (read_in, None),
+            Some(mut hasher) => {
+                let (filled_out, filled) = channel();
+                let hashing = scope.spawn(move || {
+                    while let Ok(chunk) = read_in.recv() {
+                        if let Ok(chunk) = &chunk {
+                            hasher.update(chunk.filled());
+                        }
+                        if filled_out.send(chunk).is_err() {
+                            break;
+                        }
+                    }
+                    hasher
+                });
+                (filled, Some(hashing))
             }
-            hasher
-        });
-        let done = work(&mut source).and_then(|done| {
+        };
+        source.ring = Some(Ring { filled, free });
+        let done = work(source).and_then(|done| {
             source.skip(u64::MAX)?;
             Ok(done)
         });
         // Both threads end when nobody takes their buffers.
-        drop(source);
-        let hasher = hashing.join();
-        let done = done?;
-        let hasher = hasher
-            .map_err(|_| LayerError::Read(io::Error::other("the hashing thread panicked")))?;
-        let bytes = hasher.bytes();
-        Ok((done, hasher.finish(), bytes))
+        source.ring = None;
+        let hasher = hashing.map(std::thread::ScopedJoinHandle::join);
+        let hasher = hasher.transpose().map_err(|_| hashing_failed());
+        Ok((done?, hasher?))
     })
+}
+
+fn hashing_failed() -> LayerError {
+    LayerError::Read(io::Error::other("the hashing thread panicked"))
 }
 
 /// Fills buffers until the stream ends, fails or is too long, or nobody wants more.
@@ -257,7 +276,7 @@ mod tests {
     fn the_stream_arrives_whole_and_hashed() {
         for length in [0, 1, 511, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES * 9 + 5] {
             let bytes = stream(length);
-            let (seen, digest, total) = run(&bytes[..], &Limits::default(), |source| {
+            let (seen, digest, total) = run(&bytes[..], &Limits::default(), None, |source| {
                 let mut seen = vec![0; length];
                 assert_eq!(source.read_full(&mut seen)?, length);
                 assert_eq!(source.offset(), length as u64);
@@ -274,11 +293,28 @@ mod tests {
     #[test]
     fn what_is_left_over_is_hashed_too() {
         let bytes = stream(CHUNK_BYTES * 20);
-        let ((), digest, total) = run(&bytes[..], &Limits::default(), |_| Ok(())).unwrap();
+        let ((), digest, total) = run(&bytes[..], &Limits::default(), None, |_| Ok(())).unwrap();
         assert_eq!(
             (digest, total),
             (Hasher::sha256(&bytes), bytes.len() as u64)
         );
+    }
+
+    #[test]
+    fn a_known_digest_is_taken_at_its_word() {
+        let known = Hasher::sha256(b"another");
+        for length in [0, 511, CHUNK_BYTES, CHUNK_BYTES * 9 + 5] {
+            let bytes = stream(length);
+            let (seen, digest, total) =
+                run(&bytes[..], &Limits::default(), Some(&known), |source| {
+                    let mut seen = vec![0; length / 2];
+                    assert_eq!(source.read_full(&mut seen)?, length / 2);
+                    Ok(seen)
+                })
+                .unwrap();
+            assert_eq!((digest, total), (known.clone(), length as u64));
+            assert!(seen == bytes[..length / 2], "{length}");
+        }
     }
 
     #[test]
@@ -288,7 +324,7 @@ mod tests {
             layer_bytes: CHUNK_BYTES as u64 * 3,
             ..Limits::default()
         };
-        let long = run(&bytes[..], &limits, |_| Ok(())).unwrap_err();
+        let long = run(&bytes[..], &limits, None, |_| Ok(())).unwrap_err();
         assert!(matches!(
             long,
             LayerError::Limit {
@@ -296,12 +332,12 @@ mod tests {
                 ..
             }
         ));
-        let own = run(&bytes[..], &Limits::default(), |_| {
+        let own = run(&bytes[..], &Limits::default(), None, |_| {
             Err::<(), _>(LayerError::Unsupported("no".to_owned()))
         });
         assert!(matches!(own, Err(LayerError::Unsupported(_))));
         let failing = bytes[..].chain(Failing);
-        let read = run(failing, &Limits::default(), |_| Ok(())).unwrap_err();
+        let read = run(failing, &Limits::default(), None, |_| Ok(())).unwrap_err();
         assert_eq!(read.to_string(), "cannot read it: the disk is gone");
     }
 

@@ -18,6 +18,10 @@ pub struct UnpackJob {
     pub what: String,
     /// The blob.
     pub blob: PathBuf,
+    /// Its digest, where its content is to have the same: unless it turns out to be compressed, it
+    /// was verified when it came into the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Digest>,
     /// The folder, empty.
     pub tree: PathBuf,
     /// The layers below, the topmost first; there when the job is settled, not before.
@@ -78,6 +82,8 @@ impl<'a> LayerSet<'a> {
                 job: UnpackJob {
                     what: format!("layer {}", layer.descriptor.digest),
                     blob: store.blob_path(&layer.descriptor.digest),
+                    verified: (layer.descriptor.digest == layer.diff_id)
+                        .then(|| layer.diff_id.clone()),
                     tree,
                     lowers: lowers.clone(),
                 },
@@ -236,7 +242,13 @@ impl UnpackHow for UnpackHere {
         let named = |e: crate::layer::LayerError| e.of(job.what.clone());
         let tar = crate::layer::decompress(blob, self.options.limits.layer_bytes).map_err(named)?;
         use std::os::fd::AsFd;
-        crate::layer::unpack(tar, tree.as_fd(), &self.options).map_err(named)
+        let plain = tar.compression() == crate::Compression::None;
+        let (into, options) = (tree.as_fd(), &self.options);
+        let unpacked = match job.verified.as_ref().filter(|_| plain) {
+            Some(diff_id) => crate::layer::unpack_verified(tar, into, options, diff_id),
+            None => crate::layer::unpack(tar, into, options),
+        };
+        unpacked.map_err(named)
     }
 
     fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError> {
@@ -265,4 +277,44 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// Whether a layer says all of itself, so that nothing of the layers below is needed.
 pub fn is_settled(unpacked: &Unpacked) -> bool {
     unpacked.implied.is_empty() && unpacked.pending_links.is_empty() && !unpacked.opaque_root
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::Hasher;
+
+    /// The tar of an empty layer, and the same packed.
+    fn blobs() -> [Vec<u8>; 2] {
+        let plain = vec![0; 1024];
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(&plain).unwrap();
+        [plain, packed.finish().unwrap()]
+    }
+
+    fn unpack(blob: &[u8], verified: Option<Digest>) -> Digest {
+        let folder = tempfile::tempdir().unwrap();
+        let job = UnpackJob {
+            what: "layer".to_owned(),
+            blob: folder.path().join("blob"),
+            verified,
+            tree: folder.path().join("tree"),
+            lowers: Vec::new(),
+        };
+        std::fs::write(&job.blob, blob).unwrap();
+        std::fs::create_dir(&job.tree).unwrap();
+        UnpackHere::default().unpack(&job).unwrap().diff_id
+    }
+
+    #[test]
+    fn only_what_is_not_compressed_was_verified_as_a_blob() {
+        let [plain, packed] = blobs();
+        let truth = Hasher::sha256(&plain);
+        let claimed = Hasher::sha256(b"claimed");
+        assert_eq!(unpack(&plain, Some(claimed.clone())), claimed);
+        assert_eq!(unpack(&packed, Some(claimed)), truth);
+        assert_eq!(unpack(&plain, None), truth);
+    }
 }

@@ -124,7 +124,27 @@ pub fn unpack(
     into: BorrowedFd<'_>,
     options: &UnpackOptions,
 ) -> Result<Unpacked, LayerError> {
-    let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, |source| {
+    unpack_stream(tar, into, options, None)
+}
+
+/// As [`unpack`], for a stream whose digest the caller has verified: it is not hashed again. An
+/// uncompressed blob of the store is such a stream.
+pub fn unpack_verified(
+    tar: impl Read + Send,
+    into: BorrowedFd<'_>,
+    options: &UnpackOptions,
+    diff_id: &Digest,
+) -> Result<Unpacked, LayerError> {
+    unpack_stream(tar, into, options, Some(diff_id))
+}
+
+fn unpack_stream(
+    tar: impl Read + Send,
+    into: BorrowedFd<'_>,
+    options: &UnpackOptions,
+    known: Option<&Digest>,
+) -> Result<Unpacked, LayerError> {
+    let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, known, |source| {
         Unpacker::new(source, into, options, None)?.run()
     })?;
     unpacked.diff_id = diff_id;
@@ -143,7 +163,7 @@ pub fn unpack_into(
     options: &UnpackOptions,
 ) -> Result<Unpacked, LayerError> {
     let below = clean(below.as_os_str().as_bytes()).unwrap_or_default();
-    let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, |source| {
+    let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, None, |source| {
         Unpacker::new(source, root, options, Some(below))?.run()
     })?;
     unpacked.diff_id = diff_id;
