@@ -15,6 +15,7 @@ fn copying() -> CopyOptions {
     CopyOptions {
         devices: options().devices,
         ids: options().ids,
+        ..CopyOptions::default()
     }
 }
 

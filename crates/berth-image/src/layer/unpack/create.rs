@@ -6,7 +6,7 @@ use std::path::Path;
 use berth_persist::{At, remove_tree};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, linkat, makedev, mkdirat,
-    mknodat, openat, statx, symlinkat, unlinkat,
+    mknodat, openat, statat, statx, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
