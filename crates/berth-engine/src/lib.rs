@@ -43,7 +43,7 @@ pub use container::{
 };
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
-pub use image::{CommitOptions, DiskUsage, ImageUsage, Pruned, Removal};
+pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use options::{
     Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,
     NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,

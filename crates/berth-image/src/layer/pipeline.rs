@@ -146,16 +146,20 @@ impl Source {
 }
 
 /// Runs `work` over a stream, reads what it leaves, and returns with its result the digest and the
-/// length of the whole stream.
+/// length of the whole stream. A digest that is known is not computed.
 pub(super) fn run<T>(
     mut reader: impl Read + Send,
     limits: &Limits,
+    known: Option<&Digest>,
     work: impl FnOnce(&mut Source) -> Result<T, LayerError>,
 ) -> Result<(T, Digest, u64), LayerError> {
     let mut first = Chunk::new();
     first.fill(&mut reader).map_err(LayerError::read)?;
-    let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
-    hasher.update(first.filled());
+    let mut hashing = match known {
+        Some(digest) => Hashing::Known(digest.clone()),
+        None => Hashing::Going(Hasher::new(DigestAlgorithm::Sha256)),
+    };
+    hashing.update(first.filled());
     let mut source = Source {
         at: 0,
         offset: 0,
@@ -168,16 +172,36 @@ pub(super) fn run<T>(
     }
     if !source.current.is_full() {
         let done = work(&mut source)?;
-        let bytes = hasher.bytes();
-        return Ok((done, hasher.finish(), bytes));
+        return Ok((done, hashing.finish(), source.current.length as u64));
     }
-    run_threaded(reader, limit, hasher, source, work)
+    run_threaded(reader, limit, hashing, source, work)
+}
+
+/// The digest of a stream, known before or computed by and by.
+enum Hashing {
+    Known(Digest),
+    Going(Hasher),
+}
+
+impl Hashing {
+    fn update(&mut self, bytes: &[u8]) {
+        if let Self::Going(hasher) = self {
+            hasher.update(bytes);
+        }
+    }
+
+    fn finish(self) -> Digest {
+        match self {
+            Self::Known(digest) => digest,
+            Self::Going(hasher) => hasher.finish(),
+        }
+    }
 }
 
 fn run_threaded<T>(
     reader: impl Read + Send,
     limit: u64,
-    mut hasher: Hasher,
+    hashing: Hashing,
     mut source: Source,
     work: impl FnOnce(&mut Source) -> Result<T, LayerError>,
 ) -> Result<(T, Digest, u64), LayerError> {
@@ -190,31 +214,48 @@ fn run_threaded<T>(
     }
     source.ring = Some(Ring { filled, free });
     std::thread::scope(|scope| {
-        scope.spawn(move || fill_all(reader, limit, &free_in, &read));
-        let hashing = scope.spawn(move || {
-            while let Ok(chunk) = read_in.recv() {
-                if let Ok(chunk) = &chunk {
-                    hasher.update(chunk.filled());
-                }
-                if filled_out.send(chunk).is_err() {
-                    break;
-                }
+        let hashing = match hashing {
+            Hashing::Known(digest) => {
+                scope.spawn(move || fill_all(reader, limit, &free_in, &filled_out));
+                Ok(digest)
             }
-            hasher
-        });
+            Hashing::Going(hasher) => {
+                scope.spawn(move || fill_all(reader, limit, &free_in, &read));
+                Err(scope.spawn(move || hash_all(hasher, &read_in, &filled_out)))
+            }
+        };
         let done = work(&mut source).and_then(|done| {
             source.skip(u64::MAX)?;
             Ok(done)
         });
-        // Both threads end when nobody takes their buffers.
+        let bytes = source.offset();
+        // The threads end when nobody takes their buffers.
         drop(source);
-        let hasher = hashing.join();
-        let done = done?;
-        let hasher = hasher
-            .map_err(|_| LayerError::Read(io::Error::other("the hashing thread panicked")))?;
-        let bytes = hasher.bytes();
-        Ok((done, hasher.finish(), bytes))
+        let digest = match hashing {
+            Ok(known) => known,
+            Err(thread) => thread
+                .join()
+                .map_err(|_| LayerError::Read(io::Error::other("the hashing thread panicked")))?,
+        };
+        Ok((done?, digest, bytes))
     })
+}
+
+/// Hashes buffers on their way.
+fn hash_all(
+    mut hasher: Hasher,
+    read: &Receiver<Result<Chunk, LayerError>>,
+    filled: &Sender<Result<Chunk, LayerError>>,
+) -> Digest {
+    while let Ok(chunk) = read.recv() {
+        if let Ok(chunk) = &chunk {
+            hasher.update(chunk.filled());
+        }
+        if filled.send(chunk).is_err() {
+            break;
+        }
+    }
+    hasher.finish()
 }
 
 /// Fills buffers until the stream ends, fails or is too long, or nobody wants more.
@@ -257,7 +298,7 @@ mod tests {
     fn the_stream_arrives_whole_and_hashed() {
         for length in [0, 1, 511, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES * 9 + 5] {
             let bytes = stream(length);
-            let (seen, digest, total) = run(&bytes[..], &Limits::default(), |source| {
+            let (seen, digest, total) = run(&bytes[..], &Limits::default(), None, |source| {
                 let mut seen = vec![0; length];
                 assert_eq!(source.read_full(&mut seen)?, length);
                 assert_eq!(source.offset(), length as u64);
@@ -272,9 +313,20 @@ mod tests {
     }
 
     #[test]
+    fn a_known_digest_is_not_computed() {
+        let known = Hasher::sha256(b"known");
+        for length in [5, CHUNK_BYTES * 9 + 5] {
+            let bytes = stream(length);
+            let ((), digest, total) =
+                run(&bytes[..], &Limits::default(), Some(&known), |_| Ok(())).unwrap();
+            assert_eq!((digest, total), (known.clone(), length as u64));
+        }
+    }
+
+    #[test]
     fn what_is_left_over_is_hashed_too() {
         let bytes = stream(CHUNK_BYTES * 20);
-        let ((), digest, total) = run(&bytes[..], &Limits::default(), |_| Ok(())).unwrap();
+        let ((), digest, total) = run(&bytes[..], &Limits::default(), None, |_| Ok(())).unwrap();
         assert_eq!(
             (digest, total),
             (Hasher::sha256(&bytes), bytes.len() as u64)
@@ -288,20 +340,20 @@ mod tests {
             layer_bytes: CHUNK_BYTES as u64 * 3,
             ..Limits::default()
         };
-        let long = run(&bytes[..], &limits, |_| Ok(())).unwrap_err();
+        let long = run(&bytes[..], &limits, None, |_| Ok(())).unwrap_err();
         assert!(matches!(
             long,
             LayerError::Limit {
-                name: "layer_bytes",
+                name: "layer-bytes",
                 ..
             }
         ));
-        let own = run(&bytes[..], &Limits::default(), |_| {
+        let own = run(&bytes[..], &Limits::default(), None, |_| {
             Err::<(), _>(LayerError::Unsupported("no".to_owned()))
         });
         assert!(matches!(own, Err(LayerError::Unsupported(_))));
         let failing = bytes[..].chain(Failing);
-        let read = run(failing, &Limits::default(), |_| Ok(())).unwrap_err();
+        let read = run(failing, &Limits::default(), None, |_| Ok(())).unwrap_err();
         assert_eq!(read.to_string(), "cannot read it: the disk is gone");
     }
 

@@ -68,6 +68,7 @@ impl GlobalFlags {
             )?,
             engine_binary,
             cgroup_parent,
+            image_limits: file.image.limits(),
         })
     }
 }

@@ -122,7 +122,26 @@ pub fn unpack(
     into: BorrowedFd<'_>,
     options: &UnpackOptions,
 ) -> Result<Unpacked, LayerError> {
-    let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, |source| {
+    unpack_as(tar, into, options, None)
+}
+
+/// As [`unpack`], of a stream whose digest was verified just before, and is not computed again.
+pub fn unpack_known(
+    tar: impl Read + Send,
+    into: BorrowedFd<'_>,
+    options: &UnpackOptions,
+    diff_id: &Digest,
+) -> Result<Unpacked, LayerError> {
+    unpack_as(tar, into, options, Some(diff_id))
+}
+
+fn unpack_as(
+    tar: impl Read + Send,
+    into: BorrowedFd<'_>,
+    options: &UnpackOptions,
+    known: Option<&Digest>,
+) -> Result<Unpacked, LayerError> {
+    let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, known, |source| {
         Unpacker::new(source, into, options)?.run()
     })?;
     unpacked.diff_id = diff_id;
