@@ -13,6 +13,7 @@ use berth_image::Image;
 use oci_spec::runtime::Spec;
 
 use crate::capabilities::Capabilities;
+use crate::image::MountPoints;
 use crate::options::{ImageRequest, MountRequest};
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
@@ -68,7 +69,7 @@ impl Engine {
         let spec_facts = SpecFacts {
             argv: argv(options)?,
             hostname: hostname(options, &id, &sources)?,
-            user: image::resolve_user(options, root)?,
+            user: image::resolve_user(&rooted)?,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
             ..host_facts(options, rootless, sources)
         };
@@ -87,6 +88,8 @@ impl Engine {
                     .into(),
             );
         }
+        let mounts = built.spec.mounts().as_deref().unwrap_or_default();
+        let points = image::mount_points(self, &mut rooted, mounts);
         let create = CreateFile {
             version: STATE_VERSION,
             id,
@@ -107,6 +110,7 @@ impl Engine {
             spec: built.spec,
             warnings,
             image: rooted.unpacked,
+            points,
         })
     }
 
@@ -201,7 +205,8 @@ impl Engine {
                 durability,
             )?;
         }
-        image::make_layer(hidden, &prepared.create.root, durability)
+        let root = &prepared.create.root;
+        image::make_layer(self, hidden, root, &prepared.points, durability)
     }
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;
@@ -264,6 +269,8 @@ struct Prepared {
     warnings: Vec<String>,
     /// The image it is made from.
     image: Option<Image>,
+    /// Mount points that the image lacks.
+    points: MountPoints,
 }
 
 /// The caller's cgroup in the v2 hierarchy (cgroups(7): the line with hierarchy 0).

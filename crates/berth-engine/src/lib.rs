@@ -45,7 +45,7 @@ pub use container::{
 pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
-pub use image::{CommitOptions, DiskUsage, ImageUsage, Pruned, Removal};
+pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use options::{
     Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,
     NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,

@@ -147,6 +147,20 @@ impl ImageError {
         }
     }
 
+    /// Says more exactly which content it is about, where it is about content.
+    #[must_use]
+    pub(crate) fn renamed(mut self, rename: impl FnOnce(&str) -> String) -> Self {
+        if let Self::Digest { what, .. }
+        | Self::Size { what, .. }
+        | Self::Malformed { what, .. }
+        | Self::Unsupported { what, .. }
+        | Self::Limit { what, .. } = &mut self
+        {
+            *what = rename(what);
+        }
+        self
+    }
+
     /// Says that content is of a kind that is not known.
     pub fn unsupported(what: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Unsupported {

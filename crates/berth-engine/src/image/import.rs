@@ -16,7 +16,8 @@ impl Engine {
         options: &ImportOptions,
         progress: &dyn Progress,
     ) -> Result<Image, EngineError> {
-        archive::import(self.images(), input, what, options, progress)
+        let how = self.unpacker();
+        archive::import(self.images(), input, what, options, how.as_ref(), progress)
             .map_err(|error| EngineError::from(error).on(what))
     }
 }

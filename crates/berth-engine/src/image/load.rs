@@ -7,7 +7,7 @@ use crate::{Engine, EngineError};
 
 impl Engine {
     /// Loads all images of an archive, or of a folder with an image layout, and names them as it
-    /// says. `LoadOptions::on_layer` is the place from which layers unpack while others still load.
+    /// says, once their layers are unpacked. Whatever unpacks them the options name is passed over.
     pub fn load_images(
         &self,
         source: Source<'_>,
@@ -16,7 +16,14 @@ impl Engine {
     ) -> Result<Vec<Loaded>, EngineError> {
         let (Source::Stream { name, .. } | Source::Folder { name, .. }) = &source;
         let name = name.clone();
-        archive::load(self.images(), source, options, progress)
+        let unpacker = self.unpacker();
+        let options = LoadOptions {
+            platform: options.platform.clone(),
+            limits: options.limits.clone(),
+            on_layer: options.on_layer,
+            unpacker: Some(unpacker.as_ref()),
+        };
+        archive::load(self.images(), source, &options, progress)
             .map_err(|error| EngineError::from(error).on(name))
     }
 }

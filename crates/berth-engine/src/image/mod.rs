@@ -4,8 +4,10 @@
 mod commit;
 mod defaults;
 mod import;
+mod limits;
 mod load;
 mod pins;
+mod points;
 mod recover;
 mod registry;
 mod remove;
@@ -15,11 +17,13 @@ mod unpack;
 mod usage;
 
 pub use commit::CommitOptions;
+pub use limits::ImageLimits;
 pub use remove::{Pruned, Removal};
 pub use usage::{DiskUsage, ImageUsage};
 
 pub(crate) use defaults::complete;
-pub(crate) use root::{make_layer, pin, resolve_root, resolve_user};
+pub(crate) use points::{MountPoints, is_points};
+pub(crate) use root::{make_layer, mount_points, pin, resolve_root, resolve_user};
 
 use berth_image::{ImageError, ImageStore};
 

@@ -1,10 +1,11 @@
 //! Which images and layers containers hold.
 
 use berth_base::ContainerId;
+use berth_image::ImageError;
 use berth_image::store::Pins;
 
 use crate::store::StoreError;
-use crate::{Engine, EngineError};
+use crate::{Container, Engine, EngineError};
 
 impl Engine {
     /// What the containers of this root need, those that are being made among them.
@@ -20,6 +21,21 @@ impl Engine {
             }
         }
         Ok(pins)
+    }
+
+    /// What a listing calls the image of a container: the name that it was made by, its id where
+    /// that name means another image by now, or none.
+    pub fn shown_image(&self, container: &Container) -> String {
+        let name = &container.create.image;
+        let Some(source) = &container.create.source else {
+            return name.clone();
+        };
+        match self.images().resolve(name) {
+            Ok(image) if image.id != source.id => source.id.short().to_owned(),
+            Err(ImageError::NoImage(_)) => source.id.short().to_owned(),
+            // Also what cannot be read now: it may well be the same.
+            _ => name.clone(),
+        }
     }
 
     /// How many containers were made from an image.

@@ -6,6 +6,7 @@ use berth_base::Digest;
 use berth_base::state::RootSource;
 use berth_image::{ImageError, NoProgress};
 
+use super::points::is_shared;
 use crate::{Container, Engine, EngineError};
 
 impl Engine {
@@ -19,11 +20,13 @@ impl Engine {
                 living.extend(source.layers);
             }
         }
+        let mut errors: Vec<EngineError> = self.sweep_shared_points().err().into_iter().collect();
         match self.images().sweep(|chain| living.contains(chain)) {
-            Ok(swept) => swept.errors.into_iter().map(EngineError::from).collect(),
-            Err(ImageError::Newer { .. }) => Vec::new(),
-            Err(error) => vec![error.into()],
+            Ok(swept) => errors.extend(swept.errors.into_iter().map(EngineError::from)),
+            Err(ImageError::Newer { .. }) => {}
+            Err(error) => errors.push(error.into()),
         }
+        errors
     }
 
     /// Unpacks what is missing of a container's layers before it is started.
@@ -34,6 +37,9 @@ impl Engine {
         // by path: folders of ours
         if lowers.iter().all(|lower| lower.is_dir()) {
             return Ok(());
+        }
+        for shared in lowers.iter().filter(|lower| is_shared(lower)) {
+            self.ensure_shared_points(shared)?;
         }
         let Some(source) = &container.create.source else {
             return Ok(());

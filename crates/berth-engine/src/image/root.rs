@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use berth_base::state::{ImageSource, RootSource};
 use berth_base::{ContainerId, ErrorClass};
 use berth_image::NoProgress;
+use berth_image::layer::merged::Stack;
 use berth_image::manifest::Platform;
 use berth_image::store::{Access, Image, StoreLock};
+use oci_spec::runtime::Mount;
 
+use super::points::{MountPoints, is_points, is_shared};
 use crate::options::ImageRequest;
 use crate::store::Durability;
 use crate::user::{Accounts, ResolvedUser};
@@ -17,6 +20,9 @@ use crate::{CreateOptions, Engine, EngineError, image, storage};
 
 /// The built-in image.
 const HOST: &str = "host";
+
+/// What overlayfs stacks at most (OVL_MAX_STACK).
+const LOWERS_MAX: usize = 500;
 
 /// A root, and what comes with it.
 pub(crate) struct Rooted {
@@ -32,6 +38,8 @@ pub(crate) struct Rooted {
     pub(crate) warnings: Vec<String>,
     /// The image itself, to be unpacked.
     pub(crate) unpacked: Option<Image>,
+    /// Its layers, open.
+    stack: Option<Stack>,
 }
 
 /// Decides what the root of a container is, and unpacks what is missing of it.
@@ -48,6 +56,7 @@ pub(crate) fn resolve_root(
         volumes: Vec::new(),
         warnings: Vec::new(),
         unpacked: None,
+        stack: None,
     };
     match &options.image {
         ImageRequest::Name { name } if name == HOST => Ok(plain(RootSource::Host, name.clone())),
@@ -90,9 +99,10 @@ fn of_image(
         .rev()
         .map(|l| store.layer_fs(&l.chain_id))
         .collect();
+    let stack = storage::stack(&lowers, storage::is_rootless())?;
     if lowers.is_empty() {
         // An image without layers still needs something to be stacked on.
-        lowers.push(layer.join("empty"));
+        lowers.push(layer.join("init"));
     }
     Ok(Rooted {
         source: RootSource::Layers {
@@ -111,7 +121,33 @@ fn of_image(
         volumes: image.config.config.volumes.keys().cloned().collect(),
         warnings,
         unpacked: Some(image),
+        stack: Some(stack),
     })
+}
+
+/// Finds the mount points that an image lacks, and gives the container the layer for them.
+pub(crate) fn mount_points(engine: &Engine, rooted: &mut Rooted, mounts: &[Mount]) -> MountPoints {
+    let RootSource::Layers { lowers, upper, .. } = &mut rooted.source else {
+        return MountPoints::default();
+    };
+    let Some(stack) = &rooted.stack else {
+        return MountPoints::default();
+    };
+    // One more would be one too many for overlayfs.
+    if lowers.len() >= LOWERS_MAX {
+        return MountPoints::default();
+    }
+    let points = MountPoints::missing(stack, mounts);
+    let own = upper.with_file_name("init");
+    if points.is_empty() {
+        return points;
+    }
+    lowers.retain(|lower| *lower != own);
+    match points.shared_name() {
+        Some(name) => lowers.insert(0, engine.shared_points(&name)),
+        None => lowers.insert(0, own),
+    }
+    points
 }
 
 /// Keeps collections away from the layers of an image until the lock is dropped; by then the
@@ -136,19 +172,23 @@ pub(crate) fn pin(engine: &Engine, image: &Image) -> Result<StoreLock, EngineErr
 /// Makes the folders of a container's own layer below its folder, `hidden` as yet. The kernel
 /// takes the owner and mode of the container's `/` from the upper one.
 pub(crate) fn make_layer(
+    engine: &Engine,
     hidden: &Path,
     source: &RootSource,
+    points: &MountPoints,
     durability: Durability,
 ) -> Result<(), EngineError> {
     let RootSource::Layers { lowers, .. } = source else {
         return Ok(());
     };
     let layer = hidden.join("layer");
+    let init = layer.join("init");
     let mut folders = vec![layer.clone(), layer.join("upper"), layer.join("work")];
-    let empty = layer.join("empty");
-    let is_empty = lowers.iter().any(|lower| lower.ends_with("layer/empty"));
-    if is_empty {
-        folders.push(empty);
+    let (of_points, of_image): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        lowers.iter().partition(|lower| is_points(lower));
+    let own = of_points.iter().any(|lower| !is_shared(lower));
+    if own {
+        folders.push(init.clone());
     }
     let failed = |path: &Path, e: std::io::Error| {
         let text = format!("cannot make {}: {e}", path.display());
@@ -158,7 +198,13 @@ pub(crate) fn make_layer(
         let op = berth_persist::Op::MakeDir(berth_persist::At::path(folder), 0o755);
         berth_persist::perform("container.create.layer", op).map_err(|e| failed(folder, e))?;
     }
-    if let (Some(top), false) = (lowers.first(), is_empty) {
+    if own {
+        points.make(&init).map_err(|e| failed(&init, e))?;
+    }
+    for shared in of_points.iter().filter(|lower| is_shared(lower)) {
+        engine.ensure_shared_points(shared)?;
+    }
+    if let Some(top) = of_image.first() {
         copy_attributes(top, &layer.join("upper")).map_err(|e| failed(top, e))?;
     }
     if durability == Durability::Power {
@@ -190,18 +236,13 @@ fn copy_attributes(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// Looks up `-u` and `--group-add` in the root that the container will have: the host's /etc for
 /// the host image, the directory's or the layers' otherwise.
-pub(crate) fn resolve_user(
-    options: &CreateOptions,
-    root: &RootSource,
-) -> Result<ResolvedUser, EngineError> {
-    let accounts = match root {
-        RootSource::Host => accounts_below(Path::new("/"))?,
-        RootSource::Directory { path, .. } => accounts_below(path)?,
-        RootSource::Layers { lowers, .. } => {
-            let stack = storage::stack(&storage::real(lowers), storage::is_rootless())?;
-            Accounts::read_from(|path| stack.open_file(path))?
-        }
+pub(crate) fn resolve_user(rooted: &Rooted) -> Result<ResolvedUser, EngineError> {
+    let accounts = match (&rooted.stack, &rooted.source) {
+        (Some(stack), _) => Accounts::read_from(|path| stack.open_file(path))?,
+        (None, RootSource::Directory { path, .. }) => accounts_below(path)?,
+        (None, _) => accounts_below(Path::new("/"))?,
     };
+    let options = &rooted.options;
     Ok(accounts.resolve(options.user.as_deref(), &options.group_add)?)
 }
 

@@ -1,6 +1,6 @@
 //! Unpacking an image's layers, as root here and as a user in a namespace with the right ids.
 
-use berth_image::layer::Unpacked;
+use berth_image::layer::{UnpackOptions, Unpacked};
 use berth_image::store::{UnpackHere, UnpackHow, UnpackJob, is_settled};
 use berth_image::{Image, ImageError, Progress};
 
@@ -24,7 +24,10 @@ impl Engine {
                 squash: ids.uid.len() < 2 || ids.gid.len() < 2,
             })
         } else {
-            let options = storage::unpack_options(false, false);
+            let options = UnpackOptions {
+                limits: self.image_limits().layer,
+                ..storage::unpack_options(false, false)
+            };
             Box::new(UnpackHere { options })
         }
     }
@@ -41,6 +44,7 @@ impl UnpackHow for InNamespace<'_> {
         let work = UnpackLayer {
             job: job.clone(),
             squash: self.squash,
+            limits: self.engine.image_limits().layer,
         };
         self.engine.storage(&work).map_err(|e| of_worker(job, e))
     }

@@ -1,11 +1,11 @@
 //! What images, containers and volumes take on disk (`system df`).
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use berth_base::state::RootSource;
 use berth_image::store::Image;
 
+use crate::volume::size_of;
 use crate::{Engine, EngineError};
 
 /// The disk space of a kind of things.
@@ -117,6 +117,17 @@ impl Engine {
         tree_bytes(&container.persistent_dir)
     }
 
+    /// Bytes of the files that a container made or changed, and of those with all of its image.
+    pub fn container_sizes(&self, container: &crate::Container) -> (u64, u64) {
+        let RootSource::Layers { upper, .. } = &container.create.root else {
+            return (0, 0);
+        };
+        let own = file_bytes(upper);
+        let layers = container.create.source.iter().flat_map(|s| &s.layers);
+        let below = layers.filter_map(|chain| self.images().layer_meta(chain).ok().flatten());
+        (own, own + below.map(|meta| meta.bytes).sum::<u64>())
+    }
+
     /// The containers' own layers and logs.
     pub fn containers_disk_usage(&self) -> Result<DiskUsage, EngineError> {
         let mut usage = DiskUsage::default();
@@ -134,14 +145,27 @@ impl Engine {
     }
 }
 
-/// Bytes on disk of a folder and all below it, as du(1) counts: blocks, each file once.
+/// Bytes of all files in a folder and below it, each file once; a folder that is not there has none.
 pub(crate) fn tree_bytes(root: &Path) -> u64 {
+    // by path: a folder of ours; what lies in it goes by descriptor
+    let folder = std::fs::File::open(root);
+    folder
+        .and_then(|folder| size_of(folder.into()))
+        .unwrap_or_default()
+}
+
+/// The lengths of the files below a folder, each file once, as Docker counts a container's size.
+fn file_bytes(root: &Path) -> u64 {
+    sum(root, |stat| if stat.is_dir() { 0 } else { stat.len() })
+}
+
+fn sum(root: &Path, size: impl Fn(&Metadata) -> u64) -> u64 {
     let mut seen = std::collections::HashSet::new();
     let mut folders = vec![root.to_owned()];
     let mut bytes = 0;
     let mut count = |stat: &Metadata| {
         let once = stat.nlink() < 2 || stat.is_dir() || seen.insert((stat.dev(), stat.ino()));
-        bytes += if once { stat.blocks() * 512 } else { 0 };
+        bytes += if once { size(stat) } else { 0 };
     };
     while let Some(folder) = folders.pop() {
         // by path: our own folders; what changes meanwhile is counted or not, links are not followed

@@ -9,14 +9,15 @@ use berth_image::Compression;
 use berth_image::layer::merged::Stack;
 use berth_image::layer::tree::{self, CopyOptions};
 use berth_image::layer::{
-    self, Change, Devices, Ids, Level, PackOptions, Packed, UnpackOptions, Unpacked, XattrSpace,
+    self, Change, Devices, Ids, Level, Limits, PackOptions, Packed, UnpackOptions, Unpacked,
+    XattrSpace,
 };
 use berth_image::store::{UnpackHere, UnpackHow, UnpackJob};
 use berth_persist::At;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineError, facts};
+use crate::{EngineError, facts, image};
 
 /// One kind of work: its parameters are sent, its result comes back.
 pub(crate) trait Work: Serialize + DeserializeOwned {
@@ -81,6 +82,8 @@ pub(crate) struct UnpackLayer {
     pub(crate) job: UnpackJob,
     /// There is one id alone to give files to.
     pub(crate) squash: bool,
+    /// How much it may be.
+    pub(crate) limits: Limits,
 }
 
 impl Work for UnpackLayer {
@@ -88,7 +91,10 @@ impl Work for UnpackLayer {
     type Done = Unpacked;
 
     fn perform_to(&self, _out: &File) -> Result<Unpacked, EngineError> {
-        let options = unpack_options(true, self.squash);
+        let options = UnpackOptions {
+            limits: self.limits,
+            ..unpack_options(true, self.squash)
+        };
         Ok(UnpackHere { options }.unpack(&self.job)?)
     }
 }
@@ -234,9 +240,10 @@ pub(crate) fn root_stack(
     }
 }
 
-/// The layers that are there: that of an image without layers is not before its container is.
+/// The layers of the image, without the one of mount points, which is not there yet when a
+/// container is made.
 pub(crate) fn real(lowers: &[PathBuf]) -> Vec<PathBuf> {
-    let real = lowers.iter().filter(|l| !l.ends_with("layer/empty"));
+    let real = lowers.iter().filter(|lower| !image::is_points(lower));
     real.cloned().collect()
 }
 

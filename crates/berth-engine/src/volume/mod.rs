@@ -23,6 +23,8 @@ mod store;
 mod tests;
 mod users;
 
+pub(crate) use size::size_of;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

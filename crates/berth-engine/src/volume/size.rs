@@ -1,4 +1,4 @@
-//! How much is in a volume.
+//! How much is in a folder.
 
 use std::collections::HashSet;
 use std::io;
@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 
 /// The bytes of all files in a folder, as `du --apparent-size` counts them: a file with several
 /// names once. By descriptors, following no link; what cannot be read is left out.
-pub(super) fn size_of(folder: OwnedFd) -> io::Result<u64> {
+pub(crate) fn size_of(folder: OwnedFd) -> io::Result<u64> {
     let mut seen = HashSet::new();
     let mut bytes = 0u64;
     let mut open = vec![Dir::new(folder)?];

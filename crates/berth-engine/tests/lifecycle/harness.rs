@@ -135,6 +135,7 @@ fn configuration(
         runtime_binary,
         engine_binary: own,
         cgroup_parent: Some(cgroup_parent),
+        image_limits: Default::default(),
     })
 }
 
@@ -230,6 +231,7 @@ pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
         runtime_binary: PathBuf::new(),
         engine_binary: PathBuf::new(),
         cgroup_parent: None,
+        image_limits: Default::default(),
     });
     let removed = engine.and_then(|e| e.exited(&id.parse().expect("an id")));
     Some(ExitCode::from(u8::from(removed.is_err())))

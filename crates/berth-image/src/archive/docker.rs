@@ -49,7 +49,7 @@ pub(super) fn images(
             None => {
                 let limit = load.options.limits.images;
                 if planned.len() >= limit {
-                    return Err(exceeded(load.what, "images", limit));
+                    return Err(exceeded(load.what, "archive-images", limit));
                 }
                 planned.push(image_of(load, gathered, &entry, &config)?);
                 match planned.last_mut() {
@@ -177,7 +177,7 @@ fn store_small(load: &Load<'_>, name: &str, bytes: &[u8]) -> Result<Stored, Imag
     let plain = compressed::open(&what, LAYER_REMEDY, bytes)?;
     let copied = io::copy(&mut plain.take(limit + 1), &mut writer);
     if copied.map_err(|e| read_error(&what, e))? > limit {
-        return Err(exceeded(&what, "blob_bytes", limit));
+        return Err(exceeded(&what, "archive-blob-bytes", limit));
     }
     let (digest, size) = writer.commit(load.lease)?;
     let stored = Stored { digest, size };

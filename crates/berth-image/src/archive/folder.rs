@@ -103,6 +103,7 @@ impl Blobs for Folder<'_> {
             return copied;
         }
         let size = writer.commit()?;
+        load.wrote(digest);
         load.progress.end(digest.short(), "done");
         let digest = digest.clone();
         load.finished(&Stored { digest, size })?;
@@ -135,7 +136,7 @@ impl Folder<'_> {
             };
             writer.write_blob(buffer.get(..count).unwrap_or_default())?;
             if writer.offset() > limit {
-                return Err(exceeded(load.what, "blob_bytes", limit));
+                return Err(exceeded(load.what, "archive-blob-bytes", limit));
             }
             load.progress.advance(item, count as u64);
         }

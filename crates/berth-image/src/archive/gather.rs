@@ -160,6 +160,7 @@ fn commit_all(
                 Stored { digest, size }
             }
         };
+        load.wrote(&stored.digest);
         load.progress.end(&item(&name), "done");
         load.finished(&stored)?;
         all.push((name, stored));
@@ -317,10 +318,18 @@ impl Pass<'_, '_> {
             bytes += count as u64;
             self.total += count as u64;
             if bytes > limits.blob_bytes {
-                return Err(exceeded(self.load.what, "blob_bytes", limits.blob_bytes));
+                return Err(exceeded(
+                    self.load.what,
+                    "archive-blob-bytes",
+                    limits.blob_bytes,
+                ));
             }
             if self.total > limits.total_bytes {
-                return Err(exceeded(self.load.what, "total_bytes", limits.total_bytes));
+                return Err(exceeded(
+                    self.load.what,
+                    "archive-total-bytes",
+                    limits.total_bytes,
+                ));
             }
             writer.write(self.load, self.buffer.get(..count).unwrap_or_default())?;
             self.load.progress.advance(item, count as u64);

@@ -10,6 +10,7 @@ use super::limits::{LoadLimits, exceeded};
 use super::tar_in::is_tar;
 use crate::config::{ContainerConfig, History, ImageConfig, Rootfs};
 use crate::manifest::media;
+use crate::store::UnpackHow;
 use crate::{
     Descriptor, Image, ImageError, ImageRef, ImageStore, Manifest, Platform, Progress, Stage,
 };
@@ -34,12 +35,13 @@ pub struct ImportOptions {
 
 /// Makes an image of a tar, compressed or not; `what` names it in errors and in the history.
 ///
-/// The layer is stored uncompressed. That the tar unpacks is for the caller to find out.
+/// The layer is stored uncompressed, and unpacked before the image gets its name.
 pub fn import(
     store: &ImageStore,
     input: impl Read,
     what: &str,
     options: &ImportOptions,
+    how: &dyn UnpackHow,
     progress: &dyn Progress,
 ) -> Result<Image, ImageError> {
     let lease = store.lease()?;
@@ -82,6 +84,8 @@ pub fn import(
     let descriptor = put_manifest(store, &lease, &manifest)?;
     let names: Vec<ImageRef> = options.name.iter().cloned().collect();
     let image = store.read_image(&descriptor, &names)?;
+    let unpacked = store.unpack_new_image(&lease, &image, &|_| true, how, progress);
+    unpacked.map_err(|error| error.renamed(|_| what.to_owned()))?;
     store.tag(&lease, options.name.as_ref(), &descriptor, None)?;
     Ok(image)
 }
@@ -116,7 +120,7 @@ fn copy(
         }
         total += count as u64;
         if total > limit {
-            return Err(exceeded(what, "blob_bytes", limit));
+            return Err(exceeded(what, "archive-blob-bytes", limit));
         }
         writer
             .write_all(piece)

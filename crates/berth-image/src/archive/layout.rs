@@ -76,7 +76,7 @@ pub(super) fn images(
         });
         let limit = load.options.limits.images;
         if all.len() > limit {
-            return Err(exceeded(load.what, "images", limit));
+            return Err(exceeded(load.what, "archive-images", limit));
         }
     }
     Ok(all)
@@ -236,7 +236,7 @@ impl Walk<'_, '_> {
             }
             let limit = self.load.options.limits.blob_bytes;
             if layer.size > limit {
-                return Err(exceeded(&what(), "blob_bytes", limit));
+                return Err(exceeded(&what(), "archive-blob-bytes", limit));
             }
             self.need(layer)?;
         }

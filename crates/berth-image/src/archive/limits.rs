@@ -36,6 +36,8 @@ impl Default for LoadLimits {
 pub(super) fn exceeded(what: &str, limit: &str, value: impl std::fmt::Display) -> ImageError {
     ImageError::Limit {
         what: what.to_owned(),
-        why: format!("it goes beyond the limit {limit} ({value}); raise it for archives you trust"),
+        why: format!(
+            "it goes beyond the limit {limit} ({value}); raise it in config.toml for archives that you trust"
+        ),
     }
 }

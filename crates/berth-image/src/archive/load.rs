@@ -1,8 +1,10 @@
 //! Images out of an archive, or out of a folder.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 use berth_base::Digest;
 
@@ -14,7 +16,7 @@ use super::layout::{self, Blobs};
 use super::limits::{LoadLimits, exceeded};
 use super::tar_in::is_tar;
 use crate::manifest::media;
-use crate::store::Ingest;
+use crate::store::{Ingest, UnpackHow};
 use crate::{
     Compression, Descriptor, Image, ImageError, ImageRef, ImageStore, Lease, Platform, Progress,
     Stage,
@@ -62,6 +64,9 @@ pub struct LoadOptions<'a> {
     /// while others are still read. Whether an image needs it is not known yet; the archive can
     /// still turn out to be bad.
     pub on_layer: Option<&'a (dyn Fn(&FinishedLayer) + Sync)>,
+    /// Who unpacks the layers: an image gets its name when all of them are unpacked. Without,
+    /// nothing is unpacked, and what is wrong within a compressed layer is not found.
+    pub unpacker: Option<&'a dyn UnpackHow>,
 }
 
 /// An image that was loaded.
@@ -88,6 +93,8 @@ pub(super) struct Load<'a> {
     pub(super) what: &'a str,
     pub(super) options: &'a LoadOptions<'a>,
     pub(super) progress: &'a dyn Progress,
+    /// The blobs that were written, and thereby verified, by this load.
+    written: Mutex<HashSet<Digest>>,
 }
 
 /// Loads all images of an archive and names them as it says.
@@ -106,6 +113,7 @@ pub fn load(
         what: &what,
         options,
         progress,
+        written: Mutex::default(),
     };
     let planned = match source {
         Source::Stream { input, .. } => load.archive(&gather(&load, input)?)?,
@@ -119,12 +127,20 @@ pub fn load(
     }
     let limit = options.limits.images;
     if planned.len() > limit {
-        return Err(exceeded(&what, "images", limit));
+        return Err(exceeded(&what, "archive-images", limit));
     }
     let checked: Vec<(Planned, Image)> = planned
         .into_iter()
         .map(|planned| load.check(&planned).map(|image| (planned, image)))
         .collect::<Result<_, _>>()?;
+    if let Some(how) = options.unpacker {
+        let written = |digest: &Digest| load.has_written(digest);
+        for (_, image) in &checked {
+            store
+                .unpack_new_image(&lease, image, &written, how, progress)
+                .map_err(|error| error.renamed(|layer| format!("{layer} of {what}")))?;
+        }
+    }
     checked
         .into_iter()
         .map(|(planned, image)| load.tag(planned, image))
@@ -203,6 +219,17 @@ impl Load<'_> {
         }
         image.references = planned.names;
         Ok(Loaded { image, replaced })
+    }
+
+    /// Remembers that a blob was written.
+    pub(super) fn wrote(&self, digest: &Digest) {
+        let mut written = self.written.lock().unwrap_or_else(|e| e.into_inner());
+        written.insert(digest.clone());
+    }
+
+    fn has_written(&self, digest: &Digest) -> bool {
+        let written = self.written.lock().unwrap_or_else(|e| e.into_inner());
+        written.contains(digest)
     }
 
     /// Begins a blob, and says so while another process writes it.

@@ -83,7 +83,7 @@ impl<'a, R: Read> TarReader<'a, R> {
             };
             self.entries += 1;
             if self.entries > self.limits.entries {
-                return Err(exceeded(self.what, "entries", self.limits.entries));
+                return Err(exceeded(self.what, "archive-entries", self.limits.entries));
             }
             let size = header
                 .entry_size()
@@ -152,7 +152,7 @@ impl<'a, R: Read> TarReader<'a, R> {
         if self.names > self.limits.memory_bytes {
             return Err(exceeded(
                 self.what,
-                "memory_bytes",
+                "archive-memory-bytes",
                 self.limits.memory_bytes,
             ));
         }

@@ -187,7 +187,7 @@ mod tests {
         let blob = gzip(&vec![0; 10 << 20]);
         assert!(blob.len() < 100 << 10);
         let error = LayerError::read(read(&blob, 1 << 20).unwrap_err());
-        insta::assert_snapshot!(error, @"the uncompressed layer is more than the limit layer_bytes (1048576); raise it for images that you trust");
+        insta::assert_snapshot!(error, @"the uncompressed layer is more than the limit layer-bytes (1048576); raise it in config.toml for images that you trust");
         assert_eq!(read(&blob, 10 << 20).unwrap().len(), 10 << 20);
     }
 

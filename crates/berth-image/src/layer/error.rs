@@ -35,7 +35,9 @@ pub enum LayerError {
     #[error("{0}")]
     Conflict(String),
     /// More than a limit allows.
-    #[error("{what} is more than the limit {name} ({limit}); raise it for images that you trust")]
+    #[error(
+        "{what} is more than the limit {name} ({limit}); raise it in config.toml for images that you trust"
+    )]
     Limit {
         /// What is too much.
         what: String,

@@ -1,11 +1,13 @@
 //! How much a layer may be.
 
+use serde::{Deserialize, Serialize};
+
 use super::LayerError;
 use super::error::printable;
 
 /// What one layer may hold. The defaults are far above every honest image and below what would
 /// take a host down unnoticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of the uncompressed tar.
     pub layer_bytes: u64,
@@ -40,7 +42,7 @@ impl Limits {
         if length > self.path_bytes {
             return Err(LayerError::Limit {
                 what: format!("a path of {length} bytes ({}...)", head(path)),
-                name: "path_bytes",
+                name: "path-bytes",
                 limit: self.path_bytes,
             });
         }
@@ -48,7 +50,7 @@ impl Limits {
         if depth > self.path_depth {
             return Err(LayerError::Limit {
                 what: format!("a path of {depth} folders ({}...)", head(path)),
-                name: "path_depth",
+                name: "path-depth",
                 limit: self.path_depth,
             });
         }
@@ -61,7 +63,7 @@ impl Limits {
         }
         Err(LayerError::Limit {
             what: format!("the file {} of {bytes} bytes", printable(path)),
-            name: "file_bytes",
+            name: "file-bytes",
             limit: self.file_bytes,
         })
     }
@@ -72,7 +74,7 @@ impl Limits {
         }
         Err(LayerError::Limit {
             what: format!("an extended header of {bytes} bytes"),
-            name: "header_bytes",
+            name: "header-bytes",
             limit: self.header_bytes,
         })
     }
@@ -83,7 +85,7 @@ impl Limits {
         }
         Err(LayerError::Limit {
             what: format!("an archive of {entries} entries"),
-            name: "layer_entries",
+            name: "layer-entries",
             limit: self.layer_entries,
         })
     }
@@ -91,7 +93,7 @@ impl Limits {
     pub(super) fn bytes_error(limit: u64) -> LayerError {
         LayerError::Limit {
             what: "the uncompressed layer".to_owned(),
-            name: "layer_bytes",
+            name: "layer-bytes",
             limit,
         }
     }

@@ -26,6 +26,10 @@ pub struct UnpackJob {
     pub tree: PathBuf,
     /// The layers below, the topmost first; there when the job is settled, not before.
     pub lowers: Vec<PathBuf>,
+    /// The digest of the uncompressed blob, where it was verified a moment ago: a blob that is not
+    /// compressed has one digest, and need not be hashed again.
+    #[serde(default)]
+    pub verified: Option<Digest>,
 }
 
 /// Who unpacks: this process, or another one with the right ids.
@@ -86,6 +90,7 @@ impl<'a> LayerSet<'a> {
                         .then(|| layer.diff_id.clone()),
                     tree,
                     lowers: lowers.clone(),
+                    verified: None,
                 },
                 building: Mutex::new(building),
             });
@@ -97,6 +102,17 @@ impl<'a> LayerSet<'a> {
             progress,
             layers: all,
         })
+    }
+
+    /// Says which blobs have just been written, and verified thereby.
+    #[must_use]
+    pub fn just_written(mut self, written: &dyn Fn(&Digest) -> bool) -> Self {
+        for layer in &mut self.layers {
+            let digest = &layer.layer.descriptor.digest;
+            let known = *digest == layer.layer.diff_id && written(digest);
+            layer.job.verified = known.then(|| digest.clone());
+        }
+        self
     }
 
     /// The positions of layers that are missing, from the lowest up.
@@ -225,6 +241,22 @@ impl ImageStore {
         set.unpack_all()?;
         set.finish()
     }
+
+    /// Unpacks what is missing of an image that has no name yet; the lease protects its blobs, of
+    /// which some were `written` just now.
+    pub(crate) fn unpack_new_image(
+        &self,
+        lease: &Lease,
+        image: &Image,
+        written: &dyn Fn(&Digest) -> bool,
+        how: &dyn UnpackHow,
+        progress: &dyn Progress,
+    ) -> Result<(), ImageError> {
+        let set = LayerSet::begin(self, lease, &image.layers, how, progress)?;
+        let set = set.just_written(written);
+        set.unpack_all()?;
+        set.finish()
+    }
 }
 
 /// Unpacks in this process.
@@ -242,6 +274,7 @@ impl UnpackHow for UnpackHere {
         let named = |e: crate::layer::LayerError| e.of(job.what.clone());
         let tar = crate::layer::decompress(blob, self.options.limits.layer_bytes).map_err(named)?;
         use std::os::fd::AsFd;
+<<<<<<< HEAD
         let plain = tar.compression() == crate::Compression::None;
         let (into, options) = (tree.as_fd(), &self.options);
         let unpacked = match job.verified.as_ref().filter(|_| plain) {
@@ -249,6 +282,13 @@ impl UnpackHow for UnpackHere {
             None => crate::layer::unpack(tar, into, options),
         };
         unpacked.map_err(named)
+=======
+        match &job.verified {
+            None => crate::layer::unpack(tar, tree.as_fd(), &self.options),
+            Some(known) => crate::layer::unpack_known(tar, tree.as_fd(), &self.options, known),
+        }
+        .map_err(named)
+>>>>>>> images
     }
 
     fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError> {

@@ -1,6 +1,7 @@
 //! Root filesystems as images.
 
 use berth_image::archive::{Changes, ImportOptions, LoadLimits, import};
+use berth_image::store::UnpackHere;
 use berth_image::{Image, ImageError, NoProgress, Platform};
 
 use crate::make::*;
@@ -17,7 +18,8 @@ fn options(changes: &[&str]) -> ImportOptions {
 }
 
 fn imported(place: &Place, tar: &[u8], options: &ImportOptions) -> Result<Image, ImageError> {
-    import(&place.store, tar, "root.tar", options, &NoProgress)
+    let here = UnpackHere::default();
+    import(&place.store, tar, "root.tar", options, &here, &NoProgress)
 }
 
 #[test]
@@ -61,6 +63,24 @@ fn small_and_empty_roots() {
 }
 
 #[test]
+fn a_root_that_does_not_unpack_gets_no_name() {
+    let place = Place::new();
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.as_mut_bytes()[..9].copy_from_slice(b"a/../../x");
+    header.set_mode(0o644);
+    header.set_size(0);
+    header.set_cksum();
+    builder.append(&header, &b""[..]).unwrap();
+    let tar = builder.into_inner().unwrap();
+    let error = imported(&place, &tar, &options(&[])).unwrap_err();
+    insta::assert_snapshot!(error, @"");
+    place.assert_untouched();
+    let layers = std::fs::read_dir(place.dir.path().join("layers")).unwrap();
+    assert_eq!(layers.count(), 0, "nothing is half unpacked");
+}
+
+#[test]
 fn what_is_no_root() {
     let place = Place::new();
     let why = |tar: &[u8]| {
@@ -84,5 +104,5 @@ fn what_is_no_root() {
         ..options(&[])
     };
     let error = imported(&place, &packed, &small).unwrap_err();
-    insta::assert_snapshot!(error, @"refused root.tar: it goes beyond the limit blob_bytes (1000); raise it for archives you trust");
+    insta::assert_snapshot!(error, @"refused root.tar: it goes beyond the limit archive-blob-bytes (1000); raise it in config.toml for archives that you trust");
 }

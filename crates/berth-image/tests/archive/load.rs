@@ -306,9 +306,9 @@ fn limits_hold() {
         error.to_string()
     };
     let usual = LoadLimits::default;
-    insta::assert_snapshot!(refused(LoadLimits { entries: 3, ..usual() }), @"refused it.tar: it goes beyond the limit entries (3); raise it for archives you trust");
-    insta::assert_snapshot!(refused(LoadLimits { blob_bytes: 1000, ..usual() }), @"refused it.tar: it goes beyond the limit blob_bytes (1000); raise it for archives you trust");
-    insta::assert_snapshot!(refused(LoadLimits { total_bytes: 1_000_000, ..usual() }), @"refused it.tar: it goes beyond the limit total_bytes (1000000); raise it for archives you trust");
-    insta::assert_snapshot!(refused(LoadLimits { images: 1, ..usual() }), @"refused it.tar: it goes beyond the limit images (1); raise it for archives you trust");
-    insta::assert_snapshot!(refused(LoadLimits { memory_bytes: 20, ..usual() }), @"refused it.tar: it goes beyond the limit memory_bytes (20); raise it for archives you trust");
+    insta::assert_snapshot!(refused(LoadLimits { entries: 3, ..usual() }), @"refused it.tar: it goes beyond the limit archive-entries (3); raise it in config.toml for archives that you trust");
+    insta::assert_snapshot!(refused(LoadLimits { blob_bytes: 1000, ..usual() }), @"refused it.tar: it goes beyond the limit archive-blob-bytes (1000); raise it in config.toml for archives that you trust");
+    insta::assert_snapshot!(refused(LoadLimits { total_bytes: 1_000_000, ..usual() }), @"refused it.tar: it goes beyond the limit archive-total-bytes (1000000); raise it in config.toml for archives that you trust");
+    insta::assert_snapshot!(refused(LoadLimits { images: 1, ..usual() }), @"refused it.tar: it goes beyond the limit archive-images (1); raise it in config.toml for archives that you trust");
+    insta::assert_snapshot!(refused(LoadLimits { memory_bytes: 20, ..usual() }), @"refused it.tar: it goes beyond the limit archive-memory-bytes (20); raise it in config.toml for archives that you trust");
 }

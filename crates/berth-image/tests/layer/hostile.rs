@@ -219,18 +219,18 @@ fn limited(limits: Limits, entries: &[E]) -> String {
 fn limits() {
     let limits = Limits::default();
     let ten = [(); 10].map(|()| file("a", "x"));
-    insta::assert_snapshot!(limited(Limits { layer_bytes: 5000, ..limits }, &ten), @"the uncompressed layer is more than the limit layer_bytes (5000); raise it for images that you trust");
-    insta::assert_snapshot!(limited(Limits { layer_entries: 9, ..limits }, &ten), @"an archive of 10 entries is more than the limit layer_entries (9); raise it for images that you trust");
-    insta::assert_snapshot!(limited(Limits { file_bytes: 3, ..limits }, &[file("a", "four")]), @"the file a of 4 bytes is more than the limit file_bytes (3); raise it for images that you trust");
+    insta::assert_snapshot!(limited(Limits { layer_bytes: 5000, ..limits }, &ten), @"the uncompressed layer is more than the limit layer-bytes (5000); raise it in config.toml for images that you trust");
+    insta::assert_snapshot!(limited(Limits { layer_entries: 9, ..limits }, &ten), @"an archive of 10 entries is more than the limit layer-entries (9); raise it in config.toml for images that you trust");
+    insta::assert_snapshot!(limited(Limits { file_bytes: 3, ..limits }, &[file("a", "four")]), @"the file a of 4 bytes is more than the limit file-bytes (3); raise it in config.toml for images that you trust");
     limited(limits, &[file("a", "").size(1 << 50)]);
     limited(limits, &[file("a", "").pax("size", "9000000000000000000")]);
-    insta::assert_snapshot!(limited(limits, &[file("a", "").pax("path", "x".repeat(5000))]), @"a path of 5000 bytes (xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...) is more than the limit path_bytes (4095); raise it for images that you trust");
+    insta::assert_snapshot!(limited(limits, &[file("a", "").pax("path", "x".repeat(5000))]), @"a path of 5000 bytes (xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...) is more than the limit path-bytes (4095); raise it in config.toml for images that you trust");
     limited(limits, &[file("a", "").pax("path", "d/".repeat(600))]);
     limited(
         limits,
         &[symlink("a", "").pax("linkpath", "x".repeat(5000))],
     );
-    insta::assert_snapshot!(limited(Limits { header_bytes: 100, ..limits }, &[file("a", "").pax("comment", "x".repeat(200))]), @"an extended header of 213 bytes is more than the limit header_bytes (100); raise it for images that you trust");
+    insta::assert_snapshot!(limited(Limits { header_bytes: 100, ..limits }, &[file("a", "").pax("comment", "x".repeat(200))]), @"an extended header of 213 bytes is more than the limit header-bytes (100); raise it in config.toml for images that you trust");
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn a_bomb_of_zeros() {
         matches!(
             error,
             LayerError::Limit {
-                name: "layer_bytes",
+                name: "layer-bytes",
                 ..
             }
         ),

@@ -12,6 +12,7 @@ use berth_image::registry::HostConfig;
 use serde::Deserialize;
 
 use super::failure::Failure;
+use super::image::ImageSection;
 
 /// For everybody on the machine.
 const SYSTEM: &str = "/etc/berth/config.toml";
@@ -28,8 +29,14 @@ pub(crate) struct ConfigFile {
     pub(crate) runtime: Option<PathBuf>,
     /// `--cgroup-parent`.
     pub(crate) cgroup_parent: Option<String>,
+<<<<<<< HEAD
     /// `[registry."HOST"]`: what is to be known of registries.
     pub(crate) registry: BTreeMap<String, HostConfig>,
+=======
+    /// `[image]`.
+    #[serde(default)]
+    pub(crate) image: ImageSection,
+>>>>>>> images
 }
 
 impl ConfigFile {
@@ -57,6 +64,7 @@ impl ConfigFile {
             state: self.state.or(other.state),
             runtime: self.runtime.or(other.runtime),
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
+            image: self.image.over(other.image),
         }
     }
 }
@@ -139,6 +147,33 @@ mod tests {
         let wrong = user("root = 3\n").unwrap_err().message;
         assert!(wrong.contains("line 1"), "{wrong}");
         assert!(!wrong.contains('\n'));
+    }
+
+    #[test]
+    fn limits_of_images_are_numbers_or_sizes() {
+        let user = user("[image]\nlayer-bytes = \"2g\"\narchive-images = 3\n").unwrap();
+        let system = ConfigFile {
+            image: toml::from_str("layer-bytes = 1\npath-depth = 9").unwrap(),
+            ..ConfigFile::default()
+        };
+        let limits = user.over(system).image.limits();
+        assert_eq!(limits.layer.layer_bytes, 2 << 30);
+        assert_eq!(limits.layer.path_depth, 9);
+        assert_eq!(limits.archive.images, 3);
+        assert_eq!(limits.archive.entries, 200_000);
+    }
+
+    #[test]
+    fn senseless_limits_are_refused() {
+        for text in [
+            "layer-bytes = -1",
+            "layer-bytes = \"x\"",
+            "layr-bytes = 1",
+            "layer-bytes = 1.5",
+        ] {
+            let error = user(&format!("[image]\n{text}\n")).unwrap_err().message;
+            assert!(error.contains("line 2"), "{text}: {error}");
+        }
     }
 
     #[test]

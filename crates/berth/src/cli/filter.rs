@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use berth_base::Timestamp;
 use berth_engine::{Container, Engine};
+use berth_image::Image;
 
 use super::failure::Failure;
 use super::parse::nearest::nearest;
@@ -30,8 +31,29 @@ const STATUSES: [&str; 8] = [
 #[derive(Debug, Default)]
 pub(super) struct Filters {
     values: BTreeMap<String, Vec<String>>,
+    ancestors: Vec<Ancestor>,
     before: Option<Timestamp>,
     since: Option<Timestamp>,
+}
+
+/// `ancestor=IMAGE`: containers of the image, and of those that were built upon it.
+#[derive(Debug)]
+struct Ancestor {
+    text: String,
+    /// The image; the built-in one and directories are none.
+    image: Option<Image>,
+}
+
+impl Ancestor {
+    fn fits(&self, container: &Container) -> bool {
+        let create = &container.create;
+        let (Some(image), Some(source)) = (&self.image, &create.source) else {
+            return self.image.is_none() && create.image == self.text;
+        };
+        // The chain id of the topmost layer is that of all layers below it, too.
+        let top = image.layers.last().map(|layer| &layer.chain_id);
+        source.id == image.id || top.is_some_and(|top| source.layers.contains(top))
+    }
 }
 
 impl Filters {
@@ -47,6 +69,10 @@ impl Filters {
             match key.as_str() {
                 "before" => filters.before = Some(created(value)?),
                 "since" => filters.since = Some(created(value)?),
+                "ancestor" => filters.ancestors.push(Ancestor {
+                    text: value.clone(),
+                    image: engine.images().resolve(value).ok(),
+                }),
                 _ => filters
                     .values
                     .entry(key.clone())
@@ -70,6 +96,7 @@ impl Filters {
         let created = container.create.created_at;
         self.before.is_none_or(|before| created < before)
             && self.since.is_none_or(|since| created > since)
+            && (self.ancestors.is_empty() || self.ancestors.iter().any(|a| a.fits(container)))
             && self.values.iter().all(|(key, values)| match key.as_str() {
                 "label" => values.iter().all(|value| fits(container, key, value)),
                 _ => values.iter().any(|value| fits(container, key, value)),
@@ -103,7 +130,6 @@ fn fits(container: &Container, key: &str, value: &str) -> bool {
         "id" => container.id.as_str().starts_with(value),
         "name" => name_fits(container.name.as_str(), value),
         "status" => container.status.as_str() == value,
-        "ancestor" => create.image == value,
         "exited" => container
             .exit
             .as_ref()

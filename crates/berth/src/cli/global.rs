@@ -67,6 +67,7 @@ impl GlobalFlags {
             )?,
             engine_binary,
             cgroup_parent,
+            image_limits: file.image.limits(),
         })
     }
 }

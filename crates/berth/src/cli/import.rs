@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use berth_image::archive::{Changes, ImportOptions, LoadLimits};
+use berth_image::archive::{Changes, ImportOptions};
 use berth_image::{ImageError, ImageRef, Platform};
 use clap::Args;
 
@@ -53,7 +53,7 @@ impl Import {
             message: self.message.clone(),
             platform: self.platform.clone().unwrap_or_else(Platform::host),
             created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            limits: LoadLimits::default(),
+            limits: context.engine.image_limits().archive.clone(),
         };
         let (file, what) = match self.file.as_str() {
             "-" => (stdin()?, "standard input"),

@@ -1,27 +1,39 @@
 //! `berth inspect`.
 
-use clap::Args;
+use berth_base::ErrorClass;
+use berth_base::state::VolumeName;
+use berth_image::ImageRef;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::failure::{EXIT_FAILURE, Failure};
-use super::{Context, Outcome};
+use super::{Context, Outcome, image};
 use crate::template::{Surroundings, Template};
-use crate::view::inspect::{Inspect as View, inspect};
-use crate::view::{json, listing};
+use crate::view::inspect::{Inspect as Container, inspect};
+use crate::view::{json, listing, volume};
 
-/// Show everything about containers.
+/// Show everything about containers, images and volumes.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
 pub(crate) struct Inspect {
     /// json, or a Go template such as {{.State.Pid}}
     #[arg(short, long, value_name = "FORMAT", allow_hyphen_values = true)]
     format: Option<String>,
-    /// What to inspect; there are containers only
-    #[arg(long = "type", value_name = "TYPE", value_parser = ["container"])]
-    kind: Option<String>,
-    /// Containers, by name, id or unique beginning of an id
-    #[arg(value_name = "CONTAINER", required = true)]
-    containers: Vec<String>,
+    /// What to inspect: container, image or volume; without, whichever is found first, in this order
+    #[arg(long = "type", value_name = "TYPE", hide_possible_values = true)]
+    kind: Option<Kind>,
+    /// Their names, or ids
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+}
+
+/// What there is to inspect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Container,
+    Image,
+    Volume,
 }
 
 impl Inspect {
@@ -32,8 +44,8 @@ impl Inspect {
         };
         let mut code = 0;
         let mut found = Vec::new();
-        for reference in &self.containers {
-            let view = look_up(context, reference);
+        for name in &self.names {
+            let view = self.look_up(context, name);
             match (view, &template) {
                 (Ok(view), Some(template)) => show(context, template, &view)?,
                 (Ok(view), None) => found.push(view),
@@ -55,11 +67,56 @@ impl Inspect {
     }
 }
 
-fn look_up(context: &Context, reference: &str) -> Result<View, Failure> {
-    let id = context.engine.resolve(reference)?;
-    let container = context.engine.inspect(&id)?;
-    let log = context.engine.log_path(&id);
-    Ok(inspect(&container, log.display().to_string()))
+impl Kind {
+    /// Whether something of this kind can have such a name: else it is just not there.
+    fn may_be_called(self, name: &str) -> bool {
+        match self {
+            Self::Container => true,
+            Self::Image => name.parse::<ImageRef>().is_ok() || name.starts_with("sha256:"),
+            Self::Volume => name.parse::<VolumeName>().is_ok(),
+        }
+    }
+}
+
+/// What was found.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum View {
+    Container(Box<Container>),
+    Other(Value),
+}
+
+impl Inspect {
+    fn look_up(&self, context: &Context, name: &str) -> Result<View, Failure> {
+        match self.kind {
+            Some(kind) => look_up(context, kind, name),
+            None => {
+                let kinds = [Kind::Container, Kind::Image, Kind::Volume];
+                for kind in kinds.into_iter().filter(|kind| kind.may_be_called(name)) {
+                    match look_up(context, kind, name) {
+                        Err(failure) if failure.class == ErrorClass::NotFound => {}
+                        found => return found,
+                    }
+                }
+                let text = format!("no container, image or volume is called {name}");
+                Err(Failure::new(ErrorClass::NotFound, text).on(name))
+            }
+        }
+    }
+}
+
+fn look_up(context: &Context, kind: Kind, name: &str) -> Result<View, Failure> {
+    match kind {
+        Kind::Container => {
+            let id = context.engine.resolve(name)?;
+            let container = context.engine.inspect(&id)?;
+            let log = context.engine.log_path(&id);
+            let view = inspect(&container, log.display().to_string());
+            Ok(View::Container(Box::new(view)))
+        }
+        Kind::Image => Ok(View::Other(image::view(context, name)?)),
+        Kind::Volume => Ok(View::Other(volume::inspect(&context.engine.volume(name)?))),
+    }
 }
 
 fn show(context: &mut Context, template: &Template, view: &View) -> Result<(), Failure> {

@@ -41,6 +41,7 @@ impl Load {
         let bars = Bars::new(context.console, self.quiet);
         let options = LoadOptions {
             platform: self.platform.clone(),
+            limits: context.engine.image_limits().archive.clone(),
             ..LoadOptions::default()
         };
         let source = source(self.input.as_deref())?;

@@ -1,8 +1,10 @@
 //! `berth ps`.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use berth_base::Timestamp;
+use berth_engine::Container;
 use clap::Args;
 
 use super::filter::Filters;
@@ -10,7 +12,7 @@ use super::parse::filter::filter;
 use super::parse::number::how_many;
 use super::{Context, Outcome};
 use crate::view::listing::Format;
-use crate::view::row::{self, Width};
+use crate::view::row::{self, Beside, Width};
 
 /// List containers.
 #[derive(Args, Debug)]
@@ -38,13 +40,20 @@ pub(crate) struct Ps {
     /// Ids alone
     #[arg(short, long)]
     quiet: bool,
+    /// Show what each takes: bytes of its own files, and with its image
+    #[arg(short, long)]
+    size: bool,
 }
 
 impl Ps {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        let table = match self.size {
+            true => row::TABLE_SIZED,
+            false => row::TABLE,
+        };
         let format = match self.quiet {
-            true => Format::parse(Some("{{.ID}}"), row::TABLE)?,
-            false => Format::parse(self.format.as_deref(), row::TABLE)?,
+            true => Format::parse(Some("{{.ID}}"), table)?,
+            false => Format::parse(self.format.as_deref(), table)?,
         };
         let filters = Filters::new(&self.filter, &context.engine)?;
         let last = match (self.latest, self.last) {
@@ -59,15 +68,28 @@ impl Ps {
         } else {
             Width::Short
         };
+        let engine = &context.engine;
+        // Adding up is slow: for whoever shows it alone.
+        let sized = self.size || self.format.as_ref().is_some_and(|f| f.contains(".Size"));
+        let mut names: HashMap<String, String> = HashMap::new();
+        let mut beside = |container: &Container| {
+            let key = format!("{:?}{}", container.create.source, container.create.image);
+            let image = names
+                .entry(key)
+                .or_insert_with(|| engine.shown_image(container));
+            Beside {
+                image: image.clone(),
+                sizes: sized.then(|| engine.container_sizes(container)),
+            }
+        };
         // The list is newest first.
-        let rows: Vec<_> = context
-            .engine
+        let rows: Vec<_> = engine
             .list()?
             .iter()
             .filter(|container| all || container.status.is_live())
             .filter(|container| filters.accept(container))
             .take(last.unwrap_or(usize::MAX))
-            .map(|container| row::row(container, width, now))
+            .map(|container| row::row(container, &beside(container), width, now))
             .collect();
         format.write(&rows, &row::COLUMNS, row::method, &mut context.out)?;
         Ok(0)

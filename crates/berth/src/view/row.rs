@@ -6,12 +6,15 @@ use berth_engine::Container;
 use serde_json::{Value, json};
 
 use super::listing::{Column, Row};
-use super::{mounts, span};
+use super::{mounts, size, span};
 use crate::template::quote;
 
 /// What `ps` shows without `--format`.
 pub(crate) const TABLE: &str =
     "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+
+/// What `ps --size` shows without `--format`.
+pub(crate) const TABLE_SIZED: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
 
 /// What `--format` of `ps` may name.
 pub(crate) const COLUMNS: [Column; 15] = [
@@ -45,8 +48,16 @@ pub(crate) enum Width {
     Full,
 }
 
+/// What a row shows besides what the container's own files say.
+pub(crate) struct Beside {
+    /// What its image is called now.
+    pub(crate) image: String,
+    /// Bytes of its own and with its image, where they were asked for.
+    pub(crate) sizes: Option<(u64, u64)>,
+}
+
 /// Makes the row of a container.
-pub(crate) fn row(container: &Container, width: Width, now: Timestamp) -> Row {
+pub(crate) fn row(container: &Container, beside: &Beside, width: Width, now: Timestamp) -> Row {
     let create = &container.create;
     let cut = |text: &str, length| match width {
         Width::Short => ellipsis(text, length),
@@ -66,14 +77,18 @@ pub(crate) fn row(container: &Container, width: Width, now: Timestamp) -> Row {
         .collect();
     let fields = json!({
         "ID": id,
-        "Image": create.image,
+        "Image": beside.image,
         "Command": quote(&cut(&command_line(&create.argv), COMMAND_WIDTH)),
         "CreatedAt": span::date(create.created_at),
         "RunningFor": format!("{} ago", span::words(now.since(create.created_at))),
         "Ports": "",
         "State": container.status.as_str(),
         "Status": status(container, now),
-        "Size": "0B",
+        "Size": match beside.sizes {
+            None => "0B".to_owned(),
+            Some((own, 0)) => size::decimal(own),
+            Some((own, all)) => format!("{} (virtual {})", size::decimal(own), size::decimal(all)),
+        },
         "Names": container.name.as_str(),
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),

@@ -23,6 +23,7 @@ fn engine(dir: &Path) -> Engine {
         runtime_binary: "/nonexistent".into(),
         engine_binary: "/nonexistent".into(),
         cgroup_parent: None,
+        image_limits: Default::default(),
     })
     .unwrap()
 }

@@ -79,7 +79,12 @@ impl Images {
                 Ok(image) if filters.accept(&image) => images.push(image),
                 Ok(_) => {}
                 // The others still list.
-                Err(error) => context.console.warn(&error.to_string()),
+                Err(error) => {
+                    let digest = listed.manifest.digest.short().to_owned();
+                    let name = listed.references.first().map_or(digest, ImageRef::familiar);
+                    let text = format!("{error}; \"berth rmi {name}\" takes what is left away");
+                    context.console.warn(&text);
+                }
             }
         }
         images.sort_by_key(|image| std::cmp::Reverse(created(image)));

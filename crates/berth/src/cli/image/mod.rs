@@ -3,6 +3,7 @@
 mod filter;
 mod history;
 mod inspect;
+mod limits;
 mod ls;
 mod prune;
 mod rm;
@@ -16,6 +17,8 @@ use super::{Context, Outcome};
 
 pub(crate) use filter::ImageFilters;
 pub(crate) use history::History;
+pub(in crate::cli) use inspect::view;
+pub(crate) use limits::ImageSection;
 pub(crate) use ls::Images;
 pub(crate) use rm::{Rmi, tell};
 pub(crate) use tag::{Tag, new_name};
