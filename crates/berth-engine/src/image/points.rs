@@ -207,10 +207,8 @@ fn make_shared(folder: &Path, name: &str) -> io::Result<()> {
     MountPoints::of_shared(name).make(&hidden)?;
     let sync = |path: &Path| {
         // by path: a folder of ours
-        perform(
-            "container.points.sync",
-            Op::SyncDir(File::open(path)?.as_fd()),
-        )
+        let folder = File::open(path)?;
+        perform("container.points.sync", Op::SyncDir(folder.as_fd()))
     };
     sync(&hidden)?;
     let rename = Op::Rename {

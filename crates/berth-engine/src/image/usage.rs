@@ -122,7 +122,7 @@ impl Engine {
         let RootSource::Layers { upper, .. } = &container.create.root else {
             return (0, 0);
         };
-        let own = file_bytes(upper);
+        let own = tree_bytes(upper);
         let layers = container.create.source.iter().flat_map(|s| &s.layers);
         let below = layers.filter_map(|chain| self.images().layer_meta(chain).ok().flatten());
         (own, own + below.map(|meta| meta.bytes).sum::<u64>())
@@ -152,33 +152,4 @@ pub(crate) fn tree_bytes(root: &Path) -> u64 {
     folder
         .and_then(|folder| size_of(folder.into()))
         .unwrap_or_default()
-}
-
-/// The lengths of the files below a folder, each file once, as Docker counts a container's size.
-fn file_bytes(root: &Path) -> u64 {
-    sum(root, |stat| if stat.is_dir() { 0 } else { stat.len() })
-}
-
-fn sum(root: &Path, size: impl Fn(&Metadata) -> u64) -> u64 {
-    let mut seen = std::collections::HashSet::new();
-    let mut folders = vec![root.to_owned()];
-    let mut bytes = 0;
-    let mut count = |stat: &Metadata| {
-        let once = stat.nlink() < 2 || stat.is_dir() || seen.insert((stat.dev(), stat.ino()));
-        bytes += if once { size(stat) } else { 0 };
-    };
-    while let Some(folder) = folders.pop() {
-        // by path: our own folders; what changes meanwhile is counted or not, links are not followed
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            let Ok(stat) = entry.metadata() else { continue };
-            count(&stat);
-            if stat.is_dir() {
-                folders.push(entry.path());
-            }
-        }
-    }
-    bytes
 }

@@ -32,15 +32,9 @@ pub use changes::{Change, ChangeKind, changes};
 pub use decompress::{Decompressor, decompress, sniff};
 pub use error::LayerError;
 pub use limits::Limits;
-<<<<<<< HEAD
 pub use pack::{Level, PackOptions, Packed, Times, pack, pack_entry, pack_tree};
 pub use unpack::{
     Devices, Ids, PendingLink, UnpackOptions, Unpacked, settle, unpack, unpack_into,
     unpack_verified,
-=======
-pub use pack::{Level, PackOptions, Packed, Times, pack, pack_tree};
-pub use unpack::{
-    Devices, Ids, PendingLink, UnpackOptions, Unpacked, settle, unpack, unpack_known,
->>>>>>> images
 };
 pub use xattr::XattrSpace;

@@ -147,11 +147,7 @@ impl Source {
 }
 
 /// Runs `work` over a stream, reads what it leaves, and returns with its result the digest and the
-<<<<<<< HEAD
 /// length of the whole stream. The digest is that of `known`, if the caller vouches for it.
-=======
-/// length of the whole stream. A digest that is known is not computed.
->>>>>>> images
 pub(super) fn run<T>(
     mut reader: impl Read + Send,
     limits: &Limits,
@@ -160,14 +156,6 @@ pub(super) fn run<T>(
 ) -> Result<(T, Digest, u64), LayerError> {
     let mut first = Chunk::new();
     first.fill(&mut reader).map_err(LayerError::read)?;
-<<<<<<< HEAD
-=======
-    let mut hashing = match known {
-        Some(digest) => Hashing::Known(digest.clone()),
-        None => Hashing::Going(Hasher::new(DigestAlgorithm::Sha256)),
-    };
-    hashing.update(first.filled());
->>>>>>> images
     let mut source = Source {
         at: 0,
         offset: 0,
@@ -187,7 +175,6 @@ pub(super) fn run<T>(
         run_threaded(reader, limit, hasher, &mut source, work)?
     } else {
         let done = work(&mut source)?;
-<<<<<<< HEAD
         source.skip(u64::MAX)?;
         (done, hasher)
     };
@@ -197,44 +184,13 @@ pub(super) fn run<T>(
         (None, None) => return Err(hashing_failed()),
     };
     Ok((done, digest, source.offset()))
-=======
-        return Ok((done, hashing.finish(), source.current.length as u64));
-    }
-    run_threaded(reader, limit, hashing, source, work)
-}
-
-/// The digest of a stream, known before or computed by and by.
-enum Hashing {
-    Known(Digest),
-    Going(Hasher),
-}
-
-impl Hashing {
-    fn update(&mut self, bytes: &[u8]) {
-        if let Self::Going(hasher) = self {
-            hasher.update(bytes);
-        }
-    }
-
-    fn finish(self) -> Digest {
-        match self {
-            Self::Known(digest) => digest,
-            Self::Going(hasher) => hasher.finish(),
-        }
-    }
->>>>>>> images
 }
 
 fn run_threaded<T>(
     reader: impl Read + Send,
     limit: u64,
-<<<<<<< HEAD
     hasher: Option<Hasher>,
     source: &mut Source,
-=======
-    hashing: Hashing,
-    mut source: Source,
->>>>>>> images
     work: impl FnOnce(&mut Source) -> Result<T, LayerError>,
 ) -> Result<(T, Option<Hasher>), LayerError> {
     let (free, free_in) = channel();
@@ -244,7 +200,6 @@ fn run_threaded<T>(
         drop(free.send(Chunk::new()));
     }
     std::thread::scope(|scope| {
-<<<<<<< HEAD
         scope.spawn(move || fill_all(reader, limit, &free_in, &read));
         let (filled, hashing) = match hasher {
             None => (read_in, None),
@@ -279,50 +234,6 @@ fn run_threaded<T>(
 
 fn hashing_failed() -> LayerError {
     LayerError::Read(io::Error::other("the hashing thread panicked"))
-=======
-        let hashing = match hashing {
-            Hashing::Known(digest) => {
-                scope.spawn(move || fill_all(reader, limit, &free_in, &filled_out));
-                Ok(digest)
-            }
-            Hashing::Going(hasher) => {
-                scope.spawn(move || fill_all(reader, limit, &free_in, &read));
-                Err(scope.spawn(move || hash_all(hasher, &read_in, &filled_out)))
-            }
-        };
-        let done = work(&mut source).and_then(|done| {
-            source.skip(u64::MAX)?;
-            Ok(done)
-        });
-        let bytes = source.offset();
-        // The threads end when nobody takes their buffers.
-        drop(source);
-        let digest = match hashing {
-            Ok(known) => known,
-            Err(thread) => thread
-                .join()
-                .map_err(|_| LayerError::Read(io::Error::other("the hashing thread panicked")))?,
-        };
-        Ok((done?, digest, bytes))
-    })
-}
-
-/// Hashes buffers on their way.
-fn hash_all(
-    mut hasher: Hasher,
-    read: &Receiver<Result<Chunk, LayerError>>,
-    filled: &Sender<Result<Chunk, LayerError>>,
-) -> Digest {
-    while let Ok(chunk) = read.recv() {
-        if let Ok(chunk) = &chunk {
-            hasher.update(chunk.filled());
-        }
-        if filled.send(chunk).is_err() {
-            break;
-        }
-    }
-    hasher.finish()
->>>>>>> images
 }
 
 /// Fills buffers until the stream ends, fails or is too long, or nobody wants more.
@@ -380,17 +291,6 @@ mod tests {
     }
 
     #[test]
-    fn a_known_digest_is_not_computed() {
-        let known = Hasher::sha256(b"known");
-        for length in [5, CHUNK_BYTES * 9 + 5] {
-            let bytes = stream(length);
-            let ((), digest, total) =
-                run(&bytes[..], &Limits::default(), Some(&known), |_| Ok(())).unwrap();
-            assert_eq!((digest, total), (known.clone(), length as u64));
-        }
-    }
-
-    #[test]
     fn what_is_left_over_is_hashed_too() {
         let bytes = stream(CHUNK_BYTES * 20);
         let ((), digest, total) = run(&bytes[..], &Limits::default(), None, |_| Ok(())).unwrap();
@@ -428,7 +328,7 @@ mod tests {
         assert!(matches!(
             long,
             LayerError::Limit {
-                name: "layer-bytes",
+                name: "layer_bytes",
                 ..
             }
         ));

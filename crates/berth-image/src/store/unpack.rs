@@ -18,10 +18,6 @@ pub struct UnpackJob {
     pub what: String,
     /// The blob.
     pub blob: PathBuf,
-    /// Its digest, where its content is to have the same: unless it turns out to be compressed, it
-    /// was verified when it came into the store.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verified: Option<Digest>,
     /// The folder, empty.
     pub tree: PathBuf,
     /// The layers below, the topmost first; there when the job is settled, not before.
@@ -86,8 +82,6 @@ impl<'a> LayerSet<'a> {
                 job: UnpackJob {
                     what: format!("layer {}", layer.descriptor.digest),
                     blob: store.blob_path(&layer.descriptor.digest),
-                    verified: (layer.descriptor.digest == layer.diff_id)
-                        .then(|| layer.diff_id.clone()),
                     tree,
                     lowers: lowers.clone(),
                     verified: None,
@@ -274,7 +268,6 @@ impl UnpackHow for UnpackHere {
         let named = |e: crate::layer::LayerError| e.of(job.what.clone());
         let tar = crate::layer::decompress(blob, self.options.limits.layer_bytes).map_err(named)?;
         use std::os::fd::AsFd;
-<<<<<<< HEAD
         let plain = tar.compression() == crate::Compression::None;
         let (into, options) = (tree.as_fd(), &self.options);
         let unpacked = match job.verified.as_ref().filter(|_| plain) {
@@ -282,13 +275,6 @@ impl UnpackHow for UnpackHere {
             None => crate::layer::unpack(tar, into, options),
         };
         unpacked.map_err(named)
-=======
-        match &job.verified {
-            None => crate::layer::unpack(tar, tree.as_fd(), &self.options),
-            Some(known) => crate::layer::unpack_known(tar, tree.as_fd(), &self.options, known),
-        }
-        .map_err(named)
->>>>>>> images
     }
 
     fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError> {

@@ -29,14 +29,11 @@ pub(crate) struct ConfigFile {
     pub(crate) runtime: Option<PathBuf>,
     /// `--cgroup-parent`.
     pub(crate) cgroup_parent: Option<String>,
-<<<<<<< HEAD
     /// `[registry."HOST"]`: what is to be known of registries.
     pub(crate) registry: BTreeMap<String, HostConfig>,
-=======
     /// `[image]`.
     #[serde(default)]
     pub(crate) image: ImageSection,
->>>>>>> images
 }
 
 impl ConfigFile {

@@ -124,43 +124,27 @@ pub fn unpack(
     into: BorrowedFd<'_>,
     options: &UnpackOptions,
 ) -> Result<Unpacked, LayerError> {
-<<<<<<< HEAD
     unpack_stream(tar, into, options, None)
 }
 
 /// As [`unpack`], for a stream whose digest the caller has verified: it is not hashed again. An
 /// uncompressed blob of the store is such a stream.
 pub fn unpack_verified(
-=======
-    unpack_as(tar, into, options, None)
-}
-
-/// As [`unpack`], of a stream whose digest was verified just before, and is not computed again.
-pub fn unpack_known(
->>>>>>> images
     tar: impl Read + Send,
     into: BorrowedFd<'_>,
     options: &UnpackOptions,
     diff_id: &Digest,
 ) -> Result<Unpacked, LayerError> {
-<<<<<<< HEAD
     unpack_stream(tar, into, options, Some(diff_id))
 }
 
 fn unpack_stream(
-=======
-    unpack_as(tar, into, options, Some(diff_id))
-}
-
-fn unpack_as(
->>>>>>> images
     tar: impl Read + Send,
     into: BorrowedFd<'_>,
     options: &UnpackOptions,
     known: Option<&Digest>,
 ) -> Result<Unpacked, LayerError> {
     let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, known, |source| {
-<<<<<<< HEAD
         Unpacker::new(source, into, options, None)?.run()
     })?;
     unpacked.diff_id = diff_id;
@@ -181,9 +165,6 @@ pub fn unpack_into(
     let below = clean(below.as_os_str().as_bytes()).unwrap_or_default();
     let (mut unpacked, diff_id, bytes) = pipeline::run(tar, &options.limits, None, |source| {
         Unpacker::new(source, root, options, Some(below))?.run()
-=======
-        Unpacker::new(source, into, options)?.run()
->>>>>>> images
     })?;
     unpacked.diff_id = diff_id;
     unpacked.bytes = bytes;
