@@ -23,6 +23,8 @@ pub(crate) struct CopyJob {
     pub(super) keep_ids: bool,
     pub(super) follow_link: bool,
     pub(super) rootless: bool,
+    /// Who waits for it, and holds the container's lock.
+    pub(super) caller: u32,
     /// Why nothing may be written there.
     pub(super) read_only: Option<String>,
 }

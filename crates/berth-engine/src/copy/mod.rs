@@ -156,6 +156,7 @@ impl Engine {
             keep_ids: request.keep_ids,
             follow_link: request.follow_link,
             rootless: storage::is_rootless(),
+            caller: std::process::id(),
             read_only: spot.read_only,
             place: spot.place,
         };

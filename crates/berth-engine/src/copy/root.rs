@@ -14,7 +14,10 @@ use berth_image::layer::merged::Stack;
 use berth_image::layer::tree::IdShift;
 use rustix::fs::{CWD, Mode, openat};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
+use rustix::process::{
+    DumpableBehavior, Gid, Signal, Uid, getppid, set_dumpable_behavior,
+    set_parent_process_death_signal,
+};
 use rustix::thread::{
     ThreadNameSpaceType, capabilities, move_into_thread_name_spaces, set_capabilities,
     set_thread_gid, set_thread_groups, set_thread_uid,
@@ -40,6 +43,24 @@ pub(super) struct Root {
 
 /// Opens it. We are the worker with one thread; what is opened of the caller's is open already.
 pub(super) fn open(job: &CopyJob) -> Result<Root, EngineError> {
+    let root = open_place(job)?;
+    end_with(job.caller)?;
+    Ok(root)
+}
+
+/// Ends this process with the caller, whose lock keeps others from starting the container. Not
+/// before now: a change of ids or capabilities takes it back (prctl(2)).
+fn end_with(caller: u32) -> Result<(), EngineError> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|e| internal("end with the caller", e))?;
+    let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
+    if parent.map(i32::cast_unsigned) == Some(caller) {
+        return Ok(());
+    }
+    Err(internal("end with the caller", Errno::SRCH))
+}
+
+fn open_place(job: &CopyJob) -> Result<Root, EngineError> {
     let unshifted = |stack| Root { stack, shift: None };
     match &job.place {
         Place::Process(identity) => of_process(job, identity),

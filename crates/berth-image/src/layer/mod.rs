@@ -14,6 +14,8 @@ mod decompress;
 mod entry;
 mod error;
 mod limits;
+#[cfg(test)]
+mod merge_tests;
 mod name;
 mod number;
 mod pack;

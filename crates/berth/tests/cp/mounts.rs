@@ -72,6 +72,14 @@ fn nothing_is_copied_onto_or_into_itself() {
 }
 
 #[test]
+fn a_full_file_system_is_said_to_be_full() {
+    let world = World::new();
+    world.container(State::Running, &["--tmpfs", "/small:size=65536"]);
+    std::fs::write(world.host.join("big"), vec![1; 1 << 20]).unwrap();
+    insta::assert_snapshot!(world.refused(&world.path("big"), "c:/small"), @r#"berth: cannot copy HOST/big to c:/small: cannot copy big: No space left on device (os error 28); free some space, "berth system prune" does"#);
+}
+
+#[test]
 fn a_read_only_root_is_not_written_to() {
     for state in STATES {
         let world = World::new();

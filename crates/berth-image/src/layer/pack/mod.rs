@@ -119,12 +119,11 @@ pub fn pack_entry(
     out: impl Write + Send,
     options: &PackOptions,
 ) -> Result<Packed, LayerError> {
-    let prefix = if name == b"." { b"" } else { name };
     pack_with(out, options, Form::Tree, |packer| match found {
-        Found::Other(other) => packer.other(prefix, &Step::Other(other), other),
+        Found::Other(other) => packer.other(name, &Step::Other(other), other),
         Found::Folder(folder) => walk(tree, folder, &mut |path, step| match path {
-            b"" => packer.step(prefix, step),
-            _ => packer.step(&join(prefix, path), step),
+            b"" => packer.step(name, step),
+            _ => packer.step(&join(name, path), step),
         }),
     })
 }
