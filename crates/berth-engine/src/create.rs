@@ -14,10 +14,12 @@ use oci_spec::runtime::Spec;
 
 use crate::capabilities::Capabilities;
 use crate::options::{ImageRequest, MountRequest};
+use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, quota,
+    seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
@@ -40,6 +42,7 @@ impl Engine {
         let name = self.build(&prepared).inspect_err(|_| {
             // Nothing of it is visible yet; what cannot be removed now, the next recovery of the
             // whole root removes.
+            quota::release(&hidden);
             drop(remove_tree("container.create.undo", &hidden));
         })?;
         Ok(Created {
@@ -57,6 +60,7 @@ impl Engine {
         let mut rooted = image::resolve_root(self, &id, options)?;
         rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
         let (options, root) = (&rooted.options, &rooted.source);
+        quota::check(options, root)?;
         for mount in &options.mounts {
             check_mount(mount)?;
         }
@@ -68,7 +72,7 @@ impl Engine {
         let spec_facts = SpecFacts {
             argv: argv(options)?,
             hostname: hostname(options, &id, &sources)?,
-            user: image::resolve_user(options, root)?,
+            user: image::resolve_user(self, options, root)?,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
             ..host_facts(options, rootless, sources)
         };
@@ -98,6 +102,7 @@ impl Engine {
             root: rooted.source,
             namespaces: spec_facts.namespaces,
             cgroups_path: spec_facts.cgroups_path,
+            boot_id: boot_id(),
             options: rooted.options,
         };
         let mut warnings = rooted.warnings;
@@ -201,7 +206,7 @@ impl Engine {
                 durability,
             )?;
         }
-        image::make_layer(hidden, &prepared.create.root, durability)
+        image::make_layer(self, hidden, &prepared.create, durability)
     }
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;

@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// Removes a container of which not even the name can be read.
-    fn remove_unreadable(&self, id: &ContainerId) -> Result<(), EngineError> {
+    pub(crate) fn remove_unreadable(&self, id: &ContainerId) -> Result<(), EngineError> {
         let store = self.store();
         let lock = store.lock(id)?;
         if let Ok(Some(run)) = store.read_run(id) {

@@ -11,6 +11,7 @@ mod registry;
 mod remove;
 mod root;
 mod save;
+mod settle;
 mod unpack;
 mod usage;
 

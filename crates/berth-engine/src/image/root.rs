@@ -10,10 +10,12 @@ use berth_image::NoProgress;
 use berth_image::manifest::Platform;
 use berth_image::store::{Access, Image, StoreLock};
 
+use crate::image::unpack::Notes;
 use crate::options::ImageRequest;
+use crate::storage::{self, DressUpper, ReadAccounts};
 use crate::store::Durability;
 use crate::user::{Accounts, ResolvedUser};
-use crate::{CreateOptions, Engine, EngineError, image, storage};
+use crate::{CreateFile, CreateOptions, Engine, EngineError, image, quota};
 
 /// The built-in image.
 const HOST: &str = "host";
@@ -81,7 +83,9 @@ fn of_image(
             "the image {name} is for {offered}, this host is {host}; without an emulator its programs do not execute"
         ));
     }
-    engine.unpack(&image, &NoProgress)?;
+    let notes = Notes::default();
+    engine.unpack(&image, &notes)?;
+    warnings.extend(notes.into_lines());
     let layer = engine.store().persistent_dir(id).join("layer");
     let store = engine.images();
     let mut lowers: Vec<PathBuf> = image
@@ -136,15 +140,16 @@ pub(crate) fn pin(engine: &Engine, image: &Image) -> Result<StoreLock, EngineErr
 /// Makes the folders of a container's own layer below its folder, `hidden` as yet. The kernel
 /// takes the owner and mode of the container's `/` from the upper one.
 pub(crate) fn make_layer(
+    engine: &Engine,
     hidden: &Path,
-    source: &RootSource,
+    create: &CreateFile,
     durability: Durability,
 ) -> Result<(), EngineError> {
-    let RootSource::Layers { lowers, .. } = source else {
+    let RootSource::Layers { lowers, .. } = &create.root else {
         return Ok(());
     };
     let layer = hidden.join("layer");
-    let mut folders = vec![layer.clone(), layer.join("upper"), layer.join("work")];
+    let mut folders = vec![layer.join("upper"), layer.join("work")];
     let empty = layer.join("empty");
     let is_empty = lowers.iter().any(|lower| lower.ends_with("layer/empty"));
     if is_empty {
@@ -154,12 +159,21 @@ pub(crate) fn make_layer(
         let text = format!("cannot make {}: {e}", path.display());
         EngineError::new(ErrorClass::Unavailable, text)
     };
-    for folder in &folders {
+    let make = |folder: &Path| {
         let op = berth_persist::Op::MakeDir(berth_persist::At::path(folder), 0o755);
-        berth_persist::perform("container.create.layer", op).map_err(|e| failed(folder, e))?;
+        berth_persist::perform("container.create.layer", op).map_err(|e| failed(folder, e))
+    };
+    make(&layer)?;
+    if let Some(limit_bytes) = create.options.storage_bytes {
+        // Before there is anything in it: what is made later inherits the project.
+        quota::limit(engine, &layer, limit_bytes)?;
     }
+    folders.iter().try_for_each(|folder| make(folder))?;
     if let (Some(top), false) = (lowers.first(), is_empty) {
-        copy_attributes(top, &layer.join("upper")).map_err(|e| failed(top, e))?;
+        engine.storage_if_need_be(&DressUpper {
+            from: top.clone(),
+            upper: layer.join("upper"),
+        })?;
     }
     if durability == Durability::Power {
         // by path: our own folder, just made
@@ -172,25 +186,10 @@ pub(crate) fn make_layer(
     Ok(())
 }
 
-fn copy_attributes(from: &Path, to: &Path) -> std::io::Result<()> {
-    use rustix::fs::{Gid, Mode, Uid};
-    // by path: folders of our own
-    let (from, to) = (File::open(from)?, File::open(to)?);
-    let stat = rustix::fs::fstat(&from)?;
-    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-    match rustix::fs::fchown(&to, Some(uid), Some(gid)) {
-        Ok(()) => {}
-        // Without privilege it stays the caller's, which is the container's root.
-        Err(rustix::io::Errno::PERM) => {}
-        Err(e) => return Err(e.into()),
-    }
-    rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    Ok(())
-}
-
 /// Looks up `-u` and `--group-add` in the root that the container will have: the host's /etc for
 /// the host image, the directory's or the layers' otherwise.
 pub(crate) fn resolve_user(
+    engine: &Engine,
     options: &CreateOptions,
     root: &RootSource,
 ) -> Result<ResolvedUser, EngineError> {
@@ -198,8 +197,9 @@ pub(crate) fn resolve_user(
         RootSource::Host => accounts_below(Path::new("/"))?,
         RootSource::Directory { path, .. } => accounts_below(path)?,
         RootSource::Layers { lowers, .. } => {
-            let stack = storage::stack(&storage::real(lowers), storage::is_rootless())?;
-            Accounts::read_from(|path| stack.open_file(path))?
+            let folders = storage::real(lowers);
+            let rootless = storage::is_rootless();
+            engine.storage_if_need_be(&ReadAccounts { folders, rootless })?
         }
     };
     Ok(accounts.resolve(options.user.as_deref(), &options.group_add)?)

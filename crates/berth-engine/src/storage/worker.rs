@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use berth_base::ErrorClass;
 use rustix::mount::MountPropagationFlags;
 
+use super::own::{DressUpper, HasFolder, ReadAccounts};
 use super::work::{
     CopyUpTree, ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work,
 };
@@ -57,9 +58,12 @@ fn prepare() -> Result<Vec<u8>, EngineError> {
 fn perform(name: &str, work: &[u8]) -> Result<serde_json::Value, EngineError> {
     match name {
         CopyUpTree::NAME => run::<CopyUpTree>(work),
+        DressUpper::NAME => run::<DressUpper>(work),
+        HasFolder::NAME => run::<HasFolder>(work),
         ListChanges::NAME => run::<ListChanges>(work),
         PackLayer::NAME => run::<PackLayer>(work),
         PackRoot::NAME => run::<PackRoot>(work),
+        ReadAccounts::NAME => run::<ReadAccounts>(work),
         RemoveTrees::NAME => run::<RemoveTrees>(work),
         SettleLayer::NAME => run::<SettleLayer>(work),
         UnpackLayer::NAME => run::<UnpackLayer>(work),
