@@ -15,10 +15,12 @@ use oci_spec::runtime::Spec;
 use crate::capabilities::Capabilities;
 use crate::image::MountPoints;
 use crate::options::{ImageRequest, MountRequest};
+use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, quota,
+    seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
@@ -41,6 +43,7 @@ impl Engine {
         let name = self.build(&prepared).inspect_err(|_| {
             // Nothing of it is visible yet; what cannot be removed now, the next recovery of the
             // whole root removes.
+            quota::release(&hidden);
             drop(remove_tree("container.create.undo", &hidden));
         })?;
         Ok(Created {
@@ -58,6 +61,7 @@ impl Engine {
         let mut rooted = image::resolve_root(self, &id, options)?;
         rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
         let (options, root) = (&rooted.options, &rooted.source);
+        quota::check(options, root)?;
         for mount in &options.mounts {
             check_mount(mount)?;
         }
@@ -69,7 +73,7 @@ impl Engine {
         let spec_facts = SpecFacts {
             argv: argv(options)?,
             hostname: hostname(options, &id, &sources)?,
-            user: image::resolve_user(&rooted)?,
+            user: image::resolve_user(self, &rooted)?,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
             ..host_facts(options, rootless, sources)
         };
@@ -101,6 +105,7 @@ impl Engine {
             root: rooted.source,
             namespaces: spec_facts.namespaces,
             cgroups_path: spec_facts.cgroups_path,
+            boot_id: boot_id(),
             options: rooted.options,
         };
         let mut warnings = rooted.warnings;
@@ -205,8 +210,7 @@ impl Engine {
                 durability,
             )?;
         }
-        let root = &prepared.create.root;
-        image::make_layer(self, hidden, root, &prepared.points, durability)
+        image::make_layer(self, hidden, &prepared.create, &prepared.points, durability)
     }
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;

@@ -20,6 +20,7 @@ mod members;
 mod namespaces;
 mod options;
 mod process;
+mod quota;
 mod recover;
 mod remove;
 mod seccomp;

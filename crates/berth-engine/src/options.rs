@@ -60,6 +60,9 @@ pub struct CreateOptions {
     pub namespaces: NamespaceModes,
     /// `-m` in bytes.
     pub memory_bytes: Option<u64>,
+    /// `--storage-opt size=` in bytes: what its own layer may take on disk.
+    #[serde(default)]
+    pub storage_bytes: Option<u64>,
     /// `--cpus` in billionths of a CPU.
     pub nano_cpus: Option<u64>,
     /// `--pids-limit`; zero or less means no limit.

@@ -4,7 +4,7 @@ use berth_base::{ContainerId, Status};
 
 use crate::process::boot_id;
 use crate::store::{Durability, StoreError};
-use crate::{Engine, EngineError, cgroup};
+use crate::{Container, Engine, EngineError, cgroup};
 
 /// What a recovery did.
 #[derive(Debug, Default)]
@@ -57,7 +57,9 @@ impl Engine {
         let store = self.store();
         let marker = store.state().join("recovered");
         let boot = boot_id().unwrap_or_default();
-        if std::fs::read_to_string(&marker).is_ok_and(|seen| seen == boot) {
+        // Also where somebody removed the root since.
+        let is_there = store.root().join("names").is_dir();
+        if is_there && std::fs::read_to_string(&marker).is_ok_and(|seen| seen == boot) {
             return Ok(());
         }
         store.ensure()?;
@@ -73,7 +75,18 @@ impl Engine {
     }
 
     fn recover_one(&self, id: &ContainerId, done: &mut Recovered) -> Result<(), EngineError> {
+        if self.store().is_torn(id) {
+            self.remove_unreadable(id)?;
+            done.removed.push(id.clone());
+            return Ok(());
+        }
         let view = self.view(id)?;
+        if is_worthless(&view.container) {
+            // With all that it holds, as at its end.
+            self.exited(id)?;
+            done.removed.push(id.clone());
+            return Ok(());
+        }
         let is_lost = self.store().read_status(id)?.is_none();
         let unsettled = match view.container.status {
             _ if is_lost => true,
@@ -114,4 +127,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether a container for `--rm` is one of an earlier boot: nothing of it was made to outlive that.
+fn is_worthless(container: &Container) -> bool {
+    let create = &container.create;
+    let earlier = create.boot_id.is_some() && create.boot_id != boot_id();
+    create.options.auto_remove && earlier && !container.status.is_live()
 }

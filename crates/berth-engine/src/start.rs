@@ -13,6 +13,7 @@ use berth_base::state::{
     StdioConfig,
 };
 use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Timestamp};
+use berth_runtime::facts::{forget_volatile, is_volatile};
 use berth_runtime::launch::{LaunchRequest, launch};
 
 use crate::session::Packet;
@@ -41,6 +42,7 @@ impl Engine {
         let run = view.written.run.saturating_add(1);
         self.clear_run(&lock)?;
         self.write_status(&lock, container, (Status::Starting, run), None)?;
+        let was_volatile = is_volatile(&container.create.root);
         match self.launch_run(&lock, container, run, attach) {
             Ok(started) => {
                 // Its life is the kernel's to tell; the file spares others the question, which for
@@ -52,6 +54,11 @@ impl Engine {
             }
             Err(error) => {
                 self.unwind(&lock, container, run, before, &error);
+                if !was_volatile {
+                    // Nothing of it ran in this boot's overlay but what is over, so its layer is
+                    // whole. A mark from before may tell of a crash of the host.
+                    drop(forget_volatile(&container.create.root));
+                }
                 Err(error.on(container.name.as_str()))
             }
         }

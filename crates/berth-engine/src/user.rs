@@ -64,7 +64,7 @@ impl From<UserError> for EngineError {
 }
 
 /// The two account files of a container, as text.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Accounts {
     passwd: String,
     group: String,

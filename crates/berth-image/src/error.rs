@@ -100,7 +100,7 @@ pub enum ImageError {
         newest: u32,
     },
     /// The file system said no.
-    #[error("cannot {action} {}: {source}{}", .path.display(), hint(.source))]
+    #[error("cannot {action} {}: {source}{}", .path.display(), hint(.action, .source))]
     Io {
         /// A verb.
         action: &'static str,
@@ -202,8 +202,13 @@ impl From<PersistError> for ImageError {
 }
 
 /// What to do about the errors of disks.
-fn hint(source: &io::Error) -> &'static str {
+fn hint(action: &str, source: &io::Error) -> &'static str {
     match source.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied
+            if action == "set the owner of" =>
+        {
+            "; the id is not one of yours, see /etc/subuid and /etc/subgid"
+        }
         io::ErrorKind::StorageFull => {
             "; free some space, \"berth system prune\" removes what is unused"
         }

@@ -19,7 +19,7 @@ use crate::process::read_proc;
 use crate::{capability, namespaces, resctrl};
 
 pub(crate) use layers::common_folder;
-pub use layers::{LayerFacts, forget_volatile};
+pub use layers::{LayerFacts, forget_volatile, is_volatile};
 
 /// The host as a plan sees it. Plain data, so that a plan can be tested without a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

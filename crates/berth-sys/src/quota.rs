@@ -103,7 +103,8 @@ impl fmt::Display for QuotaError {
                  and project (tune2fs -O project,quota -Q prjquota), mounted with prjquota",
             ),
             Self::NotEnforced => f.write_str(
-                "the file system enforces no project quotas; mount it with the option prjquota",
+                "the file system enforces no project quotas; mount it with the option prjquota, which \
+                 on ext4 needs the features quota and project",
             ),
             Self::Kernel(Errno::PERM | Errno::ACCESS) => {
                 f.write_str("setting a project quota needs root")

@@ -152,6 +152,37 @@ const ROWS: &[Row] = &[
     },
     Row {
         profile: "plain",
+        // Overlays of an older kernel, and on a disk with project quotas.
+        suite: Suite::Programs("berth-engine", "lifecycle"),
+        names: &["layers::", "rootless::layers"],
+        share: Share::Only(&["layers::one_to", "layers::ids_on", "rootless::layers"]),
+        limit_s: 240,
+    },
+    Row {
+        profile: "plain",
+        suite: Suite::Units("berth-sys"),
+        names: &["quota::"],
+        share: Share::All,
+        limit_s: 60,
+    },
+    Row {
+        profile: "plain",
+        // Layers and the store; the left out need files of the source tree.
+        suite: Suite::Units("berth-image"),
+        names: &["layer::", "store::"],
+        share: Share::Only(&["store::"]),
+        limit_s: 180,
+    },
+    Row {
+        profile: "plain",
+        // A user with sub-ids, boots, and limits that hold.
+        suite: Suite::Programs("berth", "rootless_images"),
+        names: &["_"],
+        share: Share::Only(&["files_of_many", "no_more_than"]),
+        limit_s: 240,
+    },
+    Row {
+        profile: "plain",
         // Without listmount of other mount namespaces and the ioctls of newer kernels.
         suite: Suite::Programs("berth-map", "holders"),
         names: &["_"],

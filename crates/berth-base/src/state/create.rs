@@ -35,6 +35,9 @@ pub struct CreateFile<O> {
     /// Where its cgroups are, as the spec's `cgroupsPath`; `None` when the caller may make none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroups_path: Option<String>,
+    /// The host's boot in which it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// What the user asked for, completed by what the image says.
     pub options: O,
 }

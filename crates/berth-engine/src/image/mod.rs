@@ -13,6 +13,7 @@ mod registry;
 mod remove;
 mod root;
 mod save;
+mod settle;
 mod unpack;
 mod usage;
 

@@ -16,9 +16,12 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<PulledImage, EngineError> {
         let unpacker = self.unpacker();
-        self.images()
-            .pull(client, reference, choice, unpacker.as_ref(), progress)
-            .map_err(|error| EngineError::from(error).on(reference.familiar()))
+        let pulled = self
+            .images()
+            .pull(client, reference, choice, &unpacker, progress)
+            .map_err(|error| EngineError::from(error).on(reference.familiar()))?;
+        unpacker.finish(progress);
+        Ok(pulled)
     }
 
     /// Pushes the image that has a name to where the name says.

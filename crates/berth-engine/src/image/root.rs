@@ -13,10 +13,12 @@ use berth_image::store::{Access, Image, StoreLock};
 use oci_spec::runtime::Mount;
 
 use super::points::{MountPoints, is_points, is_shared};
+use crate::image::unpack::Notes;
 use crate::options::ImageRequest;
+use crate::storage::{self, DressUpper, ReadAccounts};
 use crate::store::Durability;
 use crate::user::{Accounts, ResolvedUser};
-use crate::{CreateOptions, Engine, EngineError, image, storage};
+use crate::{CreateFile, CreateOptions, Engine, EngineError, image, quota};
 
 /// The built-in image.
 const HOST: &str = "host";
@@ -90,7 +92,9 @@ fn of_image(
             "the image {name} is for {offered}, this host is {host}; without an emulator its programs do not execute"
         ));
     }
-    engine.unpack(&image, &NoProgress)?;
+    let notes = Notes::default();
+    engine.unpack(&image, &notes)?;
+    warnings.extend(notes.into_lines());
     let layer = engine.store().persistent_dir(id).join("layer");
     let store = engine.images();
     let mut lowers: Vec<PathBuf> = image
@@ -174,16 +178,16 @@ pub(crate) fn pin(engine: &Engine, image: &Image) -> Result<StoreLock, EngineErr
 pub(crate) fn make_layer(
     engine: &Engine,
     hidden: &Path,
-    source: &RootSource,
+    create: &CreateFile,
     points: &MountPoints,
     durability: Durability,
 ) -> Result<(), EngineError> {
-    let RootSource::Layers { lowers, .. } = source else {
+    let RootSource::Layers { lowers, .. } = &create.root else {
         return Ok(());
     };
     let layer = hidden.join("layer");
     let init = layer.join("init");
-    let mut folders = vec![layer.clone(), layer.join("upper"), layer.join("work")];
+    let mut folders = vec![layer.join("upper"), layer.join("work")];
     let (of_points, of_image): (Vec<&PathBuf>, Vec<&PathBuf>) =
         lowers.iter().partition(|lower| is_points(lower));
     let own = of_points.iter().any(|lower| !is_shared(lower));
@@ -194,10 +198,16 @@ pub(crate) fn make_layer(
         let text = format!("cannot make {}: {e}", path.display());
         EngineError::new(ErrorClass::Unavailable, text)
     };
-    for folder in &folders {
+    let make = |folder: &Path| {
         let op = berth_persist::Op::MakeDir(berth_persist::At::path(folder), 0o755);
-        berth_persist::perform("container.create.layer", op).map_err(|e| failed(folder, e))?;
+        berth_persist::perform("container.create.layer", op).map_err(|e| failed(folder, e))
+    };
+    make(&layer)?;
+    if let Some(limit_bytes) = create.options.storage_bytes {
+        // Before there is anything in it: what is made later inherits the project.
+        quota::limit(engine, &layer, limit_bytes)?;
     }
+    folders.iter().try_for_each(|folder| make(folder))?;
     if own {
         points.make(&init).map_err(|e| failed(&init, e))?;
     }
@@ -205,7 +215,10 @@ pub(crate) fn make_layer(
         engine.ensure_shared_points(shared)?;
     }
     if let Some(top) = of_image.first() {
-        copy_attributes(top, &layer.join("upper")).map_err(|e| failed(top, e))?;
+        engine.storage_if_need_be(&DressUpper {
+            from: PathBuf::from(top),
+            upper: layer.join("upper"),
+        })?;
     }
     if durability == Durability::Power {
         // by path: our own folder, just made
@@ -218,29 +231,19 @@ pub(crate) fn make_layer(
     Ok(())
 }
 
-fn copy_attributes(from: &Path, to: &Path) -> std::io::Result<()> {
-    use rustix::fs::{Gid, Mode, Uid};
-    // by path: folders of our own
-    let (from, to) = (File::open(from)?, File::open(to)?);
-    let stat = rustix::fs::fstat(&from)?;
-    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-    match rustix::fs::fchown(&to, Some(uid), Some(gid)) {
-        Ok(()) => {}
-        // Without privilege it stays the caller's, which is the container's root.
-        Err(rustix::io::Errno::PERM) => {}
-        Err(e) => return Err(e.into()),
-    }
-    rustix::fs::fchmod(&to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    Ok(())
-}
-
 /// Looks up `-u` and `--group-add` in the root that the container will have: the host's /etc for
 /// the host image, the directory's or the layers' otherwise.
-pub(crate) fn resolve_user(rooted: &Rooted) -> Result<ResolvedUser, EngineError> {
+pub(crate) fn resolve_user(engine: &Engine, rooted: &Rooted) -> Result<ResolvedUser, EngineError> {
     let accounts = match (&rooted.stack, &rooted.source) {
-        (Some(stack), _) => Accounts::read_from(|path| stack.open_file(path))?,
-        (None, RootSource::Directory { path, .. }) => accounts_below(path)?,
-        (None, _) => accounts_below(Path::new("/"))?,
+        (Some(stack), _) if !storage::is_rootless() => {
+            Accounts::read_from(|path| stack.open_file(path))?
+        }
+        (_, RootSource::Layers { lowers, .. }) => engine.storage_if_need_be(&ReadAccounts {
+            folders: storage::real(lowers),
+            rootless: storage::is_rootless(),
+        })?,
+        (_, RootSource::Directory { path, .. }) => accounts_below(path)?,
+        (_, RootSource::Host) => accounts_below(Path::new("/"))?,
     };
     let options = &rooted.options;
     Ok(accounts.resolve(options.user.as_deref(), &options.group_add)?)

@@ -6,6 +6,7 @@
 //! ones ([`store_ids`]), and sends the work as one line of JSON. The worker trusts its caller: it
 //! can do nothing that the user could not.
 
+mod own;
 mod work;
 mod worker;
 
@@ -21,9 +22,10 @@ use crate::spec::IdMappings;
 use crate::subid::{IdKind, SubIds, map_caller, whole_range};
 use crate::{Engine, EngineError, facts};
 
+pub(crate) use own::{DressUpper, HasFolder, ReadAccounts};
 pub(crate) use work::{
     CopyUpTree, ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work,
-    is_rootless, real, root_stack, stack, unpack_options,
+    is_rootless, real, unpack_options,
 };
 pub use worker::storage_worker;
 
@@ -56,6 +58,10 @@ impl Engine {
         }
         let engine = self.clone();
         berth_persist::on_foreign_files(move |path| {
+            // The worker itself, where a file is not even one of the sub-ids.
+            if !facts::is_rootless() {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
             let paths = vec![path.to_owned()];
             let removed = engine.storage(&RemoveTrees { paths });
             removed.map_err(|e| io::Error::other(e.message))
@@ -72,6 +78,18 @@ impl Engine {
         let answer = self.ask_worker(W::NAME, &work, Stdio::null())?;
         serde_json::from_value(answer)
             .map_err(|e| broken(format!("its answer makes no sense: {e}")))
+    }
+
+    /// As [`Self::storage`] for work that does no harm where it fails: most images need no worker
+    /// for it.
+    pub(crate) fn storage_if_need_be<W: Work>(&self, work: &W) -> Result<W::Done, EngineError> {
+        if facts::is_rootless()
+            && let Ok(nowhere) = File::open("/dev/null")
+            && let Ok(done) = work.perform_to(&nowhere)
+        {
+            return Ok(done);
+        }
+        self.storage(work)
     }
 
     /// As [`Self::storage`] for work that writes data: it goes to `out`.
@@ -172,6 +190,31 @@ fn converse(
     drop(input);
     read(&mut line)?;
     serde_json::from_str(&line).map_err(|_| broken("it ended without an answer".into()))
+}
+
+/// Why the files of images all become the caller's; `None` where they do not.
+pub(crate) fn single_id() -> Option<String> {
+    let ids = store_ids();
+    if !facts::is_rootless() || (ids.uid.len() > 1 && ids.gid.len() > 1) {
+        return None;
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    let name = facts::login_name(uid).unwrap_or_else(|| uid.to_string());
+    let (lacking, remedy) = match facts::has_newidmap() {
+        true => (
+            "/etc/subuid and /etc/subgid give you no ids",
+            format!(
+                "add some with \"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}\""
+            ),
+        ),
+        false => (
+            "newuidmap and newgidmap are not installed",
+            "install them (package uidmap or shadow-utils)".to_owned(),
+        ),
+    };
+    Some(format!(
+        "{lacking}: all files of images become yours, and a container has one user, root; {remedy}, then remove the image and fetch it again"
+    ))
 }
 
 /// The ids of a user's store: its own as root, its first range of sub-ids behind that. Containers

@@ -68,8 +68,14 @@ impl Work for RemoveTrees {
     fn perform_to(&self, _out: &File) -> Result<(), EngineError> {
         for path in &self.paths {
             berth_persist::remove_tree("storage.remove", At::path(path)).map_err(|e| {
-                let text = format!("cannot remove {}: {e}", path.display());
-                EngineError::new(ErrorClass::Unavailable, text)
+                let hint = match e.kind() {
+                    std::io::ErrorKind::PermissionDenied => {
+                        "; some of it belongs to ids that are not yours: are /etc/subuid, /etc/subgid and newuidmap as they were?"
+                    }
+                    _ => "",
+                };
+                // Whoever asked says what it was.
+                EngineError::new(ErrorClass::Unavailable, format!("{e}{hint}"))
             })?;
         }
         Ok(())
@@ -257,7 +263,7 @@ pub(crate) fn stack(folders: &[PathBuf], rootless: bool) -> Result<Stack, Engine
     })
 }
 
-fn open(path: &Path) -> Result<OwnedFd, EngineError> {
+pub(super) fn open(path: &Path) -> Result<OwnedFd, EngineError> {
     // by path: folders of our own
     File::open(path).map(OwnedFd::from).map_err(|e| {
         let text = format!("cannot open {}: {e}", path.display());

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use berth_base::ErrorClass;
 use rustix::mount::MountPropagationFlags;
 
+use super::own::{DressUpper, HasFolder, ReadAccounts};
 use super::work::{
     CopyUpTree, ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work,
 };
@@ -66,9 +67,12 @@ fn perform(name: &str, work: &[u8]) -> Result<serde_json::Value, EngineError> {
     match name.strip_prefix(MAPPED).unwrap_or(name) {
         CopyJob::NAME => run::<CopyJob>(work),
         CopyUpTree::NAME => run::<CopyUpTree>(work),
+        DressUpper::NAME => run::<DressUpper>(work),
+        HasFolder::NAME => run::<HasFolder>(work),
         ListChanges::NAME => run::<ListChanges>(work),
         PackLayer::NAME => run::<PackLayer>(work),
         PackRoot::NAME => run::<PackRoot>(work),
+        ReadAccounts::NAME => run::<ReadAccounts>(work),
         RemoveTrees::NAME => run::<RemoveTrees>(work),
         SettleLayer::NAME => run::<SettleLayer>(work),
         UnpackLayer::NAME => run::<UnpackLayer>(work),

@@ -22,9 +22,9 @@ pub(crate) use berth_persist::Durability;
 pub(crate) use error::StoreError;
 pub(crate) use lock::{ContainerLock, FileLock};
 pub(crate) use names::NamesLock;
-pub(crate) use random::random_id;
+pub(crate) use random::{random_id, random_number};
 
-use crate::CreateFile;
+use crate::{CreateFile, quota};
 
 /// The two folders of an engine.
 #[derive(Clone, Debug)]
@@ -104,6 +104,16 @@ impl Store {
 
     pub(crate) fn read_create(&self, id: &ContainerId) -> Result<Option<CreateFile>, StoreError> {
         file::read(&self.persistent_dir(id).join("create.json"))
+    }
+
+    /// Whether a loss of power took the very record of a container, which then was one for `--rm`:
+    /// that of others is synced before they are seen.
+    pub(crate) fn is_torn(&self, id: &ContainerId) -> bool {
+        let record = self.persistent_dir(id).join("create.json");
+        match std::fs::metadata(record) {
+            Ok(found) => found.len() == 0,
+            Err(e) => e.kind() == std::io::ErrorKind::NotFound && self.exists(id),
+        }
     }
 
     pub(crate) fn read_settings(
@@ -297,6 +307,7 @@ impl Store {
         let hidden = format!(".removing-{}", id.as_str());
         let persistent = self.containers().join(&hidden);
         let volatile = self.volatile_containers().join(&hidden);
+        quota::release(&self.persistent_dir(id));
         let mut steps = vec![
             rename_away(
                 "container.remove.persistent",

@@ -10,6 +10,11 @@ pub(crate) fn random_id() -> io::Result<ContainerId> {
     Ok(ContainerId::from_bytes(random_bytes()?))
 }
 
+/// A random number.
+pub(crate) fn random_number() -> io::Result<u32> {
+    Ok(u32::from_ne_bytes(random_bytes()?))
+}
+
 /// Random bytes; getrandom(2) fills up to 256 at once and is not interrupted below that.
 pub(super) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];

@@ -5,6 +5,8 @@ use std::path::Path;
 use berth_base::{ContainerId, ContainerName};
 use berth_persist::{At, Op, perform, sweep_temporaries};
 
+use crate::quota;
+
 use super::{NamesLock, Store, StoreError, entries, lock, remove_tree};
 
 impl Store {
@@ -31,6 +33,7 @@ impl Store {
                     }
                 };
                 if stale {
+                    quota::release(&path);
                     errors.extend(remove_tree("container.sweep.tree", &path).err());
                 } else {
                     errors.extend(sweep_files(&path).err());

@@ -4,11 +4,10 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use berth_base::state::RootSource;
-use berth_image::layer::merged::{Found, Last};
 
 use super::mounts::MadeVolumes;
 use crate::EngineError;
-use crate::storage::{self, CopyUpTree};
+use crate::storage::{self, CopyUpTree, HasFolder};
 
 impl MadeVolumes<'_> {
     /// Fills the empty volumes from a root. The built-in host image fills none: its folders are this
@@ -23,15 +22,18 @@ impl MadeVolumes<'_> {
         if copy_ups.is_empty() || folders.is_empty() {
             return Ok(());
         }
-        let stack = storage::root_stack(&folders, plain, storage::is_rootless())?;
         for copy_up in copy_ups {
             let target = PathBuf::from(copy_up.target());
-            match stack.find(&target, Last::Follow) {
-                Ok(Found::Folder(_)) => {}
-                // The image has nothing there, or a file.
-                Ok(Found::Other(_)) => continue,
-                Err(e) if is_missing(&e) => continue,
-                Err(e) => return Err(copy_up.failed(&e)),
+            // The image may have nothing there, or a file.
+            let look = HasFolder {
+                folders: folders.clone(),
+                plain,
+                path: target.clone(),
+                rootless: storage::is_rootless(),
+            };
+            let found = self.engine().storage_if_need_be(&look);
+            if !found.map_err(|e| copy_up.failed(&std::io::Error::other(e.message)))? {
+                continue;
             }
             copy_up.begin()?;
             let work = CopyUpTree {
@@ -46,11 +48,6 @@ impl MadeVolumes<'_> {
         }
         Ok(())
     }
-}
-
-fn is_missing(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// The path of a volume's folder, for a worker that has no descriptor of it.

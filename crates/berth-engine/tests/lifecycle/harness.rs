@@ -211,6 +211,10 @@ pub(crate) fn kill(pid: u32) {
 /// What a monitor executes once a container has ended, and the workers of [`crate::many`]: this
 /// very program.
 pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
+    if std::env::args().next().as_deref() == Some("berth-keeper") {
+        crate::layers::die_after_the_mount();
+        return Some(ExitCode::FAILURE);
+    }
     if let [worker, root, state, parent] = arguments
         && worker == "--worker"
     {

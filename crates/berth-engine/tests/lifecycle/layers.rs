@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 
 use berth_base::ContainerId;
-use berth_base::state::ExitOutcome;
-use berth_engine::{CreateOptions, ExecOptions, NamespaceMode, StartAttach, Started};
+use berth_base::state::{ExitOutcome, MonitorConfig, RootSource};
+use berth_engine::{
+    CreateOptions, Engine, EngineConfig, ExecOptions, NamespaceMode, StartAttach, Started,
+};
 use berth_sys::quota;
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
@@ -22,6 +24,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("layers::the_end_leaves_nothing_busy", nothing_busy),
     ("layers::read_only_masked_and_joined", read_only_and_joined),
     ("layers::volatile_ones_are_used_once", volatile_once),
+    (
+        "layers::a_start_that_fails_leaves_none_volatile",
+        volatile_after_failure,
+    ),
     ("layers::ids_on_disk_are_the_containers_own", ids_on_disk),
     ("layers::missing_ones_are_named", missing_ones),
     ("layers::never_read_only_by_surprise", never_read_only),
@@ -32,6 +38,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("layers::a_quota_holds_behind_the_overlay", quota_holds),
     ("rootless::layers_without_privilege", without_privilege),
     ("rootless::volatile_layers_are_used_once", volatile_once),
+    (
+        "rootless::layers_are_not_left_volatile_by_failure",
+        volatile_after_failure,
+    ),
 ];
 
 fn start(world: &World, id: &ContainerId) -> Started {
@@ -219,6 +229,40 @@ fn volatile_once(world: &mut World) -> Outcome {
     }
     berth_runtime::facts::forget_volatile(&root)?;
     assert!(read_all(&start(world, &id).session).0.contains("volatile"));
+    world.remove(&id);
+    image.remove()?;
+    world.assert_nothing_left();
+    Ok(())
+}
+
+/// A runtime that dies with the overlay mounted: this program, as the engine executes it.
+pub(crate) fn die_after_the_mount() {
+    // by path: the descriptor at which a keeper finds its configuration
+    let config = fs::read("/proc/self/fd/4").expect("the configuration");
+    let config: MonitorConfig = serde_json::from_slice(&config).expect("JSON");
+    if let RootSource::Layers { work, .. } = config.root {
+        fs::create_dir_all(work.join("work/incompat/volatile")).expect("the mark");
+    }
+}
+
+fn volatile_after_failure(world: &mut World) -> Outcome {
+    let image = Image::new(world, 2)?;
+    let root = image.root(true);
+    let id = image.create_from(world, "cat /top", &root, |_| {})?;
+    let dying = Engine::open(EngineConfig {
+        runtime_binary: std::env::current_exe()?,
+        ..world.config.clone()
+    })?;
+    let error = dying.start(&id, &StartAttach::default()).err();
+    let error = error.ok_or("it started")?;
+    assert!(error.message.contains("without an answer"), "{error}");
+    assert!(!image.own.join("work/work/incompat").exists());
+    let (out, err, _) = read_all(&start(world, &id).session);
+    assert_eq!(out, "1\n", "{err}");
+    // The mark of a run that was is another matter.
+    assert!(dying.start(&id, &StartAttach::default()).is_err());
+    let error = start_error(world, &id);
+    assert!(error.contains("may be damaged"), "{error}");
     world.remove(&id);
     image.remove()?;
     world.assert_nothing_left();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use berth_base::Digest;
 use berth_persist::{At, Durability, Op, Replace, perform, remove_tree};
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use super::lock;
@@ -131,15 +132,8 @@ impl ImageStore {
     /// Writes all that is unsynced to disk, and notes it. Slow, and on nobody's path: a process of
     /// its own does it after a pull.
     pub fn settle_layers(&self) -> Result<(), ImageError> {
-        let mut unsynced = Vec::new();
-        for (name, path) in entries(&self.layers_dir())? {
-            if !name.starts_with('.')
-                && let Ok(Some(meta)) = read_meta(&path)
-                && meta.unsynced_in_boot.is_some()
-            {
-                unsynced.push((path, meta));
-            }
-        }
+        // Not those of an earlier boot: what they lost no sync brings back.
+        let unsynced = self.unsynced_layers()?;
         if unsynced.is_empty() {
             return Ok(());
         }
@@ -149,10 +143,46 @@ impl ImageStore {
             .map_err(|e| ImageError::io("sync", &dir, e))?;
         for (path, mut meta) in unsynced {
             meta.unsynced_in_boot = None;
-            // One that was removed meanwhile needs no note.
-            drop(write_meta(&path, &meta, Durability::Process));
+            match write_meta(&path, &meta, Durability::Process) {
+                Err(e) if path.exists() => return Err(e),
+                // One that was removed meanwhile needs no note.
+                Ok(()) | Err(_) => {}
+            }
         }
         Ok(())
+    }
+
+    /// As [`Self::settle_layers`], unless another process is at it, which then does it all.
+    pub fn settle_layers_alone(&self) -> Result<(), ImageError> {
+        if !self.exists()? {
+            return Ok(());
+        }
+        let path = self.work().join("settle.lock");
+        loop {
+            let file = lock::open_lock(&path)?;
+            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+                return Ok(());
+            }
+            self.settle_layers()?;
+            drop(file);
+            // Whoever unpacked one meanwhile found the lock held, before this look.
+            if self.unsynced_layers()?.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn unsynced_layers(&self) -> Result<Vec<(PathBuf, LayerMeta)>, ImageError> {
+        let mut unsynced = Vec::new();
+        for (name, path) in entries(&self.layers_dir())? {
+            if !name.starts_with('.')
+                && let Ok(Some(meta)) = read_meta(&path)
+                && meta.unsynced_in_boot == Some(boot_id())
+            {
+                unsynced.push((path, meta));
+            }
+        }
+        Ok(unsynced)
     }
 
     /// Takes a layer's folder away, out of sight first.

@@ -94,6 +94,11 @@ fn open_up(work: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether overlayfs has been told not to sync the container's own layer, and it was used since.
+pub fn is_volatile(root: &RootSource) -> bool {
+    matches!(root, RootSource::Layers { work, volatile: true, .. } if marker_is_there(work))
+}
+
 /// Lets the container's own layer be used again although overlayfs was told not to sync it.
 ///
 /// Right only while the host has not crashed since: after a start that failed, or within one boot.

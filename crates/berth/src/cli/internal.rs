@@ -20,6 +20,8 @@ enum InternalCommand {
         /// The full id
         id: String,
     },
+    /// Make unpacked layers outlive a loss of power
+    Settle,
     /// Work on files of many users, in a user namespace
     Storage {
         /// Which work
@@ -31,6 +33,10 @@ impl Internal {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let id = match &self.command {
             InternalCommand::Exited { id } => id,
+            InternalCommand::Settle => {
+                context.engine.settle_layers()?;
+                return Ok(0);
+            }
             InternalCommand::Storage { work } => {
                 berth_engine::storage_worker(work);
                 return Ok(0);

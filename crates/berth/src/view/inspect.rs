@@ -140,6 +140,7 @@ fn host_config(container: &Container) -> Value {
         "Runtime": "berth-runtime",
         "SecurityOpt": security_options(container),
         "ShmSize": 64 << 20,
+        "StorageOpt": options.storage_bytes.map(|bytes| json!({"size": bytes.to_string()})),
         "Tmpfs": mounts::tmpfs(container),
         "UTSMode": mode(NamespaceKind::Uts, ""),
         "Ulimits": ulimits,

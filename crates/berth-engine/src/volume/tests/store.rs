@@ -73,6 +73,7 @@ fn record(id: &ContainerId, options: CreateOptions) -> CreateFile {
         },
         namespaces: BTreeMap::new(),
         cgroups_path: None,
+        boot_id: None,
         options,
     }
 }

@@ -17,7 +17,7 @@ use crate::cli::parse::namespace::{namespace, network};
 use crate::cli::parse::number::{process_limit, seconds};
 use crate::cli::parse::security::{SecurityOption, security_option};
 use crate::cli::parse::signal::signal;
-use crate::cli::parse::size::size;
+use crate::cli::parse::size::{size, storage_option};
 use crate::cli::parse::ulimit::ulimit;
 use crate::cli::parse::{absolute_path, container_name, host_name, user};
 
@@ -182,6 +182,9 @@ pub(super) struct LimitFlags {
     /// Memory, such as 64m or 1.5g
     #[arg(short, long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
     pub(super) memory: Option<u64>,
+    /// What its own layer may take on disk, size=SIZE; the file system must have project quotas
+    #[arg(long, value_name = "KEY=VALUE", value_parser = storage_option)]
+    pub(super) storage_opt: Vec<u64>,
     /// CPUs, such as 1.5
     #[arg(long, value_name = "NUMBER", value_parser = nano_cpus, allow_negative_numbers = true)]
     pub(super) cpus: Option<u64>,

@@ -120,6 +120,12 @@ impl ContainerFlags {
             read_only: self.files.read_only,
             namespaces: self.namespace_modes(),
             memory_bytes: self.limits.memory.filter(|bytes| *bytes > 0),
+            storage_bytes: self
+                .limits
+                .storage_opt
+                .last()
+                .copied()
+                .filter(|bytes| *bytes > 0),
             nano_cpus: self.limits.cpus.filter(|nanos| *nanos > 0),
             pids_limit: self.limits.pids_limit.filter(|limit| *limit != 0),
             ulimits: self.limits.ulimit.clone(),

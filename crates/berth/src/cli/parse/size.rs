@@ -27,6 +27,14 @@ pub(crate) fn size(text: &str) -> Result<u64, Rejected> {
     u64::try_from(bytes).map_err(|_| too_large())
 }
 
+/// Reads `size=SIZE`, the one option of `--storage-opt`.
+pub(crate) fn storage_option(text: &str) -> Result<u64, Rejected> {
+    match text.split_once('=') {
+        Some(("size", value)) => size(value),
+        _ => Err(Rejected::new("give size=SIZE, such as size=10g")),
+    }
+}
+
 /// The bytes of a unit: one letter, optionally followed by `b` or `ib`.
 fn unit_bytes(unit: &str) -> Option<u64> {
     let lower = unit.to_ascii_lowercase();
@@ -46,6 +54,14 @@ fn unit_bytes(unit: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_storage_option() {
+        assert_eq!(storage_option("size=10m"), Ok(10 << 20));
+        for bad in ["10m", "size", "dm.size=1g", "size=", "=1"] {
+            assert!(storage_option(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn units_are_powers_of_1024() {
