@@ -17,7 +17,9 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Image, EngineError> {
         let how = self.unpacker();
-        archive::import(self.images(), input, what, options, how.as_ref(), progress)
-            .map_err(|error| EngineError::from(error).on(what))
+        let image = archive::import(self.images(), input, what, options, &how, progress)
+            .map_err(|error| EngineError::from(error).on(what))?;
+        how.finish(progress);
+        Ok(image)
     }
 }

@@ -21,9 +21,11 @@ impl Engine {
             platform: options.platform.clone(),
             limits: options.limits.clone(),
             on_layer: options.on_layer,
-            unpacker: Some(unpacker.as_ref()),
+            unpacker: Some(&unpacker),
         };
-        archive::load(self.images(), source, &options, progress)
-            .map_err(|error| EngineError::from(error).on(name))
+        let loaded = archive::load(self.images(), source, &options, progress)
+            .map_err(|error| EngineError::from(error).on(name))?;
+        unpacker.finish(progress);
+        Ok(loaded)
     }
 }

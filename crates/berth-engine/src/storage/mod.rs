@@ -25,7 +25,7 @@ use crate::{Engine, EngineError, facts};
 pub(crate) use own::{DressUpper, HasFolder, ReadAccounts};
 pub(crate) use work::{
     CopyUpTree, ListChanges, PackLayer, PackRoot, RemoveTrees, SettleLayer, UnpackLayer, Work,
-    is_rootless, real, unpack_options,
+    is_rootless, real, stack, unpack_options,
 };
 pub use worker::storage_worker;
 
@@ -84,6 +84,7 @@ impl Engine {
     /// for it.
     pub(crate) fn storage_if_need_be<W: Work>(&self, work: &W) -> Result<W::Done, EngineError> {
         if facts::is_rootless()
+            // by path: nothing is written to it
             && let Ok(nowhere) = File::open("/dev/null")
             && let Ok(done) = work.perform_to(&nowhere)
         {
