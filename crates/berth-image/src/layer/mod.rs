@@ -33,5 +33,7 @@ pub use decompress::{Decompressor, decompress, sniff};
 pub use error::LayerError;
 pub use limits::Limits;
 pub use pack::{Level, PackOptions, Packed, Times, pack, pack_tree};
-pub use unpack::{Devices, Ids, PendingLink, UnpackOptions, Unpacked, settle, unpack, unpack_verified};
+pub use unpack::{
+    Devices, Ids, PendingLink, UnpackOptions, Unpacked, settle, unpack, unpack_verified,
+};
 pub use xattr::XattrSpace;
