@@ -144,9 +144,9 @@ fn commit_refuses_what_makes_no_sense() {
     let world = made();
     world.ok("create --name a box:1");
     let said = world.berth.run(&["commit", "-c", "RUN x", "a", "made:1"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    insta::assert_snapshot!(said.err.trim_end(), @"");
-    let said = world.fails(125, "commit a A/b");
+    assert_eq!(said.code, 125, "{said:?}");
+    insta::assert_snapshot!(said.err.trim_end(), @r#"berth: cannot use the change "RUN x": changes begin with one of CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR"#);
+    let said = world.fails(125, "commit a Upper");
     insta::assert_snapshot!(said, @"");
     world.ok("create --name h --net none host true");
     insta::assert_snapshot!(world.fails(1, "commit h made:1"), @"");

@@ -65,7 +65,7 @@ fn limits_are_those_of_the_configuration() {
 fn a_senseless_limit_is_named() {
     let world = World::empty();
     let done = world.load_under("[image]\nlayer-bites = 1\n", b"");
-    assert_eq!(done.code, 125, "{done:?}");
+    assert_eq!(done.code, 1, "{done:?}");
     assert!(
         done.err.contains("line 2") && done.err.contains("layer-bites"),
         "{}",

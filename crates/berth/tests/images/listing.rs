@@ -70,7 +70,7 @@ fn images_are_filtered() {
     assert_eq!(world.ok("images -q one").lines().count(), 1);
     assert_eq!(world.ok("images -q nosuch"), "");
     let said = world.fails(125, "images -f labl=x");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"berth: invalid --filter labl=x: no filter is called labl; did you mean label?");
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn inspect_finds_images_and_volumes() {
     assert_eq!(world.ok("inspect --type volume -f {{.Name}} vol"), "vol");
     let shown: Value = serde_json::from_str(&world.ok("inspect both box:1 vol")).unwrap();
     assert_eq!(shown.as_array().unwrap().len(), 3);
-    insta::assert_snapshot!(world.fails(1, "inspect -f x nosuch"), @"");
-    insta::assert_snapshot!(world.fails(1, "inspect --type image -f x vol"), @"");
-    insta::assert_snapshot!(world.fails(1, "inspect --type container -f x box:1"), @"");
+    insta::assert_snapshot!(world.fails(1, "inspect -f x nosuch"), @"berth: no container, image or volume is called nosuch");
+    insta::assert_snapshot!(world.fails(1, "inspect --type image -f x vol"), @r#"berth: no such image: vol:latest; "berth images" lists all, "berth pull" fetches one"#);
+    insta::assert_snapshot!(world.fails(1, "inspect --type container -f x box:1"), @r#"berth: no such container: box:1; "berth ps -a" lists all containers"#);
     assert_eq!(world.run("inspect --type network x").code, 125);
 }
 
@@ -145,7 +145,7 @@ fn ps_knows_what_containers_were_made_from() {
     world.ok("create --name child child:1");
     world.load(&Recipe::busybox().layer(&[("other", "x")]), "sister:1");
     world.ok("create --name sister sister:1");
-    world.ok("create --name host --net none host true");
+    world.ok("create --name own --net none host true");
     let names = |filter: &str| {
         world
             .berth
@@ -153,9 +153,10 @@ fn ps_knows_what_containers_were_made_from() {
     };
     let id = world.id("box:1");
     for image in ["box:1", &id, &id[7..19]] {
-        assert_eq!(names(&format!("ancestor={image}")), "base", "{image}");
+        let below = names(&format!("ancestor={image}"));
+        assert_eq!(below, "sister\nchild\nbase", "{image}");
     }
-    assert_eq!(names("ancestor=host"), "host");
+    assert_eq!(names("ancestor=host"), "own");
     assert_eq!(names("ancestor=nosuch"), "");
     assert_eq!(names("ancestor=child:1"), "child");
     let image = |name: &str| world.ok(&format!("ps -a -f name={name} --format {{{{.Image}}}}"));

@@ -103,6 +103,15 @@ pub fn layer(files: &[(&str, &str)]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
+/// A tar of files with any content.
+pub fn pack(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        append(&mut tar, name, content, 0o644);
+    }
+    tar.into_inner().unwrap()
+}
+
 fn busybox_layer() -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for name in ["bin/", "etc/", "tmp/"] {

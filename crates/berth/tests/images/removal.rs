@@ -56,7 +56,7 @@ fn the_last_name_takes_the_image_away() {
         (0, 0)
     );
     let said = world.fails(1, "rmi two:1");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"berth: no such image: two:1; "berth images" lists all, "berth pull" fetches one"#);
     // By id, with all its names.
     world.load(&Recipe::busybox(), "box:1");
     world.ok("tag box:1 two:1");
@@ -87,7 +87,7 @@ fn what_containers_use_stays() {
     }
     world.ok("rm -f runs");
     let said = world.fails(1, "rmi box:1");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"berth: cannot remove image box:1: the container idle was made from it; remove that with "berth rm idle", or take the name away with "berth rmi -f box:1""#);
     assert_eq!(world.ok("image prune -af"), "Total reclaimed space: 0B");
     // By force the name goes, and the container starts all the same.
     assert_eq!(world.ok("rmi -f box:1"), "Untagged: box:1");
