@@ -147,9 +147,9 @@ fn commit_refuses_what_makes_no_sense() {
     assert_eq!(said.code, 125, "{said:?}");
     insta::assert_snapshot!(said.err.trim_end(), @r#"berth: cannot use the change "RUN x": changes begin with one of CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR"#);
     let said = world.fails(125, "commit a Upper");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"berth: invalid image reference "Upper": the name must be lower case; write [REGISTRY/]NAME[:TAG][@DIGEST], such as alpine:3.19"#);
     world.ok("create --name h --net none host true");
-    insta::assert_snapshot!(world.fails(1, "commit h made:1"), @"");
+    insta::assert_snapshot!(world.fails(1, "commit h made:1"), @r#"berth: cannot commit container h: it was made from the built-in image "host", not from an image, and what it changes is kept in memory alone"#);
     assert_eq!(world.images(), ["box:1"]);
 }
 

@@ -12,6 +12,7 @@ mod damage;
 mod limits;
 mod listing;
 mod maker;
+mod readme;
 mod removal;
 mod run;
 mod together;

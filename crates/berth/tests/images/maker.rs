@@ -7,7 +7,7 @@ use crate::cli::{Berth, Done};
 
 /// Debian's static busybox.
 const BUSYBOX: &str = "/bin/busybox";
-const PROGRAMS: &str = "sh cat id pwd ls env echo sleep true sed tr grep touch rm mkdir stat readlink kill test ln cp wc sync";
+const PROGRAMS: &str = "sh cat id pwd ls env echo sleep true sed tr grep date touch rm mkdir stat readlink kill test ln cp wc sync";
 
 /// An engine of the test's own.
 pub struct World {
