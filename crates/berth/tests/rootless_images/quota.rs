@@ -65,6 +65,11 @@ fn a_container_takes_no_more_than_its_limit() {
         ("small", "more", "www"),
         "{said:?}"
     );
+    let big = std::fs::metadata(layer.join("upper/big")).unwrap().len();
+    assert!(
+        (1 << 20..4 << 20).contains(&big),
+        "it ended at the limit: {big}"
+    );
     let shown = berth.ok(&["inspect", "-f", "{{json .HostConfig.StorageOpt}}", "one"]);
     assert_eq!(shown, r#"{"size":"4194304"}"#);
     let other = berth.ok(&["create", "--storage-opt=size=1g", "many:1"]);

@@ -32,9 +32,10 @@ pub enum Ids {
 const ENTER: &str = r#"
     set -e
     mount -t overlay -o "lowerdir=$1:/etc" overlay /etc
+    mount --bind "$4" "$5"
     [ "$2" = no ] || mount --bind /dev/null "$2"
     [ "$3" = no ] || mount --bind "$3" /proc/sys/kernel/random/boot_id
-    shift 3
+    shift 5
     exec "$@"
 "#;
 
@@ -68,12 +69,6 @@ impl User {
             open(&user.path(folder), 0o755);
         }
         chown(user.path("home"), Some(UID), Some(UID)).unwrap();
-        let berth = Path::new(env!("CARGO_BIN_EXE_berth"));
-        for name in ["berth", "berth-runtime"] {
-            let copy = user.path("bin").join(name);
-            fs::copy(berth.with_file_name(name), &copy).unwrap();
-            open(&copy, 0o755);
-        }
         let accounts = fs::read_to_string("/etc/passwd").unwrap();
         let accounts = format!("{accounts}tess:x:{UID}:{UID}::/nonexistent:/bin/sh\n");
         for (folder, range) in [
@@ -145,6 +140,9 @@ impl User {
             .arg(self.path(etc))
             .arg(hidden.unwrap_or_else(no))
             .arg(self.boot.clone().unwrap_or_else(no))
+            // Where the user reaches them, whoever may enter the target folder.
+            .arg(Path::new(env!("CARGO_BIN_EXE_berth")).parent().unwrap())
+            .arg(self.path("bin"))
             .args([
                 "setpriv",
                 "--reuid",

@@ -182,7 +182,7 @@ pub(super) struct LimitFlags {
     /// Memory, such as 64m or 1.5g
     #[arg(short, long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
     pub(super) memory: Option<u64>,
-    /// What its own layer may take on disk, size=SIZE; the file system must have project quotas
+    /// Disk space for what it changes, size=SIZE
     #[arg(long, value_name = "KEY=VALUE", value_parser = storage_option)]
     pub(super) storage_opt: Vec<u64>,
     /// CPUs, such as 1.5
