@@ -12,6 +12,7 @@ mod recover;
 mod remove;
 mod root;
 mod save;
+mod shared;
 mod unpack;
 mod usage;
 
@@ -21,8 +22,9 @@ pub use remove::{Pruned, Removal};
 pub use usage::{DiskUsage, ImageUsage};
 
 pub(crate) use defaults::complete;
-pub(crate) use points::{MountPoints, is_points};
+pub(crate) use points::MountPoints;
 pub(crate) use root::{make_layer, mount_points, pin, resolve_root, resolve_user};
+pub(crate) use shared::is_points;
 
 use berth_image::{ImageError, ImageStore};
 
