@@ -14,7 +14,7 @@ use oci_spec::runtime::Spec;
 
 use crate::capabilities::Capabilities;
 use crate::image::MountPoints;
-use crate::options::{ImageRequest, MountRequest};
+use crate::options::MountRequest;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
@@ -67,7 +67,7 @@ impl Engine {
             Ok((id, create))
         })?;
         let spec_facts = SpecFacts {
-            argv: argv(options)?,
+            argv: argv(options, root)?,
             hostname: hostname(options, &id, &sources)?,
             user: image::resolve_user(&rooted)?,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
@@ -283,11 +283,10 @@ fn own_v2_cgroup() -> Option<String> {
 }
 
 /// Entrypoint and command, as Docker joins them.
-fn argv(options: &CreateOptions) -> Result<Vec<String>, EngineError> {
+fn argv(options: &CreateOptions, root: &RootSource) -> Result<Vec<String>, EngineError> {
     let mut argv = options.entrypoint.clone().unwrap_or_default();
     argv.extend(options.command.iter().cloned());
-    let is_host = matches!(&options.image, ImageRequest::Name { .. });
-    if argv.is_empty() && is_host {
+    if argv.is_empty() && *root == RootSource::Host {
         argv.push(HOST_COMMAND.into());
     }
     match argv.first() {

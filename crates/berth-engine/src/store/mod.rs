@@ -255,7 +255,8 @@ impl Store {
         id: &ContainerId,
     ) -> Result<std::fs::File, StoreError> {
         let dir = &self.hidden_dir(id);
-        make_dirs("container.create.folder", &dir.join("exits"))?;
+        // The folder of exit records is made with the first of them.
+        make_dirs("container.create.folder", dir)?;
         let file = std::fs::File::open(dir).map_err(|e| StoreError::io("open", dir, e))?;
         lock::exclusive(&file).map_err(|e| StoreError::io("lock", dir, e))?;
         Ok(file)

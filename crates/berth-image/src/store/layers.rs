@@ -114,6 +114,8 @@ impl ImageStore {
             let made = perform("image.layer.make", Op::MakeDir(At::path(path), mode));
             made.map_err(|e| ImageError::io("make", path, e))
         };
+        // Layers can be unpacked again, so that whoever needs room may remove their folder.
+        super::make_dirs(&self.layers_dir())?;
         make(&hidden, 0o711)?;
         make(&tree_path, 0o755)?;
         let tree = File::open(&tree_path).map_err(|e| ImageError::io("open", &tree_path, e))?;
