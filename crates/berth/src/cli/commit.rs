@@ -1,8 +1,10 @@
 //! `berth commit`.
 
 use berth_engine::CommitOptions;
+use berth_image::archive::Changes;
 use clap::{ArgAction, Args};
 
+use super::failure::Failure;
 use super::image::new_name;
 use super::{Context, Outcome};
 
@@ -35,6 +37,7 @@ pub(crate) struct Commit {
 impl Commit {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let name = self.name.as_deref().map(new_name).transpose()?;
+        Changes::parse(&self.change).map_err(|e| Failure::usage(e.to_string()))?;
         let id = context.engine.resolve(&self.container)?;
         let options = CommitOptions {
             name,

@@ -152,7 +152,7 @@ fn config(container: &Container) -> Value {
     let create = &container.create;
     let options = &create.options;
     let entrypoint = &options.entrypoint;
-    json!({
+    let mut config = json!({
         "Hostname": create.hostname,
         "User": options.user.as_deref().unwrap_or(""),
         "AttachStdin": options.stdin_once,
@@ -168,7 +168,22 @@ fn config(container: &Container) -> Value {
         "Labels": options.labels,
         "StopSignal": signal_name(options.stop_signal.unwrap_or(15)),
         "StopTimeout": options.stop_timeout_s.unwrap_or(10),
-    })
+    });
+    // As with Docker, absent where there are none.
+    if !options.exposed_ports.is_empty() {
+        let ports = options.exposed_ports.iter();
+        config["ExposedPorts"] = ports.map(|port| (port.clone(), json!({}))).collect();
+    }
+    if let Some(check) = &options.healthcheck {
+        config["Healthcheck"] = json!({
+            "Test": check.test,
+            "Interval": check.interval_ns,
+            "Timeout": check.timeout_ns,
+            "StartPeriod": check.start_period_ns,
+            "Retries": check.retries,
+        });
+    }
+    config
 }
 
 fn network_settings(container: &Container) -> Value {

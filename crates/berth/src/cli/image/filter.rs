@@ -115,6 +115,11 @@ impl ImageFilters {
             && self.is_dangling_fit(image)
     }
 
+    /// Whether a name of an image that fits is one of those that were asked for.
+    pub(super) fn accept_name(&self, name: &ImageRef) -> bool {
+        self.references.is_empty() || self.references.iter().any(|p| matches(p, name))
+    }
+
     fn is_dangling_fit(&self, image: &Image) -> bool {
         match self.dangling {
             Some(true) => image.references.is_empty(),

@@ -1,6 +1,6 @@
 //! `berth history`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use berth_base::Timestamp;
 use berth_image::{Image, ImageStore};
@@ -98,7 +98,7 @@ impl History {
                 Row::plain(json!({
                     "ID": id,
                     "CreatedSince": created.map_or_else(|| "N/A".to_owned(), |t| self.since(t, now)),
-                    "CreatedAt": created.map_or_else(String::new, |t| t.to_string()),
+                    "CreatedAt": created.map_or_else(String::new, utc),
                     "CreatedBy": match width { Width::Full => by, Width::Short => ellipsis(&by, COMMAND_WIDTH) },
                     "Size": if self.human { size::decimal(bytes) } else { bytes.to_string() },
                     "Comment": step.comment.unwrap_or_default(),
@@ -112,7 +112,13 @@ impl History {
     fn since(&self, then: Timestamp, now: Timestamp) -> String {
         match self.human {
             true => format!("{} ago", span::words(now.since(then))),
-            false => then.to_string(),
+            false => utc(then),
         }
     }
+}
+
+/// A time as Docker writes it here.
+fn utc(time: Timestamp) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(time.as_nanos());
+    humantime::format_rfc3339_seconds(time).to_string()
 }

@@ -90,11 +90,11 @@ impl Images {
         images.sort_by_key(|image| std::cmp::Reverse(created(image)));
         let mut rows = Vec::new();
         for image in &images {
-            self.rows_of(context, image, &mut rows)?;
+            self.rows_of(context, image, &filters, &mut rows)?;
         }
         if self.quiet {
             // One line for each image, not for each of its names.
-            rows.dedup_by(|a, b| a.fields == b.fields);
+            rows.dedup_by(|a, b| a.fields["ID"] == b.fields["ID"]);
         }
         format.write(&rows, &COLUMNS, |_, _, _| None, &mut context.out)?;
         Ok(0)
@@ -105,6 +105,7 @@ impl Images {
         &self,
         context: &Context,
         image: &Image,
+        filters: &ImageFilters,
         rows: &mut Vec<Row>,
     ) -> Result<(), Failure> {
         let now = Timestamp::from(SystemTime::now());
@@ -134,7 +135,8 @@ impl Images {
             });
             Row::plain(fields)
         };
-        let tagged = image.references.iter().filter(|name| name.tag().is_some());
+        let shown = |name: &&ImageRef| name.tag().is_some() && filters.accept_name(name);
+        let tagged = image.references.iter().filter(shown);
         let before = rows.len();
         rows.extend(tagged.map(|name| row(Some(name))));
         if rows.len() == before {
