@@ -22,7 +22,7 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
 }
 
 /// `web` runs, `idle` was never started, `done` has ended.
-const CASES: [Case; 49] = [
+const CASES: [Case; 55] = [
     case("Unknown image", "run nginx", 125),
     case("No image", "run", 125),
     case("Command not found", "run host frobnicate", 127),
@@ -100,6 +100,16 @@ const CASES: [Case; 49] = [
     ),
     case("A volume in use", "volume rm data", 1),
     case("No such volume", "volume rm nosuch", 1),
+    case("Not an image's name", "run Nginx:latest true", 125),
+    case("Removing an image that is not there", "rmi nginx", 1),
+    case("Loading what is no archive", "load -i /etc/passwd", 1),
+    case(
+        "A change that no image can have",
+        "import -c RUN:x cid",
+        125,
+    ),
+    case("Committing what has no image", "commit idle mine", 1),
+    case("Nothing of that name", "inspect nosuch.", 1),
     case(
         "A type of volume that is not mounted",
         "volume create --opt type=nfs --opt device=:/srv web",
