@@ -14,6 +14,7 @@ mod remove;
 mod root;
 mod save;
 mod settle;
+mod shared;
 mod unpack;
 mod usage;
 
@@ -23,8 +24,9 @@ pub use remove::{Pruned, Removal};
 pub use usage::{DiskUsage, ImageUsage};
 
 pub(crate) use defaults::complete;
-pub(crate) use points::{MountPoints, is_points};
+pub(crate) use points::MountPoints;
 pub(crate) use root::{make_layer, mount_points, pin, resolve_root, resolve_user};
+pub(crate) use shared::is_points;
 
 use berth_image::{ImageError, ImageStore};
 

@@ -19,21 +19,15 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use berth_base::ErrorClass;
 use berth_image::layer::merged::{Folder, Found, Stack};
-use berth_persist::{At, Op, Replace, perform, remove_tree};
+use berth_persist::{At, Op, perform};
 use oci_spec::runtime::Mount;
 use rustix::fs::{FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid};
-
-use crate::{Engine, EngineError};
 
 /// As many links as Linux follows (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// The folder of the shared ones, below the engine's root.
-const SHARED: &str = "mount-points";
-
-/// Longest name of one; a file's may have 255 bytes.
+/// Longest name of a shared folder; a file's may have 255 bytes.
 const SHARED_MAX: usize = 200;
 
 /// What is to be made, by path, parents first.
@@ -100,7 +94,7 @@ impl MountPoints {
     }
 
     /// What a shared folder has, by its name.
-    fn of_shared(name: &str) -> Self {
+    pub(super) fn of_shared(name: &str) -> Self {
         let names = name.split('+');
         Self(names.map(|name| (name.into(), Point::Folder)).collect())
     }
@@ -136,105 +130,6 @@ impl MountPoints {
         Ok(())
     }
 }
-
-impl Engine {
-    /// Where a shared folder is.
-    pub(crate) fn shared_points(&self, name: &str) -> PathBuf {
-        self.store().root().join(SHARED).join(name)
-    }
-
-    /// Makes a shared folder, unless it is there; it stays for good.
-    pub(crate) fn ensure_shared_points(&self, path: &Path) -> Result<(), EngineError> {
-        // by path: a folder of ours
-        if path.is_dir() {
-            return Ok(());
-        }
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
-        else {
-            return Ok(());
-        };
-        // One at a time; there are few of them, ever.
-        let _names = self.store().lock_names()?;
-        make_shared(folder, name).map_err(|e| {
-            let text = format!("cannot make {}: {e}", path.display());
-            EngineError::new(ErrorClass::Unavailable, text)
-        })
-    }
-
-    /// Removes what somebody died making.
-    pub(crate) fn sweep_shared_points(&self) -> Result<(), EngineError> {
-        let folder = self.store().root().join(SHARED);
-        // by path: a folder of ours, which need not be there
-        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        let hidden = |name: &OsString| name.as_bytes().starts_with(HIDDEN.as_bytes());
-        let left: Vec<OsString> = entries.map(|e| e.file_name()).filter(hidden).collect();
-        if left.is_empty() {
-            return Ok(());
-        }
-        let _names = self.store().lock_names()?;
-        for name in left {
-            let path = folder.join(name);
-            remove_tree("container.points.sweep", At::path(&path)).map_err(|e| {
-                let text = format!("cannot remove {}: {e}", path.display());
-                EngineError::new(ErrorClass::Unavailable, text)
-            })?;
-        }
-        Ok(())
-    }
-}
-
-/// How the name of a half made one begins.
-const HIDDEN: &str = ".tmp-";
-
-/// Built under a hidden name and renamed; what is renamed survives a loss of power.
-fn make_shared(folder: &Path, name: &str) -> io::Result<()> {
-    let path = folder.join(name);
-    // by path: a folder of ours; somebody may have made it while we waited
-    if path.is_dir() {
-        return Ok(());
-    }
-    let make = |path: &Path| {
-        let op = Op::MakeDir(At::path(path), 0o755);
-        perform("container.points.folder", op)
-    };
-    match make(folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    let hidden = folder.join(format!("{HIDDEN}{name}"));
-    remove_tree("container.points.clear", At::path(&hidden))?;
-    make(&hidden)?;
-    MountPoints::of_shared(name).make(&hidden)?;
-    let sync = |path: &Path| {
-        // by path: a folder of ours
-        let folder = File::open(path)?;
-        perform("container.points.sync", Op::SyncDir(folder.as_fd()))
-    };
-    sync(&hidden)?;
-    let rename = Op::Rename {
-        from: At::path(&hidden),
-        to: At::path(&path),
-        replace: Replace::No,
-    };
-    perform("container.points.publish", rename)?;
-    sync(folder)
-}
-
-/// Whether a layer is one of mount points, and not of an image.
-pub(crate) fn is_points(layer: &Path) -> bool {
-    // `layer/empty` is of containers of an older make.
-    layer.ends_with(OWN) || layer.ends_with("layer/empty") || is_shared(layer)
-}
-
-/// Whether a layer is a shared one of mount points.
-pub(crate) fn is_shared(layer: &Path) -> bool {
-    layer
-        .parent()
-        .is_some_and(|folder| folder.ends_with(SHARED))
-}
-
-/// The end of the path of a container's own layer of mount points.
-pub(crate) const OWN: &str = "layer/init";
 
 fn copy_attributes(folder: &File, stat: &Stat) -> io::Result<()> {
     let now = rustix::fs::fstat(folder)?;
@@ -465,13 +360,6 @@ mod tests {
         ] {
             assert_eq!(shared(&[own]), None, "{own}");
         }
-        let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join("mount-points");
-        make_shared(&folder, "proc+sys").unwrap();
-        make_shared(&folder, "proc+sys").unwrap();
-        assert!(folder.join("proc+sys/proc").is_dir() && folder.join("proc+sys/sys").is_dir());
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-        assert!(is_points(&folder.join("proc+sys")) && !is_points(Path::new("/b/layers/x/fs")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use berth_base::Digest;
 use berth_base::state::RootSource;
 use berth_image::{ImageError, NoProgress};
 
-use super::points::is_shared;
+use super::shared::is_shared;
 use crate::{Container, Engine, EngineError};
 
 impl Engine {

@@ -12,7 +12,8 @@ use berth_image::manifest::Platform;
 use berth_image::store::{Access, Image, StoreLock};
 use oci_spec::runtime::Mount;
 
-use super::points::{MountPoints, is_points, is_shared};
+use super::points::MountPoints;
+use super::shared::{is_points, is_shared};
 use crate::image::unpack::Notes;
 use crate::options::ImageRequest;
 use crate::storage::{self, DressUpper, ReadAccounts};
