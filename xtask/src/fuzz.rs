@@ -75,8 +75,8 @@ fn all(chosen: &[&Target], whole: Duration) -> Outcome {
 }
 
 fn try_one(target: &Target, input: PathBuf) -> Outcome {
-    let input = std::path::absolute(&input)
-        .map_err(|error| Failure::file("find", &input, &error))?;
+    let input =
+        std::path::absolute(&input).map_err(|error| Failure::file("find", &input, &error))?;
     let built = build::build()?;
     let scratch = Scratch::make_in(run::MEMORY.as_ref(), "fuzz")?;
     Place::make(&built, target, scratch.path())?.try_one(&input)

@@ -32,7 +32,10 @@ pub(super) struct Built {
 pub(super) fn build() -> Outcome<Built> {
     let folder = workspace::root().join("crates/berth-image/fuzz");
     // The versions that are tested are those that are shipped; cargo adds what is missing.
-    let (from, to) = (workspace::root().join("Cargo.lock"), folder.join("Cargo.lock"));
+    let (from, to) = (
+        workspace::root().join("Cargo.lock"),
+        folder.join("Cargo.lock"),
+    );
     if is_newer(&from, &to) {
         fs::copy(&from, &to).map_err(|error| Failure::file("copy", &from, &error))?;
     }

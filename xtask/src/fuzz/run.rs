@@ -136,8 +136,8 @@ impl<'a> Place<'a> {
 
     /// What was found by now.
     fn inputs(&self) -> Outcome<Vec<PathBuf>> {
-        let entries =
-            fs::read_dir(&self.found).map_err(|error| Failure::file("read", &self.found, &error))?;
+        let entries = fs::read_dir(&self.found)
+            .map_err(|error| Failure::file("read", &self.found, &error))?;
         Ok(entries.flatten().map(|entry| entry.path()).collect())
     }
 

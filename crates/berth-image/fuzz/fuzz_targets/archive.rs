@@ -11,7 +11,8 @@ use berth_image_fuzz::{PART, folder, join, plant, resolve, tar_of};
 
 const CONFIG: &[u8] =
     br#"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["@0"]}}"#;
-const DOCKER: &[u8] = br#"[{"Config":"blobs/sha256/@1","RepoTags":["a:1",null],"Layers":["blobs/sha256/@0"]}]"#;
+const DOCKER: &[u8] =
+    br#"[{"Config":"blobs/sha256/@1","RepoTags":["a:1",null],"Layers":["blobs/sha256/@0"]}]"#;
 
 fn limits() -> LoadLimits {
     LoadLimits {
@@ -25,9 +26,8 @@ fn limits() -> LoadLimits {
 
 fn seeds() -> Vec<Vec<u8>> {
     let layer = tar_of(&[("file", b"content")]);
-    let descriptor = |kind: &str, of: u8| {
-        format!(r#"{{"mediaType":"{kind}","digest":"@{of}","size":#{of}}}"#)
-    };
+    let descriptor =
+        |kind: &str, of: u8| format!(r#"{{"mediaType":"{kind}","digest":"@{of}","size":#{of}}}"#);
     let manifest = format!(
         r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}}"#,
         media::MANIFEST,
@@ -45,7 +45,11 @@ fn seeds() -> Vec<Vec<u8>> {
     let docker = [b"D".as_slice(), &join(&[&layer, CONFIG, DOCKER])].concat();
     vec![
         [b"O".as_slice(), &join(parts)].concat(),
-        [b"O".as_slice(), &join(&[parts, &[nested.as_bytes()]].concat())].concat(),
+        [
+            b"O".as_slice(),
+            &join(&[parts, &[nested.as_bytes()]].concat()),
+        ]
+        .concat(),
         build(docker.get(1..).unwrap_or_default(), "manifest.json"),
         docker,
     ]

@@ -45,7 +45,8 @@ fn seeds() -> Vec<Vec<u8>> {
         ("size", b"0"),
     ];
     let mut pax = tar::Builder::new(Vec::new());
-    pax.append_pax_extensions(extended).expect("append to memory");
+    pax.append_pax_extensions(extended)
+        .expect("append to memory");
     let mut header = tar::Header::new_ustar();
     header.set_size(0);
     pax.append_data(&mut header, "short", &[][..])

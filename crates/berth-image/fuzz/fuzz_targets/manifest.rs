@@ -52,7 +52,12 @@ fn seeds() -> impl Iterator<Item = Vec<u8>> {
 }
 
 fn search(index: &Index) {
-    for wanted in ["linux/amd64", "linux/arm/v7", "linux/arm/v8", "windows/amd64"] {
+    for wanted in [
+        "linux/amd64",
+        "linux/arm/v7",
+        "linux/arm/v8",
+        "windows/amd64",
+    ] {
         let wanted = Platform::parse(wanted).expect("a platform");
         if let Some(chosen) = index.choose(&wanted) {
             assert!(index.manifests.contains(chosen));

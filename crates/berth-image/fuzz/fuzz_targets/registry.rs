@@ -38,9 +38,8 @@ fn tuning() -> Tuning {
 
 fn seeds() -> Vec<Vec<u8>> {
     let answer = |head: &str, body: &str| format!("HTTP/1.1 {head}\r\n\r\n{body}").into_bytes();
-    let sized = |head: &str, body: &str| {
-        answer(&format!("{head}\r\nContent-Length: {}", body.len()), body)
-    };
+    let sized =
+        |head: &str, body: &str| answer(&format!("{head}\r\nContent-Length: {}", body.len()), body);
     let bearer = answer(
         "401 No\r\nContent-Length: 0\r\nWWW-Authenticate: Basic realm=\"x\", Bearer realm=\"http://@H/t\",service=\"s\",scope=\"a:b\"",
         "",
@@ -49,7 +48,10 @@ fn seeds() -> Vec<Vec<u8>> {
         "200 OK\r\nContent-Type: application/json",
         r#"{"token":"t","access_token":"u","expires_in":60,"issued_at":"2026-01-02T03:04:05Z"}"#,
     );
-    let away = answer("307 There\r\nLocation: http://@H/elsewhere\r\nContent-Length: 0", "");
+    let away = answer(
+        "307 There\r\nLocation: http://@H/elsewhere\r\nContent-Length: 0",
+        "",
+    );
     let busy = answer("429 Later\r\nRetry-After: 0\r\nContent-Length: 0", "");
     let refused = sized(
         "404 Not Found",
@@ -61,7 +63,10 @@ fn seeds() -> Vec<Vec<u8>> {
         media::MANIFEST,
         media::CONFIG
     );
-    let manifest = answer(&format!("200 OK\r\nContent-Type: {}", media::MANIFEST), &manifest);
+    let manifest = answer(
+        &format!("200 OK\r\nContent-Type: {}", media::MANIFEST),
+        &manifest,
+    );
     let config = answer("200 OK", config);
     // A request for the manifest comes first: `%` makes the config the first body all the same.
     vec![
@@ -131,7 +136,10 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
         }
         request.extend_from_slice(got);
     }
-    let answer = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let answer = ANSWERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .pop_front();
     stream.write_all(&answer.unwrap_or_default())
 }
 

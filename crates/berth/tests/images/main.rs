@@ -1,0 +1,10 @@
+//! Images: whole-program tests.
+//!
+//! `berth-runtime` must lie beside `berth`: `cargo build --workspace --bins` puts it there.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+#[path = "../cli/support.rs"]
+#[allow(dead_code)]
+mod cli;
+mod debian;
