@@ -2,7 +2,7 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, crash, demo, setup, soak, spec, test, tidy, vm};
+use crate::{bench, build, crash, demo, fuzz, setup, soak, spec, test, tidy, vm};
 
 /// One command of xtask.
 struct Command {
@@ -42,6 +42,12 @@ const COMMANDS: &[Command] = &[
         usage: "[NAME [CRASH POINT NTH]|disk] [--rounds N] [--share N]",
         about: "kill, fail and cut the power at every point of every operation, recover, lose nothing",
         run: crash::command,
+    },
+    Command {
+        name: "fuzz",
+        usage: "[TARGET [INPUT]] [--minutes N]",
+        about: "inputs that nobody thought of, at what reads images; a minute in all, or so many",
+        run: fuzz::command,
     },
     Command {
         name: "bench",

@@ -12,6 +12,7 @@ mod crash;
 mod demo;
 mod exec;
 mod failure;
+mod fuzz;
 mod interrupt;
 mod scratch;
 mod setup;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Outcome};
 
-/// A folder of our own below /tmp, removed with all that is in it when dropped. Its path is short,
+/// A folder of our own, below /tmp as a rule, removed with all that is in it when dropped. Its path is short,
 /// since unix sockets below it may have paths of at most 108 bytes.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -18,7 +18,15 @@ impl Scratch {
     /// # Errors
     /// It cannot be made, for one because it exists.
     pub(crate) fn make(purpose: &str) -> Outcome<Self> {
-        let path = std::env::temp_dir().join(format!("berth-{purpose}-{}", std::process::id()));
+        Self::make_in(&std::env::temp_dir(), purpose)
+    }
+
+    /// Makes the folder below another than /tmp.
+    ///
+    /// # Errors
+    /// As [`Scratch::make`].
+    pub(crate) fn make_in(parent: &Path, purpose: &str) -> Outcome<Self> {
+        let path = parent.join(format!("berth-{purpose}-{}", std::process::id()));
         fs::create_dir(&path).map_err(|error| Failure::file("create", &path, &error))?;
         Ok(Self { path })
     }

@@ -72,6 +72,7 @@ const PACKAGES: &[Package] = &[
         Build,
         "compiles seccomp profiles, linked statically",
     ),
+    package("g++", Test, "compiles LLVM's fuzzer"),
     package("procps", Test, "ps, for tests that look at the host"),
     package("util-linux", Test, "unshare and nsenter, for comparison"),
     package("iproute2", Test, "ip, for tests that look at interfaces"),

@@ -3,17 +3,22 @@
 mod runner;
 pub(crate) mod skips;
 
+use std::time::Duration;
+
 use crate::args::Args;
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, crash, soak, spec, tidy, vm};
+use crate::{build, crash, fuzz, soak, spec, tidy, vm};
 
 /// CI runs a twentieth of the soak.
 const SOAK_SHARE: usize = 20;
 
 /// And a twentieth of the crashes.
 const CRASH_SHARE: usize = 20;
+
+/// For all fuzz targets together.
+const FUZZ_TIME: Duration = Duration::from_secs(60);
 
 /// Runs `cargo xtask test`. `--quick` leaves out what needs the release: VM tier and soak.
 pub(crate) fn command(mut args: Args) -> Outcome {
@@ -43,6 +48,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     }
     build::debug()?;
     crash::share(CRASH_SHARE)?;
+    fuzz::share(FUZZ_TIME)?;
     runner::run(runner, &skip_file)
 }
 

@@ -9,6 +9,7 @@ mod changes;
 #[allow(dead_code)]
 mod cli;
 mod damage;
+mod debian;
 mod limits;
 mod listing;
 mod maker;
