@@ -86,6 +86,7 @@ pub(super) fn run(how: &How, quick: bool) -> Outcome {
         markdown: how.markdown,
     };
     own.after_load(&bench.names)?;
+    bench.rest()?;
     own.after_pull(&source, &bench.names)
 }
 
