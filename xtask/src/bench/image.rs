@@ -78,7 +78,7 @@ pub(super) fn run(how: &How, quick: bool) -> Outcome {
         interrupt: &interrupt,
         pause: if quick { Duration::ZERO } else { PAUSE },
     };
-    print!("{}", bench.measure(&peers, &archive, rounds, how.markdown)?);
+    bench.measure(&peers, &archive, rounds, how.markdown)?;
     let own = Own {
         berth: &berth,
         program: &program,
@@ -86,6 +86,7 @@ pub(super) fn run(how: &How, quick: bool) -> Outcome {
         markdown: how.markdown,
     };
     own.after_load(&bench.names)?;
+    bench.rest()?;
     own.after_pull(&source, &bench.names)
 }
 
@@ -111,13 +112,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn measure(
-        &self,
-        peers: &Peers,
-        archive: &Archive,
-        rounds: usize,
-        markdown: bool,
-    ) -> Outcome<String> {
+    fn measure(&self, peers: &Peers, archive: &Archive, rounds: usize, markdown: bool) -> Outcome {
         let mut watches = peers.watches()?;
         let mut lanes: Vec<Lane> = self.engines.iter().map(|e| Lane::new(e.name)).collect();
         exec::announce(&format!(
@@ -126,14 +121,21 @@ impl Bench<'_> {
             archive.bytes as f64 / f64::from(1 << 20),
             archive.files
         ));
+        let done = self.rounds(&mut lanes, &mut watches, rounds);
+        // What was measured until a failure is worth a look, too.
+        print!("{}", results::render(&lanes, rounds, markdown));
+        done
+    }
+
+    fn rounds(&self, lanes: &mut [Lane], watches: &mut Watches, rounds: usize) -> Outcome {
         let count = self.engines.len();
         for round in 0..rounds {
             // Everybody comes first in turn.
             for at in (0..count).map(|at| (at + round) % count) {
-                self.turn(&self.engines[at], &mut lanes[at], &mut watches)?;
+                self.turn(&self.engines[at], &mut lanes[at], watches)?;
             }
         }
-        Ok(results::render(&lanes, rounds, markdown))
+        Ok(())
     }
 
     /// All works of one engine, from an empty store to an empty store.

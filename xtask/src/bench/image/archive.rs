@@ -63,10 +63,11 @@ pub(super) struct Archive {
 pub(super) fn make(folder: &Path, name: &str, size: Size) -> Outcome<Archive> {
     let path = folder.join("image.tar");
     let failed = |error: io::Error| Failure::file("write", &path, &error);
+    let writer = Writer::new();
     let mut layers = Vec::new();
     for at in 0..size.layers {
         let layer = folder.join(format!("layer-{at}.tar"));
-        write_layer(&layer, at, size).map_err(|e| Failure::file("write", &layer, &e))?;
+        write_layer(&layer, &writer, at, size).map_err(|e| Failure::file("write", &layer, &e))?;
         layers.push((sha256(&layer)?, layer));
     }
     let mut tar = Tar::create(&path).map_err(failed)?;
@@ -109,9 +110,8 @@ fn sha256(path: &Path) -> Outcome<String> {
     Ok(hex.to_owned())
 }
 
-fn write_layer(path: &Path, at: usize, size: Size) -> io::Result<()> {
+fn write_layer(path: &Path, writer: &Writer, at: usize, size: Size) -> io::Result<()> {
     let mut tar = Tar::create(path)?;
-    let writer = Writer::new();
     if at == 0 {
         for name in ["bin/", "dev/", "etc/", "proc/", "sys/", "tmp/", "srv/"] {
             tar.folder(name)?;
