@@ -171,8 +171,9 @@ pub(super) fn run<T>(
         return Err(Limits::bytes_error(limit));
     }
     if !source.current.is_full() {
+        let bytes = source.current.length as u64;
         let done = work(&mut source)?;
-        return Ok((done, hashing.finish(), source.current.length as u64));
+        return Ok((done, hashing.finish(), bytes));
     }
     run_threaded(reader, limit, hashing, source, work)
 }
