@@ -84,7 +84,7 @@ pub fn import(
     let descriptor = put_manifest(store, &lease, &manifest)?;
     let names: Vec<ImageRef> = options.name.iter().cloned().collect();
     let image = store.read_image(&descriptor, &names)?;
-    let unpacked = store.unpack_new_image(&lease, &image, &|_| true, how, progress);
+    let unpacked = store.unpack_new_image(&lease, &image, &|_| true, None, how, progress);
     unpacked.map_err(|error| error.renamed(|_| what.to_owned()))?;
     store.tag(&lease, options.name.as_ref(), &descriptor, None)?;
     Ok(image)

@@ -16,7 +16,7 @@ use super::layout::{self, Blobs};
 use super::limits::{LoadLimits, exceeded};
 use super::tar_in::is_tar;
 use crate::manifest::media;
-use crate::store::{Ingest, UnpackHow};
+use crate::store::{Early, Ingest, UnpackHow};
 use crate::{
     Compression, Descriptor, Image, ImageError, ImageRef, ImageStore, Lease, Platform, Progress,
     Stage,
@@ -95,6 +95,8 @@ pub(super) struct Load<'a> {
     pub(super) progress: &'a dyn Progress,
     /// The blobs that were written, and thereby verified, by this load.
     written: Mutex<HashSet<Digest>>,
+    /// Where layers unpack as soon as they are written.
+    early: Option<Early<'a>>,
 }
 
 /// Loads all images of an archive and names them as it says.
@@ -114,9 +116,18 @@ pub fn load(
         options,
         progress,
         written: Mutex::default(),
+        early: options
+            .unpacker
+            .map(|how| Early::new(store, &lease, how, progress)),
     };
     let planned = match source {
-        Source::Stream { input, .. } => load.archive(&gather(&load, input)?)?,
+        Source::Stream { input, .. } => {
+            let gathered = match &load.early {
+                Some(early) => early.during(|| gather(&load, input))?,
+                None => gather(&load, input)?,
+            };
+            load.archive(&gathered)?
+        }
         Source::Folder { folder, .. } => {
             let folder = Folder::new(folder, &what);
             layout::images(&load, &folder.index()?, &folder)?
@@ -137,7 +148,7 @@ pub fn load(
         let written = |digest: &Digest| load.has_written(digest);
         for (_, image) in &checked {
             store
-                .unpack_new_image(&lease, image, &written, how, progress)
+                .unpack_new_image(&lease, image, &written, load.early.as_ref(), how, progress)
                 .map_err(|error| error.renamed(|layer| format!("{layer} of {what}")))?;
         }
     }
@@ -282,10 +293,22 @@ impl Load<'_> {
 
     /// Tells the caller of a blob that is there, if it is a layer.
     pub(super) fn finished(&self, stored: &Stored) -> Result<(), ImageError> {
-        if let Some(on_layer) = self.options.on_layer
-            && let Some(layer) = self.layer(stored)?
-        {
+        // What was here before is most likely unpacked, too.
+        let early = self
+            .early
+            .as_ref()
+            .filter(|_| self.has_written(&stored.digest));
+        if early.is_none() && self.options.on_layer.is_none() {
+            return Ok(());
+        }
+        let Some(layer) = self.layer(stored)? else {
+            return Ok(());
+        };
+        if let Some(on_layer) = self.options.on_layer {
             on_layer(&layer);
+        }
+        if let Some(early) = early {
+            early.add(layer.descriptor, layer.diff_id);
         }
         Ok(())
     }

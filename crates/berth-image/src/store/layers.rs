@@ -187,6 +187,13 @@ impl ImageStore {
         Ok(unsynced)
     }
 
+    /// The content of all layers that are unpacked.
+    pub(super) fn diff_ids(&self) -> std::collections::HashSet<Digest> {
+        let folders = entries(&self.layers_dir()).unwrap_or_default().into_iter();
+        let metas = folders.filter_map(|(_, path)| read_meta(&path).ok().flatten());
+        metas.map(|meta| meta.diff_id).collect()
+    }
+
     /// Takes a layer's folder away, out of sight first.
     pub(super) fn remove_layer(&self, chain: &str) -> Result<(), ImageError> {
         let from = self.layers_dir().join(chain);

@@ -17,6 +17,7 @@
 
 mod blobs;
 mod collect;
+mod early;
 mod image;
 mod index;
 mod ingest;
@@ -39,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use crate::ImageError;
 
 pub use collect::{Collected, Pins};
+pub(crate) use early::Early;
 pub use image::{Image, ImageLayer, Listed};
 pub use ingest::{AnonymousWriter, BlobWriter, Ingest, Spool};
 pub use layers::{LayerBuilder, LayerMeta, LayerSlot, chain_ids};

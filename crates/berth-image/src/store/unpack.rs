@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use berth_base::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::early::Early;
 use super::{Image, ImageLayer, ImageStore, LayerBuilder, LayerMeta, LayerSlot, Lease};
 use crate::ImageError;
 use crate::layer::Unpacked;
@@ -44,6 +45,7 @@ pub struct LayerSet<'a> {
     store: &'a ImageStore,
     how: &'a dyn UnpackHow,
     progress: &'a dyn Progress,
+    early: Option<&'a Early<'a>>,
     layers: Vec<Layer>,
 }
 
@@ -94,6 +96,7 @@ impl<'a> LayerSet<'a> {
             store,
             how,
             progress,
+            early: None,
             layers: all,
         })
     }
@@ -106,6 +109,13 @@ impl<'a> LayerSet<'a> {
             let known = *digest == layer.layer.diff_id && written(digest);
             layer.job.verified = known.then(|| digest.clone());
         }
+        self
+    }
+
+    /// Takes what has been unpacked before.
+    #[must_use]
+    pub(crate) const fn with_early(mut self, early: Option<&'a Early<'a>>) -> Self {
+        self.early = early;
         self
     }
 
@@ -135,9 +145,15 @@ impl<'a> LayerSet<'a> {
                 of: "a layer".into(),
             });
         }
-        self.progress
-            .begin(item, Stage::Unpacking, 0, Some(descriptor.size));
-        let unpacked = self.how.unpack(&layer.job)?;
+        let early = |early: &Early<'_>| early.take(&descriptor.digest, &layer.job.tree);
+        let unpacked = match self.early.and_then(early) {
+            Some(unpacked) => unpacked,
+            None => {
+                self.progress
+                    .begin(item, Stage::Unpacking, 0, Some(descriptor.size));
+                self.how.unpack(&layer.job)?
+            }
+        };
         if unpacked.diff_id != layer.layer.diff_id {
             return Err(ImageError::Digest {
                 what: format!("the content of {}", layer.job.what),
@@ -243,11 +259,12 @@ impl ImageStore {
         lease: &Lease,
         image: &Image,
         written: &dyn Fn(&Digest) -> bool,
+        early: Option<&Early<'_>>,
         how: &dyn UnpackHow,
         progress: &dyn Progress,
     ) -> Result<(), ImageError> {
         let set = LayerSet::begin(self, lease, &image.layers, how, progress)?;
-        let set = set.just_written(written);
+        let set = set.just_written(written).with_early(early);
         set.unpack_all()?;
         set.finish()
     }
