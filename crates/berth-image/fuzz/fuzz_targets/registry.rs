@@ -3,7 +3,8 @@
 //!
 //! The parts of an input are the answers, in their order, after which connections are closed. `@H`
 //! is the registry's address, and `@0` and `#0` are digest and size of the body of an earlier
-//! answer. Runs in a network namespace of its own: answers may lead anywhere.
+//! answer. Behind a part that is `%` the answers are given in reverse, since a manifest, which names
+//! blobs, is asked for before them. Runs in a network namespace of its own: answers may lead anywhere.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use berth_image::registry::{Anonymous, Client, PlatformChoice, RegistryConfig, Tuning};
 use berth_image::store::UnpackHere;
 use berth_image::{ImageRef, ImageStore, NoProgress, media};
-use berth_image_fuzz::{PART, folder, join, plant, resolve};
+use berth_image_fuzz::{PART, folder, join, plant, resolve, tar_of};
 
 static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
 static ANSWERS: Mutex<VecDeque<Vec<u8>>> = Mutex::new(VecDeque::new());
@@ -57,30 +58,32 @@ fn seeds() -> Vec<Vec<u8>> {
         "404 Not Found",
         r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"m","detail":{"a":1}}]}"#,
     );
-    let config = r#"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#;
-    let manifest = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{0}","config":{{"mediaType":"{1}","digest":"@0","size":#0}},"layers":[]}}"#,
-        media::MANIFEST,
-        media::CONFIG
-    );
-    let manifest = answer(
-        &format!("200 OK\r\nContent-Type: {}", media::MANIFEST),
-        &manifest,
-    );
+    let layer = tar_of(&[("file", b"content")]);
+    let layer = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &layer].concat();
+    let config = r#"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["@0"]}}"#;
     let config = answer("200 OK", config);
-    // A request for the manifest comes first: `%` makes the config the first body all the same.
+    let descriptor =
+        |kind: &str, of: u8| format!(r#"{{"mediaType":"{kind}","digest":"@{of}","size":#{of}}}"#);
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}}"#,
+        media::MANIFEST,
+        descriptor(media::CONFIG, 1),
+        descriptor(media::LAYER, 0)
+    );
+    let head = format!("200 OK\r\nContent-Type: {}", media::MANIFEST);
+    let manifest = answer(&head, &manifest);
     vec![
         join(&[&bearer, &token, &away, &refused]),
         join(&[&busy, &refused]),
-        join(&[b"%", &config, &manifest]),
-        join(&[b"%", &config, &bearer, &token, &manifest]),
-        join(&[b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]),
+        join(&[b"%", &layer, &config, &manifest]),
+        join(&[b"%", &layer, &config, &manifest, &away, &token, &bearer]),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n".to_vec(),
     ]
 }
 
 /// The answers that an input is, in the order in which they are given.
 fn answers(input: &[u8], address: &str) -> VecDeque<Vec<u8>> {
-    let (input, last_is_first) = match input.strip_prefix(b"%") {
+    let (input, reversed) = match input.strip_prefix(b"%") {
         Some(rest) => (rest.strip_prefix(&[PART]).unwrap_or(rest), true),
         None => (input, false),
     };
@@ -93,8 +96,8 @@ fn answers(input: &[u8], address: &str) -> VecDeque<Vec<u8>> {
         bodies.push(body.unwrap_or_default().to_vec());
         answers.push_back(answer);
     }
-    if last_is_first {
-        answers.rotate_left(1);
+    if reversed {
+        answers.make_contiguous().reverse();
     }
     answers
 }
