@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use berth_base::Digest;
 use berth_image::archive::{LoadOptions, SaveFormat, SaveItem, Source, load, save};
+use berth_image::layer::decompress;
 use berth_image::manifest::Manifest;
 use berth_image::store::{Ingest, Pins, UnpackHere};
 use berth_image::{Descriptor, Hasher, Image, ImageRef, ImageStore, Lease, NoProgress, media};
@@ -202,8 +203,12 @@ fn check_image(store: &ImageStore, image: &Image) -> Result<usize, Box<dyn Error
         }
         if store.has_layer(&layer.chain_id) {
             let tree = store.layer_fs(&layer.chain_id);
-            for entry in tar::Archive::new(&bytes[..]).entries()? {
+            let content = decompress(&bytes[..], u64::MAX)?;
+            for entry in tar::Archive::new(content).entries()? {
                 let mut entry = entry?;
+                if !entry.header().entry_type().is_file() {
+                    continue;
+                }
                 let mut expected = Vec::new();
                 entry.read_to_end(&mut expected)?;
                 let path = tree.join(entry.path()?);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::checks;
-use super::operations::{BERTH_TEMPLATE, OPERATIONS, Operation, Program, STORE_TEMPLATE};
+use super::operations::{self, BERTH_TEMPLATE, Operation, Program, STORE_TEMPLATE};
 use super::power::{self, Loss};
 use super::trace::{self, Place};
 use super::world::{Faults, World, said, was_killed};
@@ -91,9 +91,8 @@ impl fmt::Display for Case {
 /// # Errors
 /// There is none of this name.
 pub(super) fn find(name: &str) -> Outcome<&'static Operation> {
-    let names = || OPERATIONS.iter().map(|operation| operation.name);
-    OPERATIONS
-        .iter()
+    let names = || operations::all().map(|operation| operation.name);
+    operations::all()
         .find(|operation| operation.name == name)
         .ok_or_else(|| {
             let hint = nearest(name, names()).map_or_else(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::operations::{KEPT_CONTAINERS, KEPT_IMAGE, Operation, Program};
+use super::operations::{Operation, Program};
 use super::world::{Faults, World, said};
 use crate::failure::{Failure, Outcome};
 use crate::soak::census::cgroup_points;
@@ -26,7 +26,7 @@ pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
     nothing_half_done(world)?;
     // The monitor of a container for --rm may be removing it while we look.
     if operation.setup.is_some() {
-        soon(|| nothing_lost(world, program))?;
+        soon(|| nothing_lost(world, operation))?;
     }
     soon(|| happened_or_not(world, operation))?;
     for words in operation.verify {
@@ -85,33 +85,43 @@ fn happened_or_not(world: &World<'_>, operation: &Operation) -> Outcome {
 }
 
 /// What was there before is there, and whole.
-fn nothing_lost(world: &World<'_>, program: Program) -> Outcome {
-    match program {
-        Program::Berth => {
-            let listed = world.must(program, &["ps", "-a", "--format", "{{.Names}}"])?;
-            for name in KEPT_CONTAINERS.map(|name| world.named(name)) {
-                if !listed.lines().any(|line| line == name) {
-                    return Err(Failure::new(format!("container {name} is lost: {listed}")));
-                }
-            }
-            world.must(program, &[&["inspect"], &KEPT_CONTAINERS[..]].concat())?;
-            // Each is in its folder and has its name, or is gone altogether.
-            let folders = names_in(&world.root().join("containers")).len();
-            let names = names_in(&world.root().join("names")).len();
-            if folders != names || listed.lines().count() != folders {
-                return Err(Failure::new(format!(
-                    "{folders} folders of containers, {names} names, and listed are:\n{listed}"
-                )));
-            }
-        }
-        Program::Store => {}
+fn nothing_lost(world: &World<'_>, operation: &Operation) -> Outcome {
+    if operation.program == Program::Berth {
+        no_container_lost(world, operation)?;
     }
     let listed = world.must(Program::Store, &["check"])?;
-    if listed.lines().any(|line| line.starts_with(KEPT_IMAGE)) {
+    for image in operation.keeps_images {
+        if !listed.lines().any(|line| line.starts_with(image)) {
+            return Err(Failure::new(format!("image {image} is lost: {listed}")));
+        }
+    }
+    for image in operation.runs {
+        let words = ["run", "--rm", "--net", "none", image, "true"];
+        world.must(Program::Berth, &words)?;
+    }
+    Ok(())
+}
+
+fn no_container_lost(world: &World<'_>, operation: &Operation) -> Outcome {
+    let words = ["ps", "-a", "--format", "{{.Names}}"];
+    let listed = world.must(Program::Berth, &words)?;
+    for name in operation.keeps.iter().map(|name| world.named(name)) {
+        if !listed.lines().any(|line| line == name) {
+            return Err(Failure::new(format!("container {name} is lost: {listed}")));
+        }
+    }
+    if !operation.keeps.is_empty() {
+        let words = [&["inspect"], operation.keeps].concat();
+        world.must(Program::Berth, &words)?;
+    }
+    // Each is in its folder and has its name, or is gone altogether.
+    let folders = names_in(&world.root().join("containers")).len();
+    let names = names_in(&world.root().join("names")).len();
+    if folders == names && listed.lines().count() == folders {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "image {KEPT_IMAGE} is lost: {listed}"
+        "{folders} folders of containers, {names} names, and listed are:\n{listed}"
     )))
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use super::checks;
-use super::operations::{BERTH_TEMPLATE, OPERATIONS, Operation, Program, STORE_TEMPLATE};
+use super::operations::{self, BERTH_TEMPLATE, Operation, Program, STORE_TEMPLATE};
 use super::world::{Faults, World, said};
 use crate::exec;
 use crate::failure::{Failure, Outcome};
@@ -84,7 +84,7 @@ const WRITERS: [&str; 9] = [
 /// A check fails.
 pub(super) fn run(world: &World<'_>) -> Outcome {
     world.clear()?;
-    for operation in OPERATIONS {
+    for operation in operations::all() {
         if WRITERS.contains(&operation.name) {
             let failed = full(world, operation)?;
             println!(

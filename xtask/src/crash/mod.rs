@@ -5,7 +5,8 @@
 //! builds with debug assertions). Then it is run again and again on copies of the same store: killed
 //! before and after each, with the operation failing in several ways, and with all that was not
 //! synced lost. After each crash the store is recovered, and nothing may be lost, half done or left
-//! behind ([`checks`]). All of it happens in a mount namespace and on a tmpfs of our own.
+//! behind ([`checks`]). All of it happens in a mount namespace and on a tmpfs of our own, in a
+//! network namespace that has loopback alone.
 //!
 //! `crash NAME` does one operation; `crash NAME CRASH POINT NTH` one crash, as a failure prints it;
 //! `--share N` an Nth of all crashes; `--rounds N` at least so many of each kill.
@@ -13,6 +14,7 @@
 mod cases;
 mod checks;
 mod disk;
+mod fixtures;
 mod operations;
 mod power;
 mod table;
@@ -35,7 +37,7 @@ use crate::setup::{self, Purpose};
 use crate::soak::census::cgroup_points;
 use crate::{build, exec};
 use cases::{Case, Crash};
-use operations::{OPERATIONS, Operation};
+use operations::{Needs, Operation};
 use table::Table;
 use trace::Place;
 use world::{Programs, World};
@@ -44,7 +46,7 @@ use world::{Programs, World};
 const HITS_LEAST: usize = 20;
 const KILLS_LEAST: usize = 1000;
 
-/// Says that we are in a mount namespace of our own.
+/// Says that we are in namespaces of our own.
 const INSIDE: &str = "BERTH_XTASK_CRASH_INSIDE";
 
 /// What is asked for.
@@ -59,12 +61,13 @@ struct Wanted {
 
 /// Runs `cargo xtask crash`.
 pub(crate) fn command(args: Args) -> Outcome {
-    let wanted = parse(args)?;
+    let mut wanted = parse(args)?;
     setup::ensure(&[Purpose::Build, Purpose::Test])?;
     if std::env::var_os(INSIDE).is_none() {
         let words: Vec<String> = std::env::args().skip(1).collect();
-        return in_own_mounts(&words);
+        return in_own_namespaces(&words);
     }
+    fixtures::possible(&mut wanted.operations);
     run(&wanted)
 }
 
@@ -77,7 +80,7 @@ pub(crate) fn share(share: usize) -> Outcome {
         println!("the crashes need root, so that none are tried");
         return Ok(());
     }
-    in_own_mounts(&["crash".to_owned(), "--share".to_owned(), share.to_string()])
+    in_own_namespaces(&["crash".to_owned(), "--share".to_owned(), share.to_string()])
 }
 
 fn parse(mut args: Args) -> Outcome<Wanted> {
@@ -86,7 +89,7 @@ fn parse(mut args: Args) -> Outcome<Wanted> {
     let words: Vec<String> = std::iter::from_fn(|| args.word()).collect();
     args.finish()?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let all = || OPERATIONS.iter().collect();
+    let all = || operations::all().collect();
     let (operations, one, disks) = match *words.as_slice() {
         [] => (all(), None, true),
         [disk::NAME] => (Vec::new(), None, true),
@@ -116,8 +119,8 @@ fn parse(mut args: Args) -> Outcome<Wanted> {
     })
 }
 
-/// Runs ourselves again where no mount reaches the host.
-fn in_own_mounts(words: &[String]) -> Outcome {
+/// Runs ourselves again where no mount reaches the host, and no connection.
+fn in_own_namespaces(words: &[String]) -> Outcome {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new(
             "crash mounts file systems of its own; run it as root",
@@ -127,7 +130,7 @@ fn in_own_mounts(words: &[String]) -> Outcome {
         .map_err(|error| Failure::new(format!("cannot find xtask itself: {error}")))?;
     let mut command = Command::new("unshare");
     command
-        .args(["--mount", "--propagation", "private", "--"])
+        .args(["--net", "--mount", "--propagation", "private", "--"])
         .arg(ourselves)
         .args(words)
         .env(INSIDE, "1");
@@ -141,13 +144,16 @@ fn run(wanted: &Wanted) -> Outcome {
             "the build has other binaries than crash knows",
         ));
     };
-    let programs = Programs {
-        berth: berth.clone(),
-        store: build::example("berth-image", "store", true)?,
-    };
+    let store = build::example("berth-image", "store", true)?;
     let scratch = Scratch::make("crash")?;
     let _disk = disk::Mounted::tmpfs(scratch.path(), "")?;
+    let programs = Programs {
+        berth: berth.clone(),
+        store,
+        fixtures: scratch.folder("fixtures")?,
+    };
     let begun = Instant::now();
+    let _registry = fixtures::make(&world(&programs, scratch.path(), 0), &wanted.operations)?;
     let crashed = crash_all(wanted, &programs, scratch.path(), &interrupt);
     let disks = match (&crashed, wanted.disks) {
         (Ok(_), true) => disk::run(&world(&programs, scratch.path(), 0)),
@@ -162,7 +168,7 @@ fn run(wanted: &Wanted) -> Outcome {
         begun.elapsed().as_secs_f64()
     );
     disks?;
-    let is_full = wanted.share == 1 && wanted.operations.len() == OPERATIONS.len();
+    let is_full = wanted.share == 1 && is_everything(&wanted.operations);
     if !is_full {
         return Ok(());
     }
@@ -174,6 +180,12 @@ fn run(wanted: &Wanted) -> Outcome {
         )));
     }
     Ok(())
+}
+
+/// Whether these are more than one, all that this machine has what they need for.
+fn is_everything(wanted: &[&Operation]) -> bool {
+    let always = operations::all().filter(|operation| operation.needs == Needs::Nothing);
+    wanted.len() >= always.count()
 }
 
 /// How many crash at once.
@@ -305,7 +317,8 @@ fn chosen(found: Vec<Cases>, wanted: &Wanted) -> Vec<Cases> {
         let kills = cases.filter(|case| case.crash.kills());
         kills.map(|case| rounds_of(case, rounds)).sum()
     };
-    let is_full = found.len() == OPERATIONS.len();
+    let operations: Vec<_> = found.iter().map(|(operation, _)| *operation).collect();
+    let is_full = is_everything(&operations);
     let enough = |rounds: &usize| !is_full || kills_in(*rounds) > KILLS_LEAST + KILLS_LEAST / 20;
     let rounds = (wanted.rounds..wanted.rounds + KILLS_LEAST).find(enough);
     let rounds = rounds.unwrap_or(wanted.rounds);

@@ -1,8 +1,11 @@
 //! What is crashed: one operation a row, as data.
 //!
 //! `@` in a word stands for the token of the worker, so that names of containers tell whose they
-//! are. An operation is run on a copy of its template, once whole to learn its points, then once for
+//! are, and `%` for the folder of the archives that [`super::fixtures`] makes. An operation is run on a copy of its template, once whole to learn its points, then once for
 //! each crash.
+
+mod images;
+mod stores;
 
 /// Which binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,16 @@ const fn dies(fault: &'static str, words: &'static [&'static str]) -> Step {
     }
 }
 
+/// What an operation needs of the machine, and is left out without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Needs {
+    Nothing,
+    /// The archives of images, in which a static busybox is what runs.
+    Archives,
+    /// These, and a registry that has their image.
+    Registry,
+}
+
 /// One operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operation {
@@ -71,6 +84,12 @@ pub(super) struct Operation {
     /// What must succeed when power is lost after the operation succeeded; nothing where it makes no
     /// such promise.
     pub(super) survives: &'static [&'static str],
+    pub(super) needs: Needs,
+    /// Containers and images that were there before and are never lost.
+    pub(super) keeps: &'static [&'static str],
+    pub(super) keeps_images: &'static [&'static str],
+    /// Images of which a container can run `true` after the recovery.
+    pub(super) runs: &'static [&'static str],
 }
 
 impl Operation {
@@ -94,16 +113,14 @@ const BERTH: Operation = Operation {
     done: &[],
     verify: &[],
     survives: &[],
+    needs: Needs::Nothing,
+    keeps: &["@keep", "@old"],
+    keeps_images: &["keep:latest"],
+    runs: &[],
 };
 
-const STORE: Operation = Operation {
-    program: Program::Store,
-    ..BERTH
-};
-
-/// Left in every template of [`Program::Berth`], and never lost: one container that never ran, one
-/// that has, and [`KEPT_IMAGE`].
-pub(super) const KEPT_CONTAINERS: [&str; 2] = ["@keep", "@old"];
+/// Left in every template of [`Program::Berth`]: one container that never ran, one that has, and an
+/// image.
 pub(super) const BERTH_TEMPLATE: &[Step] = &[
     step(&["create", "--name", "@keep", "--net", "none", "host", "true"]),
     step(&["run", "--name", "@old", "--net", "none", "host", "true"]),
@@ -111,8 +128,7 @@ pub(super) const BERTH_TEMPLATE: &[Step] = &[
     stored(&["unpack", "keep"]),
 ];
 
-/// Left in every template.
-pub(super) const KEPT_IMAGE: &str = "keep:latest";
+/// Left in every template of [`Program::Store`].
 pub(super) const STORE_TEMPLATE: &[Step] =
     &[step(&["image", "keep", "kept"]), step(&["unpack", "keep"])];
 
@@ -159,7 +175,15 @@ const fn remove(
     }
 }
 
-pub(super) const OPERATIONS: &[Operation] = &[
+/// Every operation.
+pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
+    [OPERATIONS, images::OPERATIONS, stores::OPERATIONS]
+        .into_iter()
+        .flatten()
+}
+
+/// Those of containers and volumes, and a few of images that are never run.
+const OPERATIONS: &[Operation] = &[
     Operation {
         name: "create",
         run: CREATE,
@@ -374,120 +398,5 @@ pub(super) const OPERATIONS: &[Operation] = &[
         again: RESTORE,
         verify: &[&["volume", "create", "gone"], &["volume", "rm", "gone"]],
         ..BERTH
-    },
-    Operation {
-        name: "image-put",
-        run: &["image", "new", "fresh"],
-        again: &["image", "new", "fresh"],
-        survives: &["unpack", "new"],
-        ..STORE
-    },
-    Operation {
-        name: "image-put-first",
-        setup: None,
-        run: &["image", "new", "fresh"],
-        again: &["image", "new", "fresh"],
-        survives: &["unpack", "new"],
-        ..STORE
-    },
-    Operation {
-        name: "image-unpack",
-        setup: Some(&[step(&["image", "new", "fresh"])]),
-        run: &["unpack", "new"],
-        again: &["unpack", "new"],
-        survives: &["unpack", "new"],
-        ..STORE
-    },
-    Operation {
-        name: "image-load",
-        setup: Some(&[
-            step(&["image", "new", "fresh"]),
-            step(&["save", "new", "archive"]),
-            step(&["forget", "new"]),
-            step(&["collect"]),
-        ]),
-        run: &["load", "archive"],
-        again: &["load", "archive"],
-        verify: &[&["unpack", "new"]],
-        survives: &["unpack", "new"],
-        ..STORE
-    },
-    Operation {
-        name: "image-put-again",
-        before: &[dies(
-            "kill-after image.blob.publish 4",
-            &["image", "new", "fresh"],
-        )],
-        run: &["image", "new", "fresh"],
-        again: &["image", "new", "fresh"],
-        survives: &["unpack", "new"],
-        ..STORE
-    },
-    Operation {
-        name: "image-tag",
-        run: &["tag", "keep", "new"],
-        again: &["tag", "keep", "new"],
-        survives: &["unpack", "new"],
-        ..STORE
-    },
-    Operation {
-        name: "image-untag",
-        setup: Some(&[step(&["tag", "keep", "new"])]),
-        run: &["untag", "new"],
-        again: &["untag", "new"],
-        ..STORE
-    },
-    Operation {
-        name: "image-forget",
-        setup: Some(&[step(&["image", "new", "fresh"])]),
-        run: &["forget", "new"],
-        again: &["forget", "new"],
-        ..STORE
-    },
-    Operation {
-        name: "image-collect",
-        setup: Some(&[
-            step(&["image", "new", "fresh"]),
-            step(&["unpack", "new"]),
-            step(&["forget", "new"]),
-            dies("kill-before image.blob.publish 3", &["image", "a", "part"]),
-        ]),
-        run: &["collect"],
-        again: &["collect"],
-        verify: &[&["image", "new", "fresh"], &["unpack", "new"]],
-        ..STORE
-    },
-    Operation {
-        name: "image-settle",
-        run: &["settle"],
-        again: &["settle"],
-        ..STORE
-    },
-    Operation {
-        name: "image-sweep",
-        setup: Some(&[
-            step(&["image", "new", "fresh"]),
-            dies("kill-before image.layer.publish 1", &["unpack", "new"]),
-            dies("kill-before image.blob.publish 2", &["image", "a", "part"]),
-            step(&["image", "gone", "gone"]),
-            step(&["unpack", "gone"]),
-            step(&["forget", "gone"]),
-            dies("kill-after image.layer.remove 1", &["collect"]),
-        ]),
-        run: &["sweep"],
-        again: &["sweep"],
-        verify: &[&["unpack", "new"], &["image", "a", "part"]],
-        ..STORE
-    },
-    Operation {
-        name: "image-drop-parts",
-        setup: Some(&[dies(
-            "kill-before image.blob.publish 1",
-            &["image", "new", "fresh"],
-        )]),
-        run: &["drop-parts"],
-        again: &["drop-parts"],
-        verify: &[&["image", "new", "fresh"]],
-        ..STORE
     },
 ];

@@ -22,6 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(super) struct Programs {
     pub(super) berth: PathBuf,
     pub(super) store: PathBuf,
+    /// The folder of the archives.
+    pub(super) fixtures: PathBuf,
 }
 
 /// One root, by one worker.
@@ -138,9 +140,10 @@ impl<'a> World<'a> {
         command
     }
 
-    /// A word with the token in its place.
+    /// A word with the token and the folder of the archives in their places.
     pub(super) fn named(&self, word: &str) -> String {
         word.replace('@', &format!("{}-", self.token))
+            .replace('%', &self.programs.fixtures.display().to_string())
     }
 
     /// Runs a command that must succeed; what it prints.
