@@ -118,6 +118,11 @@ impl Console {
         });
     }
 
+    /// Tells a person at a terminal what is being done.
+    pub(crate) fn say(&self, text: &str) {
+        write_quietly(&format!("berth: {}\n", escape_untrusted(text)));
+    }
+
     /// Tells the user something that does not change the outcome.
     pub(crate) fn warn(&self, warning: &str) {
         write_quietly(&match self.format {

@@ -1,8 +1,9 @@
 //! `berth pull`.
 
 use berth_image::registry::PlatformChoice;
-use berth_image::{ImageError, Platform, Progress as _};
+use berth_image::{ImageError, Platform};
 use clap::Args;
+use std::io::IsTerminal as _;
 
 use super::failure::{EXIT_FAILURE, Failure};
 use super::flags::{PullPolicy, WantedImage};
@@ -61,8 +62,11 @@ pub(super) fn ensure(context: &Context, wanted: Option<WantedImage<'_>>) -> Resu
         None => PlatformChoice::Host,
     };
     let bars = Bars::new(context.console, wanted.quiet);
-    if !wanted.quiet {
-        bars.note(&format!("{} is pulled", reference.familiar()));
+    if !wanted.quiet && std::io::stderr().is_terminal() {
+        context.console.say(&format!(
+            "no image {} here; pulling it",
+            reference.familiar()
+        ));
     }
     context
         .engine

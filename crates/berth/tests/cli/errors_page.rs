@@ -23,7 +23,7 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
 
 /// `web` runs, `idle` was never started, `done` has ended.
 const CASES: [Case; 55] = [
-    case("Unknown image", "run nginx", 125),
+    case("Unknown image", "run --pull never nginx", 125),
     case("No image", "run", 125),
     case("Command not found", "run host frobnicate", 127),
     case("Command not executable", "run host /etc/passwd", 126),
