@@ -104,7 +104,12 @@ fn of_image(
         .rev()
         .map(|l| store.layer_fs(&l.chain_id))
         .collect();
-    let stack = storage::stack(&lowers, storage::is_rootless())?;
+    let stack = match storage::stack(&lowers, storage::is_rootless()) {
+        // The root of an image may be another user's alone: then the worker looks, and what is
+        // done without one is left to the runtime.
+        Err(_) if storage::is_rootless() => None,
+        opened => Some(opened?),
+    };
     if lowers.is_empty() {
         // An image without layers still needs something to be stacked on.
         lowers.push(layer.join("init"));
@@ -126,7 +131,7 @@ fn of_image(
         volumes: image.config.config.volumes.keys().cloned().collect(),
         warnings,
         unpacked: Some(image),
-        stack: Some(stack),
+        stack,
     })
 }
 

@@ -197,8 +197,14 @@ impl User {
         self.run(&arguments)
     }
 
-    /// Imports a root as an image.
-    pub fn import(&self, root: &Root, name: &str, changes: &[&str]) {
+    /// Imports a root as an image; the warnings.
+    pub fn import(&self, root: &Root, name: &str, changes: &[&str]) -> String {
+        let done = self.try_import(root, name, changes);
+        assert_eq!(done.code, 0, "{done:?}");
+        done.err.trim_end().to_owned()
+    }
+
+    pub fn try_import(&self, root: &Root, name: &str, changes: &[&str]) -> Done {
         let tar = self.path("root.tar");
         root.pack(&tar);
         open(&tar, 0o644);
@@ -208,7 +214,7 @@ impl User {
         }
         let tar = tar.display().to_string();
         arguments.extend([tar.as_str(), name]);
-        self.ok(&arguments);
+        self.run(&arguments)
     }
 
     /// The names in a folder of the store, in order.
