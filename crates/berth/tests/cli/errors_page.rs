@@ -109,7 +109,7 @@ const CASES: [Case; 55] = [
         125,
     ),
     case("Committing what has no image", "commit idle mine", 1),
-    case("Nothing of that name", "inspect nosuch.", 1),
+    case("Nothing of that name", "inspect -f {{.Id}} nosuch", 1),
     case(
         "A type of volume that is not mounted",
         "volume create --opt type=nfs --opt device=:/srv web",
