@@ -53,7 +53,7 @@ fn nothing_in_use_is_ever_taken() {
                 let script = "cat /x 2>/dev/null; id -u";
                 world
                     .berth
-                    .spawn(&["run", "--rm", image, "sh", "-c", script])
+                    .spawn(&["run", "--rm", "--pull", "never", image, "sh", "-c", script])
             };
             let sure: Vec<Child> = (0..5).map(|_| start("box:1")).collect();
             world.ok("load -q -i it.tar");
