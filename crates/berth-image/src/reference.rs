@@ -159,17 +159,17 @@ impl FromStr for ImageRef {
         if is_id {
             return Err(fail("64 hex digits are an image's id, not a name"));
         }
-        let official = registry.is_none_or(|r| r == DEFAULT_REGISTRY) && !repository.contains('/');
+        let registry = match registry {
+            None | Some("index.docker.io") => DEFAULT_REGISTRY,
+            Some(registry) => registry,
+        };
+        let official = registry == DEFAULT_REGISTRY && !repository.contains('/');
         let repository = if official {
             format!("{OFFICIAL}{repository}")
         } else {
             repository.to_owned()
         };
         // index.docker.io is what old clients called it.
-        let registry = match registry {
-            None | Some("index.docker.io") => DEFAULT_REGISTRY.to_owned(),
-            Some(registry) => registry.to_owned(),
-        };
         if registry.len() + 1 + repository.len() > NAME_MAX {
             return Err(fail("the name is longer than 255 characters"));
         }
@@ -179,7 +179,7 @@ impl FromStr for ImageRef {
             (None, None) => Some(DEFAULT_TAG.to_owned()),
         };
         Ok(Self {
-            registry,
+            registry: registry.to_owned(),
             repository,
             tag,
             digest,
@@ -318,6 +318,11 @@ mod tests {
                 "docker.io/alpine",
                 "docker.io/library/alpine:latest",
                 "alpine:latest",
+            ),
+            (
+                "index.docker.io/a",
+                "docker.io/library/a:latest",
+                "a:latest",
             ),
             ("localhost/x", "localhost/x:latest", "localhost/x:latest"),
             (

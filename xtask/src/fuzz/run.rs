@@ -111,6 +111,8 @@ impl<'a> Place<'a> {
             .env("BERTH_FUZZ_SEEDS", &self.seeds)
             // Reading the system's authorities would be most of what a target does.
             .env("SSL_CERT_FILE", "/dev/null")
+            // The message says where; the stack would be the end of the log.
+            .env("RUST_BACKTRACE", "0")
             .current_dir(self.scratch);
         Ok(command)
     }
