@@ -1,6 +1,7 @@
 //! The crashes of an operation, and one of them from beginning to end.
 
 use std::fmt;
+use std::fs;
 
 use super::checks;
 use super::operations::{self, BERTH_TEMPLATE, Operation, Program, STORE_TEMPLATE};
@@ -225,8 +226,8 @@ pub(super) fn crash(template: &World<'_>, world: &World<'_>, case: &Case) -> Out
     Ok(hit)
 }
 
-/// Takes the power away from a world, and checks what is left in another; the first one's processes
-/// are ended.
+/// Takes the power away from a world, ends its processes, and checks what is left, in its place:
+/// containers made from images know the paths of their layers.
 fn after_power(world: &World<'_>, before: &World<'_>, case: &Case, loss: Loss) -> Outcome {
     let operation = case.operation;
     let left = world.beside("left");
@@ -243,11 +244,14 @@ fn after_power(world: &World<'_>, before: &World<'_>, case: &Case, loss: Loss) -
         checks::remove_all(world)?;
         checks::nothing_left(world)?;
     }
+    world.clear()?;
+    fs::rename(left.root(), world.root())
+        .map_err(|error| Failure::file("rename", &left.root(), &error))?;
     if case.place.is_none() && !operation.survives.is_empty() {
-        left.must(operation.program, operation.recovery())?;
-        left.must(operation.program, operation.survives)?;
+        world.must(operation.program, operation.recovery())?;
+        world.must(operation.program, operation.survives)?;
     }
-    checks::after_crash(&left, operation)
+    checks::after_crash(world, operation)
 }
 
 /// An operation that failed says so in words, and is no defect.

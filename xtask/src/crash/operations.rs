@@ -400,3 +400,32 @@ const OPERATIONS: &[Operation] = &[
         ..BERTH
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn rows_have_names_of_their_own_and_say_what_they_need() {
+        let mut names = BTreeSet::new();
+        for operation in all() {
+            let name = operation.name;
+            assert!(names.insert(name), "there are two rows {name}");
+            let steps = operation.setup.unwrap_or_default().iter();
+            let steps = steps.chain(operation.before).map(|step| step.words);
+            let commands = steps.chain(operation.verify.iter().copied()).chain([
+                operation.run,
+                operation.again,
+                operation.survives,
+            ]);
+            let needs = commands.flatten().map(|word| match word {
+                word if word.starts_with("127.0.0.1:") => Needs::Registry,
+                word if word.starts_with('%') => Needs::Archives,
+                _ => Needs::Nothing,
+            });
+            assert_eq!(needs.max(), Some(operation.needs), "{name}");
+        }
+    }
+}

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use berth_base::ErrorClass;
 use berth_base::state::{STATE_VERSION, VolumeFile, VolumeName};
-use berth_persist::{At, Durability, Op, Replace, perform, remove_tree, replace};
+use berth_persist::{
+    At, Durability, Op, Replace, perform, remove_tree, replace, sweep_temporaries,
+};
 use rustix::fs::{FlockOperation, flock};
 
 use super::size::size_of;
@@ -254,6 +256,10 @@ impl Volumes {
                     && File::open(&folder).is_ok_and(|file| try_lock(&file)));
             if stale {
                 errors.extend(remove_data("volume.recover.remove", &folder).err());
+            } else if !entry.starts_with('.') {
+                // Beside what containers can write: somebody died before he marked it as filling.
+                let swept = sweep_temporaries("volume.recover.file", &folder);
+                errors.extend(swept.err().map(|e| error::io("clear", &folder, e)));
             }
         }
         errors

@@ -395,6 +395,22 @@ fn a_recovery_empties_what_was_half_filled() {
     assert!(made.mountpoint.exists());
 }
 
+/// A crash between the writing of the mark and its renaming.
+#[test]
+fn a_recovery_removes_a_mark_that_was_half_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let data = engine.create_volume(&request("data")).unwrap().mountpoint;
+    // No process has the greatest number that a PID can be.
+    let half = format!(".filling.{}.0", i32::MAX);
+    std::fs::write(data.with_file_name(&half), "").unwrap();
+    // What containers name so is theirs.
+    std::fs::write(data.join(&half), "").unwrap();
+    engine.recover().unwrap();
+    assert!(!data.with_file_name(&half).exists());
+    assert!(data.join(&half).exists());
+}
+
 #[test]
 fn a_subpath_stays_in_its_volume() {
     let dir = tempfile::tempdir().unwrap();
