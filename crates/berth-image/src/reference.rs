@@ -101,9 +101,14 @@ impl ImageRef {
         if self.registry != DEFAULT_REGISTRY {
             return self.name();
         }
-        match self.repository.strip_prefix(OFFICIAL) {
-            Some(rest) if !rest.contains('/') => rest.to_owned(),
-            _ => self.repository.clone(),
+        let short = match self.repository.strip_prefix(OFFICIAL) {
+            Some(rest) if !rest.contains('/') => rest,
+            _ => &self.repository,
+        };
+        // Docker Hub's a.b/c would read as c of the registry a.b, and 64 hex digits as an id.
+        match short.parse::<Self>() {
+            Ok(read) if read.name() == self.name() => short.to_owned(),
+            _ => self.name(),
         }
     }
 
@@ -318,6 +323,16 @@ mod tests {
                 "docker.io/alpine",
                 "docker.io/library/alpine:latest",
                 "alpine:latest",
+            ),
+            (
+                "docker.io/a.b/c",
+                "docker.io/a.b/c:latest",
+                "docker.io/a.b/c:latest",
+            ),
+            (
+                &format!("docker.io/{HEX}"),
+                &format!("docker.io/library/{HEX}:latest"),
+                &format!("docker.io/library/{HEX}:latest"),
             ),
             (
                 "index.docker.io/a",
