@@ -206,6 +206,8 @@ pub(crate) struct CopyUpTree {
     /// The volume's folder, empty.
     pub(crate) into: PathBuf,
     pub(crate) rootless: bool,
+    /// There is one id alone to give files to.
+    pub(crate) squash: bool,
 }
 
 impl Work for CopyUpTree {
@@ -215,8 +217,10 @@ impl Work for CopyUpTree {
     fn perform_to(&self, _out: &File) -> Result<(), EngineError> {
         let stack = root_stack(&self.folders, self.plain, self.rootless)?;
         let into = open(&self.into)?;
+        let unpacking = unpack_options(self.rootless, self.squash);
         let options = CopyOptions {
-            devices: unpack_options(self.rootless, false).devices,
+            devices: unpacking.devices,
+            ids: unpacking.ids,
             ..CopyOptions::default()
         };
         let copied = tree::copy(&stack, &self.path, into.as_fd(), &options);

@@ -42,6 +42,7 @@ impl MadeVolumes<'_> {
                 path: target,
                 into: path_of(copy_up.data())?,
                 rootless: storage::is_rootless(),
+                squash: storage::single_id().is_some(),
             };
             self.engine().storage(&work)?;
             copy_up.finish()?;

@@ -328,7 +328,7 @@ mod tests {
         assert!(matches!(
             long,
             LayerError::Limit {
-                name: "layer_bytes",
+                name: "layer-bytes",
                 ..
             }
         ));
