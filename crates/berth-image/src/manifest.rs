@@ -9,6 +9,7 @@ use berth_base::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::ImageError;
+use crate::config::null_is_default;
 
 /// The longest manifest or index that is read (distribution-spec lets registries refuse more).
 pub const MANIFEST_MAX_BYTES: u64 = 4 << 20;
@@ -122,7 +123,7 @@ pub struct Descriptor {
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "null_is_empty"
+        deserialize_with = "null_is_default"
     )]
     pub annotations: BTreeMap<String, String>,
     /// Which platform an entry of an index is for.
@@ -247,7 +248,7 @@ pub struct Manifest {
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "null_is_empty"
+        deserialize_with = "null_is_default"
     )]
     pub annotations: BTreeMap<String, String>,
 }
@@ -268,7 +269,7 @@ pub struct Index {
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "null_is_empty"
+        deserialize_with = "null_is_default"
     )]
     pub annotations: BTreeMap<String, String>,
 }
@@ -400,15 +401,6 @@ fn is_vague(media_type: &MediaType) -> bool {
         base,
         "" | "application/json" | "application/octet-stream" | "text/plain"
     )
-}
-
-/// Go writes an empty map as null.
-fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

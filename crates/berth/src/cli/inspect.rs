@@ -38,33 +38,48 @@ enum Kind {
 
 impl Inspect {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let template = match self.format.as_deref() {
-            None | Some("json") => None,
-            Some(text) => Some(listing::template(text)?),
-        };
-        let mut code = 0;
-        let mut found = Vec::new();
-        for name in &self.names {
-            let view = self.look_up(context, name);
-            match (view, &template) {
-                (Ok(view), Some(template)) => show(context, template, &view)?,
-                (Ok(view), None) => found.push(view),
-                (Err(failure), _) => {
-                    context.out.flush()?;
-                    context.console.fail(&failure);
-                    code = EXIT_FAILURE;
-                }
+        each(
+            context,
+            &self.names,
+            self.format.as_deref(),
+            |context, name| self.look_up(context, name),
+        )
+    }
+}
+
+/// Shows each of several things as `--format` says: a line of its template for each, else all of
+/// them as one JSON list. What cannot be found is reported, and the others are still shown.
+pub(super) fn each<V: Serialize>(
+    context: &mut Context,
+    names: &[String],
+    format: Option<&str>,
+    look_up: impl Fn(&Context, &str) -> Result<V, Failure>,
+) -> Outcome {
+    let template = match format {
+        None | Some("json") => None,
+        Some(text) => Some(listing::template(text)?),
+    };
+    let mut code = 0;
+    let mut found = Vec::new();
+    for name in names {
+        match (look_up(context, name), &template) {
+            (Ok(view), Some(template)) => show(context, template, &view)?,
+            (Ok(view), None) => found.push(view),
+            (Err(failure), _) => {
+                context.out.flush()?;
+                context.console.fail(&failure);
+                code = EXIT_FAILURE;
             }
         }
-        if template.is_none() {
-            let text = match self.format {
-                Some(_) => json::line(&found),
-                None => json::pretty(&found),
-            };
-            context.out.line(&text)?;
-        }
-        Ok(code)
     }
+    if template.is_none() {
+        let text = match format {
+            Some(_) => json::line(&found),
+            None => json::pretty(&found),
+        };
+        context.out.line(&text)?;
+    }
+    Ok(code)
 }
 
 impl Kind {
@@ -119,7 +134,7 @@ fn look_up(context: &Context, kind: Kind, name: &str) -> Result<View, Failure> {
     }
 }
 
-fn show(context: &mut Context, template: &Template, view: &View) -> Result<(), Failure> {
+fn show(context: &mut Context, template: &Template, view: &impl Serialize) -> Result<(), Failure> {
     let mut value = serde_json::to_value(view).unwrap_or(Value::Null);
     if context.out.is_terminal() {
         value = listing::escape_texts(&value);

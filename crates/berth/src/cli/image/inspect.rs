@@ -4,10 +4,9 @@ use berth_image::ImageRef;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::failure::{EXIT_FAILURE, Failure};
+use crate::cli::failure::Failure;
+use crate::cli::inspect::each;
 use crate::cli::{Context, Outcome};
-use crate::template::Surroundings;
-use crate::view::{json as write, listing};
 
 /// Show everything about images.
 #[derive(Args, Debug)]
@@ -23,37 +22,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let template = match self.format.as_deref() {
-            None | Some("json") => None,
-            Some(text) => Some(listing::template(text)?),
-        };
-        let mut code = 0;
-        let mut found = Vec::new();
-        for name in &self.images {
-            match (view(context, name), &template) {
-                (Ok(mut view), Some(template)) => {
-                    if context.out.is_terminal() {
-                        view = listing::escape_texts(&view);
-                    }
-                    let line = template.render(&view, Surroundings::default());
-                    context.out.line(&line.map_err(listing::refuse)?)?;
-                }
-                (Ok(view), None) => found.push(view),
-                (Err(failure), _) => {
-                    context.out.flush()?;
-                    context.console.fail(&failure);
-                    code = EXIT_FAILURE;
-                }
-            }
-        }
-        if template.is_none() {
-            let text = match self.format {
-                Some(_) => write::line(&found),
-                None => write::pretty(&found),
-            };
-            context.out.line(&text)?;
-        }
-        Ok(code)
+        each(context, &self.images, self.format.as_deref(), view)
     }
 }
 

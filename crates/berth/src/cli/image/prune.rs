@@ -35,24 +35,34 @@ impl Prune {
         if !self.force && !confirm(what) {
             return Ok(0);
         }
-        let all = self.all || filters.wants_named();
-        let pruned = context
-            .engine
-            .prune_images(all, |image| !filters.accept(image))?;
-        if !pruned.removed.is_empty() {
-            context.out.line("Deleted Images:")?;
-            tell(context, &pruned.removed)?;
-            context.out.line("")?;
-        }
-        let freed = size::decimal(pruned.bytes);
+        let (bytes, code) = prune(context, self.all, &filters)?;
+        let freed = size::decimal(bytes);
         context
             .out
             .line(&format!("Total reclaimed space: {freed}"))?;
-        let failed = !pruned.errors.is_empty();
-        context.out.flush()?;
-        for error in pruned.errors {
-            context.console.fail(&Failure::from(error));
-        }
-        Ok(if failed { EXIT_FAILURE } else { 0 })
+        Ok(code)
     }
+}
+
+/// Removes images that nothing uses, and says which; the bytes that were freed, and the exit code.
+pub(crate) fn prune(
+    context: &mut Context,
+    all: bool,
+    filters: &ImageFilters,
+) -> Result<(u64, u8), Failure> {
+    let pruned = context
+        .engine
+        .prune_images(all || filters.wants_named(), |image| !filters.accept(image))?;
+    if !pruned.removed.is_empty() {
+        context.out.line("Deleted Images:")?;
+        tell(context, &pruned.removed)?;
+        context.out.line("")?;
+    }
+    let mut code = 0;
+    context.out.flush()?;
+    for error in pruned.errors {
+        context.console.fail(&Failure::from(error));
+        code = EXIT_FAILURE;
+    }
+    Ok((pruned.bytes, code))
 }

@@ -39,7 +39,7 @@ impl Rmi {
 }
 
 /// Prints what was removed, as Docker does.
-pub(crate) fn tell(context: &mut Context, removals: &[Removal]) -> Result<(), Failure> {
+pub(super) fn tell(context: &mut Context, removals: &[Removal]) -> Result<(), Failure> {
     for removal in removals {
         let line = match removal {
             Removal::Untagged(name) => format!("Untagged: {name}"),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::confirm::confirm;
 use crate::cli::failure::{EXIT_FAILURE, Failure};
-use crate::cli::image::{ImageFilters, tell};
+use crate::cli::image::{ImageFilters, prune};
 use crate::cli::parse::filter::filter;
 use crate::cli::{Context, Outcome};
 use crate::view::size;
@@ -49,25 +49,12 @@ impl Prune {
         if self.volumes {
             bytes += self.volumes(context, &filters, &mut code)?;
         }
-        let all = self.all || filters.wants_named();
-        let pruned = context
-            .engine
-            .prune_images(all, |image| !filters.accept(image))?;
-        if !pruned.removed.is_empty() {
-            context.out.line("Deleted Images:")?;
-            tell(context, &pruned.removed)?;
-            context.out.line("")?;
-        }
-        bytes += pruned.bytes;
+        let (of_images, images_code) = prune(context, self.all, &filters)?;
+        bytes += of_images;
         context
             .out
             .line(&format!("Total reclaimed space: {}", size::decimal(bytes)))?;
-        context.out.flush()?;
-        for error in pruned.errors {
-            context.console.fail(&Failure::from(error));
-            code = EXIT_FAILURE;
-        }
-        Ok(code)
+        Ok(code.max(images_code))
     }
 
     /// Removes ended containers, and those that were never started; the bytes they took.

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use crate::cli::failure::{EXIT_FAILURE, Failure};
+use crate::cli::failure::Failure;
+use crate::cli::inspect::each;
 use crate::cli::{Context, Outcome};
-use crate::template::Surroundings;
-use crate::view::{json, listing, volume};
+use crate::view::volume;
 
 /// Show everything about volumes.
 #[derive(Args, Debug)]
@@ -21,38 +21,14 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let template = match self.format.as_deref() {
-            None | Some("json") => None,
-            Some(text) => Some(listing::template(text)?),
-        };
-        let mut code = 0;
-        let mut found = Vec::new();
-        for name in &self.volumes {
-            let view = context.engine.volume(name).map_err(Failure::from);
-            match (view.map(|one| volume::inspect(&one)), &template) {
-                (Ok(view), Some(template)) => {
-                    let shown = match context.out.is_terminal() {
-                        true => listing::escape_texts(&view),
-                        false => view,
-                    };
-                    let line = template.render(&shown, Surroundings::default());
-                    context.out.line(&line.map_err(listing::refuse)?)?;
-                }
-                (Ok(view), None) => found.push(view),
-                (Err(failure), _) => {
-                    context.out.flush()?;
-                    context.console.fail(&failure);
-                    code = EXIT_FAILURE;
-                }
-            }
-        }
-        if template.is_none() {
-            let text = match self.format {
-                Some(_) => json::line(&found),
-                None => json::pretty(&found),
-            };
-            context.out.line(&text)?;
-        }
-        Ok(code)
+        each(
+            context,
+            &self.volumes,
+            self.format.as_deref(),
+            |context, name| {
+                let one = context.engine.volume(name).map_err(Failure::from)?;
+                Ok(volume::inspect(&one))
+            },
+        )
     }
 }
