@@ -72,7 +72,7 @@ fn a_container_takes_no_more_than_its_limit() {
     );
     let shown = berth.ok(&["inspect", "-f", "{{json .HostConfig.StorageOpt}}", "one"]);
     assert_eq!(shown, r#"{"size":"4194304"}"#);
-    let other = berth.ok(&["create", "--storage-opt=size=1g", "many:1"]);
+    let other = berth.ok(&["create", "--storage-opt=size=1g", "many:1", "true"]);
     let other = berth.path("root/containers").join(other).join("layer");
     assert_ne!(limit_of(&other).0, project);
     berth.ok(&["rm", "one"]);
