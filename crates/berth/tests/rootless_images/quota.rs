@@ -81,9 +81,21 @@ fn a_container_takes_no_more_than_its_limit() {
     assert_eq!((usage.used_bytes, usage.limit_bytes), (0, 0));
     // One that is never made leaves none.
     let before = projects(&berth);
-    let clash = berth.run(&["create", "--storage-opt=size=2m", "--name=a", "many:1"]);
+    let clash = berth.run(&[
+        "create",
+        "--storage-opt=size=2m",
+        "--name=a",
+        "many:1",
+        "true",
+    ]);
     assert_eq!(clash.code, 0, "{clash:?}");
-    let clash = berth.run(&["create", "--storage-opt=size=2m", "--name=a", "many:1"]);
+    let clash = berth.run(&[
+        "create",
+        "--storage-opt=size=2m",
+        "--name=a",
+        "many:1",
+        "true",
+    ]);
     assert_ne!(clash.code, 0, "{clash:?}");
     berth.ok(&["rm", "a"]);
     assert_eq!(projects(&berth), before);
