@@ -50,17 +50,44 @@ fn writer_of(name: &str) -> Option<i32> {
     pid.parse().ok()
 }
 
-/// Whether a process has this PID: only ESRCH says no.
+/// Whether a process has this PID and can still write: only ESRCH says no, and a zombie, which may
+/// wait for its parent for long.
 fn is_alive(pid: i32) -> bool {
-    let Some(pid) = Pid::from_raw(pid) else {
+    let Some(id) = Pid::from_raw(pid) else {
         return false;
     };
-    test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+    test_kill_process(id) != Err(rustix::io::Errno::SRCH) && !is_zombie(pid)
+}
+
+/// Whether it has ended and its parent has not asked how (proc_pid_stat(5), the third field).
+fn is_zombie(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it is in parentheses and may hold any.
+    let end = stat.iter().rposition(|byte| *byte == b')');
+    let state = end.and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'Z' | b'X'))
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
     use super::*;
+
+    #[test]
+    fn files_of_a_zombie_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let file = dir.path().join(format!(".status.json.{}.0", child.id()));
+        std::fs::write(&file, "").unwrap();
+        // Its end without its status: it stays a zombie.
+        let id = rustix::process::Pid::from_child(&child);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(id), options).unwrap();
+        assert_eq!(sweep_temporaries("test.sweep", dir.path()).unwrap(), 1);
+        assert!(!file.exists());
+        child.wait().unwrap();
+    }
 
     #[test]
     fn files_of_the_dead_go_and_all_others_stay() {

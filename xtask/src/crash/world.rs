@@ -1,11 +1,13 @@
 //! A root and a state folder of our own, and commands on them.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::operations::{Program, Step};
 use crate::exec;
@@ -114,7 +116,36 @@ impl<'a> World<'a> {
         if faults.trace {
             command.env("BERTH_FAULT_TRACE", self.trace());
         }
-        bounded::output(&mut command, DEADLINE)
+        let output = bounded::output(&mut command, DEADLINE)?;
+        self.wait_for_background()?;
+        Ok(output)
+    }
+
+    /// Waits until what a command left behind to sync layers has ended, too: it knows the faults, and
+    /// what it is killed at comes before the recovery.
+    fn wait_for_background(&self) -> Outcome {
+        let begin = Instant::now();
+        while self.has_background() {
+            if begin.elapsed() > DEADLINE {
+                let root = self.root();
+                return Err(Failure::new(format!(
+                    "a process of {} does not end",
+                    root.display()
+                )));
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    /// Whether a `berth` with our root lives; keepers and monitors have other command lines.
+    fn has_background(&self) -> bool {
+        let root = self.root();
+        let program = self.programs.berth.as_os_str().as_bytes();
+        let ours = [program, b"--root", root.as_os_str().as_bytes(), b""].join(&0);
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        lines.any(|line| line.starts_with(&ours))
     }
 
     fn command(&self, program: Program, words: &[&str]) -> Command {
