@@ -3,6 +3,7 @@
 //! | Variable | Meaning |
 //! |---|---|
 //! | `BERTH_FAULT` | `ACTION POINT NTH`: at the NTH time (from 1) that this process passes POINT, ACTION: `kill-before` and `kill-after` the operation (SIGKILL), or `fail=ERRNO` instead of it |
+//! | `BERTH_FAULT_NOTE` | a file that is made when that happens, be it in a child that nobody waits for |
 //! | `BERTH_FAULT_TRACE` | a file to which each operation is appended, one line of JSON each |
 //!
 //! A line of the trace is written once the operation is over, and says whether it succeeded:
@@ -83,7 +84,10 @@ pub(crate) fn before(point: Point) -> io::Result<()> {
     match &plan.fault {
         Some(fault) if fault.point == point && fault.nth == nth => match fault.action {
             Action::KillBefore => die(),
-            Action::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
+            Action::Fail(errno) => {
+                note();
+                Err(io::Error::from_raw_os_error(errno))
+            }
             Action::KillAfter => Ok(()),
         },
         _ => Ok(()),
@@ -104,7 +108,15 @@ pub(crate) fn after(point: Point, op: &Op<'_>, done: bool) {
     }
 }
 
+/// Tells whoever asked for the fault that it has come about.
+fn note() {
+    if let Some(path) = std::env::var_os("BERTH_FAULT_NOTE") {
+        drop(File::create(path));
+    }
+}
+
 fn die() -> ! {
+    note();
     let ourselves = rustix::process::getpid();
     let _sent = rustix::process::kill_process(ourselves, rustix::process::Signal::KILL);
     // The signal is on its way.

@@ -198,6 +198,8 @@ pub(super) fn crash(template: &World<'_>, world: &World<'_>, case: &Case) -> Out
         before.copy_of(world)?;
     }
     world.steps(operation.program, operation.before, is_power)?;
+    // Of the steps before.
+    drop(fs::remove_file(world.note()));
     let fault = case
         .place
         .as_ref()
@@ -207,18 +209,17 @@ pub(super) fn crash(template: &World<'_>, world: &World<'_>, case: &Case) -> Out
         trace: is_power,
     };
     let output = world.run(operation.program, operation.run, faults)?;
-    let hit = match (case.crash, was_killed(&output)) {
-        (Crash::Fail(_), true) => return Err(Failure::new("it died of SIGKILL")),
-        (Crash::Fail(_), false) => {
-            spoke_clearly(&output)?;
-            Hit::Hit
+    if matches!(case.crash, Crash::Fail(_)) {
+        if was_killed(&output) {
+            return Err(Failure::new("it died of SIGKILL"));
         }
-        (_, true) => Hit::Hit,
-        (_, false) if case.place.is_none() && output.status.code() == Some(operation.code) => {
-            Hit::Hit
-        }
-        (_, false) => Hit::Missed,
+        spoke_clearly(&output)?;
+    }
+    let hit = match &case.place {
+        Some(_) => world.note().exists(),
+        None => output.status.code() == Some(operation.code),
     };
+    let hit = if hit { Hit::Hit } else { Hit::Missed };
     match case.crash {
         Crash::Power(loss) => after_power(world, &before, case, loss)?,
         _ => checks::after_crash(world, operation)?,

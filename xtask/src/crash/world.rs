@@ -60,6 +60,11 @@ impl<'a> World<'a> {
         self.folder.join("t/trace")
     }
 
+    /// There once a fault has come about, in whichever process.
+    pub(super) fn note(&self) -> PathBuf {
+        self.folder.join("t/hit")
+    }
+
     /// Another of the same worker, in another folder.
     pub(super) fn beside(&self, name: &str) -> Self {
         Self {
@@ -112,6 +117,7 @@ impl<'a> World<'a> {
         let mut command = self.command(program, words);
         if let Some(fault) = faults.fault {
             command.env("BERTH_FAULT", fault);
+            command.env("BERTH_FAULT_NOTE", self.note());
         }
         if faults.trace {
             command.env("BERTH_FAULT_TRACE", self.trace());
@@ -153,7 +159,7 @@ impl<'a> World<'a> {
             Program::Berth => Command::new(&self.programs.berth),
             Program::Store => Command::new(&self.programs.store),
         };
-        for name in ["BERTH_FAULT", "BERTH_FAULT_TRACE"] {
+        for name in ["BERTH_FAULT", "BERTH_FAULT_NOTE", "BERTH_FAULT_TRACE"] {
             command.env_remove(name);
         }
         match program {
