@@ -9,7 +9,7 @@ use berth_persist::{At, Durability, Op, Replace, perform, remove_tree};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use super::lock;
+use super::lock::{self, Access};
 use super::{ImageStore, Lease, entries};
 use crate::{Hasher, ImageError};
 
@@ -49,6 +49,15 @@ pub struct LayerBuilder {
     hidden: PathBuf,
     tree: File,
     published: bool,
+}
+
+/// A layer that a loss of power may damage.
+#[derive(Debug)]
+pub(super) struct Unsynced {
+    path: PathBuf,
+    /// Held open: which folder it is, whatever takes its path.
+    folder: File,
+    meta: LayerMeta,
 }
 
 /// The chain ids of a stack of layers, the lowest first (image-spec, config.md, "Layer ChainID").
@@ -143,13 +152,27 @@ impl ImageStore {
         let folder = File::open(&dir).map_err(|e| ImageError::io("open", &dir, e))?;
         perform("image.layer.settle", Op::SyncFilesystem(folder.as_fd()))
             .map_err(|e| ImageError::io("sync", &dir, e))?;
-        for (path, mut meta) in unsynced {
-            meta.unsynced_in_boot = None;
-            match write_meta(&path, &meta, Durability::Process) {
-                Err(e) if path.exists() => return Err(e),
-                // One that was removed meanwhile needs no note.
-                Ok(()) | Err(_) => {}
+        self.note_synced(unsynced)
+    }
+
+    /// Notes what a sync has written. A layer that was removed since needs no note, and one that
+    /// was unpacked in its place has not been synced.
+    pub(super) fn note_synced(&self, synced: Vec<Unsynced>) -> Result<(), ImageError> {
+        // Whoever removes layers has the lock alone, so that no file appears under its hands.
+        let Some(_lock) = self.lock_if_there(Access::Pin)? else {
+            return Ok(());
+        };
+        for layer in synced {
+            let Unsynced {
+                path,
+                folder,
+                mut meta,
+            } = layer;
+            if !lock::is_at(&folder, &path).map_err(|e| ImageError::io("read", &path, e))? {
+                continue;
             }
+            meta.unsynced_in_boot = None;
+            write_meta(&path, &meta, Durability::Process)?;
         }
         Ok(())
     }
@@ -174,14 +197,15 @@ impl ImageStore {
         }
     }
 
-    fn unsynced_layers(&self) -> Result<Vec<(PathBuf, LayerMeta)>, ImageError> {
+    pub(super) fn unsynced_layers(&self) -> Result<Vec<Unsynced>, ImageError> {
         let mut unsynced = Vec::new();
         for (name, path) in entries(&self.layers_dir())? {
             if !name.starts_with('.')
+                && let Ok(folder) = File::open(&path)
                 && let Ok(Some(meta)) = read_meta(&path)
                 && meta.unsynced_in_boot == Some(boot_id())
             {
-                unsynced.push((path, meta));
+                unsynced.push(Unsynced { path, folder, meta });
             }
         }
         Ok(unsynced)
