@@ -218,7 +218,7 @@ fn a_blob_that_went_missing_is_named() {
     fs::remove_file(store.blob_path(&image.layers[0].descriptor.digest)).unwrap();
     // Unpacked it still runs.
     assert_eq!(world.sh("--rm box:1", "echo fine"), "fine");
-    fs::remove_dir_all(world.berth.path("root/layers")).unwrap();
+    world.remove_layers();
     let said = world.fails(125, "run --rm box:1 true");
     assert!(
         said.contains("is missing; pull or load the image again"),
@@ -240,7 +240,7 @@ fn a_rotten_blob_is_found_when_it_is_unpacked() {
     bytes[middle] ^= 1;
     fs::remove_file(&path).unwrap();
     fs::write(&path, bytes).unwrap();
-    fs::remove_dir_all(world.berth.path("root/layers")).unwrap();
+    world.remove_layers();
     let said = world.fails(125, "run --rm box:1 true");
     assert!(said.contains("has the digest"), "{said}");
     assert_eq!(world.count("layers"), 0);
