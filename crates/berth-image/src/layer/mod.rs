@@ -40,3 +40,11 @@ pub use unpack::{
     unpack_verified,
 };
 pub use xattr::XattrSpace;
+
+/// The digest of a tar stream, which is read to its end and not unpacked.
+pub fn content(
+    tar: impl std::io::Read + Send,
+    limits: &Limits,
+) -> Result<berth_base::Digest, LayerError> {
+    pipeline::run(tar, limits, None, |_| Ok(())).map(|(_, digest, _)| digest)
+}

@@ -23,6 +23,9 @@ pub struct LayerMeta {
     pub parent: Option<Digest>,
     /// Bytes of its files.
     pub bytes: u64,
+    /// Compressed blobs that are known to hold it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<Digest>,
     /// The boot in which it was unpacked, until everything of it is known to be on disk. A layer
     /// that says another boot than the present one may have lost anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +60,6 @@ pub(super) struct Unsynced {
     path: PathBuf,
     /// Held open: which folder it is, whatever takes its path.
     folder: File,
-    meta: LayerMeta,
 }
 
 /// The chain ids of a stack of layers, the lowest first (image-spec, config.md, "Layer ChainID").
@@ -74,7 +76,7 @@ pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
 }
 
 impl ImageStore {
-    fn layer_dir(&self, chain: &Digest) -> PathBuf {
+    pub(super) fn layer_dir(&self, chain: &Digest) -> PathBuf {
         self.layers_dir().join(chain.hex())
     }
 
@@ -159,20 +161,17 @@ impl ImageStore {
     /// was unpacked in its place has not been synced.
     pub(super) fn note_synced(&self, synced: Vec<Unsynced>) -> Result<(), ImageError> {
         // Whoever removes layers has the lock alone, so that no file appears under its hands.
-        let Some(_lock) = self.lock_if_there(Access::Pin)? else {
+        let Some(_lock) = self.lock_if_there(Access::Change)? else {
             return Ok(());
         };
-        for layer in synced {
-            let Unsynced {
-                path,
-                folder,
-                mut meta,
-            } = layer;
+        for Unsynced { path, folder } in synced {
             if !lock::is_at(&folder, &path).map_err(|e| ImageError::io("read", &path, e))? {
                 continue;
             }
-            meta.unsynced_in_boot = None;
-            write_meta(&path, &meta, Durability::Process)?;
+            if let Some(mut meta) = read_meta(&path)? {
+                meta.unsynced_in_boot = None;
+                write_meta(&path, &meta, Durability::Process)?;
+            }
         }
         Ok(())
     }
@@ -205,7 +204,7 @@ impl ImageStore {
                 && let Ok(Some(meta)) = read_meta(&path)
                 && meta.unsynced_in_boot == Some(boot_id())
             {
-                unsynced.push(Unsynced { path, folder, meta });
+                unsynced.push(Unsynced { path, folder });
             }
         }
         Ok(unsynced)
@@ -295,7 +294,11 @@ pub(super) fn read_meta(dir: &Path) -> Result<Option<LayerMeta>, ImageError> {
     }
 }
 
-fn write_meta(dir: &Path, meta: &LayerMeta, durability: Durability) -> Result<(), ImageError> {
+pub(super) fn write_meta(
+    dir: &Path,
+    meta: &LayerMeta,
+    durability: Durability,
+) -> Result<(), ImageError> {
     let bytes =
         serde_json::to_vec(meta).map_err(|e| ImageError::malformed("layer.json", e.to_string()))?;
     berth_persist::replace("image.layer.meta", dir, "layer.json", &bytes, durability)?;

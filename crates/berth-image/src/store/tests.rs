@@ -243,6 +243,7 @@ fn meta(diff_id: &Digest) -> LayerMeta {
         diff_id: diff_id.clone(),
         parent: None,
         bytes: 1,
+        blobs: Vec::new(),
         unsynced_in_boot: None,
     }
 }

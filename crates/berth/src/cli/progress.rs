@@ -147,6 +147,7 @@ impl Item {
             Stage::Uploading => "uploading",
             Stage::Copying => "copying",
             Stage::Unpacking => "unpacking",
+            Stage::Comparing => "comparing",
         };
         let name = escape_untrusted(&self.name);
         let done = size::decimal(self.done);
