@@ -13,6 +13,8 @@ pub enum Stage {
     Copying,
     /// Into the layers folder.
     Unpacking,
+    /// What a container changed, as a layer.
+    Packing,
     /// With a layer that is unpacked already.
     Comparing,
 }
