@@ -10,6 +10,7 @@
 //! Owns no state; does not make or remove the layer's folder itself, and syncs nothing.
 
 mod changes;
+mod data;
 mod decompress;
 mod entry;
 mod error;
