@@ -137,8 +137,11 @@ pub enum MountRequest {
         source: PathBuf,
         /// Absolute path in the container.
         target: String,
-        /// `ro`.
+        /// `ro`, with all that is mounted below the source.
         read_only: bool,
+        /// `bind-recursive=writable`: what is mounted below stays as it is.
+        #[serde(default, skip_serializing_if = "is_false")]
+        writable_below: bool,
         /// Propagation and the like, as the spec names mount options.
         options: Vec<String>,
         /// Make the source, a directory, where it is missing.

@@ -13,6 +13,10 @@ pub enum Stage {
     Copying,
     /// Into the layers folder.
     Unpacking,
+    /// What a container changed, as a layer.
+    Packing,
+    /// With a layer that is unpacked already.
+    Comparing,
 }
 
 /// Receives progress; called from several threads at a time, often, so it must be quick.

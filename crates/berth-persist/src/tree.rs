@@ -94,7 +94,11 @@ fn empty(folder: OwnedFd) -> io::Result<()> {
         if entry.file_type() != FileType::Directory && remove_file(parent, name)? {
             continue;
         }
-        let below = open_folder(parent, OsStr::from_bytes(name.to_bytes()))?;
+        let below = match open_folder(parent, OsStr::from_bytes(name.to_bytes())) {
+            // Somebody else removes the same.
+            Err(Errno::NOENT) => continue,
+            other => other?,
+        };
         let name = name.to_owned();
         open.push((Dir::new(below)?, Some(name)));
     }
@@ -172,6 +176,26 @@ mod tests {
         std::fs::create_dir_all(tree.join(deep)).unwrap();
         remove_tree("test.tree", At::path(&tree)).unwrap();
         assert!(!tree.exists());
+    }
+
+    #[test]
+    fn two_may_remove_one_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let tree = dir.path().join("tree");
+            for at in 0..50 {
+                std::fs::create_dir_all(tree.join(format!("{at}/a/b"))).unwrap();
+            }
+            std::thread::scope(|scope| {
+                let remove = || remove_tree("test.tree", At::path(&tree));
+                let others = [scope.spawn(remove), scope.spawn(remove)];
+                remove().unwrap();
+                for other in others {
+                    other.join().unwrap().unwrap();
+                }
+            });
+            assert!(!tree.exists());
+        }
     }
 
     #[test]

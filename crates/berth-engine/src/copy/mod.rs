@@ -233,7 +233,8 @@ fn mounted(mounts: &[Mount], inside: &Path) -> Option<Spot> {
     });
     let (target, source, mount) = bound.max_by_key(|(target, ..)| target.as_os_str().len())?;
     let rest = typed.path.strip_prefix(&target).ok()?;
-    let read_only = has_option(mount, "ro").then(|| {
+    let is_read_only = has_option(mount, "ro") || has_option(mount, "rro");
+    let read_only = is_read_only.then(|| {
         let target = target.display();
         format!("what is mounted at {target} is read-only")
     });

@@ -3,19 +3,24 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, SystemTime};
 
 use berth_base::state::RootSource;
-use berth_base::{ContainerId, ErrorClass, Timestamp, signal_name};
+use berth_base::{ContainerId, Digest, ErrorClass, Timestamp, signal_name};
 use berth_image::archive::Changes;
 use berth_image::layer::{Change, Packed};
 use berth_image::manifest::{Manifest, media};
 use berth_image::{
-    ContainerConfig, Descriptor, HealthConfig, History, ImageConfig, ImageError, ImageRef, Platform,
+    ContainerConfig, Descriptor, HealthConfig, History, ImageConfig, ImageError, ImageRef,
+    Platform, Progress, Stage,
 };
 
 use crate::storage::{self, ListChanges, PackLayer, PackRoot};
 use crate::{Container, CreateOptions, Engine, EngineError, cgroup};
+
+/// How often it is told how far a layer is.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What `commit` is to make.
 #[derive(Debug, Default)]
@@ -39,7 +44,8 @@ impl Engine {
         &self,
         id: &ContainerId,
         options: &CommitOptions,
-    ) -> Result<berth_base::Digest, EngineError> {
+        progress: &dyn Progress,
+    ) -> Result<Digest, EngineError> {
         let changes = Changes::parse(&options.changes)?;
         let container = self.inspect(id)?;
         let layers = own_layers(&container, "commit")?;
@@ -61,7 +67,10 @@ impl Engine {
                 upper: layers.upper.clone(),
                 rootless: storage::is_rootless(),
             };
-            let packed = self.storage_to(&work, spool.file()?)?;
+            let out = spool.file()?;
+            let packed = watched(&spool.file()?, container.name.as_str(), progress, || {
+                self.storage_to(&work, out)
+            })?;
             store.adopt(&lease, spool, &packed.digest, packed.size)?;
             packed
         };
@@ -113,6 +122,33 @@ impl Engine {
         };
         self.storage_to(&work, out)
     }
+}
+
+/// Tells how long a file is while `work` writes it, in this process or another.
+fn watched<T, E>(
+    file: &File,
+    item: &str,
+    progress: &dyn Progress,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    progress.begin(item, Stage::Packing, 0, None);
+    let done = std::thread::scope(|scope| {
+        let (working, over) = std::sync::mpsc::channel::<()>();
+        scope.spawn(move || {
+            let mut seen = 0;
+            while over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                let length = rustix::fs::fstat(file).map_or(0, |stat| stat.st_size);
+                let length = u64::try_from(length).unwrap_or(seen);
+                progress.advance(item, length.saturating_sub(seen));
+                seen = length;
+            }
+        });
+        let done = work();
+        drop(working);
+        done
+    })?;
+    progress.end(item, "done");
+    Ok(done)
 }
 
 /// The folders of a container's root.

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use berth_base::Digest;
 use berth_image::layer::{UnpackOptions, Unpacked};
 use berth_image::store::{UnpackHere, UnpackHow, UnpackJob, is_settled};
 use berth_image::{Image, ImageError, Progress, Stage};
@@ -75,6 +76,11 @@ impl UnpackHow for Unpacker<'_> {
             limits: self.engine.image_limits().layer,
         };
         self.engine.storage(&work).map_err(|e| of_worker(job, e))
+    }
+
+    fn content(&self, job: &UnpackJob) -> Result<Digest, ImageError> {
+        // Blobs are the caller's own.
+        self.here().content(job)
     }
 
     fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError> {

@@ -94,6 +94,7 @@ fn requested(
             source,
             target,
             read_only,
+            writable_below,
             options,
             ..
         } => {
@@ -101,7 +102,12 @@ fn requested(
                 return Err(SpecError::MountSource(source.clone()));
             }
             let target = normalise(target)?;
-            let all = bind_options(*read_only, &[options]);
+            let access = match (read_only, writable_below) {
+                (false, _) => "rw",
+                (true, true) => "ro",
+                (true, false) => "rro",
+            };
+            let all = bind_options(access, &[options]);
             let mut mount = mount(&target, "bind", "", &all);
             mount.set_source(Some(source.clone()));
             (target, mount)
@@ -135,7 +141,8 @@ fn volume_mount(volume: &VolumeMount, target: &str, facts: &SpecFacts) -> Result
         None => Err(SpecError::VolumeUnknown(target.to_owned())),
         Some(VolumeBacking::Folder { path, options }) => {
             let beneath = volume.subpath.as_ref().map(|s| format!("{BENEATH}{s}"));
-            let mut all = bind_options(volume.read_only, &[options, &volume.options]);
+            let access = if volume.read_only { "rro" } else { "rw" };
+            let mut all = bind_options(access, &[options, &volume.options]);
             if facts.has_user_namespace() && !facts.rootless {
                 all.push("idmap");
             }
@@ -155,14 +162,11 @@ fn volume_mount(volume: &VolumeMount, target: &str, facts: &SpecFacts) -> Result
 }
 
 /// The options of a bind mount: the whole tree unless `bind` was asked for, private unless a
-/// propagation was, `rro` for a tree of which nothing may be written.
-fn bind_options<'a>(read_only: bool, asked: &[&'a [String]]) -> Vec<&'a str> {
+/// propagation was; `access` is `rw`, `ro`, or `rro` for a tree of which nothing may be written.
+fn bind_options<'a>(access: &'a str, asked: &[&'a [String]]) -> Vec<&'a str> {
     let asked = || asked.iter().copied().flatten().map(String::as_str);
     let whole = !asked().any(|option| option == "bind");
-    let mut all = vec![
-        if whole { "rbind" } else { "bind" },
-        if read_only { "ro" } else { "rw" },
-    ];
+    let mut all = vec![if whole { "rbind" } else { "bind" }, access];
     if !asked().any(is_propagation) {
         all.push("rprivate");
     }

@@ -100,12 +100,14 @@ fn inherited(
             source,
             target,
             read_only,
+            writable_below,
             options,
             ..
         } => MountRequest::Bind {
             source,
             target,
             read_only: read_only || only_read,
+            writable_below,
             options,
             create_source: false,
             origin: MountOrigin::Container,

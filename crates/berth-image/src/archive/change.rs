@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use berth_base::signal_number;
 use serde_json::json;
 
 use super::words::{self, Variables};
@@ -250,10 +251,7 @@ fn workdir(config: &mut ContainerConfig, text: &str) -> Result<(), String> {
 
 fn stop_signal(config: &mut ContainerConfig, text: &str) -> Result<(), String> {
     let signal = expanded(config, text)?;
-    let number = signal.parse::<u32>().is_ok_and(|n| (1..=64).contains(&n));
-    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-');
-    let name = signal.starts_with(|c: char| c.is_ascii_alphabetic()) && signal.chars().all(sound);
-    if !number && !name {
+    if signal_number(&signal).is_none() {
         return Err(format!("{signal:?} is no signal"));
     }
     config.stop_signal = Some(signal);

@@ -120,6 +120,7 @@ fn what_is_refused() {
         "EXPOSE 99999",
         "STOPSIGNAL 65",
         "STOPSIGNAL a b",
+        "STOPSIGNAL SIGNONE",
         "VOLUME [\"\"]",
         "ONBUILD FROM x",
         "HEALTHCHECK CMD",

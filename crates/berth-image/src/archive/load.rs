@@ -8,13 +8,13 @@ use std::sync::Mutex;
 
 use berth_base::Digest;
 
-use super::compressed;
 use super::docker;
 use super::folder::Folder;
 use super::gather::{Gathered, Stored, gather};
 use super::layout::{self, Blobs};
 use super::limits::{LoadLimits, exceeded};
 use super::tar_in::is_tar;
+use crate::layer;
 use crate::manifest::media;
 use crate::store::{Early, Ingest, UnpackHow};
 use crate::{
@@ -278,7 +278,7 @@ impl Load<'_> {
     /// The descriptor of a layer by what its content is; `None` where it is no layer.
     pub(super) fn layer(&self, stored: &Stored) -> Result<Option<FinishedLayer>, ImageError> {
         let head = self.head(&stored.digest)?;
-        let media_type = match compressed::sniff(&head) {
+        let media_type = match layer::sniff(&head) {
             Ok(Compression::None) if is_tar(&head) => media::LAYER,
             Ok(Compression::Gzip) => media::LAYER_GZIP,
             Ok(Compression::Zstd) => media::LAYER_ZSTD,

@@ -55,11 +55,7 @@ pub fn decompress<R: Read>(mut input: R, limit_bytes: u64) -> Result<Decompresso
         .take(MAGIC_BYTES as u64)
         .read_to_end(&mut head)
         .map_err(LayerError::read)?;
-    let compression = sniff(&head).map_err(|format| {
-        LayerError::Unsupported(format!(
-            "it is compressed by {format}; pack it anew with gzip or zstd"
-        ))
-    })?;
+    let compression = sniff(&head).map_err(LayerError::Compressed)?;
     let input = BufReader::with_capacity(INPUT_BYTES, Cursor::new(head).chain(input));
     let inner = match compression {
         Compression::None => Inner::Plain(input),

@@ -28,6 +28,9 @@ pub enum LayerError {
         /// What the decoder says.
         source: io::Error,
     },
+    /// It is compressed in a way that is not read.
+    #[error("it is compressed by {0}; pack it anew with gzip or zstd")]
+    Compressed(&'static str),
     /// A kind of archive or folder that is not known.
     #[error("{0}")]
     Unsupported(String),
@@ -77,7 +80,7 @@ impl LayerError {
     }
 
     /// Wraps an answer of a reader, which may itself hand a [`LayerError`] through.
-    pub(super) fn read(source: io::Error) -> Self {
+    pub(crate) fn read(source: io::Error) -> Self {
         match source.downcast::<Self>() {
             Ok(own) => own,
             Err(source) => Self::Read(source),
@@ -90,7 +93,7 @@ impl LayerError {
             Self::Malformed { .. } | Self::Damaged { .. } | Self::Limit { .. } => {
                 ErrorClass::Invalid
             }
-            Self::Unsupported(_) => ErrorClass::Unsupported,
+            Self::Unsupported(_) | Self::Compressed(_) => ErrorClass::Unsupported,
             Self::Conflict(_) => ErrorClass::Conflict,
             Self::Read(_) | Self::Write(_) => ErrorClass::Unavailable,
             Self::Io { source, .. } => match source.kind() {
@@ -107,7 +110,9 @@ impl LayerError {
         let why = self.to_string();
         match self {
             Self::Malformed { .. } | Self::Damaged { .. } => ImageError::malformed(what, why),
-            Self::Unsupported(_) | Self::Conflict(_) => ImageError::unsupported(what, why),
+            Self::Unsupported(_) | Self::Compressed(_) | Self::Conflict(_) => {
+                ImageError::unsupported(what, why)
+            }
             Self::Limit { .. } => ImageError::Limit { what, why },
             Self::Read(source) => ImageError::io("read", what.as_ref(), source),
             Self::Write(source) => ImageError::io("write", what.as_ref(), source),

@@ -10,6 +10,7 @@
 //! Owns no state; does not make or remove the layer's folder itself, and syncs nothing.
 
 mod changes;
+mod data;
 mod decompress;
 mod entry;
 mod error;
@@ -40,3 +41,11 @@ pub use unpack::{
     unpack_verified,
 };
 pub use xattr::XattrSpace;
+
+/// The digest of a tar stream, which is read to its end and not unpacked.
+pub fn content(
+    tar: impl std::io::Read + Send,
+    limits: &Limits,
+) -> Result<berth_base::Digest, LayerError> {
+    pipeline::run(tar, limits, None, |_| Ok(())).map(|(_, digest, _)| digest)
+}

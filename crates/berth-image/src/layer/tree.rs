@@ -10,12 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, chownat,
-    copy_file_range, fchmod, fchown, fstat, ftruncate, futimens, ioctl_ficlone, linkat, mkdirat,
-    mknodat, openat, readlinkat, seek, statat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, chownat, fchmod, fchown,
+    fstat, futimens, ioctl_ficlone, linkat, mkdirat, mknodat, openat, readlinkat, statat,
+    symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
+use super::data::copy_data;
 use super::error::printable;
 use super::merged::{Folder, Found, Last, Other, Stack};
 use super::name::split;
@@ -26,12 +27,6 @@ use super::{Devices, Ids, LayerError};
 
 /// Capabilities of a file (capabilities(7)).
 const CAPABILITIES: &[u8] = b"security.capability";
-/// Bytes that one call copies.
-const COPY_MAX: usize = 1 << 30;
-/// Bytes that are read at a time where the kernel cannot copy.
-const BUFFER_BYTES: usize = 256 << 10;
-/// Bytes of a file that says it is empty.
-const CONTENT_OF_EMPTY_MAX: u64 = 64 << 20;
 
 /// What happens to an entry that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -323,29 +318,7 @@ impl<'a> Copier<'a> {
                 Err(e) => return Err(e),
             }
         }
-        let stat = fstat(from)?;
-        let size = u64::try_from(stat.st_size).unwrap_or_default();
-        if size == 0 {
-            // Those of procfs have content all the same.
-            return copy_by_hand(from, to, 0, CONTENT_OF_EMPTY_MAX);
-        }
-        // Blocks of 512 bytes: fewer than its size needs means that there are holes.
-        let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
-        if blocks.saturating_mul(512) >= size {
-            copy_range(from, to, 0, size)?;
-            return Ok(());
-        }
-        let mut at = 0;
-        while at < size {
-            let start = match seek(from, SeekFrom::Data(at)) {
-                Err(Errno::NXIO) => break,
-                other => other?,
-            };
-            let end = seek(from, SeekFrom::Hole(start))?.min(size);
-            copy_range(from, to, start, end)?;
-            at = end;
-        }
-        ftruncate(to, size)
+        copy_data(from, to)
     }
 
     fn symlink(&mut self, path: &[u8], name: &[u8], other: &Other) -> Result<bool, LayerError> {
@@ -449,49 +422,6 @@ fn copy_xattrs_but(
         match to.set(&name, &value) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
             Err(e) => return Err(LayerError::io("set an attribute of", path, e)),
-        }
-    }
-    Ok(())
-}
-
-/// Copies a range to the same place.
-fn copy_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, start: u64, end: u64) -> Result<(), Errno> {
-    let (mut at, mut to_at) = (start, start);
-    while at < end {
-        let left = usize::try_from(end - at).unwrap_or(COPY_MAX).min(COPY_MAX);
-        match copy_file_range(from, Some(&mut at), to, Some(&mut to_at), left) {
-            // shorter than it was
-            Ok(0) => return Ok(()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                return copy_by_hand(from, to, at, end);
-            }
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-fn copy_by_hand(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    mut at: u64,
-    end: u64,
-) -> Result<(), Errno> {
-    let mut buffer = vec![0; BUFFER_BYTES];
-    while at < end {
-        let most = usize::try_from(end - at)
-            .unwrap_or(BUFFER_BYTES)
-            .min(BUFFER_BYTES);
-        let count = rustix::io::pread(from, buffer.get_mut(..most).unwrap_or_default(), at)?;
-        if count == 0 {
-            return Ok(());
-        }
-        let mut data = buffer.get(..count).unwrap_or_default();
-        while !data.is_empty() {
-            let written = rustix::io::pwrite(to, data, at)?;
-            at += written as u64;
-            data = data.get(written..).unwrap_or_default();
         }
     }
     Ok(())

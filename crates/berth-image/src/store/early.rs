@@ -149,6 +149,12 @@ impl<'a> Early<'a> {
         }
     }
 
+    /// The digest of a blob's content, if it has been unpacked.
+    pub(crate) fn content(&self, blob: &Digest) -> Option<Digest> {
+        let done = locked(&self.done);
+        done.get(blob).map(|(_, unpacked)| unpacked.diff_id.clone())
+    }
+
     /// Moves the tree of a blob to an empty folder, if it has been unpacked.
     pub(crate) fn take(&self, blob: &Digest, tree: &Path) -> Option<Unpacked> {
         let (builder, unpacked) = locked(&self.done).remove(blob)?;

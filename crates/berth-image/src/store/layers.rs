@@ -9,7 +9,7 @@ use berth_persist::{At, Durability, Op, Replace, perform, remove_tree};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use super::lock;
+use super::lock::{self, Access};
 use super::{ImageStore, Lease, entries};
 use crate::{Hasher, ImageError};
 
@@ -23,6 +23,9 @@ pub struct LayerMeta {
     pub parent: Option<Digest>,
     /// Bytes of its files.
     pub bytes: u64,
+    /// Compressed blobs that are known to hold it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<Digest>,
     /// The boot in which it was unpacked, until everything of it is known to be on disk. A layer
     /// that says another boot than the present one may have lost anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +54,14 @@ pub struct LayerBuilder {
     published: bool,
 }
 
+/// A layer that a loss of power may damage.
+#[derive(Debug)]
+pub(super) struct Unsynced {
+    path: PathBuf,
+    /// Held open: which folder it is, whatever takes its path.
+    folder: File,
+}
+
 /// The chain ids of a stack of layers, the lowest first (image-spec, config.md, "Layer ChainID").
 pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
     let mut chains: Vec<Digest> = Vec::with_capacity(diff_ids.len());
@@ -65,7 +76,7 @@ pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
 }
 
 impl ImageStore {
-    fn layer_dir(&self, chain: &Digest) -> PathBuf {
+    pub(super) fn layer_dir(&self, chain: &Digest) -> PathBuf {
         self.layers_dir().join(chain.hex())
     }
 
@@ -143,12 +154,23 @@ impl ImageStore {
         let folder = File::open(&dir).map_err(|e| ImageError::io("open", &dir, e))?;
         perform("image.layer.settle", Op::SyncFilesystem(folder.as_fd()))
             .map_err(|e| ImageError::io("sync", &dir, e))?;
-        for (path, mut meta) in unsynced {
-            meta.unsynced_in_boot = None;
-            match write_meta(&path, &meta, Durability::Process) {
-                Err(e) if path.exists() => return Err(e),
-                // One that was removed meanwhile needs no note.
-                Ok(()) | Err(_) => {}
+        self.note_synced(unsynced)
+    }
+
+    /// Notes what a sync has written. A layer that was removed since needs no note, and one that
+    /// was unpacked in its place has not been synced.
+    pub(super) fn note_synced(&self, synced: Vec<Unsynced>) -> Result<(), ImageError> {
+        // Whoever removes layers has the lock alone, so that no file appears under its hands.
+        let Some(_lock) = self.lock_if_there(Access::Change)? else {
+            return Ok(());
+        };
+        for Unsynced { path, folder } in synced {
+            if !lock::is_at(&folder, &path).map_err(|e| ImageError::io("read", &path, e))? {
+                continue;
+            }
+            if let Some(mut meta) = read_meta(&path)? {
+                meta.unsynced_in_boot = None;
+                write_meta(&path, &meta, Durability::Process)?;
             }
         }
         Ok(())
@@ -174,14 +196,15 @@ impl ImageStore {
         }
     }
 
-    fn unsynced_layers(&self) -> Result<Vec<(PathBuf, LayerMeta)>, ImageError> {
+    pub(super) fn unsynced_layers(&self) -> Result<Vec<Unsynced>, ImageError> {
         let mut unsynced = Vec::new();
         for (name, path) in entries(&self.layers_dir())? {
             if !name.starts_with('.')
+                && let Ok(folder) = File::open(&path)
                 && let Ok(Some(meta)) = read_meta(&path)
                 && meta.unsynced_in_boot == Some(boot_id())
             {
-                unsynced.push((path, meta));
+                unsynced.push(Unsynced { path, folder });
             }
         }
         Ok(unsynced)
@@ -271,7 +294,11 @@ pub(super) fn read_meta(dir: &Path) -> Result<Option<LayerMeta>, ImageError> {
     }
 }
 
-fn write_meta(dir: &Path, meta: &LayerMeta, durability: Durability) -> Result<(), ImageError> {
+pub(super) fn write_meta(
+    dir: &Path,
+    meta: &LayerMeta,
+    durability: Durability,
+) -> Result<(), ImageError> {
     let bytes =
         serde_json::to_vec(meta).map_err(|e| ImageError::malformed("layer.json", e.to_string()))?;
     berth_persist::replace("image.layer.meta", dir, "layer.json", &bytes, durability)?;

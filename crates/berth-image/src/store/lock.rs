@@ -27,6 +27,18 @@ pub struct StoreLock {
 }
 
 impl StoreLock {
+    fn wait(file: File, path: &Path, access: Access) -> Result<Self, ImageError> {
+        let operation = match access {
+            Access::Pin => FlockOperation::LockShared,
+            Access::Change => FlockOperation::LockExclusive,
+        };
+        retry(|| flock(&file, operation)).map_err(|e| ImageError::io("lock", path, e.into()))?;
+        Ok(Self {
+            _file: file,
+            access,
+        })
+    }
+
     /// What it was taken for.
     pub(super) const fn access(&self) -> Access {
         self.access
@@ -38,16 +50,18 @@ impl ImageStore {
     pub fn lock(&self, access: Access) -> Result<StoreLock, ImageError> {
         self.ensure()?;
         let path = self.work().join("lock");
-        let file = open_lock(&path)?;
-        let operation = match access {
-            Access::Pin => FlockOperation::LockShared,
-            Access::Change => FlockOperation::LockExclusive,
-        };
-        retry(|| flock(&file, operation)).map_err(|e| ImageError::io("lock", &path, e.into()))?;
-        Ok(StoreLock {
-            _file: file,
-            access,
-        })
+        StoreLock::wait(open_lock(&path)?, &path, access)
+    }
+
+    /// As [`Self::lock`], where there is a store: it makes none, so that nobody who is removing it
+    /// finds it again.
+    pub(super) fn lock_if_there(&self, access: Access) -> Result<Option<StoreLock>, ImageError> {
+        let path = self.work().join("lock");
+        match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => StoreLock::wait(file, &path, access).map(Some),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(ImageError::io("open", &path, e)),
+        }
     }
 }
 
@@ -101,7 +115,7 @@ pub(super) fn try_lock_at(path: &Path) -> Result<Option<File>, ImageError> {
 }
 
 /// Whether a path still leads to this file.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let held = file.metadata()?;
     match std::fs::symlink_metadata(path) {
         Ok(found) => Ok(found.ino() == held.ino() && found.dev() == held.dev()),

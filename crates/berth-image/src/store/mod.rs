@@ -17,6 +17,7 @@
 
 mod blobs;
 mod collect;
+mod content;
 mod early;
 mod image;
 mod index;

@@ -50,6 +50,8 @@ impl ImageStore {
                 note(remove(&path), &mut swept.errors);
                 note(unlink(&builder), &mut swept.errors);
             } else if name.starts_with(".removing-") {
+                // Not while somebody is removing it.
+                let _lock = self.lock(Access::Change)?;
                 swept.half_done += 1;
                 note(remove(&path), &mut swept.errors);
             } else if !name.starts_with('.') {

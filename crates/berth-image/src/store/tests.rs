@@ -243,6 +243,7 @@ fn meta(diff_id: &Digest) -> LayerMeta {
         diff_id: diff_id.clone(),
         parent: None,
         bytes: 1,
+        blobs: Vec::new(),
         unsynced_in_boot: None,
     }
 }
@@ -319,29 +320,93 @@ fn what_was_left_of_making_a_store_is_swept() {
     assert!(entries(&layout).unwrap().is_empty());
 }
 
+/// Makes a layer, which is unsynced.
+fn unpacked(store: &ImageStore, chain: &Digest) {
+    let lease = store.lease().unwrap();
+    let LayerSlot::Building(builder) = store.begin_layer(&lease, chain, || {}).unwrap() else {
+        panic!("it is not there yet")
+    };
+    builder.publish(meta(chain)).unwrap();
+}
+
+fn is_unsynced(store: &ImageStore, chain: &Digest) -> bool {
+    let meta = store.layer_meta(chain).unwrap().unwrap();
+    meta.unsynced_in_boot.is_some()
+}
+
 #[test]
 fn settled_layers_survive() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
-    let lease = store.lease().unwrap();
     let chain = Hasher::sha256(b"chain");
-    let LayerSlot::Building(builder) = store.begin_layer(&lease, &chain, || {}).unwrap() else {
-        panic!("it is not there yet")
-    };
-    builder.publish(meta(&chain)).unwrap();
-    assert!(
-        store
-            .layer_meta(&chain)
-            .unwrap()
-            .unwrap()
-            .unsynced_in_boot
-            .is_some()
-    );
+    unpacked(&store, &chain);
+    assert!(is_unsynced(&store, &chain));
     store.settle_layers().unwrap();
-    assert_eq!(
-        store.layer_meta(&chain).unwrap().unwrap().unsynced_in_boot,
-        None
-    );
+    assert!(!is_unsynced(&store, &chain));
+}
+
+#[test]
+fn a_sync_says_nothing_of_what_was_unpacked_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let [gone, anew, kept] = [b"gone", b"anew", b"kept"].map(|text| Hasher::sha256(text));
+    for chain in [&gone, &anew, &kept] {
+        unpacked(&store, chain);
+    }
+    let synced = store.unsynced_layers().unwrap();
+    assert_eq!(synced.len(), 3);
+    store.remove_layer(gone.hex()).unwrap();
+    store.remove_layer(anew.hex()).unwrap();
+    unpacked(&store, &anew);
+    store.note_synced(synced).unwrap();
+    assert!(!store.has_layer(&gone));
+    assert!(is_unsynced(&store, &anew));
+    assert!(!is_unsynced(&store, &kept));
+    let left = entries(&store.layers_dir()).unwrap();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn nothing_is_noted_while_layers_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let chain = Hasher::sha256(b"chain");
+    unpacked(&store, &chain);
+    let synced = store.unsynced_layers().unwrap();
+    let removing = store.lock(Access::Change).unwrap();
+    // Whoever waits for a lock stands behind an arrow (proc_locks(5)).
+    let lock = std::fs::metadata(store.work().join("lock")).unwrap();
+    let inode = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&lock));
+    let waits = || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let mut lines = locks.lines();
+        lines.any(|line| line.contains("-> ") && line.contains(&inode))
+    };
+    std::thread::scope(|scope| {
+        let noting = scope.spawn(|| store.note_synced(synced));
+        while !waits() {
+            assert!(!noting.is_finished(), "it did not wait");
+            std::thread::yield_now();
+        }
+        store.remove_layer(chain.hex()).unwrap();
+        drop(removing);
+        noting.join().unwrap().unwrap();
+    });
+    assert!(entries(&store.layers_dir()).unwrap().is_empty());
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    unpacked(&store, &Hasher::sha256(b"chain"));
+    let synced = store.unsynced_layers().unwrap();
+    for folder in [store.layers_dir(), store.layout(), store.work()] {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+    store.note_synced(synced).unwrap();
+    store.settle_layers_alone().unwrap();
+    assert!(entries(dir.path()).unwrap().is_empty());
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! All layers of an image, on their way into the store.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use berth_base::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::content::blobs_of;
 use super::early::Early;
 use super::{Image, ImageLayer, ImageStore, LayerBuilder, LayerMeta, LayerSlot, Lease};
 use crate::ImageError;
@@ -33,6 +35,8 @@ pub struct UnpackJob {
 pub trait UnpackHow: Sync {
     /// Unpacks a blob into its folder; called from several threads.
     fn unpack(&self, job: &UnpackJob) -> Result<Unpacked, ImageError>;
+    /// The digest of a blob's content, which is not unpacked.
+    fn content(&self, job: &UnpackJob) -> Result<Digest, ImageError>;
     /// Completes the folder by what only the layers below can tell.
     fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError>;
 }
@@ -55,6 +59,23 @@ struct Layer {
     job: UnpackJob,
     /// `None` where it was there already.
     building: Mutex<Option<(LayerBuilder, Option<Unpacked>)>>,
+}
+
+impl Layer {
+    fn is_missing(&self) -> bool {
+        locked(&self.building).is_some()
+    }
+
+    fn expect(&self, content: &Digest) -> Result<(), ImageError> {
+        if *content == self.layer.diff_id {
+            return Ok(());
+        }
+        Err(ImageError::Digest {
+            what: format!("the content of {}", self.job.what),
+            expected: self.layer.diff_id.clone(),
+            actual: content.clone(),
+        })
+    }
 }
 
 impl<'a> LayerSet<'a> {
@@ -119,23 +140,23 @@ impl<'a> LayerSet<'a> {
         self
     }
 
-    /// The positions of layers that are missing, from the lowest up.
-    pub fn missing(&self) -> Vec<usize> {
+    /// The positions of layers that are missing, or come from another blob, from the lowest up.
+    fn due(&self) -> Vec<usize> {
         let layers = self.layers.iter().enumerate();
         layers
-            .filter(|(_, layer)| locked(&layer.building).is_some())
+            .filter(|(_, layer)| layer.is_missing() || !self.store.is_compared(&layer.layer))
             .map(|(at, _)| at)
             .collect()
     }
 
-    /// Unpacks the layer at a position, whose blob must be in the store by now; nothing where it
-    /// is there already. Can be called for several layers at a time, in any order.
+    /// Unpacks the layer at a position, whose blob must be in the store by now; where it is there
+    /// already, only the blob is compared. Can be called for several layers at a time, in any order.
     pub fn unpack(&self, at: usize) -> Result<(), ImageError> {
         let Some(layer) = self.layers.get(at) else {
             return Ok(());
         };
-        if locked(&layer.building).is_none() {
-            return Ok(());
+        if !layer.is_missing() {
+            return self.compare(layer);
         }
         let descriptor = &layer.layer.descriptor;
         let item = descriptor.digest.short();
@@ -154,13 +175,7 @@ impl<'a> LayerSet<'a> {
                 self.how.unpack(&layer.job)?
             }
         };
-        if unpacked.diff_id != layer.layer.diff_id {
-            return Err(ImageError::Digest {
-                what: format!("the content of {}", layer.job.what),
-                expected: layer.layer.diff_id.clone(),
-                actual: unpacked.diff_id,
-            });
-        }
+        layer.expect(&unpacked.diff_id)?;
         for note in &unpacked.notes {
             self.progress.note(note);
         }
@@ -172,15 +187,37 @@ impl<'a> LayerSet<'a> {
         Ok(())
     }
 
+    /// Compares the blob of a layer that was unpacked before, perhaps from another one.
+    fn compare(&self, layer: &Layer) -> Result<(), ImageError> {
+        if self.store.is_compared(&layer.layer) {
+            return Ok(());
+        }
+        let descriptor = &layer.layer.descriptor;
+        let early = |early: &Early<'_>| early.content(&descriptor.digest);
+        let content = match self.early.and_then(early) {
+            Some(content) => content,
+            None => {
+                let item = descriptor.digest.short();
+                self.progress
+                    .begin(item, Stage::Comparing, 0, Some(descriptor.size));
+                let content = self.how.content(&layer.job)?;
+                self.progress.end(item, "already here");
+                content
+            }
+        };
+        layer.expect(&content)?;
+        self.store.note_compared(&layer.layer)
+    }
+
     /// Unpacks all that is missing, on as many threads as there are processors.
     pub fn unpack_all(&self) -> Result<(), ImageError> {
-        let missing = self.missing();
+        let due = self.due();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = threads.clamp(1, 8).min(missing.len());
+        let threads = threads.clamp(1, 8).min(due.len());
         if threads <= 1 {
-            return missing.into_iter().try_for_each(|at| self.unpack(at));
+            return due.into_iter().try_for_each(|at| self.unpack(at));
         }
-        let queue = Mutex::new(missing.into_iter());
+        let queue = Mutex::new(due.into_iter());
         let next = || locked(&queue).next();
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads)
@@ -222,6 +259,7 @@ impl<'a> LayerSet<'a> {
             })?;
             self.how.settle(&layer.job, &unpacked)?;
             builder.publish(LayerMeta {
+                blobs: blobs_of(&layer.layer),
                 diff_id: layer.layer.diff_id,
                 parent: layer.parent,
                 bytes: unpacked.bytes,
@@ -277,13 +315,22 @@ pub struct UnpackHere {
     pub options: crate::layer::UnpackOptions,
 }
 
+impl UnpackHere {
+    fn tar(&self, job: &UnpackJob) -> Result<crate::layer::Decompressor<File>, ImageError> {
+        crate::layer::decompress(open(&job.blob)?, self.options.limits.layer_bytes)
+            .map_err(|e| e.of(job.what.clone()))
+    }
+}
+
+fn open(path: &Path) -> Result<File, ImageError> {
+    File::open(path).map_err(|e| ImageError::io("open", path, e))
+}
+
 impl UnpackHow for UnpackHere {
     fn unpack(&self, job: &UnpackJob) -> Result<Unpacked, ImageError> {
-        let open =
-            |path: &Path| std::fs::File::open(path).map_err(|e| ImageError::io("open", path, e));
-        let (blob, tree) = (open(&job.blob)?, open(&job.tree)?);
+        let tree = open(&job.tree)?;
         let named = |e: crate::layer::LayerError| e.of(job.what.clone());
-        let tar = crate::layer::decompress(blob, self.options.limits.layer_bytes).map_err(named)?;
+        let tar = self.tar(job)?;
         use std::os::fd::AsFd;
         let plain = tar.compression() == crate::Compression::None;
         let (into, options) = (tree.as_fd(), &self.options);
@@ -294,13 +341,16 @@ impl UnpackHow for UnpackHere {
         unpacked.map_err(named)
     }
 
+    fn content(&self, job: &UnpackJob) -> Result<Digest, ImageError> {
+        crate::layer::content(self.tar(job)?, &self.options.limits)
+            .map_err(|e| e.of(job.what.clone()))
+    }
+
     fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError> {
         use std::os::fd::AsFd;
         if is_settled(unpacked) {
             return Ok(());
         }
-        let open =
-            |path: &Path| std::fs::File::open(path).map_err(|e| ImageError::io("open", path, e));
         let lowers = job.lowers.iter().map(|path| open(path).map(Into::into));
         let lowers: Vec<std::os::fd::OwnedFd> = lowers.collect::<Result<_, _>>()?;
         let stack = crate::layer::merged::Stack::new(lowers, self.options.xattrs)

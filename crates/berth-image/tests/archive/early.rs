@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
+use berth_base::Digest;
 use berth_image::ImageError;
 use berth_image::archive::LoadOptions;
 use berth_image::layer::Unpacked;
@@ -10,11 +11,12 @@ use berth_image::store::{UnpackHere, UnpackHow, UnpackJob};
 
 use crate::make::*;
 
-/// Unpacks, and remembers where it has.
+/// Unpacks, and remembers where it has, and which blobs it has only read.
 #[derive(Default)]
-struct Watched {
+pub struct Watched {
     here: UnpackHere,
-    trees: Mutex<Vec<String>>,
+    pub trees: Mutex<Vec<String>>,
+    pub compared: Mutex<Vec<String>>,
 }
 
 impl UnpackHow for Watched {
@@ -23,6 +25,11 @@ impl UnpackHow for Watched {
         let tree = tree.to_string_lossy().into_owned();
         self.trees.lock().unwrap().push(tree);
         self.here.unpack(job)
+    }
+
+    fn content(&self, job: &UnpackJob) -> Result<Digest, ImageError> {
+        self.compared.lock().unwrap().push(job.what.clone());
+        self.here.content(job)
     }
 
     fn settle(&self, job: &UnpackJob, unpacked: &Unpacked) -> Result<(), ImageError> {

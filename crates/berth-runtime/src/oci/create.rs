@@ -8,6 +8,8 @@
 //! Whatever we made is unmade when a creation fails. SIGKILL of us ends init, which waits on our
 //! socket until it is set up; the folder and the cgroup then are `delete --force`'s to remove.
 
+mod by_stage;
+
 use std::fs;
 use std::mem::{self, ManuallyDrop};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,6 +36,8 @@ use crate::init::{self, Prepared as PreparedInit};
 use crate::resctrl::Group;
 use crate::stage::{self, Parent};
 use crate::{birth, mapping, process, wire};
+
+pub(crate) use by_stage::tell;
 
 /// Who gives the signal to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,87 +310,6 @@ impl Creation<'_> {
         wire::send_byte(init, wire::MAPPED).map_err(|e| cannot("reach the first process", e))
     }
 
-    /// Has a stage enter the namespaces and clone init as our child.
-    fn clone_by_stage(
-        &mut self,
-        doors: &JoinDescriptors,
-        ours: BorrowedFd<'_>,
-        prepared: &PreparedInit<'_>,
-        context: &mut Context<'_>,
-    ) -> Outcome {
-        let (upper, lower) = wire::pair().map_err(|e| cannot("make a socket pair", e))?;
-        let stage = match berth_sys::Clone3::default()
-            .run()
-            .map_err(|e| cannot("clone the stage", e))?
-        {
-            Forked::Child => {
-                drop(upper);
-                let result = self.stage(doors, (ours, lower.as_fd()), prepared, context);
-                exit_now(i32::from(tell(lower.as_fd(), result).is_err()))
-            }
-            Forked::Parent { pidfd, .. } => pidfd,
-        };
-        drop(lower);
-        let heard = self.hear_stage(upper.as_fd(), ours);
-        waitid(WaitId::PidFd(stage.as_fd()), WaitIdOptions::EXITED)
-            .map_err(|e| cannot("wait for the stage", e))?;
-        heard
-    }
-
-    /// The stage, in its own process. init never returns from here.
-    fn stage(
-        &self,
-        doors: &JoinDescriptors,
-        (ours, lower): (BorrowedFd<'_>, BorrowedFd<'_>),
-        prepared: &PreparedInit<'_>,
-        context: &mut Context<'_>,
-    ) -> Outcome {
-        let plan = &self.prepared.plan;
-        stage::enter_namespaces(plan, &[], ours)?;
-        let (pid, pidfd) = match stage::clone_init(plan, doors, Parent::Callers)? {
-            Forked::Child => become_init(ours, prepared, context),
-            Forked::Parent { pid, pidfd } => (pid, pidfd),
-        };
-        birth::introduce(lower, pidfd.as_fd())?;
-        if plan.mappings.is_some() {
-            self.map_ids(pid, ours)?;
-            if !plan.host.is_empty() {
-                let user = fs::File::open(format!("/proc/{}/ns/user", pid.as_raw_nonzero()))
-                    .map_err(|e| cannot("open the user namespace", e))?;
-                birth::hand_over_root(plan, user.as_fd(), ours)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Hears the stage out, until it ends.
-    fn hear_stage(&mut self, stage: BorrowedFd<'_>, init: BorrowedFd<'_>) -> Outcome {
-        loop {
-            let (packet, length, descriptor) =
-                wire::receive(stage).map_err(|e| cannot("hear from the stage", e))?;
-            match (
-                packet.get(..length).and_then(|p| p.split_first()),
-                descriptor,
-            ) {
-                (Some((&wire::DONE, _)), _) if self.init.is_some() => return Ok(()),
-                (None, _) => return Err(fail(ErrorClass::Internal, "the stage ended too early")),
-                (Some((&wire::INIT, _)), Some(pidfd)) => {
-                    let pid = wire::pid_of(&pidfd)
-                        .ok_or_else(|| fail(ErrorClass::Internal, "init ended at once"))?;
-                    self.init = Some((pid, pidfd));
-                    self.start_scope(init)?;
-                    wire::send_byte(stage, wire::KNOWN)
-                        .map_err(|e| cannot("answer the stage", e))?;
-                }
-                (Some((_, json)), _) => {
-                    let failure: Failure = serde_json::from_slice(json)
-                        .map_err(|e| cannot("understand the stage", e))?;
-                    return Err(words::name_namespace(&self.prepared.spec, failure));
-                }
-            }
-        }
-    }
-
     /// From the clone until init waits for its start.
     fn accompany(&mut self, init: BorrowedFd<'_>) -> Outcome<Option<OwnedFd>> {
         let (pid, _) = self
@@ -495,18 +418,6 @@ fn reap(pidfd: BorrowedFd<'_>) -> bool {
     let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     let ended = poll(&mut polled, Some(&PATIENCE)).is_ok_and(|ready| ready > 0);
     ended && waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).is_ok()
-}
-
-/// Tells a stage's creator how it went. Its end alone would not do: the process that it cloned
-/// has inherited the socket.
-pub(crate) fn tell(creator: BorrowedFd<'_>, result: Outcome) -> Result<(), ()> {
-    let Err(failure) = result else {
-        return wire::send_byte(creator, wire::DONE).map_err(drop);
-    };
-    let mut packet = vec![wire::FAILED];
-    packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
-    rustix::net::send(creator, &packet, rustix::net::SendFlags::NOSIGNAL).map_err(drop)?;
-    Err(())
 }
 
 /// A PID that clone3 gave.

@@ -10,6 +10,7 @@ mod confine;
 mod describe;
 mod devices;
 mod hide;
+mod host_image;
 mod layers;
 mod mounts;
 mod network;

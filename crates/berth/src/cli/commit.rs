@@ -6,6 +6,7 @@ use clap::{ArgAction, Args};
 
 use super::failure::Failure;
 use super::image::new_name;
+use super::progress::Bars;
 use super::{Context, Outcome};
 
 /// Make an image of a container.
@@ -26,6 +27,9 @@ pub(crate) struct Commit {
           default_value_t = true, default_missing_value = "true", action = ArgAction::Set,
           hide_possible_values = true)]
     pause: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
     /// The container, by name, id or unique beginning of an id
     #[arg(value_name = "CONTAINER")]
     container: String,
@@ -46,7 +50,9 @@ impl Commit {
             changes: self.change.clone(),
             running: !self.pause,
         };
-        let image = context.engine.commit(&id, &options)?;
+        let bars = Bars::new(context.console, self.quiet);
+        let image = context.engine.commit(&id, &options, &bars)?;
+        drop(bars);
         context.out.line(image.as_str())?;
         Ok(0)
     }

@@ -3,7 +3,6 @@
 mod check;
 mod commit;
 mod config;
-mod confirm;
 mod cp;
 mod create;
 mod diff;
@@ -30,6 +29,7 @@ pub(crate) mod output;
 pub(crate) mod parse;
 mod pid;
 mod progress;
+mod prune;
 mod ps;
 mod pull;
 mod push;

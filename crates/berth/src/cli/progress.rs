@@ -147,6 +147,8 @@ impl Item {
             Stage::Uploading => "uploading",
             Stage::Copying => "copying",
             Stage::Unpacking => "unpacking",
+            Stage::Packing => "packing",
+            Stage::Comparing => "comparing",
         };
         let name = escape_untrusted(&self.name);
         let done = size::decimal(self.done);

@@ -1,6 +1,7 @@
 //! Disks that are full or cannot be written to.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::Done;
 use crate::world::{World, done};
@@ -106,6 +107,8 @@ fn a_disk_that_cannot_be_written_to() {
     let fits = small.tar("fits.tar", 100_000);
     assert_eq!(small.berth(&["import", &fits, "fits:1"]).code, 0);
     let disk = small.world.text("disk");
+    // A file system with a file open for writing is busy.
+    berth_testkit::nobody_settles(Path::new(&disk));
     small.must(&["mount", "-o", "remount,ro", &disk]);
     let said = small.refusal(&["import", &fits, "other:1"]);
     assert!(said.contains("Read-only file system"), "{said}");

@@ -21,8 +21,8 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
     Case { title, line, code }
 }
 
-/// `web` runs, `idle` was never started, `done` has ended.
-const CASES: [Case; 55] = [
+/// `web` runs, `idle` was never started, `done` has ended, `kept` was made from the image `box`.
+const CASES: [Case; 74] = [
     case("Unknown image", "run --pull never nginx", 125),
     case("No image", "run", 125),
     case("Command not found", "run host frobnicate", 127),
@@ -101,18 +101,73 @@ const CASES: [Case; 55] = [
     case("A volume in use", "volume rm data", 1),
     case("No such volume", "volume rm nosuch", 1),
     case("Not an image's name", "run Nginx:latest true", 125),
+    case("A name that no image can have", "tag box Box", 125),
     case("Removing an image that is not there", "rmi nginx", 1),
+    case("Removing an image in use", "rmi box", 1),
     case("Loading what is no archive", "load -i /etc/passwd", 1),
+    case("Loading an archive that is cut off", "load -i cut.tar", 1),
+    case(
+        "Loading an archive that is not there",
+        "load -i nosuch.tar",
+        1,
+    ),
+    case("Loading the tar of a root", "load -i root.tar", 1),
+    case(
+        "Loading for a platform that an archive lacks",
+        "load --platform linux/s390x -i box.tar",
+        1,
+    ),
+    case(
+        "Saving an image that is not there",
+        "save -o nginx.tar nginx",
+        1,
+    ),
+    case(
+        "Saving into a folder that is not there",
+        "save -o nosuch/box.tar box",
+        1,
+    ),
     case(
         "A change that no image can have",
         "import -c RUN:x cid",
         125,
     ),
+    case("Importing what is no tar", "import cid mine", 1),
     case("Committing what has no image", "commit idle mine", 1),
+    case(
+        "Committing with a wrong change",
+        "commit -c RUN:x kept mine",
+        125,
+    ),
+    case("Committing under no name", "commit kept Mine", 125),
+    case("Exporting what has no image", "export -o idle.tar idle", 1),
+    case("Copying what a container lacks", "cp web:/nosuch here", 1),
+    case("Copying what is not there", "cp nosuch web:/tmp", 1),
+    case(
+        "Copying into a folder that a container lacks",
+        "cp cid web:/nosuch/",
+        1,
+    ),
+    case(
+        "Copying a folder over a file",
+        "cp rootfs web:/etc/passwd",
+        1,
+    ),
+    case(
+        "Copying from container to container",
+        "cp web:/etc/passwd kept:/",
+        125,
+    ),
+    case("Copying without a container", "cp cid copy", 125),
     case("Nothing of that name", "inspect -f {{.Id}} nosuch", 1),
     case(
         "A type of volume that is not mounted",
         "volume create --opt type=nfs --opt device=:/srv web",
+        1,
+    ),
+    case(
+        "A volume that is there with other options",
+        "volume create --opt type=tmpfs --opt device=tmpfs data",
         1,
     ),
     case(
@@ -152,6 +207,9 @@ fn every_error_is_one_line_with_its_next_step() {
     ]);
     berth.ok(&["run", "-d", "--name", "done", "host", "true"]);
     berth.ok(&["wait", "done"]);
+    make_image(&berth);
+    berth.ok(&["create", "--name", "kept", "box", "true"]);
+    berth_testkit::nobody_settles(&berth.path("root"));
     let before = remains(&berth);
     let mut page = String::from(FRAME);
     for case in &CASES {
@@ -175,6 +233,34 @@ fn every_error_is_one_line_with_its_next_step() {
     assert_eq!(remains(&berth), before);
     ambiguous_prefix(&mut page);
     compare(&page);
+}
+
+/// Makes the image `box` of `root.tar`, and of it `box.tar` and `cut.tar`.
+fn make_image(berth: &Berth) {
+    let folder = berth.path("rootfs");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("file"), "").unwrap();
+    let words = [
+        "--owner=0",
+        "--group=0",
+        "-cf",
+        "root.tar",
+        "-C",
+        "rootfs",
+        ".",
+    ];
+    let mut tar = Command::new("tar");
+    assert!(
+        tar.args(words)
+            .current_dir(berth.path(""))
+            .status()
+            .unwrap()
+            .success()
+    );
+    berth.ok(&["import", "root.tar", "box"]);
+    berth.ok(&["save", "-o", "box.tar", "box"]);
+    let whole = std::fs::read(berth.path("box.tar")).unwrap();
+    std::fs::write(berth.path("cut.tar"), &whole[..whole.len() - 4000]).unwrap();
 }
 
 /// Makes `stopped 0s ago` the same every time.
@@ -213,6 +299,9 @@ fn remains(berth: &Berth) -> BTreeSet<String> {
         "state/containers",
         "root/names",
         "root/volumes",
+        "root/layers",
+        "root/image-work/leases",
+        "",
     ] {
         let entries = std::fs::read_dir(berth.path(folder)).into_iter().flatten();
         found.extend(
@@ -378,4 +467,5 @@ cgroup, no mount, no process.
 
 A test of the project runs these and compares them with this page. In them, `web` is a running
 container, `idle` one that was never started and has the volume `data`, `done` one that has ended.
+`box` is an image, from which the container `kept` was made, and `cut.tar` a part of its archive.
 ";

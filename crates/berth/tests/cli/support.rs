@@ -159,6 +159,7 @@ impl Drop for Berth {
             drop(std::fs::remove_dir(cgroup.join("berth")));
             drop(std::fs::remove_dir(&cgroup));
         }
+        berth_testkit::remove_folder(self.dir.path());
     }
 }
 

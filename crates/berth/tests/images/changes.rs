@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::Terminal;
 use crate::maker::{Recipe, World};
 
 fn made() -> World {
@@ -104,6 +105,19 @@ fn commit_makes_an_image_of_a_container() {
     // The same name again takes it away from the first.
     world.ok("commit a made:1");
     assert_eq!(world.images(), ["<none>:<none>", "box:1", "made:1"]);
+}
+
+#[test]
+fn commit_tells_a_terminal_how_far_it_is() {
+    let world = made();
+    world.sh("--name a box:1", "echo new >/new");
+    let done = world.run("commit a made:1");
+    assert_eq!((done.code, done.err.as_str()), (0, ""), "{done:?}");
+    let said = Terminal::start(&world.berth, &["commit", "a", "made:2"]).rest();
+    let end = format!("a: done\r\n{}\r\n", world.id("made:2"));
+    assert!(said.ends_with(&end), "{said:?}");
+    let said = Terminal::start(&world.berth, &["commit", "-q", "a", "made:3"]).rest();
+    assert_eq!(said, format!("{}\r\n", world.id("made:3")));
 }
 
 /// The names in the topmost layer of an image.

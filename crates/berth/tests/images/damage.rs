@@ -87,6 +87,21 @@ fn a_compressed_layer_that_is_another_one_names_no_image() {
     );
 }
 
+#[test]
+fn an_unpacked_layer_vouches_for_no_other_blob() {
+    let world = World::empty();
+    let (honest, other) = (layer(&[("a", "honest")]), layer(&[("a", "other")]));
+    let archive = layout("box:1", &gzip(&honest), &honest);
+    let done = world.berth.run_with(&["load"], &archive);
+    assert_eq!(done.code, 0, "{done:?}");
+    let archive = layout("box:2", &gzip(&other), &honest);
+    let said = refused(&world, &archive);
+    insta::assert_snapshot!(said, @"berth: the content of layer sha256:HEX of standard input has the digest sha256:HEX, sha256:HEX was expected; nothing of it was kept, try again or ask its publisher");
+    // The blob is in the store by now.
+    assert_eq!(refused(&world, &archive), said);
+    assert_eq!(world.images(), ["box:1"]);
+}
+
 /// An OCI archive of an image of one gzip layer, and what that is said to be.
 fn layout(name: &str, blob: &[u8], content: &[u8]) -> Vec<u8> {
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
@@ -218,7 +233,7 @@ fn a_blob_that_went_missing_is_named() {
     fs::remove_file(store.blob_path(&image.layers[0].descriptor.digest)).unwrap();
     // Unpacked it still runs.
     assert_eq!(world.sh("--rm box:1", "echo fine"), "fine");
-    fs::remove_dir_all(world.berth.path("root/layers")).unwrap();
+    world.remove_layers();
     let said = world.fails(125, "run --rm box:1 true");
     assert!(
         said.contains("is missing; pull or load the image again"),
@@ -240,7 +255,7 @@ fn a_rotten_blob_is_found_when_it_is_unpacked() {
     bytes[middle] ^= 1;
     fs::remove_file(&path).unwrap();
     fs::write(&path, bytes).unwrap();
-    fs::remove_dir_all(world.berth.path("root/layers")).unwrap();
+    world.remove_layers();
     let said = world.fails(125, "run --rm box:1 true");
     assert!(said.contains("has the digest"), "{said}");
     assert_eq!(world.count("layers"), 0);

@@ -222,6 +222,13 @@ impl World {
         names
     }
 
+    /// Takes all unpacked layers away, which are unpacked again when somebody needs them.
+    pub fn remove_layers(&self) {
+        let root = self.berth.path("root");
+        berth_testkit::nobody_settles(&root);
+        std::fs::remove_dir_all(root.join("layers")).unwrap();
+    }
+
     /// How many entries a folder of the engine's has, hidden ones included.
     pub fn count(&self, folder: &str) -> usize {
         let entries = std::fs::read_dir(self.berth.path("root").join(folder));

@@ -86,6 +86,12 @@ pub struct Berth {
     dir: TempDir,
 }
 
+impl Drop for Berth {
+    fn drop(&mut self) {
+        berth_testkit::remove_folder(self.dir.path());
+    }
+}
+
 #[derive(Debug)]
 pub struct Done {
     pub code: i32,

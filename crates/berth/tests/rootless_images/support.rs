@@ -6,14 +6,13 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use berth_image::layer::{PackOptions, pack};
 use berth_testkit::Bundle;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use tempfile::TempDir;
 
-use crate::cli::{Done, PATIENCE, finish};
+use crate::cli::{Done, eventually, finish};
 
 pub const UID: u32 = 4321;
 /// The first of its sub-ids, which is uid 1 of its containers.
@@ -240,6 +239,12 @@ impl User {
     }
 }
 
+impl Drop for User {
+    fn drop(&mut self) {
+        berth_testkit::remove_folder(self.dir.path());
+    }
+}
+
 /// As [`User::settled`], for any store.
 pub fn settled(root: &Path) {
     let unsynced = || {
@@ -248,27 +253,8 @@ pub fn settled(root: &Path) {
             .filter_map(|layer| fs::read_to_string(layer.path().join("layer.json")).ok())
             .any(|text| text.contains("unsynced_in_boot"))
     };
-    eventually("the layers are settled", || !unsynced());
-    eventually("nobody settles layers", || settlers(root) == 0);
-}
-
-/// How many processes settle the layers of a store.
-fn settlers(root: &Path) -> usize {
-    let root = root.to_str().unwrap().trim_end_matches('/');
-    let lines = fs::read_dir("/proc").unwrap().flatten();
-    lines
-        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).into_owned())
-        .filter(|line| line.contains(root) && line.contains("internal\0settle"))
-        .count()
-}
-
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    eventually("the layers to be settled", || !unsynced());
+    berth_testkit::nobody_settles(root);
 }
 
 /// The root of an image: busybox, and files of several users.

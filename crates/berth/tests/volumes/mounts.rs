@@ -187,7 +187,9 @@ fn a_tree_is_read_only_where_asked() {
         String::from_utf8(output.stdout).unwrap().replace('\n', " ")
     };
     assert_eq!(seen(""), "rw rw ");
+    assert_eq!(seen(",ro"), "ro ro ");
     assert_eq!(seen(",ro,bind-recursive=writable"), "ro rw ");
+    assert_eq!(seen(",ro,bind-recursive=enabled"), "ro ro ");
     assert_eq!(seen(",ro,bind-recursive=readonly"), "ro ro ");
 }
 

@@ -66,6 +66,7 @@ fn bind(source: &str, target: &str) -> MountRequest {
         source: source.into(),
         target: target.into(),
         read_only: false,
+        writable_below: false,
         options: vec![],
         create_source: false,
         origin: MountOrigin::User,

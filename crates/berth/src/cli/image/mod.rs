@@ -20,7 +20,7 @@ pub(crate) use history::History;
 pub(in crate::cli) use inspect::view;
 pub(crate) use limits::ImageSection;
 pub(crate) use ls::Images;
-pub(crate) use prune::prune;
+pub(in crate::cli) use prune::{prunable, prune};
 pub(crate) use rm::Rmi;
 pub(crate) use tag::{Tag, new_name};
 

@@ -26,7 +26,11 @@ impl Rmi {
         let mut code = 0;
         for image in &self.images {
             match context.engine.remove_image(image, self.force) {
-                Ok(removals) => tell(context, &removals)?,
+                Ok(removals) => {
+                    for removal in &removals {
+                        context.out.line(&line_of(removal))?;
+                    }
+                }
                 Err(error) => {
                     context.out.flush()?;
                     context.console.fail(&Failure::from(error));
@@ -38,14 +42,10 @@ impl Rmi {
     }
 }
 
-/// Prints what was removed, as Docker does.
-pub(super) fn tell(context: &mut Context, removals: &[Removal]) -> Result<(), Failure> {
-    for removal in removals {
-        let line = match removal {
-            Removal::Untagged(name) => format!("Untagged: {name}"),
-            Removal::Deleted(digest) => format!("Deleted: {digest}"),
-        };
-        context.out.line(&line)?;
+/// Says what was removed, as Docker does.
+pub(super) fn line_of(removal: &Removal) -> String {
+    match removal {
+        Removal::Untagged(name) => format!("Untagged: {name}"),
+        Removal::Deleted(digest) => format!("Deleted: {digest}"),
     }
-    Ok(())
 }

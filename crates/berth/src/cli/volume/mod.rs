@@ -11,6 +11,8 @@ use clap::{Args, Subcommand};
 
 use super::{Context, Outcome};
 
+pub(in crate::cli) use prune::prune;
+
 /// Manage volumes.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]

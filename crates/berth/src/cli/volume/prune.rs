@@ -4,11 +4,9 @@ use berth_engine::VolumePrune;
 use clap::Args;
 
 use super::filter::Filters;
-use crate::cli::confirm::confirm;
-use crate::cli::failure::{EXIT_FAILURE, Failure};
-use crate::cli::parse::filter::filter;
+use crate::cli::failure::Failure;
+use crate::cli::prune::{PruneFlags, Pruning};
 use crate::cli::{Context, Outcome};
-use crate::view::size;
 
 /// Remove volumes that no container has.
 #[derive(Args, Debug)]
@@ -17,46 +15,41 @@ pub(super) struct Prune {
     /// Also those that have a name, not the anonymous alone
     #[arg(short, long)]
     all: bool,
-    /// Only those that fit, such as label=a=b or label!=a
-    #[arg(long, value_name = "KEY=VALUE", value_parser = filter)]
-    filter: Vec<(String, String)>,
-    /// Do not ask
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    flags: PruneFlags,
 }
 
 impl Prune {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let filters = Filters::new(&self.filter, &["all", "label", "label!"])?;
+        let filters = Filters::new(&self.flags.filter, &["all", "label", "label!"])?;
         let all = self.all || filters.switch("all") == Some(true);
         let kind = if all { "all" } else { "anonymous" };
         let what = format!("{kind} local volumes that no container uses");
-        if !self.force && !confirm(&what) {
+        if !self.flags.is_wanted(&what) {
             return Ok(0);
         }
-        let prune = VolumePrune {
+        let wanted = VolumePrune {
             all,
             fits: &|file| filters.accept(file, false),
         };
-        let pruned = context.engine.prune_volumes(&prune)?;
-        if !pruned.removed.is_empty() {
-            context.out.line("Deleted Volumes:")?;
-            for name in &pruned.removed {
-                context.out.line(name.as_str())?;
-            }
-            context.out.line("")?;
-        }
-        let reclaimed = size::decimal(pruned.reclaimed_bytes);
-        context
-            .out
-            .line(&format!("Total reclaimed space: {reclaimed}"))?;
-        if pruned.errors.is_empty() {
-            return Ok(0);
-        }
-        context.out.flush()?;
-        for error in pruned.errors {
-            context.console.fail(&Failure::from(error));
-        }
-        Ok(EXIT_FAILURE)
+        let mut pruning = Pruning::default();
+        prune(context, &wanted, &mut pruning)?;
+        pruning.end(context)
     }
+}
+
+/// Removes volumes that no container has.
+pub(in crate::cli) fn prune(
+    context: &mut Context,
+    wanted: &VolumePrune<'_>,
+    pruning: &mut Pruning,
+) -> Result<(), Failure> {
+    let pruned = context.engine.prune_volumes(wanted)?;
+    pruning.add(
+        context,
+        "Deleted Volumes:",
+        &pruned.removed,
+        pruned.reclaimed_bytes,
+        pruned.errors,
+    )
 }

@@ -192,14 +192,13 @@ impl Fields {
             Some(Recursive::Writable) if !self.read_only => return needs_readonly("writable"),
             Some(Recursive::Writable) => {}
             Some(Recursive::ReadOnly) if !self.read_only => return needs_readonly("readonly"),
+            // As without it, and sure of it: a mount that arrives later would be writable.
             Some(Recursive::ReadOnly) => {
-                // A mount that arrives later would be writable.
                 if self.propagation.as_deref().is_some_and(|p| p != "rprivate") {
                     return Err(Rejected::new(
                         "bind-recursive=readonly goes with bind-propagation=rprivate alone",
                     ));
                 }
-                options.push("rro".to_owned());
             }
         }
         options.extend(self.propagation);
@@ -207,6 +206,7 @@ impl Fields {
             source: PathBuf::from(source),
             target,
             read_only: self.read_only,
+            writable_below: matches!(self.recursive, Some(Recursive::Writable)),
             options,
             create_source: self.create_source,
             origin: MountOrigin::User,
@@ -326,13 +326,15 @@ mod tests {
     fn values() {
         let lines = [
             json("type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-create-src"),
+            json("type=bind,src=/a,dst=/b,ro,bind-recursive=writable"),
             json(
                 r#"src=v,dst=/b,volume-subpath=a/b,volume-label=x=y,volume-driver=local,volume-opt=type=tmpfs,"volume-opt=o=size=1m,mode=755""#,
             ),
             json("type=tmpfs,dst=/b,tmpfs-size=64m,tmpfs-mode=1770,readonly"),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        {"kind":"bind","source":"/a","target":"/b","read_only":true,"options":["rro"],"create_source":true,"origin":"user"}
+        {"kind":"bind","source":"/a","target":"/b","read_only":true,"options":[],"create_source":true,"origin":"user"}
+        {"kind":"bind","source":"/a","target":"/b","read_only":true,"writable_below":true,"options":[],"origin":"user"}
         {"kind":"volume","name":"v","anonymous":false,"target":"/b","read_only":false,"no_copy":false,"subpath":"a/b","options":[],"labels":{"x":"y"},"driver_options":{"o":"size=1m,mode=755","type":"tmpfs"},"origin":"user"}
         {"kind":"tmpfs","target":"/b","options":["ro","size=67108864","mode=1770"]}
         "#);
