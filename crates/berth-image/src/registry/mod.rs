@@ -4,7 +4,8 @@
 //! and writing happen between two pieces of a body. Owns no file but those that `login` writes,
 //! reads no environment variable, and never follows a registry's word to where the user did not
 //! send it: logins go to the registry and its token server alone, redirects and foreign layers of a
-//! public registry to public addresses alone, from https never to http.
+//! public registry to public addresses alone, from https never to http. Where a proxy stands in
+//! between, which addresses names have is the proxy's to know.
 
 mod address;
 mod body;
@@ -19,6 +20,7 @@ mod into_store;
 mod line;
 mod login;
 mod manifest;
+mod proxy;
 mod pull;
 mod push;
 mod reply;
@@ -36,6 +38,7 @@ pub use credentials::{Anonymous, AuthFiles, Credential, Credentials, Stored};
 pub use into_store::PulledImage;
 pub use login::verify_login;
 pub use manifest::PlatformChoice;
+pub use proxy::{NoProxy, Proxies, ProxySetting};
 pub use pull::{Arriving, Consumer, Contents, Pulled, pull};
 pub use push::push;
 pub use sink::{BlobStore, BlobWrite};

@@ -13,7 +13,8 @@ mod certificates;
 mod hostile;
 mod image;
 mod names;
-
+mod proxies;
+mod proxies_refuse;
 mod reach;
 mod real;
 mod real_tls;
