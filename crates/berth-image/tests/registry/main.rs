@@ -12,6 +12,7 @@ mod auth;
 mod certificates;
 mod hostile;
 mod image;
+mod listing;
 mod names;
 mod proxies;
 mod proxies_refuse;

@@ -7,11 +7,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use berth_image::registry::{Anonymous, Client, Credential, push};
+use berth_image::registry::{Anonymous, Client, Credential, push, tags};
 use berth_image::{Hasher, NoProgress};
-use berth_testkit::web::{Registry, password_line};
+use berth_testkit::web::{Proxy, ProxyRule, Registry, password_line};
 
-use crate::image::{Image, Pull, config};
+use crate::image::{Image, Pull, config, with_host};
+use crate::proxies::{both, plain};
 use crate::store::Store;
 use crate::uploads::stored;
 
@@ -250,4 +251,53 @@ fn a_password_file() {
     let mut pull = Pull::into(&store);
     pull.credentials = Box::new(login("pass:word"));
     pull.run(&format!("{}/team/app:1", real.host)).unwrap();
+}
+
+#[test]
+fn through_a_proxy() {
+    let Some(real) = Registry::start() else {
+        return;
+    };
+    // "me:secret".
+    let proxy = Proxy::start(real.address(), ProxyRule::Wants("Basic bWU6c2VjcmV0"));
+    let mut config = with_host(config(), "r.example", plain());
+    config.proxies = both(&format!("http://me:secret@{}", proxy.address));
+    let image = Image::new("amd64", &[300_000, 10]);
+    let (store, manifest) = stored(&image);
+    let client = Client::new(config.clone(), Box::new(Anonymous));
+    let reference = "r.example/team/app:1".parse().unwrap();
+    push(&client, &reference, &manifest, &store, &[], &NoProgress).unwrap();
+    let store = Store::new();
+    let mut pull = Pull::into(&store);
+    pull.config = config.clone();
+    pull.run("r.example/team/app:1").unwrap();
+    let name = "r.example/team/app".parse().unwrap();
+    let tags = tags(&client, &name, &NoProgress).unwrap();
+    assert_eq!(tags, [reference]);
+    let lines = proxy.lines();
+    let plain = |line: &String| line.contains(" http://r.example/v2/");
+    assert!(lines.iter().any(plain), "{lines:?}");
+}
+
+#[test]
+fn all_tags() {
+    let Some(real) = Registry::start() else {
+        return;
+    };
+    let image = Image::new("amd64", &[10]);
+    let (store, manifest) = stored(&image);
+    let client = Client::new(config(), Box::new(Anonymous));
+    // More than a page of what is asked for at once would be slow; the registry's own order counts.
+    for tag in ["b", "a", "C"] {
+        let reference = format!("{}/app:{tag}", real.host).parse().unwrap();
+        push(&client, &reference, &manifest, &store, &[], &NoProgress).unwrap();
+    }
+    let name = format!("{}/app", real.host).parse().unwrap();
+    let listed = tags(&client, &name, &NoProgress).unwrap();
+    let mut listed: Vec<_> = listed.iter().filter_map(|name| name.tag()).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, ["C", "a", "b"]);
+    let none = format!("{}/none", real.host).parse().unwrap();
+    let error = tags(&client, &none, &NoProgress).unwrap_err();
+    assert_eq!(error.class(), berth_base::ErrorClass::NotFound, "{error}");
 }
