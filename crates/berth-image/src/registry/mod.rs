@@ -1,4 +1,5 @@
-//! Registries: pull, push, login (distribution-spec 1.1 and Docker's token authentication).
+//! Registries: pull, push, login (distribution-spec 1.1 and Docker's token authentication); and files
+//! from anywhere on the web, by the same client.
 //!
 //! Async inside, blocking outside: each thread of a transfer has a runtime of its own, so hashing
 //! and writing happen between two pieces of a body. Owns no file but those that `login` writes,
@@ -14,6 +15,7 @@ mod client;
 mod config;
 mod connection;
 mod credentials;
+mod download;
 mod failure;
 mod fetch;
 mod into_store;
@@ -36,6 +38,7 @@ mod url;
 pub use client::Client;
 pub use config::{HostConfig, RegistryConfig, Tuning};
 pub use credentials::{Anonymous, AuthFiles, Credential, Credentials, Stored};
+pub use download::{WebFile, download};
 pub use into_store::PulledImage;
 pub use login::verify_login;
 pub use manifest::PlatformChoice;

@@ -10,6 +10,7 @@
 
 mod auth;
 mod certificates;
+mod downloads;
 mod hostile;
 mod image;
 mod listing;
