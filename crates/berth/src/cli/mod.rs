@@ -30,6 +30,7 @@ pub(crate) mod output;
 pub(crate) mod parse;
 mod pid;
 mod progress;
+mod proxies;
 mod ps;
 mod pull;
 mod push;

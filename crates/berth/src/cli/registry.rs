@@ -1,5 +1,5 @@
-//! What commands that talk to registries share: settings from the configuration files, logins from
-//! Docker's and containers' files.
+//! What commands that talk to registries share: settings from the configuration files, proxies from
+//! the environment, logins from Docker's and containers' files.
 
 use std::env;
 use std::path::PathBuf;
@@ -24,9 +24,11 @@ pub(super) fn settings() -> Result<RegistryConfig, Failure> {
         folders.push(home.join("docker/certs.d"));
         folders.push(home.join("containers/certs.d"));
     }
+    let file = global::config_file()?;
     Ok(RegistryConfig {
-        hosts: global::config_file()?.registry,
+        hosts: file.registry,
         certificate_folders: folders,
+        proxies: file.proxies.under(&|name| env::var(name).ok()),
         ..RegistryConfig::default()
     })
 }
