@@ -2,7 +2,9 @@
 //! docker-registry on loopback, a child of each test.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod all_tags;
 mod downloads;
 mod logins;
+mod proxies;
 mod support;
 mod transfers;
