@@ -1,5 +1,6 @@
 //! What tests of an OCI runtime need: bundles, a runtime with a state folder of its own, the words
-//! that a shim would speak to it, and the cleaning up.
+//! that a shim would speak to it, and the cleaning up. For tests of registries, servers on loopback:
+//! [`web`].
 //!
 //! A dev-dependency only; no crate of the workspace ships it, and it knows none of them. It talks
 //! to the runtime by its command line alone, so everything here also drives runc: the variable
@@ -24,6 +25,7 @@ mod rootfs;
 mod runtime;
 mod skip;
 mod spec;
+pub mod web;
 
 pub use bundle::Bundle;
 pub use cgroups::{CgroupParent, Hierarchy, hierarchies};

@@ -33,7 +33,7 @@ impl Default for LoadLimits {
 }
 
 /// More came than a limit allows.
-pub(super) fn exceeded(what: &str, limit: &str, value: impl std::fmt::Display) -> ImageError {
+pub(crate) fn exceeded(what: &str, limit: &str, value: impl std::fmt::Display) -> ImageError {
     ImageError::Limit {
         what: what.to_owned(),
         why: format!(

@@ -28,5 +28,6 @@ mod words;
 pub use change::Changes;
 pub use import::{ImportOptions, import};
 pub use limits::LoadLimits;
+pub(crate) use limits::exceeded;
 pub use load::{FinishedLayer, LoadOptions, Loaded, Source, load};
 pub use save::{SaveFormat, SaveItem, Saved, save};

@@ -19,6 +19,15 @@ impl Reach {
     pub(super) fn allows(self, address: IpAddr) -> bool {
         self == Self::Anywhere || is_public(address)
     }
+
+    /// The same for a host that a proxy connects to. A name's addresses are the proxy's to know; one
+    /// that ends in a number is an address in a spelling that programs take and we do not.
+    pub(super) fn allows_behind_proxy(self, host: &str) -> bool {
+        match host.parse() {
+            Ok(address) => self.allows(address),
+            Err(_) => self == Self::Anywhere || !ends_in_number(host),
+        }
+    }
 }
 
 /// Whether an address is reachable from everywhere (IANA's special-purpose registries).
@@ -68,6 +77,17 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     first & 0xe000 == 0x2000 && !(first == 0x2001 && (second == 0xdb8 || second < 0x200))
 }
 
+/// Whether a host reads as an IPv4 address for inet_aton(3): `2130706433`, `0x7f.1`.
+fn ends_in_number(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    let last = last.unwrap_or_default();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    is_number(last)
+        || last
+            .strip_prefix("0x")
+            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +126,32 @@ mod tests {
         ] {
             assert!(!is_public(private.parse().unwrap()), "{private}");
             assert!(Reach::Anywhere.allows(private.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn hosts_that_a_proxy_connects_to() {
+        for host in [
+            "r.example",
+            "0x.example",
+            "1.example.",
+            "203.0.114.1",
+            "a1",
+            "0xg",
+        ] {
+            assert!(Reach::Public.allows_behind_proxy(host), "{host}");
+        }
+        for host in [
+            "2130706433",
+            "0x7f.1",
+            "127.0.0.1.",
+            "0x7f000001",
+            "10.1.2.3",
+            "fd00::1",
+            "x.0x",
+        ] {
+            assert!(!Reach::Public.allows_behind_proxy(host), "{host}");
+            assert!(Reach::Anywhere.allows_behind_proxy(host), "{host}");
         }
     }
 }

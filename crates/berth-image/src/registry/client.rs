@@ -13,6 +13,7 @@ use tokio_rustls::rustls::ClientConfig;
 use super::address::{Reach, is_public};
 use super::config::{Endpoint, RegistryConfig, Tuning};
 use super::credentials::{Credential, Credentials};
+use super::proxy::Way;
 use super::tls::TlsFiles;
 use super::url::{Origin, Scheme};
 use crate::ImageError;
@@ -143,6 +144,30 @@ impl Client {
         };
         self.tls.put(key, Arc::clone(&config));
         Ok(Some(config))
+    }
+
+    /// The proxy before a server, with its TLS settings where it wants some.
+    pub(super) fn proxy(&self, origin: &Origin) -> Result<Option<Way>, ImageError> {
+        let Some(proxy) = self.config.proxies.before(origin)? else {
+            return Ok(None);
+        };
+        if proxy.origin.scheme == Scheme::Http {
+            return Ok(Some(Way { proxy, tls: None }));
+        }
+        // No registry has an empty name.
+        let key = (String::new(), proxy.origin.clone());
+        let tls = match self.tls.get(&key) {
+            Some(known) => known,
+            None => {
+                let folders = &self.config.certificate_folders;
+                let files = TlsFiles::find(folders, &proxy.origin.authority(), None)?;
+                let loaded = files.load(true)?;
+                self.tls.put(key, Arc::clone(&loaded));
+                loaded
+            }
+        };
+        let tls = Some(tls);
+        Ok(Some(Way { proxy, tls }))
     }
 }
 

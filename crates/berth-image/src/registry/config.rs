@@ -8,6 +8,7 @@ use std::time::Duration;
 use berth_base::ErrorClass;
 use serde::Deserialize;
 
+use super::proxy::Proxies;
 use super::url::{Scheme, Url};
 use crate::ImageError;
 
@@ -19,6 +20,8 @@ pub struct RegistryConfig {
     /// Folders such as `/etc/docker/certs.d`, which hold a folder `HOST[:PORT]` with authorities
     /// (`*.crt`) and client certificates (`*.cert` with `*.key`).
     pub certificate_folders: Vec<PathBuf>,
+    /// Which proxies stand before servers.
+    pub proxies: Proxies,
     /// How much at once, how often again.
     pub tuning: Tuning,
 }
@@ -163,7 +166,8 @@ impl RegistryConfig {
 
 /// 127.0.0.0/8, ::1 and `localhost`, which may speak plain HTTP as with Docker.
 pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|a| a.is_loopback())
+    let is_own = |address: IpAddr| address.to_canonical().is_loopback();
+    host == "localhost" || host.parse().is_ok_and(is_own)
 }
 
 #[cfg(test)]

@@ -13,11 +13,13 @@ use super::client::Client;
 use super::config::Endpoint;
 use super::connection::{Connections, Dial};
 use super::failure::Failure;
+use super::proxy::Trouble;
 use super::url::{Scheme, Url};
 
 /// Redirects that are followed; browsers take 20.
 const REDIRECTS_MAX: usize = 8;
-const AGENT: &str = concat!("berth/", env!("CARGO_PKG_VERSION"));
+/// What we call ourselves.
+pub(super) const AGENT: &str = concat!("berth/", env!("CARGO_PKG_VERSION"));
 
 /// A request to a registry.
 #[derive(Clone, Debug)]
@@ -172,6 +174,8 @@ impl<'c> Line<'c> {
             } else {
                 self.client.reach_beyond(endpoint)
             },
+            sent_by: endpoint.name.clone(),
+            way: self.client.proxy(&url.origin)?,
             tls: self.client.tls(endpoint, &url.origin, own)?,
             connect: tuning.connect,
             idle: tuning.idle,
@@ -191,6 +195,8 @@ fn suggests_plain(failure: &Failure, endpoint: &Endpoint) -> bool {
     match failure {
         Failure::NotTls { .. } | Failure::Broken { .. } => true,
         Failure::Connect { .. } => endpoint.base.origin.port == Scheme::Https.default_port(),
+        // Many a proxy opens tunnels to the usual port of https alone, or to those who listen.
+        Failure::Proxy(failure) => matches!(failure.trouble, Trouble::Refused(_)),
         _ => false,
     }
 }

@@ -145,7 +145,8 @@ impl Line<'_> {
     }
 }
 
-fn basic(name: &str, secret: &str) -> Result<HeaderValue, Failure> {
+/// The header for a name and password.
+pub(super) fn basic(name: &str, secret: &str) -> Result<HeaderValue, Failure> {
     header(&format!(
         "Basic {}",
         STANDARD.encode(format!("{name}:{secret}"))

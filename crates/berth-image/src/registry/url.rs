@@ -39,15 +39,23 @@ pub(super) struct Origin {
 impl Origin {
     /// The host as URLs and the Host header have it: the port only where it is not the usual one.
     pub(super) fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
+        if self.port == self.scheme.default_port() {
+            self.bracketed()
+        } else {
+            self.authority_with_port()
+        }
+    }
+
+    /// The host and the port, always.
+    pub(super) fn authority_with_port(&self) -> String {
+        format!("{}:{}", self.bracketed(), self.port)
+    }
+
+    fn bracketed(&self) -> String {
+        if self.host.contains(':') {
             format!("[{}]", self.host)
         } else {
             self.host.clone()
-        };
-        if self.port == self.scheme.default_port() {
-            host
-        } else {
-            format!("{host}:{}", self.port)
         }
     }
 }
@@ -80,6 +88,14 @@ impl Url {
             return None;
         }
         let host = authority.host();
+        let port = match authority
+            .as_str()
+            .get(host.len()..)?
+            .trim_start_matches(':')
+        {
+            "" => scheme.default_port(),
+            text => text.parse().ok()?,
+        };
         let host = host
             .strip_prefix('[')
             .and_then(|h| h.strip_suffix(']'))
@@ -93,7 +109,7 @@ impl Url {
             origin: Origin {
                 scheme,
                 host: host.to_ascii_lowercase(),
-                port: authority.port_u16().unwrap_or(scheme.default_port()),
+                port,
             },
             path_and_query: format!("{slash}{path}"),
         })
@@ -158,6 +174,38 @@ pub(super) fn escape(value: &str) -> String {
     text
 }
 
+/// The reverse of [`escape`]; `None` where the escapes, or what they stand for, are no text.
+fn unescape(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        let digits = after
+            .get(..2)
+            .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = after.get(2..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
+}
+
+/// Name and password, as a URL can hold them.
+pub(super) type User = (String, String);
+
+/// A URL without its name and password, and these; `None` where they are written wrongly.
+pub(super) fn without_user(url: &str) -> Option<(String, Option<User>)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let Some((user, host)) = authority.rsplit_once('@') else {
+        return Some((url.to_owned(), None));
+    };
+    let (name, secret) = user.split_once(':').unwrap_or((user, ""));
+    let user = (unescape(name)?, unescape(secret)?);
+    Some((format!("{scheme}://{host}{path}"), Some(user)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +231,8 @@ mod tests {
             "http://",
             "file:///etc/passwd",
             "http://a b/",
+            "http://a:b/",
+            "http://a:65536/",
         ] {
             assert_eq!(joined(bad), None, "{bad}");
         }
@@ -194,5 +244,28 @@ mod tests {
             escape("repository:a/b:pull,push ä"),
             "repository%3Aa%2Fb%3Apull%2Cpush%20%C3%A4"
         );
+    }
+
+    #[test]
+    fn users() {
+        let split = |url: &str| without_user(url);
+        let plain = ("http://x/a@b".to_owned(), None);
+        assert_eq!(split("http://x/a@b"), Some(plain));
+        let user = |name: &str, secret: &str| Some((name.to_owned(), secret.to_owned()));
+        let with = ("https://x:1/y".to_owned(), user("a@b", "c:d/\u{e4}"));
+        assert_eq!(split("https://a%40b:c:d%2f%C3%A4@x:1/y"), Some(with));
+        assert_eq!(
+            split("https://a@x"),
+            Some(("https://x".to_owned(), user("a", "")))
+        );
+        for bad in [
+            "x",
+            "http://%@x",
+            "http://%4@x",
+            "http://a:%ff@x",
+            "http://%+4@x",
+        ] {
+            assert_eq!(split(bad), None, "{bad}");
+        }
     }
 }

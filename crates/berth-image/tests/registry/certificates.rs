@@ -13,6 +13,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
+/// Of the server and the client, besides 127.0.0.1. Those of .example are for proxies to find.
+const NAMES: [&str; 3] = ["localhost", "r.example", "blobs.example"];
+
 /// Files below a folder: `ca.crt`, `server.crt`, `server.key`, `client.cert`, `client.key`.
 pub(crate) struct Certificates {
     folder: tempfile::TempDir,
@@ -39,7 +42,7 @@ impl Certificates {
             ),
         ] {
             let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            let mut params = CertificateParams::new(NAMES.map(str::to_owned)).unwrap();
             params
                 .subject_alt_names
                 .push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));

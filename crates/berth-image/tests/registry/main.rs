@@ -10,10 +10,13 @@
 
 mod auth;
 mod certificates;
+mod downloads;
 mod hostile;
 mod image;
+mod listing;
 mod names;
-
+mod proxies;
+mod proxies_refuse;
 mod reach;
 mod real;
 mod real_tls;

@@ -4,7 +4,7 @@ use berth_base::ErrorClass;
 use berth_image::registry::{Credential, HostConfig};
 
 use crate::certificates::Certificates;
-use crate::hostile::{Request, Response, Server};
+use crate::hostile::{Request, Response, Server, start_tls};
 use crate::image::{Image, Pull, with_host, words};
 use crate::store::Store;
 
@@ -97,7 +97,7 @@ fn from_https_never_to_http() {
     let image = Image::new("amd64", &[10]);
     let storage = Server::start(|_| Response::new(200));
     let place = format!("http://{}", storage.host());
-    let server = Server::start_tls(certificates.server(false), sending_to(&image, place));
+    let server = start_tls(certificates.server(false), sending_to(&image, place));
     let store = Store::new();
     let mut pull = Pull::into(&store);
     pull.credentials = registry_token();
@@ -134,7 +134,7 @@ fn foreign_layers_come_over_https_alone() {
     let whole = foreign(&[]);
     let layer = whole.layer(0).clone();
     let bytes = layer.1.clone();
-    let publisher = Server::start_tls(certificates.server(false), move |_| {
+    let publisher = start_tls(certificates.server(false), move |_| {
         Response::new(200).body(bytes.clone())
     });
     let plain = Server::start(|_| Response::new(200));
@@ -169,7 +169,7 @@ fn certificates_are_checked() {
     let certificates = Certificates::new();
     let image = Image::new("amd64", &[10]);
     let answer = move |request: &Request| image.answer(request);
-    let server = Server::start_tls(certificates.server(false), answer);
+    let server = start_tls(certificates.server(false), answer);
     let host = server.host();
     let run = |host_config: HostConfig| {
         let store = Store::new();
@@ -205,7 +205,7 @@ fn client_certificates_are_shown() {
     let certificates = Certificates::new();
     let image = Image::new("amd64", &[10]);
     let answer = move |request: &Request| image.answer(request);
-    let server = Server::start_tls(certificates.server(true), answer);
+    let server = start_tls(certificates.server(true), answer);
     let host = server.host();
     let folder = tempfile::tempdir().unwrap();
     let run = || {

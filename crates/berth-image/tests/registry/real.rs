@@ -3,83 +3,18 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
 
-use berth_image::registry::{Anonymous, Client, Credential, push};
+use berth_image::registry::{Anonymous, Client, Credential, push, tags};
 use berth_image::{Hasher, NoProgress};
+use berth_testkit::web::{Proxy, ProxyRule, Registry, password_line};
 
-use crate::image::{Image, Pull, config};
+use crate::image::{Image, Pull, config, with_host};
+use crate::proxies::{both, plain};
 use crate::store::Store;
 use crate::uploads::stored;
-
-const REGISTRY: &str = "/usr/bin/docker-registry";
-
-/// The real registry; a child that ends with the test.
-pub(crate) struct Real {
-    child: Child,
-    pub(crate) host: String,
-    folder: tempfile::TempDir,
-}
-
-impl Real {
-    /// Starts it, with further lines for the sections `http` and the end of its configuration;
-    /// `None` where it is not installed.
-    pub(crate) fn start(http: &str, rest: &str) -> Option<Self> {
-        if !Path::new(REGISTRY).exists() {
-            berth_testkit::skip("docker-registry is not installed");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let address = free_address();
-        let root = folder.path().join("data");
-        let text = format!(
-            "version: 0.1\nlog: {{ level: error, accesslog: {{ disabled: true }} }}\nstorage:\n  filesystem: {{ rootdirectory: {} }}\nhttp:\n  addr: {address}\n{http}{rest}",
-            root.display()
-        );
-        let path = folder.path().join("config.yml");
-        std::fs::write(&path, text).unwrap();
-        let child = Command::new(REGISTRY)
-            .arg("serve")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let real = Self {
-            child,
-            host: address.to_string(),
-            folder,
-        };
-        let until = Instant::now() + berth_testkit::PATIENCE;
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < until, "docker-registry does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(real)
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// A port that was free a moment ago.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
 
 /// Runs skopeo; `None` where it is not installed.
 fn skopeo(arguments: &[&str]) -> Option<String> {
@@ -133,7 +68,7 @@ fn check_pull(image: &Image, host: &str) {
 
 #[test]
 fn there_and_back() {
-    let Some(real) = Real::start("", "") else {
+    let Some(real) = Registry::start() else {
         return;
     };
     // An empty layer too: a PATCH without a byte.
@@ -164,7 +99,7 @@ fn there_and_back() {
 
 #[test]
 fn what_skopeo_pushed() {
-    let Some(real) = Real::start("", "") else {
+    let Some(real) = Registry::start() else {
         return;
     };
     let image = Image::new("amd64", &[40_000, 10]);
@@ -215,7 +150,7 @@ fn what_skopeo_pushed() {
 
 #[test]
 fn a_line_that_breaks_both_ways() {
-    let Some(real) = Real::start("", "") else {
+    let Some(real) = Registry::start() else {
         return;
     };
     let image = Image::new("amd64", &[2_000_000, 10]);
@@ -287,17 +222,10 @@ fn pass(mut from: TcpStream, mut to: TcpStream, left: &AtomicI64) {
 
 #[test]
 fn a_password_file() {
-    let Some(made) = htpasswd("me", "pass:word") else {
+    let Some(line) = password_line("me", "pass:word") else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("htpasswd");
-    std::fs::write(&path, made).unwrap();
-    let rest = format!(
-        "auth:\n  htpasswd: {{ realm: here, path: {} }}\n",
-        path.display()
-    );
-    let Some(real) = Real::start("", &rest) else {
+    let Some(real) = Registry::start_for(&line) else {
         return;
     };
     let login = |secret: &str| Credential::Password {
@@ -325,16 +253,51 @@ fn a_password_file() {
     pull.run(&format!("{}/team/app:1", real.host)).unwrap();
 }
 
-/// One line of a password file, bcrypt; `None` where htpasswd is not installed.
-fn htpasswd(name: &str, secret: &str) -> Option<Vec<u8>> {
-    let spawned = Command::new("htpasswd")
-        .args(["-Bbn", name, secret])
-        .output();
-    match spawned {
-        Ok(output) if output.status.success() => Some(output.stdout),
-        _ => {
-            berth_testkit::skip("htpasswd is not installed");
-            None
-        }
+#[test]
+fn through_a_proxy() {
+    let Some(real) = Registry::start() else {
+        return;
+    };
+    // "me:secret".
+    let proxy = Proxy::start(real.address(), ProxyRule::Wants("Basic bWU6c2VjcmV0"));
+    let mut config = with_host(config(), "r.example", plain());
+    config.proxies = both(&format!("http://me:secret@{}", proxy.address));
+    let image = Image::new("amd64", &[300_000, 10]);
+    let (store, manifest) = stored(&image);
+    let client = Client::new(config.clone(), Box::new(Anonymous));
+    let reference = "r.example/team/app:1".parse().unwrap();
+    push(&client, &reference, &manifest, &store, &[], &NoProgress).unwrap();
+    let store = Store::new();
+    let mut pull = Pull::into(&store);
+    pull.config = config.clone();
+    pull.run("r.example/team/app:1").unwrap();
+    let name = "r.example/team/app".parse().unwrap();
+    let tags = tags(&client, &name, &NoProgress).unwrap();
+    assert_eq!(tags, [reference]);
+    let lines = proxy.lines();
+    let plain = |line: &String| line.contains(" http://r.example/v2/");
+    assert!(lines.iter().any(plain), "{lines:?}");
+}
+
+#[test]
+fn all_tags() {
+    let Some(real) = Registry::start() else {
+        return;
+    };
+    let image = Image::new("amd64", &[10]);
+    let (store, manifest) = stored(&image);
+    let client = Client::new(config(), Box::new(Anonymous));
+    // More than a page of what is asked for at once would be slow; the registry's own order counts.
+    for tag in ["b", "a", "C"] {
+        let reference = format!("{}/app:{tag}", real.host).parse().unwrap();
+        push(&client, &reference, &manifest, &store, &[], &NoProgress).unwrap();
     }
+    let name = format!("{}/app", real.host).parse().unwrap();
+    let listed = tags(&client, &name, &NoProgress).unwrap();
+    let mut listed: Vec<_> = listed.iter().filter_map(|name| name.tag()).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, ["C", "a", "b"]);
+    let none = format!("{}/none", real.host).parse().unwrap();
+    let error = tags(&client, &none, &NoProgress).unwrap_err();
+    assert_eq!(error.class(), berth_base::ErrorClass::NotFound, "{error}");
 }

@@ -2,10 +2,10 @@
 
 use berth_image::NoProgress;
 use berth_image::registry::{Anonymous, Client, push};
+use berth_testkit::web::Registry;
 
 use crate::certificates::Certificates;
 use crate::image::{Image, Pull, config};
-use crate::real::Real;
 use crate::store::Store;
 use crate::uploads::stored;
 
@@ -19,7 +19,7 @@ fn with_an_authority_and_a_client_certificate() {
         path("server.key"),
         path("ca.crt")
     );
-    let Some(real) = Real::start(&tls, "") else {
+    let Some(real) = Registry::start_with(&tls, "") else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use super::image::ImageSection;
+use super::proxies::ProxySection;
 
 /// For everybody on the machine.
 const SYSTEM: &str = "/etc/berth/config.toml";
@@ -31,6 +32,8 @@ pub(crate) struct ConfigFile {
     pub(crate) cgroup_parent: Option<String>,
     /// `[registry."HOST"]`: what is to be known of registries.
     pub(crate) registry: BTreeMap<String, HostConfig>,
+    /// `[proxies]`: the way to registries.
+    pub(crate) proxies: ProxySection,
     /// `[image]`.
     #[serde(default)]
     pub(crate) image: ImageSection,
@@ -61,6 +64,7 @@ impl ConfigFile {
             state: self.state.or(other.state),
             runtime: self.runtime.or(other.runtime),
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
+            proxies: self.proxies.over(other.proxies),
             image: self.image.over(other.image),
         }
     }

@@ -1,16 +1,18 @@
 //! `berth import`.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::SystemTime;
 
 use berth_image::archive::{Changes, ImportOptions};
+use berth_image::registry::WebFile;
 use berth_image::{ImageError, ImageRef, Platform};
 use clap::Args;
 
 use super::failure::Failure;
 use super::load::{open, platform, stdin};
 use super::progress::Bars;
-use super::{Context, Outcome};
+use super::{Context, Outcome, registry};
 
 /// Make an image of the tar of a root filesystem.
 #[derive(Args, Debug)]
@@ -29,22 +31,24 @@ pub(crate) struct Import {
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
-    /// The tar, plain or compressed by gzip or zstd; - is standard input
-    #[arg(value_name = "FILE|-")]
+    /// The tar, plain or compressed by gzip or zstd; - is standard input, http:// and https:// are
+    /// downloaded
+    #[arg(value_name = "FILE|URL|-")]
     file: String,
     /// The image's name
     #[arg(value_name = "NAME[:TAG]")]
     name: Option<String>,
 }
 
+/// Where the tar is.
+enum Source<'a> {
+    /// With its name for messages.
+    File(File, &'a str),
+    Web(WebFile),
+}
+
 impl Import {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        if self.file.starts_with("http://") || self.file.starts_with("https://") {
-            let url = &self.file;
-            return Err(Failure::usage(format!(
-                "cannot import {url}: import reads files alone; fetch it first, such as by \"curl -fL {url} | berth import -\""
-            )));
-        }
         let name = self.name.as_deref().map(name).transpose()?;
         let changes = Changes::parse(&self.changes).map_err(usage)?;
         let options = ImportOptions {
@@ -55,15 +59,27 @@ impl Import {
             created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             limits: context.engine.image_limits().archive.clone(),
         };
-        let (file, what) = match self.file.as_str() {
-            "-" => (stdin()?, "standard input"),
-            path => (open(Path::new(path))?, path),
-        };
+        let source = self.source()?;
         let bars = Bars::new(context.console, self.quiet);
-        let image = context.engine.import_image(file, what, &options, &bars)?;
+        let engine = &context.engine;
+        let imported = match source {
+            Source::File(file, what) => engine.import_image(file, what, &options, &bars),
+            Source::Web(file) => {
+                engine.import_from_web(registry::settings()?, &file, &options, &bars)
+            }
+        };
         drop(bars);
-        context.out.line(image.id.as_str())?;
+        context.out.line(imported?.id.as_str())?;
         Ok(0)
+    }
+
+    fn source(&self) -> Result<Source<'_>, Failure> {
+        let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+        Ok(match self.file.as_str() {
+            "-" => Source::File(stdin()?, "standard input"),
+            url if is_url(url) => Source::Web(WebFile::parse(url).map_err(usage)?),
+            path => Source::File(open(Path::new(path))?, path),
+        })
     }
 }
 

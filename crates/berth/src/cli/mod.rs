@@ -30,6 +30,7 @@ pub(crate) mod parse;
 mod pid;
 mod progress;
 mod prune;
+mod proxies;
 mod ps;
 mod pull;
 mod push;

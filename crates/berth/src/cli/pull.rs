@@ -1,7 +1,8 @@
 //! `berth pull`.
 
-use berth_image::registry::PlatformChoice;
-use berth_image::{ImageError, Platform};
+use berth_base::ErrorClass;
+use berth_image::registry::{Client, PlatformChoice, PulledImage};
+use berth_image::{ImageError, ImageRef, Platform};
 use clap::Args;
 use std::io::IsTerminal as _;
 
@@ -23,10 +24,13 @@ pub(crate) struct Pull {
     /// Print nothing but the names
     #[arg(short, long)]
     quiet: bool,
+    /// Download every tag of the repository
+    #[arg(short, long)]
+    all_tags: bool,
     /// The platform to take where there are several, such as linux/arm64
     #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
     platform: Option<Platform>,
-    /// Images, [REGISTRY/]NAME[:TAG][@DIGEST]
+    /// Images, [REGISTRY/]NAME[:TAG][@DIGEST]; with --all-tags the name alone
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
 }
@@ -76,42 +80,115 @@ pub(super) fn ensure(context: &Context, wanted: Option<WantedImage<'_>>) -> Resu
 
 impl Pull {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let parse = |text: &String| registry::reference(text);
-        let references: Vec<_> = self.images.iter().map(parse).collect::<Result<_, _>>()?;
+        let parse = match self.all_tags {
+            true => registry::repository,
+            false => registry::reference,
+        };
+        let parsed = self.images.iter().map(|text| parse(text));
+        let names: Vec<ImageRef> = parsed.collect::<Result<_, _>>()?;
         let client = registry::client()?;
         let choice = match &self.platform {
             Some(platform) => PlatformChoice::Only(platform.clone()),
             None => PlatformChoice::Host,
         };
         let mut code = 0;
-        for reference in &references {
-            let bars = Bars::new(context.console, self.quiet);
-            let pulled = context
-                .engine
-                .pull_image(&client, reference, &choice, &bars);
-            drop(bars);
-            let pulled = match pulled {
-                Ok(pulled) => pulled,
-                Err(error) => {
-                    context.out.flush()?;
-                    context.console.fail(&Failure::from(error));
-                    code = EXIT_FAILURE;
-                    continue;
-                }
+        for name in &names {
+            let pulled = match self.all_tags {
+                true => self.all_tags_of(context, &client, name, &choice),
+                false => self.one(context, &client, name, &choice),
             };
-            if !self.quiet {
-                let familiar = reference.familiar();
-                let status = match pulled.is_new {
-                    true => "Downloaded newer image for",
-                    false => "Image is up to date for",
-                };
-                context
-                    .out
-                    .line(&format!("Digest: {}", pulled.repo_digest))?;
-                context.out.line(&format!("Status: {status} {familiar}"))?;
+            match pulled {
+                Ok(pulled) => code = code.max(pulled),
+                Err(failure) => code = fail(context, &failure)?,
             }
-            context.out.line(&reference.to_string())?;
         }
         Ok(code)
     }
+
+    fn one(
+        &self,
+        context: &mut Context,
+        client: &Client,
+        name: &ImageRef,
+        choice: &PlatformChoice,
+    ) -> Outcome {
+        let pulled = self.pull(context, client, name, choice)?;
+        if !self.quiet {
+            let digest = format!("Digest: {}", pulled.repo_digest);
+            context.out.line(&digest)?;
+            context.out.line(&status(pulled.is_new, &name.familiar()))?;
+        }
+        context.out.line(&name.to_string())?;
+        Ok(0)
+    }
+
+    /// Pulls every tag of a repository. One that cannot be used, such as a signature, leaves the
+    /// others; a registry that does not answer any more ends it.
+    fn all_tags_of(
+        &self,
+        context: &mut Context,
+        client: &Client,
+        name: &ImageRef,
+        choice: &PlatformChoice,
+    ) -> Outcome {
+        let bars = Bars::new(context.console, self.quiet);
+        let tags = berth_image::registry::tags(client, name, &bars);
+        drop(bars);
+        let tags = tags.map_err(|error| Failure::from(error).on(name.familiar_name()))?;
+        let (mut code, mut is_new) = (0, false);
+        for tag in &tags {
+            if !self.quiet {
+                let label = tag.tag().unwrap_or_default();
+                let from = tag.repository();
+                context.out.line(&format!("{label}: Pulling from {from}"))?;
+                context.out.flush()?;
+            }
+            match self.pull(context, client, tag, choice) {
+                Ok(pulled) => {
+                    is_new |= pulled.is_new;
+                    if !self.quiet {
+                        let digest = format!("Digest: {}", pulled.repo_digest);
+                        context.out.line(&digest)?;
+                    }
+                }
+                Err(failure) if failure.class == ErrorClass::Unavailable => return Err(failure),
+                Err(failure) => code = fail(context, &failure)?,
+            }
+        }
+        if code == 0 {
+            if !self.quiet {
+                context.out.line(&status(is_new, &name.familiar_name()))?;
+            }
+            context.out.line(&name.name())?;
+        }
+        Ok(code)
+    }
+
+    fn pull(
+        &self,
+        context: &Context,
+        client: &Client,
+        name: &ImageRef,
+        choice: &PlatformChoice,
+    ) -> Result<PulledImage, Failure> {
+        let bars = Bars::new(context.console, self.quiet);
+        let pulled = context.engine.pull_image(client, name, choice, &bars);
+        drop(bars);
+        Ok(pulled?)
+    }
+}
+
+fn status(is_new: bool, name: &str) -> String {
+    let status = match is_new {
+        true => "Downloaded newer image for",
+        false => "Image is up to date for",
+    };
+    format!("Status: {status} {name}")
+}
+
+/// Tells of a failure that leaves work to do.
+fn fail(context: &mut Context, failure: &Failure) -> Outcome {
+    context.out.flush()?;
+    context.console.fail(failure);
+    Ok(EXIT_FAILURE)
 }

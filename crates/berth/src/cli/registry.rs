@@ -1,5 +1,5 @@
-//! What commands that talk to registries share: settings from the configuration files, logins from
-//! Docker's and containers' files.
+//! What commands that talk to registries share: settings from the configuration files, proxies from
+//! the environment, logins from Docker's and containers' files.
 
 use std::env;
 use std::path::PathBuf;
@@ -24,9 +24,11 @@ pub(super) fn settings() -> Result<RegistryConfig, Failure> {
         folders.push(home.join("docker/certs.d"));
         folders.push(home.join("containers/certs.d"));
     }
+    let file = global::config_file()?;
     Ok(RegistryConfig {
-        hosts: global::config_file()?.registry,
+        hosts: file.registry,
         certificate_folders: folders,
+        proxies: file.proxies.under(&|name| env::var(name).ok()),
         ..RegistryConfig::default()
     })
 }
@@ -94,6 +96,20 @@ pub(super) fn server(text: Option<&str>) -> Result<String, Failure> {
     }
 }
 
+/// Reads the name of a repository, without tag and digest.
+pub(super) fn repository(text: &str) -> Result<ImageRef, Failure> {
+    let parsed = reference(text)?;
+    // A port stands before a slash.
+    match text.rsplit('/').next() {
+        Some(last) if last.contains([':', '@']) => Err(Failure::usage(format!(
+            "cannot pull all tags of {text:?}: tag can't be used with --all-tags/-a; write {}",
+            parsed.familiar_name()
+        ))
+        .on(text)),
+        _ => Ok(parsed),
+    }
+}
+
 /// Reads the name of an image.
 pub(super) fn reference(text: &str) -> Result<ImageRef, Failure> {
     text.parse()
@@ -121,5 +137,25 @@ mod tests {
             assert!(server(bad).is_err(), "{bad}");
         }
         assert_eq!(super::server(None).unwrap(), "docker.io");
+    }
+
+    #[test]
+    fn repositories() {
+        let name = |text: &str| repository(text).map(|name| name.name());
+        assert_eq!(name("app").unwrap(), "docker.io/library/app");
+        assert_eq!(name("r.example:5000/a/b").unwrap(), "r.example:5000/a/b");
+        assert_eq!(name("[::1]:5000/b").unwrap(), "[::1]:5000/b");
+        let digest = format!("app@sha256:{}", "0".repeat(64));
+        for bad in [
+            "app:1",
+            "r.example:5000/a:1",
+            "localhost:5000",
+            &digest,
+            "App",
+        ] {
+            let failure = repository(bad).unwrap_err();
+            assert_eq!(failure.exit_code, Some(125), "{bad}");
+        }
+        insta::assert_snapshot!(repository("r.example:5000/a:1").unwrap_err(), @r#"cannot pull all tags of "r.example:5000/a:1": tag can't be used with --all-tags/-a; write r.example:5000/a"#);
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use berth_image::ImageStore;
+use berth_testkit::web::{Response, Server};
 use serde_json::json;
 
 use crate::support::{Berth, Terminal};
@@ -155,6 +156,15 @@ fn terminals_are_refused() {
     let mut terminal = Terminal::start(&berth, &["save", "-o", &target, "made:1"]);
     let said = terminal.rest();
     assert!(said.contains(": done"), "{said}");
+    // A download has one line, which knows where its end is.
+    let bytes = fs::read(&tar).unwrap();
+    let server = Server::start(move |_| Response::new(200).body(bytes.clone()));
+    let url = format!("http://{}/x.tar", server.host());
+    let mut terminal = Terminal::start(&berth, &["import", &url]);
+    let said = terminal.rest();
+    assert!(said.contains("/x.tar: downloading ["), "{said}");
+    assert!(said.contains("/x.tar: done"), "{said}");
+    assert!(!said.contains("copying"), "{said}");
 }
 
 #[test]
@@ -180,7 +190,7 @@ fn what_is_refused() {
     insta::assert_snapshot!(refused(&["load", "-i", "root.tar"], 1), @r#"berth: cannot use root.tar: it is no archive of images: it has neither manifest.json nor index.json; "berth import" takes the tar of a root filesystem"#);
     insta::assert_snapshot!(refused(&["save", "-o", "x.tar", "absent:1"], 1), @r#"berth: no such image: absent:1; "berth images" lists all, "berth pull" fetches one"#);
     insta::assert_snapshot!(refused(&["save", "-o", "no/such/x.tar", "made:1"], 1), @"berth: cannot write no/such/x.tar: No such file or directory (os error 2)");
-    insta::assert_snapshot!(refused(&["import", "https://example.com/x.tar"], 125), @r#"berth: cannot import https://example.com/x.tar: import reads files alone; fetch it first, such as by "curl -fL https://example.com/x.tar | berth import -""#);
+    insta::assert_snapshot!(refused(&["import", "https://a b/x.tar"], 125), @r#"berth: cannot import "https://a b/x.tar": it is no URL; write http(s)://HOST[:PORT]/PATH, with other characters as %XX"#);
     insta::assert_snapshot!(refused(&["import", "-c", "RUN x", "root.tar"], 125), @r#"berth: cannot use the change "RUN x": changes begin with one of CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR"#);
     assert!(refused(&["import", "root.tar", "A b"], 125).contains("invalid image reference"));
     assert!(refused(&["load", "--platform", "a/b/c/d"], 125).contains("write OS/ARCH"));

@@ -232,6 +232,8 @@ fn every_error_is_one_line_with_its_next_step() {
     above_the_hard_limit(&berth, &mut page);
     assert_eq!(remains(&berth), before);
     ambiguous_prefix(&mut page);
+    crate::errors_registry::add_all(&berth, &mut page);
+    assert_eq!(remains(&berth), before);
     compare(&page);
 }
 
@@ -272,7 +274,7 @@ fn same_age(text: &str) -> String {
     format!("{before}it stopped 3s ago{rest}")
 }
 
-fn check(title: &str, done: &Done, code: i32) {
+pub(crate) fn check(title: &str, done: &Done, code: i32) {
     assert_eq!(done.code, code, "{title}: {done:?}");
     assert_eq!(done.out, "", "{title}");
     // A hint may have a line of its own.
@@ -281,7 +283,7 @@ fn check(title: &str, done: &Done, code: i32) {
     assert!(done.err.starts_with("berth: "), "{title}: {}", done.err);
 }
 
-fn add(page: &mut String, title: &str, line: &str, done: &Done, berth: &Berth) {
+pub(crate) fn add(page: &mut String, title: &str, line: &str, done: &Done, berth: &Berth) {
     let folder = berth.path("");
     let folder = folder.to_str().unwrap().trim_end_matches('/');
     let text = done.err.replace(folder, "/home/me");
@@ -468,4 +470,8 @@ cgroup, no mount, no process.
 A test of the project runs these and compares them with this page. In them, `web` is a running
 container, `idle` one that was never started and has the volume `data`, `done` one that has ended.
 `box` is an image, from which the container `kept` was made, and `cut.tar` a part of its archive.
+
+At `127.0.0.1:5000` is a registry that refuses what it is asked for, at `127.0.0.1:5001` is nobody,
+and `proxy.example:3128` is a proxy. What is tried again is said in warnings before the error, which
+are left out here.
 ";

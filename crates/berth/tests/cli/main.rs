@@ -9,6 +9,7 @@ mod bad_input;
 mod check;
 mod enter;
 mod errors_page;
+mod errors_registry;
 mod holders;
 mod lifecycle;
 mod listing;

@@ -1,22 +1,14 @@
 //! Logging in and out.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
-use crate::support::{Berth, Registry};
+use berth_testkit::web::{Registry, password_line};
+
+use crate::support::Berth;
 
 /// A registry that knows "me" with the password "pass word".
 fn with_passwords() -> Option<Registry> {
-    let made = Command::new("htpasswd")
-        .args(["-Bbn", "me", "pass word"])
-        .output();
-    match made {
-        Ok(output) if output.status.success() => Registry::start(Some(&output.stdout)),
-        _ => {
-            berth_testkit::skip("htpasswd is not installed");
-            None
-        }
-    }
+    Registry::start_for(&password_line("me", "pass word")?)
 }
 
 fn login(berth: &Berth, host: &str, password: &str) -> crate::support::Done {

@@ -1,85 +1,10 @@
-//! A registry and an engine of the test's own.
+//! An engine of the test's own.
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-
-const REGISTRY: &str = "/usr/bin/docker-registry";
-
-/// The real registry; ends with the test.
-pub struct Registry {
-    child: Child,
-    pub host: String,
-    _folder: TempDir,
-}
-
-impl Registry {
-    /// Starts it; with a line of a password file it wants logins. `None` where it is not installed.
-    pub fn start(passwords: Option<&[u8]>) -> Option<Self> {
-        if !Path::new(REGISTRY).exists() {
-            berth_testkit::skip("docker-registry is not installed");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let address = free_address();
-        let mut text = format!(
-            "version: 0.1\nlog: {{ level: error, accesslog: {{ disabled: true }} }}\nstorage:\n  filesystem: {{ rootdirectory: {} }}\nhttp:\n  addr: {address}\n",
-            folder.path().join("data").display()
-        );
-        if let Some(line) = passwords {
-            let path = folder.path().join("htpasswd");
-            std::fs::write(&path, line).unwrap();
-            let section = format!(
-                "auth:\n  htpasswd: {{ realm: here, path: {} }}\n",
-                path.display()
-            );
-            text.push_str(&section);
-        }
-        let path = folder.path().join("config.yml");
-        std::fs::write(&path, text).unwrap();
-        let child = Command::new(REGISTRY)
-            .arg("serve")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let registry = Self {
-            child,
-            host: address.clone(),
-            _folder: folder,
-        };
-        let until = Instant::now() + berth_testkit::PATIENCE;
-        while TcpStream::connect(&address).is_err() {
-            assert!(Instant::now() < until, "docker-registry does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(registry)
-    }
-
-    /// A name there.
-    pub fn name(&self, rest: &str) -> String {
-        format!("{}/{rest}", self.host)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// A port that was free a moment ago.
-pub fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
 
 /// An engine with a home folder of its own.
 pub struct Berth {
@@ -111,6 +36,11 @@ impl Berth {
     }
 
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Done {
+        self.run_under(&[], arguments, input)
+    }
+
+    /// Runs a command with variables of its environment.
+    pub fn run_under(&self, variables: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Done {
         let search = format!(
             "{}:{}",
             self.path("bin").display(),
@@ -126,6 +56,7 @@ impl Berth {
             .env_clear()
             .env("PATH", search)
             .env("HOME", self.dir.path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -161,8 +92,20 @@ impl Berth {
         done.err.replace(host, "HOST")
     }
 
+    /// Writes the user's configuration file.
+    pub fn configure(&self, text: &str) {
+        std::fs::create_dir_all(self.path(".config/berth")).unwrap();
+        std::fs::write(self.path(".config/berth/config.toml"), text).unwrap();
+    }
+
     /// Makes an image of one small file.
     pub fn make_image(&self, name: &str) {
+        let archive = self.make_tar();
+        self.ok(&["import", &archive.display().to_string(), name]);
+    }
+
+    /// The tar of one small file.
+    pub fn make_tar(&self) -> PathBuf {
         let folder = self.path("tree");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("file"), "content").unwrap();
@@ -178,6 +121,6 @@ impl Berth {
             .status()
             .unwrap();
         assert!(made.success());
-        self.ok(&["import", &archive.display().to_string(), name]);
+        archive
     }
 }

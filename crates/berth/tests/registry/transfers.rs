@@ -1,10 +1,12 @@
 //! Images go and come back.
 
-use crate::support::{Berth, Registry, free_address};
+use berth_testkit::web::{Registry, free_address};
+
+use crate::support::Berth;
 
 #[test]
 fn there_and_back() {
-    let Some(registry) = Registry::start(None) else {
+    let Some(registry) = Registry::start() else {
         return;
     };
     let name = registry.name("team/app:1");
@@ -49,7 +51,7 @@ fn there_and_back() {
 
 #[test]
 fn what_is_not_there() {
-    let Some(registry) = Registry::start(None) else {
+    let Some(registry) = Registry::start() else {
         return;
     };
     let berth = Berth::new();
@@ -97,7 +99,7 @@ fn nobody_there_and_nonsense() {
 
 #[test]
 fn mirrors_of_the_configuration() {
-    let Some(registry) = Registry::start(None) else {
+    let Some(registry) = Registry::start() else {
         return;
     };
     let berth = Berth::new();
@@ -105,12 +107,10 @@ fn mirrors_of_the_configuration() {
     berth.make_image(&name);
     berth.ok(&["push", "-q", &name]);
     let origin = free_address();
-    std::fs::create_dir_all(berth.path(".config/berth")).unwrap();
-    let text = format!(
+    berth.configure(&format!(
         "[registry.\"{origin}\"]\nmirrors = [\"http://{}\"]\n",
         registry.host
-    );
-    std::fs::write(berth.path(".config/berth/config.toml"), text).unwrap();
+    ));
     let mirrored = format!("{origin}/app:1");
     assert_eq!(berth.ok(&["pull", "-q", &mirrored]), mirrored);
 }
