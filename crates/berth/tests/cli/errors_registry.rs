@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use berth_testkit::web::{Proxy, ProxyRule, Request, Response, Server, free_address};
 
-use crate::errors_page::{add, check};
+use crate::errors_page::{add, check, remains};
 use crate::support::{Berth, Done, finish};
 
 /// Variables that would change what is shown.
@@ -75,6 +75,8 @@ const CASES: [Case; 21] = [
 /// Adds all of it to the page.
 pub(crate) fn add_all(berth: &Berth, page: &mut String) {
     let world = World::new(berth);
+    berth_testkit::nobody_settles(&berth.path("root"));
+    let before = remains(berth);
     for case in &CASES {
         let line = case.line.replace("HOST", &world.server.host());
         let line = line.replace("NOBODY", &world.nobody);
@@ -82,6 +84,7 @@ pub(crate) fn add_all(berth: &Berth, page: &mut String) {
         let shown = format!("berth {}", world.shown(&line));
         let done = world.run(&[], &arguments, "");
         world.add(page, case.title, &shown, done, case.code);
+        assert_eq!(remains(berth), before, "{} left something", case.title);
     }
     let host = world.server.host();
     let login = ["login", "-u", "me", "--password-stdin", &host];
@@ -89,6 +92,7 @@ pub(crate) fn add_all(berth: &Berth, page: &mut String) {
     let done = world.run(&[], &login, "wrong\n");
     world.add(page, "A login that is not taken", shown, done, 1);
     add_proxies(&world, page);
+    assert_eq!(remains(berth), before);
 }
 
 fn add_proxies(world: &World<'_>, page: &mut String) {
@@ -132,6 +136,7 @@ impl<'a> World<'a> {
             nobody: free_address().to_string(),
         };
         std::fs::create_dir(berth.path("home")).unwrap();
+        std::fs::write(berth.path("input"), "").unwrap();
         std::fs::write(berth.path("root.tar"), root_tar()).unwrap();
         for name in ["HOST/mine:1", "NOBODY/app:1"] {
             let name = name.replace("HOST", &world.server.host());
