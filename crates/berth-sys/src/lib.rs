@@ -4,6 +4,7 @@
 //! purpose in one line, its man page, its conditions. Nothing here decides anything.
 
 mod alloc;
+pub mod batch;
 pub mod bpf;
 mod clone;
 mod credentials;
@@ -22,6 +23,7 @@ pub mod netlink;
 pub mod nsfs;
 mod pidfd;
 pub mod quota;
+pub mod route;
 mod sched;
 mod seccomp;
 pub mod signal;

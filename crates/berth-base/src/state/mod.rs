@@ -25,6 +25,7 @@
 //! | `monitor.json` | engine | before each start: what the monitor is to do |
 //! | `run.json` | stage | before the first instruction of the container runs |
 //! | `spec.json` | engine | before a start that joins namespaces or maps ids: the spec of this run |
+//! | `wiring.json` | engine | before each start: its addresses and interfaces |
 //! | `lock` | engine | flock(2): who writes the container's files |
 //! | `monitor.sock` | keeper | before each start |
 //!
@@ -37,6 +38,7 @@ mod run;
 mod settings;
 mod status;
 mod volume;
+mod wiring;
 
 pub use create::{CreateFile, ImageSource, NamespaceSource};
 pub use exit::{ExitFile, ExitOutcome};
@@ -45,6 +47,7 @@ pub use run::{CgroupPaths, RunFile};
 pub use settings::SettingsFile;
 pub use status::StatusFile;
 pub use volume::{ANONYMOUS_LABEL, InvalidVolumeName, VolumeFile, VolumeName};
+pub use wiring::{ResolverRequest, WiredInterface, WiredLink, Wiring};
 
 /// The version this build writes, and the newest it reads.
 pub const STATE_VERSION: u32 = 1;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::{ResolverRequest, Wiring};
 use crate::{ContainerId, ProcessIdentity};
 
 /// Everything that keeper, monitor and stage need beside the OCI spec.
@@ -30,6 +31,16 @@ pub struct MonitorConfig {
     /// Processes whose namespaces the spec joins by path: each must still be the same process
     /// after the paths were opened.
     pub joined: Vec<ProcessIdentity>,
+    /// How it is connected to networks, where its network namespace is new.
+    #[serde(default)]
+    pub wiring: Wiring,
+    /// How it asks for names, where its networks have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<ResolverRequest>,
+    /// How many descriptors keeper and monitor hold for as long as they live, behind the others:
+    /// sockets that are bound to published ports, so that nobody else gets these.
+    #[serde(default)]
+    pub held: u32,
     /// Standard streams.
     pub stdio: StdioConfig,
     /// Where output goes, besides attached clients; `None` keeps none.

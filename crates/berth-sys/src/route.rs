@@ -1,0 +1,326 @@
+//! rtnetlink(7) requests for the interfaces, addresses and routes of containers.
+//!
+//! Each function adds one message to a [`Batch`]; whoever sends it decides the namespace. Reading is
+//! in [`crate::links`].
+
+use std::net::IpAddr;
+
+use rustix::io::Errno;
+
+use crate::batch::{Attributes, Batch, NetlinkSocket, Refusal};
+use crate::netlink::{attribute_of, number};
+
+/// Attributes of links (linux/if_link.h) that libc does not name.
+const VETH_INFO_PEER: u16 = 1;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_BR_MCAST_SNOOPING: u16 = 23;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_MODE: u16 = 4;
+/// IFA_F_NODAD (linux/if_addr.h): nobody else can have what we hand out.
+const IFA_F_NODAD: u8 = 0x02;
+
+/// Flags of a message that makes something new.
+const NEW: i32 = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+
+/// What goes into a link that is made, besides its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewLink<'a> {
+    /// Its name, at most 15 bytes.
+    pub name: &'a str,
+    /// Its hardware address; drawn by the kernel when absent.
+    pub mac: Option<[u8; 6]>,
+    /// Its MTU; the kind's own when absent.
+    pub mtu: Option<u32>,
+    /// The index of the bridge that it becomes a port of.
+    pub master: Option<u32>,
+}
+
+/// In which network namespace the container's end is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// That of a process, by its PID in the sender's PID namespace.
+    Process(u32),
+    /// That of an open file of nsfs, by the number of the sender's descriptor.
+    Descriptor(i32),
+}
+
+/// How interfaces share the link of their parent (linux/if_link.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedLink {
+    /// macvlan, with MACVLAN_MODE_*.
+    Macvlan(u32),
+    /// ipvlan, with IPVLAN_MODE_*.
+    Ipvlan(u16),
+}
+
+/// A bridge, up. Multicast snooping is off: without a querier it forgets listeners of IPv6
+/// neighbour discovery.
+pub fn add_bridge(batch: &mut Batch, link: &NewLink<'_>) {
+    batch.message(libc::RTM_NEWLINK, NEW, &link_head(0, up(), up()), |a| {
+        describe(a, link);
+        a.nest(libc::IFLA_LINKINFO, |a| {
+            a.text(libc::IFLA_INFO_KIND, "bridge");
+            a.nest(libc::IFLA_INFO_DATA, |a| {
+                a.bytes(IFLA_BR_MCAST_SNOOPING, &[0]);
+            });
+        });
+    });
+}
+
+/// A pair of virtual Ethernet interfaces (veth(4)): one here, up; the other there, down.
+pub fn add_pair(batch: &mut Batch, here: &NewLink<'_>, there: &NewLink<'_>, place: Place) {
+    batch.message(libc::RTM_NEWLINK, NEW, &link_head(0, up(), up()), |a| {
+        describe(a, here);
+        a.nest(libc::IFLA_LINKINFO, |a| {
+            a.text(libc::IFLA_INFO_KIND, "veth");
+            a.nest(libc::IFLA_INFO_DATA, |a| {
+                a.nest_after(VETH_INFO_PEER, &link_head(0, 0, 0), |a| {
+                    describe(a, there);
+                    put(a, place);
+                });
+            });
+        });
+    });
+}
+
+/// An interface on the link of another one, made there, down.
+pub fn add_shared(
+    batch: &mut Batch,
+    parent: u32,
+    shared: SharedLink,
+    there: &NewLink<'_>,
+    place: Place,
+) {
+    batch.message(libc::RTM_NEWLINK, NEW, &link_head(0, 0, 0), |a| {
+        describe(a, there);
+        a.number(libc::IFLA_LINK, parent);
+        put(a, place);
+        a.nest(libc::IFLA_LINKINFO, |a| {
+            let kind = match shared {
+                SharedLink::Macvlan(_) => "macvlan",
+                SharedLink::Ipvlan(_) => "ipvlan",
+            };
+            a.text(libc::IFLA_INFO_KIND, kind);
+            a.nest(libc::IFLA_INFO_DATA, |a| match shared {
+                SharedLink::Macvlan(mode) => {
+                    a.number(IFLA_MACVLAN_MODE, mode);
+                }
+                SharedLink::Ipvlan(mode) => {
+                    a.bytes(IFLA_IPVLAN_MODE, &mode.to_ne_bytes());
+                }
+            });
+        });
+    });
+}
+
+/// Brings an interface up.
+pub fn set_up(batch: &mut Batch, index: u32) {
+    let head = link_head(index, up(), up());
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, &head, |_| {});
+}
+
+/// Lets a bridge send a frame back by the port that it came from. A packet to a container's own
+/// published port takes that way where bridged frames pass the packet filter (br_netfilter). The
+/// port is named, so that this can stand behind the request that makes it.
+pub fn set_hairpin(batch: &mut Batch, port: &str) {
+    let head = link_head(0, 0, 0);
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, &head, |a| {
+        a.text(libc::IFLA_IFNAME, port);
+        a.nest(libc::IFLA_LINKINFO, |a| {
+            a.text(IFLA_INFO_SLAVE_KIND, "bridge");
+            a.nest(IFLA_INFO_SLAVE_DATA, |a| {
+                a.bytes(IFLA_BRPORT_MODE, &[1]);
+            });
+        });
+    });
+}
+
+/// Writes a text for people, and for finding the interface again.
+pub fn set_alias(batch: &mut Batch, index: u32, alias: &str) {
+    let head = link_head(index, 0, 0);
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, &head, |a| {
+        // No NUL at its end: it would be shown.
+        a.bytes(libc::IFLA_IFALIAS, alias.as_bytes());
+    });
+}
+
+/// Removes an interface, and with one end of a pair the other.
+pub fn delete_link(batch: &mut Batch, index: u32) {
+    batch.message(
+        libc::RTM_DELLINK,
+        libc::NLM_F_ACK,
+        &link_head(index, 0, 0),
+        |_| {},
+    );
+}
+
+/// Gives an interface an address, without asking the link whether somebody has it.
+pub fn add_address(batch: &mut Batch, index: u32, address: IpAddr, prefix: u8) {
+    let mut head = [family(address), prefix, 0, 0, 0, 0, 0, 0];
+    if address.is_ipv6() {
+        place(&mut head, 2, &[IFA_F_NODAD]);
+    }
+    place(&mut head, 4, &index.to_ne_bytes());
+    batch.message(libc::RTM_NEWADDR, NEW, &head, |a| {
+        with_octets(address, |bytes| {
+            a.bytes(libc::IFA_LOCAL, bytes);
+            a.bytes(libc::IFA_ADDRESS, bytes);
+        });
+        if let (IpAddr::V4(v4), 1..=30) = (address, prefix) {
+            let all = u32::from(v4) | (u32::MAX >> prefix);
+            a.bytes(libc::IFA_BROADCAST, &all.to_be_bytes());
+        }
+    });
+}
+
+/// The way to everywhere else. With `metric` the lower one of several wins; IPv4's default is 0,
+/// IPv6's 1024.
+pub fn add_default_route(batch: &mut Batch, index: u32, gateway: Option<IpAddr>, metric: u32) {
+    let family = gateway.map_or_else(|| family_number(libc::AF_INET), family);
+    // linux/rtnetlink.h, struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type,
+    // flags. RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE or RT_SCOPE_LINK, RTN_UNICAST.
+    let scope = if gateway.is_some() { 0 } else { 253 };
+    let head = [family, 0, 0, 0, 254, 3, scope, 1, 0, 0, 0, 0];
+    batch.message(libc::RTM_NEWROUTE, NEW, &head, |a| {
+        if let Some(gateway) = gateway {
+            with_octets(gateway, |bytes| {
+                a.bytes(libc::RTA_GATEWAY, bytes);
+            });
+        }
+        a.number(libc::RTA_OIF, index);
+        if metric > 0 {
+            a.number(libc::RTA_PRIORITY, metric);
+        }
+    });
+}
+
+/// The index of an interface; `None` where there is none of that name.
+///
+/// # Errors
+/// As sendto(2) and recvfrom(2).
+pub fn index_of(socket: &NetlinkSocket, name: &str) -> Result<Option<u32>, Refusal> {
+    look(socket, name, |body| number(body, 4)).map(Option::flatten)
+}
+
+/// The alias of an interface; `None` where there is no interface or no alias.
+///
+/// # Errors
+/// As sendto(2) and recvfrom(2).
+pub fn alias_of(socket: &NetlinkSocket, name: &str) -> Result<Option<Vec<u8>>, Refusal> {
+    let alias = |body: &[u8]| {
+        let attributes = body.get(16..).unwrap_or_default();
+        let text = attribute_of(attributes, libc::IFLA_IFALIAS)?;
+        Some(text.strip_suffix(b"\0").unwrap_or(text).to_vec())
+    };
+    look(socket, name, alias).map(Option::flatten)
+}
+
+/// Where the routes of all tables lead: addresses and lengths of prefixes (RTM_GETROUTE).
+///
+/// # Errors
+/// As sendto(2) and recvfrom(2).
+pub fn destinations(socket: &NetlinkSocket) -> Result<Vec<(IpAddr, u8)>, Refusal> {
+    /// RTN_UNICAST, behind the other bytes of struct rtmsg.
+    const UNICAST: u8 = 1;
+    let mut question = Batch::new();
+    question.message(libc::RTM_GETROUTE, libc::NLM_F_DUMP, &[0; 12], |_| {});
+    let mut found = Vec::new();
+    socket.ask(&question, |kind, body| {
+        let [family, prefix, _, _, _, _, _, UNICAST, ..] = *body else {
+            return;
+        };
+        let destination = attribute_of(body.get(12..).unwrap_or_default(), libc::RTA_DST);
+        let address = match (i32::from(family), destination) {
+            (libc::AF_INET, Some(bytes)) => bytes.first_chunk::<4>().map(|b| IpAddr::from(*b)),
+            (libc::AF_INET6, Some(bytes)) => bytes.first_chunk::<16>().map(|b| IpAddr::from(*b)),
+            _ => None,
+        };
+        if kind == libc::RTM_NEWROUTE {
+            found.extend(address.map(|address| (address, prefix)));
+        }
+    })?;
+    Ok(found)
+}
+
+/// Asks for one interface (RTM_GETLINK).
+fn look<T>(
+    socket: &NetlinkSocket,
+    name: &str,
+    read: impl Fn(&[u8]) -> T,
+) -> Result<Option<T>, Refusal> {
+    let mut question = Batch::new();
+    question.message(libc::RTM_GETLINK, 0, &link_head(0, 0, 0), |a| {
+        a.text(libc::IFLA_IFNAME, name);
+    });
+    let mut found = None;
+    let asked = socket.ask(&question, |kind, body| {
+        if kind == libc::RTM_NEWLINK {
+            found = Some(read(body));
+        }
+    });
+    match asked {
+        Ok(()) => Ok(found),
+        Err(refusal) if refusal.errno == Errno::NODEV => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn describe(a: &mut Attributes<'_>, link: &NewLink<'_>) {
+    a.text(libc::IFLA_IFNAME, link.name);
+    if let Some(mac) = &link.mac {
+        a.bytes(libc::IFLA_ADDRESS, mac);
+    }
+    if let Some(mtu) = link.mtu {
+        a.number(libc::IFLA_MTU, mtu);
+    }
+    if let Some(master) = link.master {
+        a.number(libc::IFLA_MASTER, master);
+    }
+}
+
+fn put(a: &mut Attributes<'_>, place: Place) {
+    match place {
+        Place::Process(pid) => a.number(libc::IFLA_NET_NS_PID, pid),
+        Place::Descriptor(fd) => a.number(libc::IFLA_NET_NS_FD, fd.cast_unsigned()),
+    };
+}
+
+/// `struct ifinfomsg`.
+fn link_head(index: u32, flags: u32, change: u32) -> [u8; 16] {
+    let mut head = [0; 16];
+    place(&mut head, 4, &index.to_ne_bytes());
+    place(&mut head, 8, &flags.to_ne_bytes());
+    place(&mut head, 12, &change.to_ne_bytes());
+    head
+}
+
+const fn up() -> u32 {
+    libc::IFF_UP.cast_unsigned()
+}
+
+fn family(address: IpAddr) -> u8 {
+    family_number(match address {
+        IpAddr::V4(_) => libc::AF_INET,
+        IpAddr::V6(_) => libc::AF_INET6,
+    })
+}
+
+/// Families fit in a byte.
+fn family_number(family: i32) -> u8 {
+    u8::try_from(family).unwrap_or(0)
+}
+
+fn with_octets(address: IpAddr, use_them: impl FnOnce(&[u8])) {
+    match address {
+        IpAddr::V4(v4) => use_them(&v4.octets()),
+        IpAddr::V6(v6) => use_them(&v6.octets()),
+    }
+}
+
+fn place(bytes: &mut [u8], at: usize, value: &[u8]) {
+    for (slot, byte) in bytes.iter_mut().skip(at).zip(value) {
+        *slot = *byte;
+    }
+}
