@@ -1,0 +1,16 @@
+//! The resolver over real sockets: containers, host and servers in namespaces of the test's own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod forwarding;
+mod hostile;
+mod lifecycle;
+mod names;
+mod process;
+mod programs;
+mod streams;
+mod wire;
+mod world;
