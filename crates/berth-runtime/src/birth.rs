@@ -17,7 +17,7 @@ use crate::act::{self, Context};
 use crate::cgroup::Cgroup;
 use crate::plan::{Plan, Program, Step};
 use crate::stage::{internal, rootless_mapping};
-use crate::{failure, mapping, namespaces, process, state, wire};
+use crate::{failure, mapping, namespaces, process, state, wire, wiring};
 
 /// The time from clone3 to execve.
 pub(crate) struct Birth<'a> {
@@ -39,7 +39,7 @@ impl Birth<'_> {
         let pid = HostPid::new(self.pid.as_raw_nonzero().get().unsigned_abs())
             .ok_or_else(|| failure::engine(ErrorClass::Internal, "init has no PID".into()))?;
         introduce(monitor, pidfd)?;
-        self.equip(pid, init).map_err(|failure| {
+        self.equip(pid, pidfd, init).map_err(|failure| {
             // Whatever we could not do to a process that has ended, its own words say more.
             self.last_words(init, pidfd).unwrap_or(failure)
         })?;
@@ -53,7 +53,12 @@ impl Birth<'_> {
     }
 
     /// Everything that init needs from outside: mappings, root, score, its record.
-    fn equip(&self, pid: HostPid, init: BorrowedFd<'_>) -> Result<(), Failure> {
+    fn equip(
+        &self,
+        pid: HostPid,
+        pidfd: BorrowedFd<'_>,
+        init: BorrowedFd<'_>,
+    ) -> Result<(), Failure> {
         if let Some(mappings) = &self.plan.mappings {
             mapping::write(pid, mappings)?;
             wire::send_byte(init, wire::MAPPED)
@@ -68,7 +73,11 @@ impl Birth<'_> {
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
         }
-        self.record(pid)
+        // On record before it has anything that could outlive it.
+        self.record(pid)?;
+        let resolver = self.config.resolver.as_ref();
+        wiring::connect(pid, pidfd, &self.config.wiring, resolver)
+            .map_err(|e| failure::engine(e.class(), e.to_string()))
     }
 
     /// What init said before it ended; `None` while it lives.

@@ -26,6 +26,8 @@ use crate::wire;
 pub(crate) const LAUNCH: i32 = 3;
 /// The number of the open monitor.json.
 pub(crate) const CONFIG: i32 = 4;
+/// The number of the first of the descriptors that are only held.
+pub(crate) const HELD: i32 = 5;
 
 /// Why a keeper could not begin. Nobody reads it but a debugger: the launch connection closes.
 type Broken = Box<dyn std::error::Error>;
@@ -53,6 +55,11 @@ fn keep() -> Result<(), Broken> {
     std::fs::File::from(config).read_to_end(&mut json)?;
     let config: MonitorConfig = serde_json::from_slice(&json)?;
     drop(json);
+    // Until keeper and monitor end, each with its own copy.
+    let _held: Vec<OwnedFd> = (HELD..)
+        .zip(0..config.held)
+        .filter_map(|(number, _)| inherited(number))
+        .collect();
     if setsid().is_err() {
         // Already the leader of a session of its own.
     }

@@ -24,6 +24,9 @@ pub struct LaunchRequest<'a> {
     pub runtime_binary: &'a Path,
     /// What the monitor is to do; written to `monitor.json` in its volatile folder.
     pub config: &'a MonitorConfig,
+    /// Descriptors that keeper and monitor hold for as long as they live; as many as
+    /// [`MonitorConfig::held`] says.
+    pub held: &'a [OwnedFd],
 }
 
 /// A keeper could not be started.
@@ -82,6 +85,15 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
             .collect(),
     );
     let env = ArgVector::new(Vec::new());
+    let mut fixed = vec![
+        (&null, 0),
+        (&null, 1),
+        (&null, 2),
+        (&theirs, keeper::LAUNCH),
+        (&json, keeper::CONFIG),
+    ];
+    fixed.extend(request.held.iter().zip(keeper::HELD..));
+    let mut moved = Vec::with_capacity(fixed.len());
     let mut clone = Clone3::default();
     if let Some(directory) = &doors.v2 {
         clone = clone.into_cgroup(directory.as_fd());
@@ -90,14 +102,8 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
         Forked::Parent { .. } => Ok(ours),
         Forked::Child => {
             berth_sys::forbid_allocation();
-            let fixed = [
-                (&null, 0),
-                (&null, 1),
-                (&null, 2),
-                (&theirs, keeper::LAUNCH),
-                (&json, keeper::CONFIG),
-            ];
-            exit_now(become_keeper(&doors, &program, &fixed, &argv, &env))
+            let code = become_keeper(&doors, &program, &fixed, &mut moved, &argv, &env);
+            exit_now(code)
         }
     }
 }
@@ -107,6 +113,7 @@ fn become_keeper(
     doors: &JoinDescriptors,
     program: &OwnedFd,
     fixed: &[(&OwnedFd, i32)],
+    moved: &mut Vec<OwnedFd>,
     argv: &ArgVector,
     env: &ArgVector,
 ) -> i32 {
@@ -118,22 +125,27 @@ fn become_keeper(
         return 1;
     }
     // Sources may sit at the very numbers that are about to be filled: move them up first.
-    let mut moved: [Option<OwnedFd>; 5] = [const { None }; 5];
-    for (slot, (source, _)) in moved.iter_mut().zip(fixed) {
-        *slot = rustix::io::fcntl_dupfd_cloexec(source, 16).ok();
+    let end = fixed.last().map_or(keeper::HELD, |(_, number)| number + 1);
+    let above = end.max(16);
+    for (source, _) in fixed {
+        match rustix::io::fcntl_dupfd_cloexec(source, above) {
+            // There is room: nothing is allocated.
+            Ok(fd) => moved.push(fd),
+            Err(_) => return 1,
+        }
     }
-    let Ok(program) = rustix::io::fcntl_dupfd_cloexec(program, 16) else {
+    let Ok(program) = rustix::io::fcntl_dupfd_cloexec(program, above) else {
         return 1;
     };
     for (source, (_, number)) in moved.iter().zip(fixed) {
-        let placed = source
-            .as_ref()
-            .map(|source| place_at(source.as_fd(), *number));
-        if placed != Some(Ok(())) {
+        if place_at(source.as_fd(), *number).is_err() {
             return 1;
         }
     }
-    if close_on_exec_from(5).is_err() {
+    let Ok(first) = u32::try_from(end) else {
+        return 1;
+    };
+    if close_on_exec_from(first).is_err() {
         return 1;
     }
     execve_at(program.as_fd(), argv, env).raw_os_error()
@@ -202,6 +214,17 @@ fn sealed_copy(path: &Path) -> Result<OwnedFd, Errno> {
 
 /// The cgroup of the keepers. Without privilege a keeper stays in its caller's, which is the
 /// delegated subtree where there is one.
+/// Moves the calling process into the cgroup of the keepers, so that it outlives the session it was
+/// started in. Its caller has one thread.
+///
+/// # Errors
+/// The cgroup is not to be had.
+pub fn enter_keepers_cgroup() -> Result<(), LaunchError> {
+    let mut doors = keepers_doors()?;
+    doors.enter_v2_by_file()?;
+    Ok(doors.enter_v1()?)
+}
+
 fn keepers_doors() -> Result<JoinDescriptors, LaunchError> {
     if !rustix::process::geteuid().is_root() {
         return Ok(JoinDescriptors::default());

@@ -30,5 +30,6 @@ mod stage;
 mod state;
 mod survivor;
 mod wire;
+pub mod wiring;
 
 pub use survivor::Survivor;

@@ -1,0 +1,229 @@
+//! Interfaces of a container: the host's ends made by one request each, the container's ends
+//! addressed from inside.
+//!
+//! Who we are: the stage while init composes its root, or the engine connecting a running
+//! container. We have CAP_NET_ADMIN in both network namespaces and one thread, and are in the host's
+//! network namespace before and after. What is half done when something fails goes with the
+//! container's namespace; the host has no interface that is not one end of a pair.
+
+mod resolver;
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use berth_base::state::{ResolverRequest, WiredInterface, WiredLink, Wiring};
+use berth_base::{ErrorClass, HostPid};
+use berth_sys::batch::{Batch, NetlinkSocket, Refusal};
+use berth_sys::route::{self, NewLink, Place, SharedLink};
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use resolver::Ends;
+
+/// A container could not be connected.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// The interface that a network stands on is gone.
+    #[error("cannot connect {inside} to {outside}: there is no such interface on this host")]
+    Gone {
+        /// The container's interface.
+        inside: String,
+        /// The host's.
+        outside: String,
+    },
+    /// The kernel refused a request.
+    #[error("cannot {what} {interface}: {why}")]
+    Refused {
+        /// What was asked for.
+        what: &'static str,
+        /// The container's interface.
+        interface: String,
+        /// The kernel's answer.
+        why: Refusal,
+    },
+    /// The resolver did not take the container.
+    #[error("cannot have names looked up for the container: the resolver did not take it: {0}")]
+    Resolver(std::io::Error),
+    /// The container's namespace could not be entered, or ours not again.
+    #[error("cannot enter the container's network namespace: {0}")]
+    Enter(std::io::Error),
+}
+
+impl WiringError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Gone { .. } => ErrorClass::Conflict,
+            Self::Refused { why, .. } => match why.errno {
+                Errno::PERM | Errno::ACCESS => ErrorClass::Denied,
+                Errno::OPNOTSUPP | Errno::AFNOSUPPORT => ErrorClass::Unsupported,
+                Errno::EXIST | Errno::BUSY => ErrorClass::Conflict,
+                _ => ErrorClass::Unavailable,
+            },
+            Self::Enter(_) | Self::Resolver(_) => ErrorClass::Internal,
+        }
+    }
+}
+
+/// Connects the network namespace of a process, from that of the caller. The process's pidfd tells
+/// the resolver when the container has ended.
+///
+/// # Errors
+/// As [`WiringError`] says; interfaces that were made before stay.
+pub fn connect(
+    process: HostPid,
+    pidfd: BorrowedFd<'_>,
+    wiring: &Wiring,
+    resolver: Option<&ResolverRequest>,
+) -> Result<(), WiringError> {
+    if wiring.interfaces.is_empty() {
+        return Ok(());
+    }
+    make_interfaces(process, &wiring.interfaces)?;
+    let (socket, ends) = inside(process, || {
+        let ends = resolver.map(Ends::open).transpose()?;
+        Ok((NetlinkSocket::route()?, ends))
+    })?;
+    for interface in &wiring.interfaces {
+        configure(&socket, interface)?;
+    }
+    match (resolver, ends) {
+        (Some(request), Some(ends)) => ends.hand_over(request, pidfd),
+        _ => Ok(()),
+    }
+}
+
+/// Takes an interface away from a running container, and with it the host's end. One that is gone is
+/// fine.
+///
+/// # Errors
+/// As [`WiringError`] says.
+pub fn disconnect(process: HostPid, interface: &str) -> Result<(), WiringError> {
+    let refused = |why: Refusal| WiringError::Refused {
+        what: "remove the interface",
+        interface: interface.to_owned(),
+        why,
+    };
+    let socket = inside(process, NetlinkSocket::route)?;
+    let Some(index) = route::index_of(&socket, interface).map_err(refused)? else {
+        return Ok(());
+    };
+    let mut batch = Batch::new();
+    route::delete_link(&mut batch, index);
+    let bytes = batch.bytes().map_err(|errno| refused(errno.into()))?;
+    match socket.perform(bytes) {
+        Err(why) if why.errno == Errno::NODEV => Ok(()),
+        other => other.map_err(refused),
+    }
+}
+
+/// Has a running container served by the resolver, in place of one that is gone.
+///
+/// # Errors
+/// As [`WiringError`] says.
+pub fn reconnect_resolver(
+    process: HostPid,
+    pidfd: BorrowedFd<'_>,
+    request: &ResolverRequest,
+) -> Result<(), WiringError> {
+    inside(process, || Ends::open(request))?.hand_over(request, pidfd)
+}
+
+/// Makes all interfaces in one batch; they appear in the container's namespace, down.
+fn make_interfaces(process: HostPid, interfaces: &[WiredInterface]) -> Result<(), WiringError> {
+    let first = interfaces.first().map_or("eth0", |i| i.name.as_str());
+    let refused = |index: usize, why: Refusal| WiringError::Refused {
+        what: "make the interface",
+        interface: interfaces.get(index).map_or(first, |i| &i.name).to_owned(),
+        why,
+    };
+    let socket = NetlinkSocket::route().map_err(|errno| refused(0, errno.into()))?;
+    let mut batch = Batch::new();
+    // Which interface each message is about.
+    let mut subjects = Vec::new();
+    for (at, interface) in interfaces.iter().enumerate() {
+        let outside = match &interface.link {
+            WiredLink::Pair { bridge, .. } => bridge,
+            WiredLink::Macvlan { parent, .. } | WiredLink::Ipvlan { parent, .. } => parent,
+        };
+        let index = route::index_of(&socket, outside).map_err(|why| refused(at, why))?;
+        let index = index.ok_or_else(|| WiringError::Gone {
+            inside: interface.name.clone(),
+            outside: outside.clone(),
+        })?;
+        request(&mut batch, interface, index, process);
+        subjects.resize(usize::try_from(batch.len()).unwrap_or(usize::MAX), at);
+    }
+    let bytes = batch.bytes().map_err(|errno| refused(0, errno.into()))?;
+    socket.perform(bytes).map_err(|why| {
+        let index = why.index.and_then(|index| usize::try_from(index).ok());
+        let at = index.and_then(|index| subjects.get(index));
+        refused(at.copied().unwrap_or(0), why)
+    })
+}
+
+/// One interface, below or on `outside`.
+fn request(batch: &mut Batch, interface: &WiredInterface, outside: u32, process: HostPid) {
+    let place = Place::Process(process.get());
+    let there = NewLink {
+        name: &interface.name,
+        mac: interface.mac.map(berth_base::MacAddress::bytes),
+        mtu: interface.mtu,
+        ..NewLink::default()
+    };
+    match &interface.link {
+        WiredLink::Pair { host_interface, .. } => {
+            let here = NewLink {
+                name: host_interface,
+                mtu: interface.mtu,
+                master: Some(outside),
+                ..NewLink::default()
+            };
+            route::add_pair(batch, &here, &there, place);
+            route::set_hairpin(batch, host_interface);
+        }
+        WiredLink::Macvlan { mode, .. } => {
+            route::add_shared(batch, outside, SharedLink::Macvlan(*mode), &there, place);
+        }
+        WiredLink::Ipvlan { mode, .. } => {
+            route::add_shared(batch, outside, SharedLink::Ipvlan(*mode), &there, place);
+        }
+    }
+}
+
+/// Does something in the network namespace of a process: sockets made there act there wherever we
+/// are afterwards.
+fn inside<T>(process: HostPid, work: impl FnOnce() -> Result<T, Errno>) -> Result<T, WiringError> {
+    let enter = |errno: Errno| WiringError::Enter(errno.into());
+    // by path: procfs of the host
+    let theirs = File::open(format!("/proc/{process}/ns/net")).map_err(WiringError::Enter)?;
+    // by path: procfs of the host
+    let ours = File::open("/proc/self/ns/net").map_err(WiringError::Enter)?;
+    let network = Some(LinkNameSpaceType::Network);
+    move_into_link_name_space(theirs.as_fd(), network).map_err(enter)?;
+    let done = work();
+    move_into_link_name_space(ours.as_fd(), network).map_err(enter)?;
+    done.map_err(enter)
+}
+
+/// Addresses, up, routes: in this order, since a route needs its interface up.
+fn configure(inside: &NetlinkSocket, interface: &WiredInterface) -> Result<(), WiringError> {
+    let refused = |why: Refusal| WiringError::Refused {
+        what: "set up the interface",
+        interface: interface.name.clone(),
+        why,
+    };
+    let index = route::index_of(inside, &interface.name).map_err(refused)?;
+    let index = index.ok_or_else(|| refused(Errno::NODEV.into()))?;
+    let mut batch = Batch::new();
+    for (address, prefix) in &interface.addresses {
+        route::add_address(&mut batch, index, *address, *prefix);
+    }
+    route::set_up(&mut batch, index);
+    for gateway in &interface.gateways {
+        route::add_default_route(&mut batch, index, Some(*gateway), interface.metric);
+    }
+    let bytes = batch.bytes().map_err(|errno| refused(errno.into()))?;
+    inside.perform(bytes).map_err(refused)
+}
