@@ -9,7 +9,7 @@ use crate::failure::Outcome;
 /// The binary and where it keeps its state. Whatever container is left when this is dropped is
 /// removed by force.
 pub(crate) struct Berth {
-    start: [String; 5],
+    start: [String; 7],
 }
 
 impl Berth {
@@ -23,6 +23,9 @@ impl Berth {
                 text(folder.join("berth-root")),
                 "--state".to_owned(),
                 text(folder.join("berth-state")),
+                // No bridges on the machine that measures.
+                "--default-network".to_owned(),
+                "none".to_owned(),
             ],
         }
     }

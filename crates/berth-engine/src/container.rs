@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use berth_base::state::{ExitFile, RunFile};
+use berth_base::state::{ExitFile, RunFile, Wiring};
 use berth_base::{ContainerId, ContainerName, HostPid, Status};
 
 use crate::{CreateOptions, Session};
@@ -25,6 +25,8 @@ pub struct Container {
     pub run: u32,
     /// The living run; `None` unless the status is live.
     pub live: Option<RunFile>,
+    /// What it has on its networks, in this boot.
+    pub wiring: Wiring,
     /// How the last run ended; `None` while it lives and before the first.
     pub exit: Option<ExitFile>,
     /// Why the last start failed, when it did.

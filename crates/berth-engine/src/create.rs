@@ -4,7 +4,7 @@
 //! nothing half visible.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use berth_base::state::{NamespaceSource, RootSource, STATE_VERSION, SettingsFile, StatusFile};
@@ -19,8 +19,8 @@ use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, quota,
-    seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, network,
+    quota, seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
@@ -60,6 +60,8 @@ impl Engine {
             random_id().map_err(|e| StoreError::io("draw an id for", self.store().root(), e))?;
         let mut rooted = image::resolve_root(self, &id, options)?;
         rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
+        rooted.options.networks = network::resolve(self, &rooted.options)?;
+        rooted.options.publish = network::published(&rooted.options)?;
         let (options, root) = (&rooted.options, &rooted.source);
         quota::check(options, root)?;
         for mount in &options.mounts {
@@ -75,6 +77,7 @@ impl Engine {
             hostname: hostname(options, &id, &sources)?,
             user: image::resolve_user(self, &rooted)?,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
+            network_files: self.network_files(options, &id),
             ..host_facts(options, rootless, sources)
         };
         let mut built = spec::build(options, &spec_facts)?;
@@ -211,6 +214,19 @@ impl Engine {
             )?;
         }
         image::make_layer(self, hidden, &prepared.create, &prepared.points, durability)
+    }
+
+    /// Where the files about networks will be, for a container that gets them.
+    fn network_files(
+        &self,
+        options: &CreateOptions,
+        id: &ContainerId,
+    ) -> Vec<(&'static str, PathBuf)> {
+        if !network::wants_files(options) {
+            return Vec::new();
+        }
+        let folder = network::files_folder(self, id);
+        network::FILES.map(|name| (name, folder.join(name))).into()
     }
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;

@@ -7,7 +7,7 @@ use berth_base::ContainerId;
 use berth_image::ImageStore;
 
 use crate::store::Store;
-use crate::{EngineError, ImageLimits};
+use crate::{DefaultNetwork, EngineError, ImageLimits};
 
 /// Where an engine keeps its files, and which programs it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct EngineConfig {
     /// Where containers' cgroups go; absent: the hierarchy's root, or the caller's own cgroup
     /// when it is not root.
     pub cgroup_parent: Option<String>,
+    /// What containers are connected to when nothing is asked for.
+    pub default_network: DefaultNetwork,
     /// How much images may be.
     pub image_limits: ImageLimits,
 }

@@ -18,6 +18,7 @@ mod ids;
 mod image;
 mod members;
 mod namespaces;
+mod network;
 mod options;
 mod process;
 mod quota;
@@ -39,6 +40,8 @@ mod words;
 use berth_base::ContainerId;
 use stop::{cannot_signal, not_running};
 
+pub use berth_net::lease::Lease;
+pub use berth_net::{DEFAULT_NETWORK, NetworkFile, NetworkName};
 pub use berth_runtime::cgroup::Usage;
 pub use container::{
     Container, CreateFile, Created, RemoveOptions, StartAttach, Started, StopOptions,
@@ -47,9 +50,13 @@ pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
+pub use ipnet::IpNet;
+pub use network::{
+    CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, PublishRequest,
+};
 pub use options::{
     Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,
-    NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
+    NameOptions, NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};

@@ -1,11 +1,14 @@
 //! What a user may ask of `create` and `exec`, parsed once at the edge.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use berth_base::ContainerName;
 use berth_base::state::VolumeName;
 use serde::{Deserialize, Serialize};
+
+use crate::network::{HostAddress, NetworkRequest, PublishRequest};
 
 /// Everything `create` and `run` accept, as Docker's flags mean it.
 ///
@@ -58,6 +61,18 @@ pub struct CreateOptions {
     pub read_only: bool,
     /// `--pid --net --ipc --uts --userns --cgroupns --timens`.
     pub namespaces: NamespaceModes,
+    /// `--network NAME`, in order; once created, where the container is.
+    #[serde(default)]
+    pub networks: Vec<NetworkRequest>,
+    /// `-p`, a port each.
+    #[serde(default)]
+    pub publish: Vec<PublishRequest>,
+    /// Names, and who is asked for those of others.
+    #[serde(default)]
+    pub names: NameOptions,
+    /// `-P`: every port that is exposed.
+    #[serde(default)]
+    pub publish_all: bool,
     /// `-m` in bytes.
     pub memory_bytes: Option<u64>,
     /// `--storage-opt size=` in bytes: what its own layer may take on disk.
@@ -81,6 +96,21 @@ pub struct CreateOptions {
     pub privileged: bool,
     /// `--cgroup-parent`.
     pub cgroup_parent: Option<String>,
+}
+
+/// What a container calls itself and others.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NameOptions {
+    /// `--domainname`.
+    pub domain: Option<String>,
+    /// `--dns`; the host's when empty.
+    pub dns: Vec<IpAddr>,
+    /// `--dns-search`; the host's when empty, none when `.`.
+    pub search: Vec<String>,
+    /// `--dns-option`; the host's when empty.
+    pub resolver_options: Vec<String>,
+    /// `--add-host`.
+    pub add_hosts: Vec<(String, HostAddress)>,
 }
 
 /// A probe of a container's health; times in nanoseconds, 0 for the default.
@@ -274,7 +304,8 @@ pub enum NamespaceMode {
 pub struct NamespaceModes {
     /// `--pid`.
     pub pid: NamespaceMode,
-    /// `--net`; `none` and `private` are the same until bridges come.
+    /// `--net`; `none` and `private` are the same, `Default` is the networks of
+    /// [`CreateOptions::networks`].
     pub net: NamespaceMode,
     /// `--ipc`.
     pub ipc: NamespaceMode,

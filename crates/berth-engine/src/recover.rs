@@ -45,6 +45,7 @@ impl Engine {
         drop(names);
         recovered.errors.extend(self.recover_volumes(&half_made));
         recovered.errors.extend(self.recover_images());
+        recovered.errors.extend(self.recover_networks());
         recovered
             .errors
             .extend(failed.into_iter().map(EngineError::from));

@@ -49,7 +49,8 @@ impl Engine {
     }
 
     /// What is to be done once a container has ended (`berth internal exited ID`, executed by the
-    /// monitor): with `--rm`, its removal. One that somebody else removes meanwhile is fine.
+    /// monitor): with `--rm`, its removal, else the end of its published ports. One that somebody else
+    /// removes meanwhile is fine.
     pub fn exited(&self, id: &ContainerId) -> Result<(), EngineError> {
         let result = self.inspect(id).and_then(|container| {
             if container.create.options.auto_remove && !container.status.is_live() {
@@ -61,7 +62,7 @@ impl Engine {
                     },
                 )
             } else {
-                Ok(())
+                self.close_ports(id)
             }
         });
         match result {
@@ -103,6 +104,9 @@ impl Engine {
         if !errors.is_empty() {
             // The folders stay: they say where the cgroups are.
             return Err(incomplete(container, &errors));
+        }
+        if let Err(error) = self.leave_networks(container) {
+            errors.push(error.to_string());
         }
         let name = Some(&container.name);
         let failed = self.store().erase(lock, name);

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use berth_base::protocol::{Failure, MAX_PACKET};
 use berth_base::state::{
     ExitFile, ExitOutcome, LogConfig, MonitorConfig, NamespaceSource, STATE_VERSION, StatusFile,
-    StdioConfig,
+    StdioConfig, Wiring,
 };
 use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Timestamp};
 use berth_runtime::facts::{forget_volatile, is_volatile};
@@ -106,10 +106,20 @@ impl Engine {
         self.ensure_layers(container)?;
         let joined = self.find_joined(&container.create.namespaces)?;
         let spec = self.write_run_spec(lock, container, &joined, &mut warnings)?;
-        let config = self.monitor_config(container, run, attach, spec, joined);
+        let connected = self.join_networks(lock, container)?;
+        let reserved = connected.reserved;
+        // Its connection is held until the container runs.
+        let (resolver, _connection) = connected.resolver.unzip();
+        let config = MonitorConfig {
+            wiring: connected.wiring,
+            resolver,
+            held: u32::try_from(reserved.len()).unwrap_or(u32::MAX),
+            ..self.monitor_config(container, run, attach, spec, joined)
+        };
         let request = LaunchRequest {
             runtime_binary: &self.config().runtime_binary,
             config: &config,
+            held: &reserved,
         };
         let socket = launch(&request).map_err(|e| {
             let text = format!("cannot start container {}: {e}", container.name);
@@ -232,6 +242,9 @@ impl Engine {
             volatile_dir: container.volatile_dir.clone(),
             cache_dir: self.store().cache_dir(),
             joined: identities,
+            wiring: Wiring::default(),
+            resolver: None,
+            held: 0,
             stdio: StdioConfig {
                 terminal: options.terminal,
                 stdin: options.open_stdin,
@@ -243,7 +256,7 @@ impl Engine {
                 path: self.log_path(&container.id),
             }),
             init: options.init,
-            on_exit: if options.auto_remove {
+            on_exit: if options.auto_remove || !options.publish.is_empty() {
                 self.exited_command(&container.id)
             } else {
                 Vec::new()

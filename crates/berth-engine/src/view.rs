@@ -84,7 +84,14 @@ impl Engine {
 
     pub(crate) fn read_create(&self, id: &ContainerId) -> Result<CreateFile, EngineError> {
         let create = self.store().read_create(id)?;
-        create.ok_or_else(|| StoreError::NoContainer(id.short().to_owned()).into())
+        let mut create = create.ok_or_else(|| StoreError::NoContainer(id.short().to_owned()))?;
+        // Connected and disconnected since.
+        if !create.options.networks.is_empty()
+            && let Some(file) = self.store().read_networks(id)?
+        {
+            create.options.networks = file.networks;
+        }
+        Ok(create)
     }
 
     /// Reads a container's files and asks the kernel about its process.
@@ -105,8 +112,13 @@ impl Engine {
             is_alive: process.is_some(),
         };
         let status = derive(written.status, evidence);
+        let wiring = match create.options.networks.is_empty() {
+            true => None,
+            false => store.read_wiring(id)?,
+        };
         let container = Container {
             id: id.clone(),
+            wiring: wiring.unwrap_or_default(),
             name,
             create,
             status,

@@ -167,6 +167,7 @@ impl<'a> World<'a> {
                 command.arg("--root").arg(self.root());
                 command.arg("--state").arg(self.state());
                 command.arg("--cgroup-parent").arg(&self.token);
+                command.args(["--default-network", "none"]);
             }
             Program::Store => {
                 command.arg(self.root());

@@ -15,6 +15,7 @@ mod run;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use berth_base::NamespaceKind;
 use berth_base::state::NamespaceSource;
@@ -56,6 +57,8 @@ pub(crate) struct SpecFacts {
     pub(crate) host_has_mqueue: bool,
     /// Whether the host has a /dev/shm.
     pub(crate) host_has_shm: bool,
+    /// Files that are mounted below /etc, by name; none where the network is not its own.
+    pub(crate) network_files: Vec<(&'static str, PathBuf)>,
     /// Files of this host that must be masked besides the fixed list.
     pub(crate) masked: Vec<String>,
 }

@@ -81,6 +81,11 @@ fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
         let options = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];
         mounts.push(mount("/dev/shm", "tmpfs", "shm", &options));
     }
+    for (name, source) in &facts.network_files {
+        let mut mount = bind(&format!("/etc/{name}"), "", &[]);
+        mount.set_source(Some(source.clone()));
+        mounts.push(mount);
+    }
     mounts
 }
 

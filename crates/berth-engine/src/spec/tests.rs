@@ -45,6 +45,7 @@ fn facts() -> SpecFacts {
         }],
         host_has_mqueue: false,
         host_has_shm: true,
+        network_files: Vec::new(),
         masked: vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".into()],
     }
 }

@@ -6,13 +6,14 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use berth_base::state::{
-    CreateFile, ExitFile, MonitorConfig, RunFile, STATE_VERSION, SettingsFile, StatusFile,
+    CreateFile, ExitFile, MonitorConfig, RunFile, STATE_VERSION, SettingsFile, StatusFile, Wiring,
 };
 use berth_persist::{Durability, Op, Point, perform};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use crate::network::NetworksFile;
 
 /// A file that carries the version of its format.
 pub(crate) trait Versioned: DeserializeOwned {
@@ -29,7 +30,15 @@ macro_rules! versioned {
     };
 }
 
-versioned!(ExitFile, MonitorConfig, RunFile, SettingsFile, StatusFile);
+versioned!(
+    ExitFile,
+    MonitorConfig,
+    NetworksFile,
+    RunFile,
+    SettingsFile,
+    StatusFile,
+    Wiring
+);
 
 impl<O: DeserializeOwned> Versioned for CreateFile<O> {
     fn version(&self) -> u32 {

@@ -14,7 +14,7 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use berth_base::state::{ExitFile, RunFile, SettingsFile, StatusFile};
+use berth_base::state::{ExitFile, RunFile, SettingsFile, StatusFile, Wiring};
 use berth_base::{ContainerId, ContainerName};
 use berth_persist::{At, Op, Point, Replace, perform};
 
@@ -22,8 +22,9 @@ pub(crate) use berth_persist::Durability;
 pub(crate) use error::StoreError;
 pub(crate) use lock::{ContainerLock, FileLock};
 pub(crate) use names::NamesLock;
-pub(crate) use random::{random_id, random_number};
+pub(crate) use random::{random_bytes, random_id, random_number};
 
+use crate::network::NetworksFile;
 use crate::{CreateFile, quota};
 
 /// The two folders of an engine.
@@ -143,6 +144,35 @@ impl Store {
             .iter()
             .filter_map(|(name, _)| name.strip_suffix(".json")?.parse().ok());
         numbers.max().unwrap_or(0)
+    }
+
+    /// The interfaces of the last start in this boot.
+    pub(crate) fn read_wiring(&self, id: &ContainerId) -> Result<Option<Wiring>, StoreError> {
+        file::read(&self.volatile_dir(id).join("wiring.json"))
+    }
+
+    /// The networks that a container is on since somebody changed them.
+    pub(crate) fn read_networks(
+        &self,
+        id: &ContainerId,
+    ) -> Result<Option<NetworksFile>, StoreError> {
+        file::read(&self.persistent_dir(id).join("networks.json"))
+    }
+
+    pub(crate) fn write_networks(
+        &self,
+        lock: &ContainerLock,
+        file: &NetworksFile,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let dir = self.persistent_dir(lock.id());
+        file::write(
+            "container.networks",
+            &dir,
+            "networks.json",
+            file,
+            durability,
+        )
     }
 
     pub(crate) fn read_run(&self, id: &ContainerId) -> Result<Option<RunFile>, StoreError> {

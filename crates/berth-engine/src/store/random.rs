@@ -16,7 +16,7 @@ pub(crate) fn random_number() -> io::Result<u32> {
 }
 
 /// Random bytes; getrandom(2) fills up to 256 at once and is not interrupted below that.
-pub(super) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
+pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let filled = getrandom(&mut bytes[..], GetRandomFlags::empty())?;
     if filled == N {

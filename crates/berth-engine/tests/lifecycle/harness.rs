@@ -134,6 +134,7 @@ fn configuration(
         state,
         runtime_binary,
         engine_binary: own,
+        default_network: berth_engine::DefaultNetwork::None,
         cgroup_parent: Some(cgroup_parent),
         image_limits: Default::default(),
     })
@@ -234,6 +235,7 @@ pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
         state: state.into(),
         runtime_binary: PathBuf::new(),
         engine_binary: PathBuf::new(),
+        default_network: berth_engine::DefaultNetwork::None,
         cgroup_parent: None,
         image_limits: Default::default(),
     });

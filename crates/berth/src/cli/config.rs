@@ -12,6 +12,7 @@ use berth_image::registry::HostConfig;
 use serde::Deserialize;
 
 use super::failure::Failure;
+use super::global::DefaultNetworkName;
 use super::image::ImageSection;
 use super::proxies::ProxySection;
 
@@ -30,6 +31,8 @@ pub(crate) struct ConfigFile {
     pub(crate) runtime: Option<PathBuf>,
     /// `--cgroup-parent`.
     pub(crate) cgroup_parent: Option<String>,
+    /// `--default-network`.
+    pub(crate) default_network: Option<DefaultNetworkName>,
     /// `[registry."HOST"]`: what is to be known of registries.
     pub(crate) registry: BTreeMap<String, HostConfig>,
     /// `[proxies]`: the way to registries.
@@ -64,6 +67,7 @@ impl ConfigFile {
             state: self.state.or(other.state),
             runtime: self.runtime.or(other.runtime),
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
+            default_network: self.default_network.or(other.default_network),
             proxies: self.proxies.over(other.proxies),
             image: self.image.over(other.image),
         }

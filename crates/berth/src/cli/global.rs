@@ -9,9 +9,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
-use berth_engine::EngineConfig;
-use clap::Args;
+use berth_engine::{DefaultNetwork, EngineConfig};
+use clap::{Args, ValueEnum};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
+use serde::Deserialize;
 
 use super::config::ConfigFile;
 use super::failure::{ErrorFormat, Failure};
@@ -35,6 +36,9 @@ pub(crate) struct GlobalFlags {
     /// The program berth-runtime [env: BERTH_RUNTIME]
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
+    /// What containers get without --network: bridge or none [env: BERTH_DEFAULT_NETWORK]
+    #[arg(long, value_name = "NETWORK", hide_possible_values = true)]
+    default_network: Option<DefaultNetworkName>,
     /// How errors are written: text or json [env: BERTH_ERROR_FORMAT]
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     pub(crate) error_format: Option<ErrorFormat>,
@@ -67,9 +71,49 @@ impl GlobalFlags {
             )?,
             engine_binary,
             cgroup_parent,
+            default_network: default_network(self.default_network, file.default_network)?.into(),
             image_limits: file.image.limits(),
         })
     }
+}
+
+/// `--default-network`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DefaultNetworkName {
+    /// The network `bridge`.
+    Bridge,
+    /// A loopback alone.
+    None,
+}
+
+impl From<DefaultNetworkName> for DefaultNetwork {
+    fn from(name: DefaultNetworkName) -> Self {
+        match name {
+            DefaultNetworkName::Bridge => Self::Bridge,
+            DefaultNetworkName::None => Self::None,
+        }
+    }
+}
+
+fn default_network(
+    flag: Option<DefaultNetworkName>,
+    file: Option<DefaultNetworkName>,
+) -> Result<DefaultNetworkName, Failure> {
+    let variable = env::var("BERTH_DEFAULT_NETWORK").ok();
+    let named = match variable.as_deref().filter(|name| !name.is_empty()) {
+        None => None,
+        Some("bridge") => Some(DefaultNetworkName::Bridge),
+        Some("none") => Some(DefaultNetworkName::None),
+        Some(other) => {
+            let text = format!("BERTH_DEFAULT_NETWORK is {other:?}; set it to bridge or none");
+            return Err(Failure::new(ErrorClass::Invalid, text).on("BERTH_DEFAULT_NETWORK"));
+        }
+    };
+    Ok(flag
+        .or(named)
+        .or(file)
+        .unwrap_or(DefaultNetworkName::Bridge))
 }
 
 /// What the configuration files say.

@@ -20,6 +20,8 @@ enum InternalCommand {
         /// The full id
         id: String,
     },
+    /// Answer containers' questions for names
+    Dns,
     /// Make unpacked layers outlive a loss of power
     Settle,
     /// Work on files of many users, in a user namespace
@@ -33,6 +35,10 @@ impl Internal {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let id = match &self.command {
             InternalCommand::Exited { id } => id,
+            InternalCommand::Dns => {
+                context.engine.resolve_names()?;
+                return Ok(0);
+            }
             InternalCommand::Settle => {
                 context.engine.settle_layers()?;
                 return Ok(0);

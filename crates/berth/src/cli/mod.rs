@@ -24,10 +24,12 @@ mod login;
 mod logout;
 mod logs;
 mod map;
+mod network;
 mod ns;
 pub(crate) mod output;
 pub(crate) mod parse;
 mod pid;
+mod port;
 mod progress;
 mod proxies;
 mod prune;
@@ -142,6 +144,8 @@ pub(crate) enum CliCommand {
     Import(import::Import),
     /// Show what containers use up
     Stats(stats::Stats),
+    /// Show which ports of the host lead to a container
+    Port(port::Port),
     /// List the processes of a container
     Top(top::Top),
     /// Translate a PID between the host and containers
@@ -158,6 +162,8 @@ pub(crate) enum CliCommand {
     Check(check::Check),
     /// Look after the whole store
     System(system::System),
+    /// Manage networks
+    Network(network::Network),
     /// Manage volumes
     Volume(volume::Volume),
     /// Show the version
@@ -256,6 +262,7 @@ impl CliCommand {
             Self::Save(command) => command.execute(context),
             Self::Import(command) => command.execute(context),
             Self::Stats(command) => command.execute(context),
+            Self::Port(command) => command.execute(context),
             Self::Top(command) => command.execute(context),
             Self::Pid(command) => command.execute(context),
             Self::Map(command) => command.execute(context),
@@ -264,6 +271,7 @@ impl CliCommand {
             Self::Enter(command) => command.execute(context),
             Self::Check(command) => command.execute(context),
             Self::System(command) => command.execute(context),
+            Self::Network(command) => command.execute(context),
             Self::Volume(command) => command.execute(context),
             Self::Version(command) => command.execute(context),
             Self::Info(command) => command.execute(context),

@@ -79,6 +79,11 @@ impl Pruning {
         context
             .out
             .line(&format!("Total reclaimed space: {freed}"))?;
-        Ok(if self.failed { EXIT_FAILURE } else { 0 })
+        Ok(self.code())
+    }
+
+    /// The exit code.
+    pub(super) const fn code(&self) -> u8 {
+        if self.failed { EXIT_FAILURE } else { 0 }
     }
 }

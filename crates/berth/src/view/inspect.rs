@@ -8,8 +8,8 @@ use berth_engine::{Container, SeccompChoice};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::mounts;
 use super::row::namespace_mode;
+use super::{mounts, ports};
 use crate::cli::parse::signal::signal_name;
 
 /// Go's zero time, which Docker shows for a time that has not come.
@@ -77,7 +77,7 @@ pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
         host_config: host_config(container),
         mounts: mounts::mounts(container),
         config: config(container),
-        network_settings: network_settings(container),
+        network_settings: ports::settings(container),
         berth: own(container),
     }
 }
@@ -130,10 +130,10 @@ fn host_config(container: &Container) -> Value {
         "LogConfig": {"Type": "json-file", "Config": {}},
         "Memory": options.memory_bytes.unwrap_or(0),
         "NanoCpus": options.nano_cpus.unwrap_or(0),
-        "NetworkMode": mode(NamespaceKind::Net, "none"),
+        "NetworkMode": network_mode(container),
         "PidMode": mode(NamespaceKind::Pid, ""),
         "PidsLimit": options.pids_limit,
-        "PortBindings": {},
+        "PortBindings": ports::bindings(&options.publish),
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
@@ -147,6 +147,14 @@ fn host_config(container: &Container) -> Value {
         "UsernsMode": mode(NamespaceKind::User, "private"),
         "VolumesFrom": mounts::volumes_from(container),
     })
+}
+
+/// As with Docker, the first network's name.
+fn network_mode(container: &Container) -> String {
+    match container.create.options.networks.first() {
+        Some(first) => first.name.clone(),
+        None => namespace_mode(container, NamespaceKind::Net, "none"),
+    }
 }
 
 fn config(container: &Container) -> Value {
@@ -185,12 +193,6 @@ fn config(container: &Container) -> Value {
         });
     }
     config
-}
-
-fn network_settings(container: &Container) -> Value {
-    let pid = container.live.as_ref().map(|live| live.init.pid);
-    let sandbox = pid.map_or_else(String::new, |pid| format!("/proc/{pid}/ns/net"));
-    json!({"SandboxKey": sandbox, "Ports": {}, "Networks": {}})
 }
 
 /// What Docker has no field for.

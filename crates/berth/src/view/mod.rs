@@ -7,6 +7,8 @@ pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod listing;
 pub(crate) mod mounts;
+pub(crate) mod network;
+pub(crate) mod ports;
 pub(crate) mod row;
 pub(crate) mod size;
 pub(crate) mod span;

@@ -6,7 +6,7 @@ use berth_engine::Container;
 use serde_json::{Value, json};
 
 use super::listing::{Column, Row};
-use super::{mounts, size, span};
+use super::{mounts, ports, size, span};
 use crate::template::quote;
 
 /// What `ps` shows without `--format`.
@@ -81,7 +81,7 @@ pub(crate) fn row(container: &Container, beside: &Beside, width: Width, now: Tim
         "Command": quote(&cut(&command_line(&create.argv), COMMAND_WIDTH)),
         "CreatedAt": span::date(create.created_at),
         "RunningFor": format!("{} ago", span::words(now.since(create.created_at))),
-        "Ports": "",
+        "Ports": ports::column(container),
         "State": container.status.as_str(),
         "Status": status(container, now),
         "Size": match beside.sizes {
@@ -93,7 +93,7 @@ pub(crate) fn row(container: &Container, beside: &Beside, width: Width, now: Tim
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
         "LocalVolumes": mounts::volume_count(container).to_string(),
-        "Networks": network(container),
+        "Networks": ports::networks(container).unwrap_or_else(|| network(container)),
         "Pid": container.live.as_ref().map_or(0, |live| live.init.pid.get()),
     });
     Row {

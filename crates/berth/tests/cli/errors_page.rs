@@ -33,7 +33,7 @@ const CASES: [Case; 74] = [
     case("A value that does not parse", "run -m 64x host true", 125),
     case(
         "A value outside of its choices",
-        "run --net bridge host true",
+        "run --net hots:x host true",
         125,
     ),
     case("Name taken", "run --name web host true", 125),

@@ -89,6 +89,8 @@ impl Berth {
         ] {
             command.env_remove(variable);
         }
+        // No bridges on the host that runs the tests.
+        command.env("BERTH_DEFAULT_NETWORK", "none");
         if let Some(parent) = &self.cgroup_parent {
             command.env("BERTH_CGROUP_PARENT", parent);
         }

@@ -107,7 +107,7 @@ fn exec_with_a_terminal() {
 fn the_callers_terminal_is_restored() {
     let berth = Berth::new();
     let berth_line = format!(
-        "{} --root {} --state {}",
+        "{} --root {} --state {} --default-network none",
         env!("CARGO_BIN_EXE_berth"),
         berth.path("root").display(),
         berth.path("state").display()

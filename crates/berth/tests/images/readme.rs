@@ -30,7 +30,7 @@ fn the_tour_works_when_pasted() {
     let started = lines.iter().position(|line| line.contains("run -d"));
     lines.insert(started.unwrap() + 1, ready.to_owned());
     let berth = format!(
-        "berth() {{ {} --root {} --state {} \"$@\"; }}",
+        "berth() {{ {} --root {} --state {} --default-network none \"$@\"; }}",
         env!("CARGO_BIN_EXE_berth"),
         world.berth.path("root").display(),
         world.berth.path("state").display()

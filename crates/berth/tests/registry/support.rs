@@ -54,6 +54,7 @@ impl Berth {
             .args(arguments)
             .current_dir(self.dir.path())
             .env_clear()
+            .env("BERTH_DEFAULT_NETWORK", "none")
             .env("PATH", search)
             .env("HOME", self.dir.path())
             .envs(variables.iter().copied())

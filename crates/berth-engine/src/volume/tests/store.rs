@@ -22,6 +22,7 @@ fn engine(dir: &Path) -> Engine {
         state: dir.join("state"),
         runtime_binary: "/nonexistent".into(),
         engine_binary: "/nonexistent".into(),
+        default_network: crate::DefaultNetwork::None,
         cgroup_parent: None,
         image_limits: Default::default(),
     })

@@ -1,9 +1,10 @@
 //! The groups of flags, as the help text shows them.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use berth_base::ContainerName;
-use berth_engine::{Capability, MountRequest, NamespaceMode, Ulimit};
+use berth_base::{ContainerName, MacAddress};
+use berth_engine::{Capability, HostAddress, MountRequest, NamespaceMode, Ulimit};
 use berth_image::Platform;
 use clap::{Args, ValueEnum};
 
@@ -13,8 +14,9 @@ use crate::cli::parse::cpus::nano_cpus;
 use crate::cli::parse::env::{EnvRequest, env};
 use crate::cli::parse::label::label;
 use crate::cli::parse::mount::{Unplaced, mount, tmpfs, volume, volumes_from};
-use crate::cli::parse::namespace::{namespace, network};
+use crate::cli::parse::namespace::{NetworkArgument, namespace, network};
 use crate::cli::parse::number::{process_limit, seconds};
+use crate::cli::parse::publish::{PublishArgument, add_host, domain_name, expose, publish};
 use crate::cli::parse::security::{SecurityOption, security_option};
 use crate::cli::parse::signal::signal;
 use crate::cli::parse::size::{size, storage_option};
@@ -155,9 +157,6 @@ pub(super) struct NamespaceFlags {
     /// PID namespace
     #[arg(long, value_name = "MODE", value_parser = namespace)]
     pub(super) pid: Option<NamespaceMode>,
-    /// Network namespace; none and private have loopback alone
-    #[arg(long, visible_alias = "network", value_name = "MODE", value_parser = network)]
-    pub(super) net: Option<NamespaceMode>,
     /// IPC namespace
     #[arg(long, value_name = "MODE", value_parser = namespace)]
     pub(super) ipc: Option<NamespaceMode>,
@@ -173,6 +172,51 @@ pub(super) struct NamespaceFlags {
     /// Time namespace
     #[arg(long, value_name = "MODE", value_parser = namespace)]
     pub(super) timens: Option<NamespaceMode>,
+}
+
+/// How it is reached, and whom it reaches.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Network")]
+pub(super) struct NetworkFlags {
+    /// Network to be on, or none, host, container:NAME, ns:PATH; may be given several times
+    #[arg(long = "network", visible_alias = "net", value_name = "NETWORK", value_parser = network)]
+    pub(super) network: Vec<NetworkArgument>,
+    /// Lead a port of the host to one of the container
+    #[arg(short, long, value_name = "[[ADDRESS:]PORT:]PORT[/PROTOCOL]", value_parser = publish)]
+    pub(super) publish: Vec<PublishArgument>,
+    /// Publish every port that is exposed, each by a free port of the host
+    #[arg(short = 'P', long)]
+    pub(super) publish_all: bool,
+    /// Say that it listens on a port
+    #[arg(long, value_name = "PORT[/PROTOCOL]", value_parser = expose)]
+    pub(super) expose: Vec<String>,
+    /// IPv4 address on the first network
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) ip: Option<Ipv4Addr>,
+    /// IPv6 address on the first network
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) ip6: Option<Ipv6Addr>,
+    /// Hardware address on the first network
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) mac_address: Option<MacAddress>,
+    /// Further name on the first network
+    #[arg(long, visible_alias = "net-alias", value_name = "NAME", value_parser = host_name)]
+    pub(super) network_alias: Vec<String>,
+    /// Server to ask for names
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) dns: Vec<IpAddr>,
+    /// Domain that short names are completed with; . for none
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) dns_search: Vec<String>,
+    /// Option of resolv.conf(5), such as ndots:2
+    #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
+    pub(super) dns_option: Vec<String>,
+    /// Line of /etc/hosts, NAME:ADDRESS; host-gateway stands for the host
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = add_host)]
+    pub(super) add_host: Vec<(String, HostAddress)>,
+    /// Domain of its host name
+    #[arg(long, value_name = "DOMAIN", value_parser = domain_name)]
+    pub(super) domainname: Option<String>,
 }
 
 /// What it may use up.

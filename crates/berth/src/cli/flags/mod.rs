@@ -8,17 +8,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
-use berth_engine::{CreateOptions, ImageRequest, MountRequest, NamespaceModes, SeccompChoice};
+use berth_engine::{
+    CreateOptions, DEFAULT_NETWORK, ImageRequest, MountRequest, NameOptions, NamespaceMode,
+    NamespaceModes, NetworkRequest, SeccompChoice,
+};
 use berth_image::Platform;
 use clap::Args;
 
 use super::failure::Failure;
 use super::parse::env::{EnvRequest, env_file};
+use super::parse::namespace::NetworkArgument;
 use super::parse::security::SecurityOption;
 pub(crate) use groups::PullPolicy;
 use groups::{
-    FileFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, ProcessFlags, PullFlags,
-    SecurityFlags,
+    FileFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, NetworkFlags, ProcessFlags,
+    PullFlags, SecurityFlags,
 };
 
 /// Everything that describes a container on the command line.
@@ -34,6 +38,8 @@ pub(crate) struct ContainerFlags {
     files: FileFlags,
     #[command(flatten)]
     pulling: PullFlags,
+    #[command(flatten)]
+    network: NetworkFlags,
     #[command(flatten)]
     namespaces: NamespaceFlags,
     #[command(flatten)]
@@ -87,6 +93,7 @@ impl ContainerFlags {
     pub(crate) fn options(&self, detached: bool) -> Result<CreateOptions, Failure> {
         let (image, command) = self.image()?;
         let (no_new_privileges, seccomp) = self.security_options();
+        let (net, networks) = self.networks()?;
         Ok(CreateOptions {
             name: self.identity.name.clone(),
             image,
@@ -114,11 +121,26 @@ impl ContainerFlags {
                 .collect::<BTreeMap<_, _>>(),
             stop_signal: self.life.stop_signal,
             stop_timeout_s: self.life.stop_timeout,
-            exposed_ports: Vec::new(),
+            exposed_ports: self.network.expose.clone(),
             healthcheck: None,
             mounts: self.mounts()?,
             read_only: self.files.read_only,
-            namespaces: self.namespace_modes(),
+            namespaces: self.namespace_modes(net),
+            networks,
+            publish: self
+                .network
+                .publish
+                .iter()
+                .flat_map(|p| p.0.clone())
+                .collect(),
+            publish_all: self.network.publish_all,
+            names: NameOptions {
+                domain: self.network.domainname.clone(),
+                dns: self.network.dns.clone(),
+                search: self.network.dns_search.clone(),
+                resolver_options: self.network.dns_option.clone(),
+                add_hosts: self.network.add_host.clone(),
+            },
             memory_bytes: self.limits.memory.filter(|bytes| *bytes > 0),
             storage_bytes: self
                 .limits
@@ -172,11 +194,52 @@ impl ContainerFlags {
         Ok(mounts)
     }
 
-    fn namespace_modes(&self) -> NamespaceModes {
+    /// The source of the network namespace, and the networks to be on. What is asked for the first
+    /// network without naming it is the default one's.
+    fn networks(&self) -> Result<(NamespaceMode, Vec<NetworkRequest>), Failure> {
+        let flags = &self.network;
+        let mut networks = Vec::new();
+        let mut mode = NamespaceMode::Default;
+        for argument in &flags.network {
+            match argument {
+                NetworkArgument::Network(request) => networks.push(request.clone()),
+                NetworkArgument::Namespace(wanted) if flags.network.len() == 1 => {
+                    mode = wanted.clone();
+                }
+                NetworkArgument::Namespace(_) => {
+                    let text = "none, host, container:NAME and ns:PATH stand alone; \
+                                leave out the other --network";
+                    return Err(Failure::usage(text).on("--network"));
+                }
+            }
+        }
+        let has_wishes = flags.ip.is_some()
+            || flags.ip6.is_some()
+            || flags.mac_address.is_some()
+            || !flags.network_alias.is_empty();
+        if has_wishes && mode == NamespaceMode::Default {
+            if networks.is_empty() {
+                networks.push(NetworkRequest::named(DEFAULT_NETWORK));
+            }
+            if let Some(first) = networks.first_mut() {
+                first.ipv4 = flags.ip.or(first.ipv4);
+                first.ipv6 = flags.ip6.or(first.ipv6);
+                first.mac = flags.mac_address.or(first.mac);
+                first.aliases.extend(flags.network_alias.iter().cloned());
+            }
+        } else if has_wishes {
+            let text = "--ip, --ip6, --mac-address and --network-alias need a network of the \
+                        container's own; leave them out, or give --network NAME";
+            return Err(Failure::usage(text).on("--network"));
+        }
+        Ok((mode, networks))
+    }
+
+    fn namespace_modes(&self, net: NamespaceMode) -> NamespaceModes {
         let flags = &self.namespaces;
         NamespaceModes {
             pid: flags.pid.clone().unwrap_or_default(),
-            net: flags.net.clone().unwrap_or_default(),
+            net,
             ipc: flags.ipc.clone().unwrap_or_default(),
             uts: flags.uts.clone().unwrap_or_default(),
             user: flags.userns.clone().unwrap_or_default(),

@@ -87,7 +87,7 @@ fn bad_usage_in_one_line() {
         "run -m 64x host",
         "run --cpus -1 host",
         "run --ulimit nofiles=1 host",
-        "run --net bridge host",
+        "run --net hots:x host",
         "run --name -x host",
         "run --pids-limit many host",
         "run --tty=maybe host",

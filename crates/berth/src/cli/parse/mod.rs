@@ -13,6 +13,7 @@ pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod nearest;
 pub(crate) mod number;
+pub(crate) mod publish;
 pub(crate) mod security;
 pub(crate) mod signal;
 pub(crate) mod size;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use berth_engine::NamespaceMode;
+use berth_engine::{DEFAULT_NETWORK, NamespaceMode, NetworkName, NetworkRequest};
 
 use super::Rejected;
 
@@ -26,18 +26,70 @@ pub(crate) fn namespace(text: &str) -> Result<NamespaceMode, Rejected> {
     }
 }
 
-/// Reads what [`namespace`] does and `none`, a network namespace with loopback alone.
-pub(crate) fn network(text: &str) -> Result<NamespaceMode, Rejected> {
-    if text == "none" {
-        return Ok(NamespaceMode::Private);
-    }
-    namespace(text).map_err(|rejected| {
-        if text.contains(':') {
-            rejected
-        } else {
-            Rejected::new("give none, private, host, container:NAME or ns:PATH")
+/// One `--network`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NetworkArgument {
+    /// A network namespace as a whole.
+    Namespace(NamespaceMode),
+    /// One of the networks that the container is to be on.
+    Network(NetworkRequest),
+}
+
+/// Reads what [`namespace`] does; `none`, a network namespace with loopback alone; the name of a
+/// network; or Docker's long form, `name=NAME,alias=WORD,ip=ADDRESS`.
+pub(crate) fn network(text: &str) -> Result<NetworkArgument, Rejected> {
+    match text {
+        "none" => return Ok(NetworkArgument::Namespace(NamespaceMode::Private)),
+        "default" => {
+            return Ok(NetworkArgument::Network(NetworkRequest::named(
+                DEFAULT_NETWORK,
+            )));
         }
-    })
+        _ => {}
+    }
+    if text.contains('=') {
+        return long_network(text).map(NetworkArgument::Network);
+    }
+    if text.contains(':') || text == "private" || text == "host" {
+        return namespace(text)
+            .map(NetworkArgument::Namespace)
+            .map_err(|r| match text.starts_with("ns:") {
+                true => r,
+                false => Rejected::new(
+                    "give the name of a network, or none, host, container:NAME or ns:PATH",
+                ),
+            });
+    }
+    match text.parse::<NetworkName>() {
+        Ok(_) => Ok(NetworkArgument::Network(NetworkRequest::named(text))),
+        Err(error) => Err(Rejected::new(error.to_string())),
+    }
+}
+
+fn long_network(text: &str) -> Result<NetworkRequest, Rejected> {
+    let mut request = NetworkRequest::named("");
+    for part in text.split(',') {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        let wrong = |what: &str| Rejected::new(format!("{value:?} is no {what}"));
+        match key {
+            "name" => request.name = value.to_owned(),
+            "alias" => request.aliases.push(value.to_owned()),
+            "ip" => request.ipv4 = Some(value.parse().map_err(|_| wrong("IPv4 address"))?),
+            "ip6" => request.ipv6 = Some(value.parse().map_err(|_| wrong("IPv6 address"))?),
+            "mac-address" => {
+                request.mac = Some(value.parse().map_err(|_| wrong("Ethernet address"))?);
+            }
+            _ => {
+                return Err(Rejected::new(format!(
+                    "{key:?} is no part of it; there are name, alias, ip, ip6 and mac-address"
+                )));
+            }
+        }
+    }
+    match request.name.parse::<NetworkName>() {
+        Ok(_) => Ok(request),
+        Err(error) => Err(Rejected::new(error.to_string())),
+    }
 }
 
 #[cfg(test)]
@@ -70,9 +122,39 @@ mod tests {
     }
 
     #[test]
-    fn none_is_a_private_network() {
-        assert_eq!(network("none"), Ok(NamespaceMode::Private));
-        insta::assert_snapshot!(network("bridge").unwrap_err(), @"give none, private, host, container:NAME or ns:PATH");
+    fn networks_by_name_and_in_full() {
+        let named = |name| Ok(NetworkArgument::Network(NetworkRequest::named(name)));
+        assert_eq!(
+            network("none"),
+            Ok(NetworkArgument::Namespace(NamespaceMode::Private))
+        );
+        assert_eq!(
+            network("host"),
+            Ok(NetworkArgument::Namespace(NamespaceMode::Host))
+        );
+        assert_eq!(network("bridge"), named("bridge"));
+        assert_eq!(network("default"), named("bridge"));
+        assert_eq!(network("blue"), named("blue"));
+        let full = NetworkRequest {
+            aliases: vec!["a".into(), "b".into()],
+            ipv4: Some("10.0.0.9".parse().unwrap()),
+            ..NetworkRequest::named("blue")
+        };
+        assert_eq!(
+            network("name=blue,alias=a,alias=b,ip=10.0.0.9"),
+            Ok(NetworkArgument::Network(full))
+        );
+        for bad in [
+            "",
+            "name=",
+            "alias=a",
+            "name=a,ip=x",
+            "name=a,x=y",
+            "a b",
+            "hosts:x",
+        ] {
+            assert!(network(bad).is_err(), "{bad}");
+        }
         insta::assert_snapshot!(network("ns:blue").unwrap_err(), @"the path of a namespace is absolute, such as ns:/run/netns/blue");
     }
 }

@@ -1,0 +1,303 @@
+//! `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname` of a container: files in its volatile folder,
+//! mounted over those of its image and written before each start.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use berth_base::ContainerId;
+use berth_base::state::Wiring;
+use berth_net::DEFAULT_NETWORK;
+use berth_persist::{Durability, make_dirs, replace};
+
+use crate::{Container, CreateOptions, Engine, EngineError};
+
+/// The resolver of containers on networks that have names.
+const EMBEDDED: &str = "127.0.0.11";
+
+/// The names of the files, which are those below `/etc`.
+pub(crate) const FILES: [&str; 3] = ["hosts", "resolv.conf", "hostname"];
+
+/// The folder of a container's files.
+pub(crate) fn folder(engine: &Engine, id: &ContainerId) -> PathBuf {
+    engine.store().volatile_dir(id).join("etc")
+}
+
+/// Whether a container gets these files: those that have a network of their own.
+pub(crate) fn wanted(options: &CreateOptions) -> bool {
+    !options.networks.is_empty()
+}
+
+impl Engine {
+    /// Writes the files of a container that is about to start.
+    pub(crate) fn write_network_files(
+        &self,
+        container: &Container,
+        wiring: &Wiring,
+    ) -> Result<(), EngineError> {
+        if !wanted(&container.create.options) {
+            return Ok(());
+        }
+        let folder = folder(self, &container.id);
+        // The container's root may be another user than ours.
+        make_dirs("container.files.folder", &folder, 0o755)
+            .map_err(|e| failed("make", &folder, &e))?;
+        for (name, text) in FILES.into_iter().zip(texts(container, wiring)) {
+            let point = "container.files.write";
+            replace(point, &folder, name, text.as_bytes(), Durability::Boot)
+                .map_err(|e| failed(e.action, &e.path, &e.source))?;
+            make_readable(&folder.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the files of a running container anew, in place: they are mounted.
+pub(super) fn rewrite(engine: &Engine, container: &Container) -> Result<(), EngineError> {
+    let folder = folder(engine, &container.id);
+    for (name, text) in FILES.into_iter().zip(texts(container, &container.wiring)) {
+        let path = folder.join(name);
+        // by path: a state folder
+        std::fs::write(&path, text).map_err(|e| failed("write", &path, &e))?;
+    }
+    Ok(())
+}
+
+/// What is in them, in the order of [`FILES`].
+fn texts(container: &Container, wiring: &Wiring) -> [String; 3] {
+    let options = &container.create.options;
+    let hostname = &container.create.hostname;
+    let of_host = match options.names.dns.is_empty() {
+        true => host_resolver(),
+        false => String::new(),
+    };
+    [
+        hosts(hostname, options, wiring),
+        resolver(options, &of_host),
+        format!("{hostname}\n"),
+    ]
+}
+
+/// Everybody inside reads them.
+fn make_readable(path: &Path) -> Result<(), EngineError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    // by path: a state folder
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+        .map_err(|e| failed("change the mode of", path, &e))
+}
+
+fn failed(action: &str, path: &Path, error: &std::io::Error) -> EngineError {
+    let text = format!("cannot {action} {}: {error}", path.display());
+    EngineError::new(berth_base::ErrorClass::Internal, text)
+}
+
+fn hosts(hostname: &str, options: &CreateOptions, wiring: &Wiring) -> String {
+    let mut text = String::from(
+        "127.0.0.1\tlocalhost\n\
+         ::1\tlocalhost ip6-localhost ip6-loopback\n\
+         fe00::\tip6-localnet\n\
+         ff00::\tip6-mcastprefix\n\
+         ff02::1\tip6-allnodes\n\
+         ff02::2\tip6-allrouters\n",
+    );
+    for (name, address) in &options.names.add_hosts {
+        let address = match address {
+            HostAddress::Is(address) => Some(*address),
+            HostAddress::Gateway => wiring
+                .interfaces
+                .iter()
+                .find_map(|i| i.gateways.first().copied()),
+        };
+        if let Some(address) = address {
+            line(&mut text, address, name);
+        }
+    }
+    let domain = options.names.domain.as_deref();
+    let names = match domain {
+        Some(domain) => format!("{hostname}.{domain} {hostname}"),
+        None => hostname.to_owned(),
+    };
+    for interface in &wiring.interfaces {
+        for (address, _) in &interface.addresses {
+            line(&mut text, *address, &names);
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, address: IpAddr, names: &str) {
+    *text += &format!("{address}\t{names}\n");
+}
+
+/// On networks with names the embedded resolver, which asks the host's or those of `--dns`; on the
+/// default network these themselves.
+fn resolver(options: &CreateOptions, host: &str) -> String {
+    let names = &options.names;
+    let has_names = options.networks.iter().any(|n| n.name != DEFAULT_NETWORK);
+    let of_host = |word: &'static str| {
+        let lines = host.lines().map(str::split_ascii_whitespace);
+        lines
+            .filter_map(move |mut words| (words.next()? == word).then(|| words.collect::<Vec<_>>()))
+    };
+    let mut text = String::new();
+    let mut put = |word: &str, values: &[String]| {
+        if !values.is_empty() {
+            text += &format!("{word} {}\n", values.join(" "));
+        }
+    };
+    if has_names {
+        put("nameserver", &[EMBEDDED.to_owned()]);
+    } else if names.dns.is_empty() {
+        for server in of_host("nameserver").flatten().filter(|s| !is_loopback(s)) {
+            put("nameserver", &[server.to_owned()]);
+        }
+    } else {
+        for server in &names.dns {
+            put("nameserver", &[server.to_string()]);
+        }
+    }
+    let search: Vec<String> = match names.search.is_empty() {
+        true => of_host("search")
+            .next_back()
+            .unwrap_or_default()
+            .iter()
+            .map(|s| (*s).to_owned())
+            .collect(),
+        // `.` alone: none, not even the host's.
+        false => names.search.iter().filter(|s| *s != ".").cloned().collect(),
+    };
+    put("search", &search);
+    let mut resolver_options = names.resolver_options.clone();
+    if resolver_options.is_empty() {
+        resolver_options = of_host("options").flatten().map(str::to_owned).collect();
+    }
+    if has_names && !resolver_options.iter().any(|o| o.starts_with("ndots:")) {
+        resolver_options.push("ndots:0".to_owned());
+    }
+    put("options", &resolver_options);
+    text
+}
+
+fn is_loopback(server: &str) -> bool {
+    server
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_loopback())
+}
+
+/// The host's resolv.conf; where that points at a resolver on the host's own loopback, which no
+/// container reaches, what systemd-resolved asks itself.
+fn host_resolver() -> String {
+    // by path: the host's /etc
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let is_local = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        words.next() == Some("nameserver") && words.next().is_some_and(is_loopback)
+    };
+    if text.lines().any(is_local) {
+        // by path: the host's /run
+        if let Ok(real) = std::fs::read_to_string("/run/systemd/resolve/resolv.conf") {
+            return real;
+        }
+    }
+    text
+}
+
+/// What a name of `--add-host` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostAddress {
+    /// This address.
+    Is(IpAddr),
+    /// The host, as the container reaches it (`host-gateway`).
+    Gateway,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NameOptions, NetworkRequest};
+    use berth_base::state::{WiredInterface, WiredLink};
+
+    fn on(network: &str) -> CreateOptions {
+        CreateOptions {
+            networks: vec![NetworkRequest::named(network)],
+            ..CreateOptions::default()
+        }
+    }
+
+    fn wired() -> Wiring {
+        Wiring {
+            interfaces: vec![WiredInterface {
+                network: "blue".into(),
+                name: "eth0".into(),
+                link: WiredLink::Pair {
+                    bridge: "berth0".into(),
+                    host_interface: "bv0".into(),
+                },
+                mac: None,
+                mtu: None,
+                addresses: vec![("10.0.0.2".parse().unwrap(), 20)],
+                gateways: vec!["10.0.0.1".parse().unwrap()],
+                metric: 0,
+            }],
+            ..Wiring::default()
+        }
+    }
+
+    #[test]
+    fn hosts_has_the_container_and_what_was_added() {
+        let mut options = on("blue");
+        options.names = NameOptions {
+            domain: Some("example.org".into()),
+            add_hosts: vec![
+                ("db".into(), HostAddress::Is("10.1.1.1".parse().unwrap())),
+                ("host.docker.internal".into(), HostAddress::Gateway),
+            ],
+            ..NameOptions::default()
+        };
+        let text = hosts("web", &options, &wired());
+        let own: Vec<&str> = text.lines().skip(6).collect();
+        assert_eq!(
+            own,
+            [
+                "10.1.1.1\tdb",
+                "10.0.0.1\thost.docker.internal",
+                "10.0.0.2\tweb.example.org web"
+            ]
+        );
+    }
+
+    const HOST: &str = "# of the host\nnameserver 127.0.0.53\nnameserver 192.0.2.53\nsearch a.example b.example\noptions edns0\n";
+
+    #[test]
+    fn the_default_network_has_the_hosts_resolvers() {
+        insta::assert_snapshot!(resolver(&on("bridge"), HOST), @r"
+        nameserver 192.0.2.53
+        search a.example b.example
+        options edns0
+        ");
+    }
+
+    #[test]
+    fn networks_with_names_have_ours() {
+        insta::assert_snapshot!(resolver(&on("blue"), HOST), @r"
+        nameserver 127.0.0.11
+        search a.example b.example
+        options edns0 ndots:0
+        ");
+    }
+
+    #[test]
+    fn flags_win() {
+        let mut options = on("bridge");
+        options.names = NameOptions {
+            dns: vec!["9.9.9.9".parse().unwrap()],
+            search: vec![".".into()],
+            resolver_options: vec!["ndots:2".into()],
+            ..NameOptions::default()
+        };
+        insta::assert_snapshot!(resolver(&options, HOST), @r"
+        nameserver 9.9.9.9
+        options ndots:2
+        ");
+    }
+}

@@ -1,0 +1,39 @@
+//! Containers on networks: which ones, with which addresses, through which interfaces.
+//!
+//! A container's place on a network is a lease, taken at its first start and given back when it is
+//! removed or disconnected. `wiring.json` in its volatile folder says which leases it has: written
+//! after they are taken, so what a crash leaves in between is found by `recover`, which knows that
+//! nobody has them.
+
+mod attach;
+mod error;
+mod files;
+mod join;
+mod make;
+mod manage;
+mod names;
+mod packets;
+mod ports;
+mod release;
+mod request;
+
+pub use files::HostAddress;
+pub use manage::{CreateNetwork, Network};
+pub use request::{DefaultNetwork, NetworkRequest, PublishRequest};
+
+pub(crate) use attach::NetworksFile;
+pub(crate) use files::{FILES, folder as files_folder, wanted as wants_files};
+pub(crate) use request::{published, resolve};
+
+use berth_net::Networks;
+
+use crate::Engine;
+
+/// The record of a container's interfaces, in its volatile folder.
+pub(crate) const WIRING: &str = "wiring.json";
+
+impl Engine {
+    pub(crate) fn networks(&self) -> Networks {
+        Networks::new(self.store().root(), self.store().state())
+    }
+}

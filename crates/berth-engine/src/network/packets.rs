@@ -1,0 +1,261 @@
+//! The packet filter, kept in step with networks and containers.
+//!
+//! What should be in it is computed from the files of networks and running containers, so that a
+//! table that somebody flushed or removed is made again from nothing ([`Engine::reload_packets`]).
+//! Whoever starts a container holds the lock of the rules shared, from the moment its ports are on
+//! record until they are in the table; whoever makes the table anew holds it alone.
+
+use std::fs::File;
+use std::hash::{Hash as _, Hasher as _};
+use std::net::IpAddr;
+use std::path::Path;
+
+use berth_base::Status;
+use berth_base::state::{WiredLink, Wiring};
+use berth_net::nft::{self, NftError, Published, Rules, Sysctl, Tag};
+use berth_net::{Driver, NetworkFile};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+use super::make::ROOTS;
+use crate::store::StoreError;
+use crate::{Container, Engine, EngineError};
+
+/// All bridges of ours, as Docker's chain names them.
+const BRIDGES: &str = "berth+";
+
+impl From<NftError> for EngineError {
+    fn from(error: NftError) -> Self {
+        Self::new(error.class(), error.to_string())
+    }
+}
+
+/// Keeps the table from being made anew, or others from changing it.
+pub(crate) struct RulesLock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl Engine {
+    /// Waits for the lock of the rules.
+    pub(super) fn lock_rules(&self, how: FlockOperation) -> Result<RulesLock, EngineError> {
+        let path = self.store().state().join("rules.lock");
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
+        // by path: a state folder
+        let locked = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).and_then(|file| {
+            flock(&file, how)?;
+            Ok(RulesLock(file.into()))
+        });
+        locked.map_err(|e| StoreError::io("lock", &path, e.into()).into())
+    }
+
+    /// The mark of this engine's table: none for root's own, else drawn from the state folder's path.
+    fn tag(&self) -> Result<Tag, EngineError> {
+        if self.store().root() == Path::new(ROOTS) {
+            return Ok(Tag::default());
+        }
+        // Stable between builds: FNV-1a, with the path's bytes.
+        let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+        self.store().state().hash(&mut hasher);
+        Ok(Tag::new(&format!("{:08x}", hasher.finish() >> 32))?)
+    }
+
+    /// A bridge was made just now: its rules, and the switches of the kernel that it needs.
+    pub(super) fn open_network(&self, network: &NetworkFile) -> Result<(), EngineError> {
+        let tag = self.tag()?;
+        let socket = nft::socket()?;
+        let rules = rules_of(network);
+        for sysctl in nft::sysctls_of_networks(std::slice::from_ref(&rules)) {
+            set(&sysctl)?;
+        }
+        match nft::add_network(&tag, &rules)?.perform(&socket) {
+            Err(NftError::Missing { .. }) => self.reload_packets(&[network])?,
+            other => other?,
+        }
+        nft::open_docker_user(&socket, &tag, &[BRIDGES])?;
+        Ok(())
+    }
+
+    /// A network goes: its rules, and with the last one the table.
+    pub(super) fn close_network(&self, network: &NetworkFile) -> Result<(), EngineError> {
+        let tag = self.tag()?;
+        let socket = nft::socket()?;
+        match nft::remove_network(&tag, &rules_of(network))?.perform(&socket) {
+            // It is not there whole, or not at all: its bridge was never made.
+            Ok(()) | Err(NftError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let left = nft::inspect(&socket, &tag)?;
+        if left.is_none_or(|table| table.bridges.is_empty()) {
+            nft::uninstall(&tag).perform(&socket)?;
+            nft::close_docker_user(&socket, &tag)?;
+        }
+        Ok(())
+    }
+
+    /// Leads the ports of a container that is about to start to it. The sockets that reserve them are
+    /// held meanwhile.
+    pub(crate) fn publish_ports(
+        &self,
+        container: &Container,
+        wiring: &Wiring,
+    ) -> Result<(), EngineError> {
+        let ports = published(container, wiring);
+        if ports.is_empty() {
+            return Ok(());
+        }
+        for interface in &wiring.interfaces {
+            if let WiredLink::Pair { bridge, .. } = &interface.link {
+                let own: Vec<IpAddr> = interface.addresses.iter().map(|(a, _)| *a).collect();
+                let mut through = ports.clone();
+                through.retain(|port| own.contains(&port.container));
+                for sysctl in nft::sysctls_of_ports(bridge, &through) {
+                    set(&sysctl)?;
+                }
+            }
+        }
+        let (tag, socket) = (self.tag()?, nft::socket()?);
+        match nft::publish(&socket, &tag, &ports) {
+            Err(NftError::Missing { .. }) => {
+                // Somebody took the table away. Its lock is ours, shared, so that only what is
+                // missing may be made here: everything, with these ports.
+                self.reload_packets(&[])?;
+                Ok(nft::publish(&socket, &tag, &ports)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Takes the ports of a container that has ended out of the table.
+    pub(crate) fn unpublish_ports(
+        &self,
+        container: &Container,
+        wiring: &Wiring,
+    ) -> Result<(), EngineError> {
+        let ports = published(container, wiring);
+        if ports.is_empty() {
+            return Ok(());
+        }
+        Ok(nft::unpublish(&nft::socket()?, &self.tag()?, &ports)?)
+    }
+
+    /// Makes the whole table anew, from what networks and containers there are; `besides` are
+    /// networks whose bridge was made just now.
+    fn reload_packets(&self, besides: &[&NetworkFile]) -> Result<(), EngineError> {
+        let rules = self.all_rules(besides)?;
+        let socket = nft::socket()?;
+        Ok(nft::install(&rules)?.perform(&socket)?)
+    }
+
+    /// `network reload`: whatever is missing of the packet filter is there again. Answers whether
+    /// anything was.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn reload_networks(&self) -> Result<bool, EngineError> {
+        let _lock = self.lock_rules(FlockOperation::LockExclusive)?;
+        let (tag, socket) = (self.tag()?, nft::socket()?);
+        let rules = self.all_rules(&[])?;
+        if rules.networks.is_empty() {
+            nft::uninstall(&tag).perform(&socket)?;
+            return Ok(nft::close_docker_user(&socket, &tag)?);
+        }
+        let installed = nft::inspect(&socket, &tag)?;
+        let fits = match &installed {
+            None => false,
+            Some(table) => table.matches(&rules)?,
+        };
+        if !fits {
+            nft::install(&rules)?.perform(&socket)?;
+        }
+        let opened = nft::open_docker_user(&socket, &tag, &[BRIDGES])?;
+        Ok(!fits || opened)
+    }
+
+    /// What the table should say.
+    fn all_rules(&self, besides: &[&NetworkFile]) -> Result<Rules, EngineError> {
+        let networks = self.list_networks()?;
+        let there = networks
+            .iter()
+            .filter(|file| file.driver == Driver::Bridge)
+            .filter(|file| {
+                besides.iter().any(|other| other.name == file.name)
+                    || berth_net::bridge::exists(&file.interface)
+            });
+        let mut rules = Rules {
+            tag: self.tag()?,
+            networks: there.map(rules_of).collect(),
+            ..Rules::default()
+        };
+        for id in self.store().ids()? {
+            let Ok(Some(wiring)) = self.store().read_wiring(&id) else {
+                continue;
+            };
+            if wiring.published.is_empty() {
+                continue;
+            }
+            if let Ok(view) = self.view(&id)
+                && (view.container.status.is_live() || view.container.status == Status::Starting)
+            {
+                rules.published.extend(published(&view.container, &wiring));
+            }
+        }
+        Ok(rules)
+    }
+}
+
+/// The part of the table that is a network's.
+fn rules_of(file: &NetworkFile) -> nft::Network {
+    nft::Network {
+        bridge: file.interface.clone(),
+        subnets: file.subnets.iter().map(|s| s.subnet).collect(),
+        internal: file.internal,
+        masquerade: !file.internal,
+    }
+}
+
+/// The ports of a container, each with the address that it leads to: that of its first network with
+/// one of the family.
+fn published(container: &Container, wiring: &Wiring) -> Vec<Published> {
+    let bridged = wiring
+        .interfaces
+        .iter()
+        .filter(|i| matches!(i.link, WiredLink::Pair { .. }) && !i.gateways.is_empty());
+    let addresses: Vec<IpAddr> = bridged
+        .flat_map(|i| i.addresses.iter().map(|(a, _)| *a))
+        .collect();
+    let owner = container.name.as_str();
+    let ports = wiring.published.iter();
+    ports
+        .filter_map(|port| Published::to(*port, &addresses, owner))
+        .collect()
+}
+
+fn set(sysctl: &Sysctl) -> Result<(), EngineError> {
+    let path = Path::new(&sysctl.path);
+    let failed = |e| -> EngineError { StoreError::io("set", path, e).into() };
+    // by path: sysctls of the host
+    let now = std::fs::read_to_string(path).map_err(failed)?;
+    if now.trim_end() == sysctl.value {
+        return Ok(());
+    }
+    // by path: sysctls of the host
+    std::fs::write(path, sysctl.value).map_err(|e| {
+        let error = failed(e);
+        EngineError::new(
+            error.class,
+            format!("{}; without it {}", error.message, sysctl.why),
+        )
+    })
+}
+
+/// The FNV-1a hash of 64 bits: the same in every build and on every machine.
+struct Fnv(u64);
+
+impl std::hash::Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Ports of the host, reserved for containers by sockets that are bound to them.
+//!
+//! The kernel decides between two containers, and between a container and a program of the host;
+//! keeper and monitor hold the sockets, so a port is free again when both are gone, however they
+//! end. Nothing is ever received on them: packets to the port are sent on before they get there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+
+use berth_base::{ErrorClass, PublishedPort, Transport};
+use berth_net::ports::{self, PortError};
+
+use super::PublishRequest;
+use crate::{Container, Engine, EngineError};
+
+impl Engine {
+    /// Reserves what a container publishes. `before` is what it had in its last run: a port of the
+    /// kernel's choice stays the same where it is free.
+    pub(super) fn reserve_ports(
+        &self,
+        container: &Container,
+        before: &[PublishedPort],
+    ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>), EngineError> {
+        let mut published = Vec::new();
+        let mut sockets = Vec::new();
+        for request in &container.create.options.publish {
+            let candidates = candidates(request, before);
+            self.reserve_one(request, &candidates, (&mut published, &mut sockets))?;
+        }
+        Ok((published, sockets))
+    }
+
+    /// Takes the first of the candidates that is free on all addresses.
+    fn reserve_one(
+        &self,
+        request: &PublishRequest,
+        candidates: &[u16],
+        (published, sockets): (&mut Vec<PublishedPort>, &mut Vec<OwnedFd>),
+    ) -> Result<(), EngineError> {
+        let addresses: &[IpAddr] = match &request.host_address {
+            Some(address) => std::slice::from_ref(address),
+            None => &[
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            ],
+        };
+        let mut refused = None;
+        for port in candidates {
+            match reserve_all(request.transport, addresses, *port) {
+                Ok(taken) => {
+                    for (address, port, socket) in taken {
+                        published.push(PublishedPort {
+                            transport: request.transport,
+                            host_address: address,
+                            host_port: port,
+                            container_port: request.container_port,
+                        });
+                        sockets.push(socket);
+                    }
+                    return Ok(());
+                }
+                Err(error) => refused = Some((*port, error)),
+            }
+        }
+        let (port, error) = refused.unwrap_or((0, PortError::NoneFree));
+        Err(self.not_published(request, port, &error))
+    }
+
+    fn not_published(&self, request: &PublishRequest, port: u16, error: &PortError) -> EngineError {
+        let what = format!("port {port}/{}", request.transport);
+        let (class, why) = match error {
+            PortError::Taken => {
+                let holder = self.holder_of(request.transport, port);
+                let holder = holder.unwrap_or_else(|| "another program".to_owned());
+                (
+                    ErrorClass::Conflict,
+                    format!("{holder} has it; stop that, or publish another port with -p"),
+                )
+            }
+            PortError::NotOurs(address) => (
+                ErrorClass::Invalid,
+                format!("{address} is no address of this host; \"ip address\" lists them"),
+            ),
+            PortError::NoneFree => (ErrorClass::Unavailable, "no port is free".to_owned()),
+            PortError::Other(e) => (ErrorClass::Unavailable, e.to_string()),
+        };
+        EngineError::new(class, format!("cannot publish {what}: {why}")).on(what)
+    }
+
+    /// Who has a port: a container of ours, or a program of the host that listens.
+    fn holder_of(&self, transport: Transport, port: u16) -> Option<String> {
+        for id in self.store().ids().ok()? {
+            let Ok(Some(wiring)) = self.store().read_wiring(&id) else {
+                continue;
+            };
+            let has = |p: &PublishedPort| p.transport == transport && p.host_port == port;
+            if !wiring.published.iter().any(has) {
+                continue;
+            }
+            if let Ok(view) = self.view(&id)
+                && view.container.status.is_live()
+            {
+                return Some(format!("container {}", view.container.name));
+            }
+        }
+        ports::listener(transport, port).map(|process| process.to_string())
+    }
+}
+
+/// The ports to try, in order; 0 is the kernel's choice.
+fn candidates(request: &PublishRequest, before: &[PublishedPort]) -> Vec<u16> {
+    match request.host_ports {
+        Some((first, last)) => (first..=last).collect(),
+        None => {
+            let same = |p: &&PublishedPort| {
+                p.transport == request.transport && p.container_port == request.container_port
+            };
+            let earlier = before.iter().find(same).map(|p| p.host_port);
+            earlier.into_iter().chain([0]).collect()
+        }
+    }
+}
+
+type Reserved = (IpAddr, u16, OwnedFd);
+
+/// The same port on all addresses, or none.
+fn reserve_all(
+    transport: Transport,
+    addresses: &[IpAddr],
+    wanted: u16,
+) -> Result<Vec<Reserved>, PortError> {
+    /// How often the kernel is asked for a port that is free for every address.
+    const TRIES: usize = 16;
+    let tries = if wanted == 0 { TRIES } else { 1 };
+    let mut last = PortError::NoneFree;
+    for _ in 0..tries {
+        match reserve_each(transport, addresses, wanted) {
+            Err(PortError::Taken) if wanted == 0 => last = PortError::NoneFree,
+            other => return other,
+        }
+    }
+    Err(last)
+}
+
+fn reserve_each(
+    transport: Transport,
+    addresses: &[IpAddr],
+    wanted: u16,
+) -> Result<Vec<Reserved>, PortError> {
+    let mut reserved: Vec<Reserved> = Vec::new();
+    for address in addresses {
+        let port = reserved.first().map_or(wanted, |(_, port, _)| *port);
+        match ports::reserve(transport, *address, port) {
+            Ok((port, socket)) => reserved.push((*address, port, socket)),
+            // A host without IPv6 has none to publish on.
+            Err(PortError::NotOurs(_)) if addresses.len() > 1 && address.is_ipv6() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(reserved)
+}

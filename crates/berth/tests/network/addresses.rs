@@ -1,0 +1,92 @@
+//! Addresses, routes and files of containers on the default network.
+
+use crate::world::World;
+
+#[test]
+fn the_default_network_gives_an_address_a_route_and_the_way_back() {
+    let Some(world) = World::new() else { return };
+    let seen = world.sh("", "hostname -I; cat /proc/net/route | wc -l; cat /etc/resolv.conf /etc/hostname >/dev/null; grep -c $(hostname) /etc/hosts; busybox ping -c 1 -W 5 10.210.0.1 >/dev/null && echo reached");
+    let lines: Vec<&str> = seen.lines().map(str::trim).collect();
+    assert_eq!(lines, ["10.210.0.2", "3", "1", "reached"], "{seen}");
+    // Nothing of the container stays: the bridge does.
+    world.wait_for_interfaces(1);
+    assert!(world.interfaces()[0].starts_with("berth"));
+    assert!(world.leases("bridge").is_empty());
+}
+
+#[test]
+fn a_container_keeps_its_address_over_a_restart() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["run", "-d", "--name", "a", "host", "sleep", "1000"]);
+    world.ok(&["run", "-d", "--name", "b", "host", "sleep", "1000"]);
+    let address = |name: &str| {
+        world
+            .ok(&["exec", name, "hostname", "-I"])
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(
+        (address("a"), address("b")),
+        ("10.210.0.2".into(), "10.210.0.3".into())
+    );
+    world.ok(&["stop", "-t", "0", "a"]);
+    assert_eq!(world.leases("bridge").len(), 2);
+    world.ok(&["run", "--rm", "host", "true"]);
+    world.ok(&["start", "a"]);
+    assert_eq!(address("a"), "10.210.0.2");
+    world.ok(&[
+        "exec",
+        "b",
+        "busybox",
+        "ping",
+        "-c",
+        "1",
+        "-W",
+        "5",
+        "10.210.0.2",
+    ]);
+    world.ok(&["rm", "-f", "a", "b"]);
+    assert!(world.leases("bridge").is_empty());
+    world.wait_for_interfaces(1);
+}
+
+#[test]
+fn none_and_host_are_what_they_were() {
+    let Some(world) = World::new() else { return };
+    assert_eq!(world.sh("--network none", "hostname -I").trim(), "");
+    assert_eq!(
+        world.interfaces(),
+        Vec::<String>::new(),
+        "no bridge for nobody"
+    );
+    world.sh("", "true");
+    let bridge = world.interfaces();
+    let seen = world.sh("--net host", "tail -n +3 /proc/net/dev | cut -d: -f1");
+    assert!(seen.contains(&bridge[0]), "{seen}");
+}
+
+#[test]
+fn two_engines_beside_each_other_do_not_collide() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["run", "-d", "host", "sleep", "1000"]);
+    let second = crate::cli::Berth::new();
+    let mut command = second.command(&["run", "--rm", "host", "hostname", "-I"]);
+    command.env_remove("BERTH_DEFAULT_NETWORK");
+    let done = crate::cli::finish(world.spawn(&mut command));
+    assert_eq!((done.code, done.out.trim()), (0, "10.210.16.2"), "{done:?}");
+}
+
+#[test]
+fn thirty_two_at_once_have_different_addresses() {
+    let Some(world) = World::new() else { return };
+    let run = ["run", "--rm", "host", "hostname", "-I"];
+    let started: Vec<_> = (0..32).map(|_| world.start(&run)).collect();
+    let mut seen = std::collections::HashSet::new();
+    for child in started {
+        let done = crate::cli::finish(child);
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(seen.insert(done.out.trim().to_owned()), "{done:?}");
+    }
+    assert!(world.leases("bridge").is_empty());
+    world.wait_for_interfaces(1);
+}

@@ -1,0 +1,136 @@
+//! `network create`, `ls`, `inspect`, `rm`, `prune`: what they take and what they refuse.
+
+use crate::world::World;
+
+#[test]
+fn networks_come_and_go() {
+    let Some(world) = World::new() else { return };
+    let id = world.ok(&["network", "create", "--label", "a=b", "blue"]);
+    assert_eq!(id.len(), 64);
+    world.ok(&[
+        "network",
+        "create",
+        "--subnet",
+        "10.50.0.0/24",
+        "--ipv6",
+        "red",
+    ]);
+    let listed = world.ok(&[
+        "network",
+        "ls",
+        "--format",
+        "{{.Name}} {{.Driver}} {{.IPv6}}",
+    ]);
+    assert_eq!(listed, "blue bridge false\nred bridge true");
+    assert_eq!(
+        world.ok(&["network", "ls", "-q", "--no-trunc", "--filter", "label=a"]),
+        id
+    );
+    let gateway = "{{(index .IPAM.Config 0).Gateway}}";
+    assert_eq!(
+        world.ok(&["network", "inspect", "-f", gateway, "red"]),
+        "10.50.0.1"
+    );
+    assert_eq!(
+        world.ok(&["network", "inspect", "-f", "{{.Name}}", &id[..8]]),
+        "blue"
+    );
+    assert!(
+        world.interfaces().is_empty(),
+        "a bridge comes with its first container"
+    );
+    world.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "--network",
+        "red",
+        "host",
+        "sleep",
+        "1000",
+    ]);
+    let done = world.run(&["network", "rm", "red"]);
+    assert_eq!(done.code, 1);
+    insta::assert_snapshot!(done.err.trim_end(), @r#"berth: cannot remove network red: container web is on it; stop it first, or disconnect with "berth network disconnect""#);
+    assert_eq!(
+        world.ok(&["network", "prune", "-f"]),
+        "Deleted Networks:\nblue"
+    );
+    world.ok(&["rm", "-f", "web"]);
+    world.ok(&["network", "rm", "red"]);
+    assert!(world.interfaces().is_empty());
+    assert!(!world.host("nft list ruleset").contains("berth"));
+    assert_eq!(world.ok(&["network", "ls", "-q"]), "");
+}
+
+#[test]
+fn an_internal_network_has_no_way_out() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "--internal", "quiet"]);
+    let routes = world.sh("--network quiet", "tail -n +2 /proc/net/route | cut -f2");
+    assert!(!routes.lines().any(|line| line == "00000000"), "{routes}");
+}
+
+#[test]
+fn addresses_are_given_as_asked() {
+    let Some(world) = World::new() else { return };
+    world.ok(&[
+        "network",
+        "create",
+        "--subnet",
+        "10.50.0.0/24",
+        "--subnet",
+        "fd00:50::/64",
+        "red",
+    ]);
+    let seen = world.sh(
+        "--network red --ip 10.50.0.77 --ip6 fd00:50::abcd --mac-address 02:00:00:00:00:07",
+        "hostname -I; cat /sys/class/net/eth0/address",
+    );
+    assert_eq!(seen, "10.50.0.77 fd00:50::abcd \n02:00:00:00:00:07");
+    world.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "a",
+        "--network",
+        "name=red,ip=10.50.0.9",
+        "host",
+        "sleep",
+        "1000",
+    ]);
+    let refused = |flags: &[&str]| {
+        let mut arguments = vec!["run", "--rm"];
+        arguments.extend(flags);
+        arguments.extend(["host", "true"]);
+        let done = world.run(&arguments);
+        assert_eq!(done.code, 125, "{done:?}");
+        done.err.trim_end().to_owned()
+    };
+    insta::assert_snapshot!(refused(&["--network", "red", "--ip", "10.50.0.9"]), @"berth: cannot give the address 10.50.0.9 of network red: container a has it; leave the address out, or take a free one");
+    insta::assert_snapshot!(refused(&["--network", "red", "--ip", "10.51.0.9"]), @"berth: cannot give the address 10.51.0.9 of network red: it is outside of the subnet 10.50.0.0/24");
+    insta::assert_snapshot!(refused(&["--network", "nope"]), @r#"berth: there is no network nope: there are red; make it with "berth network create nope""#);
+    insta::assert_snapshot!(refused(&["--network", "red", "--network", "host"]), @"berth: none, host, container:NAME and ns:PATH stand alone; leave out the other --network");
+}
+
+#[test]
+fn what_cannot_be_made_is_said() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "--subnet", "10.50.0.0/24", "red"]);
+    let refused = |flags: &[&str]| {
+        let mut arguments = vec!["network", "create"];
+        arguments.extend(flags);
+        let done = world.run(&arguments);
+        assert_ne!(done.code, 0, "{done:?}");
+        done.err.trim_end().to_owned()
+    };
+    insta::assert_snapshot!(refused(&["red"]), @r#"berth: there is a network red already; remove it with "berth network rm red", or take another name"#);
+    insta::assert_snapshot!(refused(&["--subnet", "10.50.0.128/25", "x"]), @"berth: cannot use the subnet 10.50.0.128/25: it overlaps 10.50.0.0/24, network red; give another one by --subnet, or none");
+    insta::assert_snapshot!(refused(&["--subnet", "10.60.0.1/24", "x"]), @"berth: 10.60.0.1/24 is no subnet: bits of the host are set; did you mean 10.60.0.0/24?");
+    insta::assert_snapshot!(refused(&["--gateway", "10.61.0.1", "x"]), @"berth: cannot use the gateway 10.61.0.1: no --subnet contains it");
+    insta::assert_snapshot!(refused(&["-d", "weave", "x"]), @r#"berth: there is no network driver weave; there are bridge, macvlan and ipvlan, and "--network host" and "--network none" need no network"#);
+    insta::assert_snapshot!(refused(&["-o", "foo=bar", "x"]), @"berth: the driver bridge has no option foo; there are com.docker.network.driver.mtu, com.docker.network.bridge.name");
+    insta::assert_snapshot!(refused(&["-d", "macvlan", "x"]), @"berth: a network of driver macvlan stands on an interface of the host; name it with -o parent=INTERFACE");
+    assert_eq!(world.ok(&["network", "ls", "-q"]).lines().count(), 1);
+}

@@ -1,0 +1,105 @@
+//! `network connect` and `disconnect`.
+
+use crate::world::World;
+
+fn addresses(world: &World, name: &str) -> Vec<String> {
+    let text = world.ok(&["exec", name, "hostname", "-I"]);
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_running_container_gets_a_network_names_and_loses_them() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "--subnet", "10.50.0.0/24", "blue"]);
+    world.ok(&["run", "-d", "--name", "web", "host", "sleep", "1000"]);
+    world.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "db",
+        "--network",
+        "blue",
+        "host",
+        "sleep",
+        "1000",
+    ]);
+    world.ok(&[
+        "network",
+        "connect",
+        "--ip",
+        "10.50.0.9",
+        "--alias",
+        "www",
+        "blue",
+        "web",
+    ]);
+    assert_eq!(addresses(&world, "web"), ["10.210.0.2", "10.50.0.9"]);
+    let found = world.ok(&[
+        "exec",
+        "db",
+        "sh",
+        "-c",
+        "getent hosts www; getent hosts web",
+    ]);
+    assert_eq!(found.lines().count(), 2, "{found}");
+    assert!(
+        found.lines().all(|line| line.starts_with("10.50.0.9")),
+        "{found}"
+    );
+    // The running container's own files say so, too.
+    let files = "grep nameserver /etc/resolv.conf; grep -c ^10.50.0.9 /etc/hosts; getent hosts db";
+    let files = world.ok(&["exec", "web", "sh", "-c", files]);
+    assert!(
+        files.starts_with("nameserver 127.0.0.11\n1\n10.50.0."),
+        "{files}"
+    );
+    let done = world.run(&["network", "connect", "blue", "web"]);
+    insta::assert_snapshot!(done.err.trim_end(), @"berth: container web is on network blue already");
+    // It stays so over a restart.
+    world.ok(&["stop", "-t", "0", "web"]);
+    world.ok(&["start", "web"]);
+    assert_eq!(addresses(&world, "web"), ["10.210.0.2", "10.50.0.9"]);
+    world.ok(&["network", "disconnect", "bridge", "web"]);
+    assert_eq!(addresses(&world, "web"), ["10.50.0.9"]);
+    assert_eq!(world.leases("bridge"), Vec::<String>::new());
+    world.ok(&["network", "disconnect", "blue", "web"]);
+    assert_eq!(addresses(&world, "web"), Vec::<String>::new());
+    assert_eq!(
+        world.ok(&["exec", "db", "sh", "-c", "getent hosts web || echo gone"]),
+        "gone"
+    );
+    let done = world.run(&["network", "disconnect", "blue", "web"]);
+    insta::assert_snapshot!(done.err.trim_end(), @"berth: container web is not on network blue");
+    world.ok(&["network", "disconnect", "-f", "blue", "web"]);
+}
+
+#[test]
+fn a_container_that_does_not_run_is_connected_at_its_start() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "--subnet", "10.50.0.0/24", "blue"]);
+    world.ok(&["create", "--name", "web", "host", "sleep", "1000"]);
+    world.ok(&["network", "connect", "blue", "web"]);
+    assert_eq!(world.leases("blue"), Vec::<String>::new());
+    world.ok(&["start", "web"]);
+    assert_eq!(addresses(&world, "web"), ["10.210.0.2", "10.50.0.2"]);
+    let done = world.run(&["network", "connect", "--ip", "10.50.0.2", "blue", "web"]);
+    assert_eq!(done.code, 1);
+    world.ok(&[
+        "create",
+        "--name",
+        "alone",
+        "--network",
+        "none",
+        "host",
+        "true",
+    ]);
+    let done = world.run(&["network", "connect", "blue", "alone"]);
+    insta::assert_snapshot!(done.err.trim_end(), @"berth: cannot connect container alone: it was made without a network of its own; make it with --network");
+    // What fails leaves the container as it was.
+    world.ok(&["run", "-d", "--name", "other", "host", "sleep", "1000"]);
+    let done = world.run(&["network", "connect", "--ip", "10.50.0.2", "blue", "other"]);
+    assert!(done.err.contains("container web has it"), "{done:?}");
+    assert_eq!(addresses(&world, "other"), ["10.210.0.3"]);
+    world.ok(&["rm", "-f", "web", "other"]);
+    assert_eq!(world.leases("blue"), Vec::<String>::new());
+}

@@ -1,0 +1,16 @@
+//! Networks: whole-program tests. Each lives in a network namespace of its own, which is "the host"
+//! to the engine in it; nothing is ever made or sent outside.
+//!
+//! `berth-runtime` must lie beside `berth`: `cargo build --workspace --bins` puts it there.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod addresses;
+#[path = "../cli/support.rs"]
+#[allow(dead_code)]
+mod cli;
+mod commands;
+mod connect;
+mod names;
+mod ports;
+mod world;

@@ -1,0 +1,84 @@
+//! Names of containers on networks that have names.
+
+use crate::world::World;
+
+const SLEEP: [&str; 3] = ["host", "sleep", "1000"];
+
+fn start(world: &World, name: &str, flags: &[&str]) {
+    let mut arguments = vec!["run", "-d", "--name", name];
+    arguments.extend(flags);
+    arguments.extend(SLEEP);
+    world.ok(&arguments);
+}
+
+/// The address that a container finds for a name; empty when there is none.
+fn look_up(world: &World, from: &str, name: &str) -> String {
+    let line = format!("getent hosts {name} | cut -d' ' -f1");
+    world.ok(&["exec", from, "sh", "-c", &line])
+}
+
+#[test]
+fn names_aliases_and_addresses_are_found_on_ones_own_networks() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "blue"]);
+    world.ok(&["network", "create", "red"]);
+    start(
+        &world,
+        "web",
+        &["--network", "blue", "--network-alias", "www"],
+    );
+    start(&world, "db", &["--network", "blue", "--network", "red"]);
+    start(&world, "far", &["--network", "red"]);
+    let web = world.ok(&[
+        "inspect",
+        "-f",
+        "{{.NetworkSettings.Networks.blue.IPAddress}}",
+        "web",
+    ]);
+    assert_eq!(look_up(&world, "db", "web"), web);
+    assert_eq!(look_up(&world, "db", "www"), web);
+    assert_eq!(look_up(&world, "web", "web"), web, "itself");
+    assert_eq!(look_up(&world, "far", "web"), "", "another network's");
+    assert_ne!(look_up(&world, "far", "db"), "");
+    let back = format!("getent hosts {web}");
+    let back = world.ok(&["exec", "db", "sh", "-c", &back]);
+    assert!(back.ends_with("web.blue"), "{back}");
+    world.ok(&["rm", "-f", "web"]);
+    assert_eq!(look_up(&world, "db", "web"), "");
+}
+
+#[test]
+fn a_resolver_that_was_killed_is_started_by_recover() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "blue"]);
+    start(&world, "a", &["--network", "blue"]);
+    start(&world, "b", &["--network", "blue"]);
+    assert_ne!(look_up(&world, "a", "b"), "");
+    let resolver = world.resolver().unwrap();
+    rustix::process::kill_process(resolver, rustix::process::Signal::KILL).unwrap();
+    world.wait("the resolver to be gone", || world.resolver().is_none());
+    world.ok(&["system", "restore"]);
+    assert_ne!(look_up(&world, "a", "b"), "");
+    assert_ne!(look_up(&world, "b", "a"), "");
+    // It ends with the last container.
+    world.ok(&["rm", "-f", "a", "b"]);
+    world.wait("the resolver to end", || world.resolver().is_none());
+}
+
+#[test]
+fn the_default_network_has_no_names_and_the_hosts_resolvers() {
+    let Some(world) = World::new() else { return };
+    start(&world, "a", &[]);
+    let file = world.sh(
+        "--dns 192.0.2.53 --dns-search example.org",
+        "cat /etc/resolv.conf",
+    );
+    assert_eq!(file, "nameserver 192.0.2.53\nsearch example.org");
+    let hosts = world.sh(
+        "--add-host db:10.1.1.1 --add-host gw:host-gateway --hostname web --domainname example.org",
+        "cat /etc/hosts /etc/hostname",
+    );
+    assert!(hosts.contains("10.1.1.1\tdb\n10.210.0.1\tgw\n"), "{hosts}");
+    assert!(hosts.ends_with("\tweb.example.org web\nweb"), "{hosts}");
+    assert!(world.resolver().is_none());
+}

@@ -1,0 +1,238 @@
+//! Published ports: who reaches them, who does not, and what becomes of them.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use crate::world::World;
+
+/// A server of one line at port 80.
+const SERVER: [&str; 5] = ["busybox", "nc", "-ll", "-p80", "-e"];
+
+fn serve(world: &World, name: &str, flags: &[&str]) {
+    let mut arguments = vec!["run", "-d", "--name", name];
+    arguments.extend(flags);
+    arguments.push("host");
+    arguments.extend(SERVER);
+    arguments.extend(["echo", name]);
+    world.ok(&arguments);
+}
+
+/// What a TCP server says; the error's kind when nobody does.
+fn ask(world: &World, address: &str) -> Result<String, std::io::ErrorKind> {
+    let address: SocketAddr = address.parse().unwrap();
+    world.within(|| {
+        // A server that was just started may not listen yet.
+        for _ in 0..200 {
+            let asked = TcpStream::connect_timeout(&address, Duration::from_secs(2));
+            match asked.and_then(|mut stream| {
+                let mut text = String::new();
+                stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+                stream.read_to_string(&mut text).map(|_| text)
+            }) {
+                Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                other => {
+                    return other
+                        .map(|text| text.trim().to_owned())
+                        .map_err(|e| e.kind());
+                }
+            }
+        }
+        Err(std::io::ErrorKind::ConnectionRefused)
+    })
+}
+
+#[test]
+fn a_published_port_is_reached_from_everywhere_that_it_should() {
+    let Some(world) = World::new() else { return };
+    serve(&world, "web", &["-p", "8080:80"]);
+    assert_eq!(ask(&world, "127.0.0.1:8080").unwrap(), "web");
+    assert_eq!(ask(&world, "10.210.0.1:8080").unwrap(), "web");
+    let inside =
+        |name: &str| world.ok(&["exec", name, "busybox", "nc", "-w5", "10.210.0.1", "8080"]);
+    assert_eq!(inside("web"), "web", "the container itself");
+    serve(&world, "other", &[]);
+    assert_eq!(inside("other"), "web", "a neighbour");
+    world.ok(&["network", "create", "blue"]);
+    serve(&world, "far", &["--network", "blue"]);
+    assert_eq!(inside("far"), "web", "another network, through the port");
+    // The other network itself is out of reach.
+    let done = world.run(&["exec", "far", "busybox", "nc", "-w1", "10.210.0.2", "80"]);
+    assert_ne!(done.code, 0, "{done:?}");
+    assert_eq!(
+        world.ok(&["port", "web"]),
+        "80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080"
+    );
+    assert_eq!(world.ok(&["port", "web", "80"]), "0.0.0.0:8080\n[::]:8080");
+    let shown = world.ok(&["ps", "--format", "{{.Names}} {{.Ports}} {{.Networks}}"]);
+    assert!(
+        shown.contains("web 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp bridge"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn udp_is_published_too() {
+    let Some(world) = World::new() else { return };
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "dns",
+        "-p",
+        "127.0.0.1:5300:53/udp",
+        "host",
+        "sleep",
+        "1000",
+    ];
+    world.ok(&run);
+    let server = world.within_container("dns", || UdpSocket::bind("0.0.0.0:53").unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 16];
+        while let Ok((length, from)) = server.recv_from(&mut buffer) {
+            server.send_to(&buffer[..length], from).unwrap();
+        }
+    });
+    let answer = world.within(|| {
+        let socket = UdpSocket::bind((IpAddr::from([127, 0, 0, 1]), 0)).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        let mut buffer = [0; 16];
+        (0..100).find_map(|_| {
+            socket.send_to(b"hello", "127.0.0.1:5300").ok()?;
+            let length = socket.recv(&mut buffer).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        })
+    });
+    assert_eq!(answer.as_deref(), Some("hello"));
+}
+
+#[test]
+fn a_taken_port_is_refused_by_the_name_of_who_has_it_and_nothing_stays() {
+    let Some(world) = World::new() else { return };
+    serve(&world, "web", &["-p", "8080:80"]);
+    let leases = world.leases("bridge");
+    let done = world.run(&["run", "--rm", "-p", "8080:81", "host", "true"]);
+    assert_eq!(done.code, 125);
+    insta::assert_snapshot!(done.err.trim_end(), @"berth: cannot publish port 8080/tcp: container web has it; stop that, or publish another port with -p");
+    assert_eq!(world.leases("bridge"), leases);
+    let _listener = world.within(|| std::net::TcpListener::bind("0.0.0.0:9090").unwrap());
+    let done = world.run(&["run", "--rm", "-p", "9090:81", "host", "true"]);
+    let own = format!("process {} (", std::process::id());
+    assert!(done.err.contains(&own), "{done:?}");
+    // A range takes the next one; without a wish the kernel has one to give.
+    serve(&world, "range", &["-p", "8080-8082:80"]);
+    assert_eq!(
+        world.ok(&["port", "range", "80/tcp"]),
+        "0.0.0.0:8081\n[::]:8081"
+    );
+    serve(&world, "any", &["-p", "80"]);
+    let port = world.ok(&["port", "any", "80"]);
+    let port = port
+        .lines()
+        .next()
+        .unwrap()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert_eq!(ask(&world, &format!("127.0.0.1:{port}")).unwrap(), "any");
+    // A restart has the same one.
+    world.ok(&["stop", "-t", "0", "any"]);
+    world.ok(&["start", "any"]);
+    assert!(
+        world
+            .ok(&["port", "any", "80"])
+            .contains(&format!(":{port}"))
+    );
+}
+
+#[test]
+fn a_port_ends_with_its_container_and_comes_back_with_it() {
+    let Some(world) = World::new() else { return };
+    serve(&world, "web", &["-p", "8080:80"]);
+    assert_eq!(ask(&world, "127.0.0.1:8080").unwrap(), "web");
+    world.ok(&["stop", "-t", "0", "web"]);
+    // The monitor removes it when the container has ended.
+    world.wait("the port to be free", || {
+        let free = world.within(|| std::net::TcpListener::bind("0.0.0.0:8080").is_ok());
+        free && !world.host("nft list ruleset").contains("8080")
+    });
+    assert_eq!(
+        ask(&world, "127.0.0.1:8080"),
+        Err(std::io::ErrorKind::ConnectionRefused)
+    );
+    world.ok(&["start", "web"]);
+    assert_eq!(ask(&world, "127.0.0.1:8080").unwrap(), "web");
+    world.ok(&["rm", "-f", "web"]);
+    assert!(!world.host("nft list ruleset").contains("8080"));
+}
+
+#[test]
+fn a_flushed_packet_filter_is_made_again() {
+    let Some(world) = World::new() else { return };
+    serve(&world, "web", &["-p", "8080:80"]);
+    let whole = world.host("nft list ruleset");
+    world.host("nft flush ruleset");
+    assert_eq!(
+        world.ok(&["network", "reload"]),
+        "The rules of the packet filter are there again."
+    );
+    assert_eq!(world.host("nft list ruleset"), whole);
+    assert_eq!(world.ok(&["network", "reload"]), "Nothing was missing.");
+    // A start notices by itself.
+    world.host("nft flush ruleset");
+    serve(&world, "second", &["-p", "8081:80"]);
+    assert_eq!(ask(&world, "127.0.0.1:8080").unwrap(), "web");
+    assert_eq!(ask(&world, "127.0.0.1:8081").unwrap(), "second");
+}
+
+#[test]
+fn what_listens_nowhere_is_published_nowhere() {
+    let Some(world) = World::new() else { return };
+    for (flags, why) in [
+        (["--network", "none", "-p", "80"], "it is on no network"),
+        (["--network", "host", "-p", "192.0.2.7:80:80"], ""),
+        (
+            ["--network", "bridge", "-p", "192.0.2.7:80:80"],
+            "192.0.2.7 is no address of this host",
+        ),
+    ] {
+        let mut arguments = vec!["run", "--rm"];
+        arguments.extend(flags);
+        arguments.extend(["host", "true"]);
+        let done = world.run(&arguments);
+        assert!(done.err.contains(why), "{done:?}");
+        assert_eq!(done.code == 0, why.is_empty(), "{done:?}");
+    }
+}
+
+#[test]
+fn a_connection_lives_through_other_containers_coming_and_going() {
+    let Some(world) = World::new() else { return };
+    let line = "busybox nc -ll -p 80 -e cat";
+    world.ok(&["run", "-d", "-p", "8080:80", "host", "sh", "-c", line]);
+    let mut stream = world.within(|| {
+        (0..500)
+            .find_map(|_| {
+                let stream = TcpStream::connect("127.0.0.1:8080").ok();
+                if stream.is_none() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                stream
+            })
+            .unwrap()
+    });
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    for _ in 0..3 {
+        world.ok(&["run", "--rm", "-p", "8081:80", "host", "true"]);
+        stream.write_all(b"x").unwrap();
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+    }
+}
