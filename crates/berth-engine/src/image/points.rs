@@ -155,8 +155,12 @@ fn is_file(mount: &Mount) -> bool {
     let options = mount.options().as_deref().unwrap_or_default();
     let bind = options.iter().any(|o| o == "bind" || o == "rbind");
     let source = mount.source().as_deref().filter(|_| bind);
-    // by path: the source of a bind mount, which the caller named
-    source.is_some_and(|source| std::fs::metadata(source).is_ok_and(|found| !found.is_dir()))
+    source.is_some_and(|source| {
+        // by path: the source of a bind mount, which the caller named
+        let found = std::fs::metadata(source).is_ok_and(|found| !found.is_dir());
+        // Written only at the start.
+        found || crate::network::is_file_of_ours(source)
+    })
 }
 
 /// What has to be made so that a target is there; nothing where it is, or where it cannot be.

@@ -22,6 +22,16 @@ pub(crate) fn folder(engine: &Engine, id: &ContainerId) -> PathBuf {
     engine.store().volatile_dir(id).join("etc")
 }
 
+/// Whether a path is that of such a file, which need not be there yet.
+pub(crate) fn is_file_of_ours(path: &Path) -> bool {
+    let name = |path: Option<&Path>| path.and_then(Path::file_name)?.to_str().map(str::to_owned);
+    let parent = path.parent();
+    let owner = parent.and_then(Path::parent);
+    name(Some(path)).is_some_and(|name| FILES.contains(&&*name))
+        && name(parent).is_some_and(|name| name == "etc")
+        && name(owner).is_some_and(|name| name.parse::<ContainerId>().is_ok())
+}
+
 /// Whether a container gets these files: those that have a network of their own.
 pub(crate) fn wanted(options: &CreateOptions) -> bool {
     !options.networks.is_empty()

@@ -22,7 +22,7 @@ pub use manage::{CreateNetwork, Network};
 pub use request::{DefaultNetwork, NetworkRequest, PublishRequest};
 
 pub(crate) use attach::NetworksFile;
-pub(crate) use files::{FILES, folder as files_folder, wanted as wants_files};
+pub(crate) use files::{FILES, folder as files_folder, is_file_of_ours, wanted as wants_files};
 pub(crate) use request::{published, resolve};
 
 use berth_net::Networks;

@@ -13,9 +13,9 @@ use crate::{CreateOptions, Engine, EngineError, facts};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DefaultNetwork {
     /// The network `bridge`.
-    #[default]
     Bridge,
     /// A loopback alone.
+    #[default]
     None,
 }
 
@@ -62,7 +62,9 @@ pub(crate) fn resolve(
         return Ok(Vec::new());
     }
     if options.networks.is_empty() {
-        let wanted = engine.config().default_network == DefaultNetwork::Bridge;
+        // Whoever publishes a port wants it reached.
+        let publishes = !options.publish.is_empty() || options.publish_all;
+        let wanted = publishes || engine.config().default_network == DefaultNetwork::Bridge;
         // Without privilege nothing can be connected to a bridge of the host's.
         let asked = wanted && !facts::is_rootless();
         return Ok(Vec::from_iter(

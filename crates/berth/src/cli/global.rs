@@ -36,7 +36,7 @@ pub(crate) struct GlobalFlags {
     /// The program berth-runtime [env: BERTH_RUNTIME]
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
-    /// What containers get without --network: bridge or none [env: BERTH_DEFAULT_NETWORK]
+    /// What containers get without --network: none, or bridge [env: BERTH_DEFAULT_NETWORK]
     #[arg(long, value_name = "NETWORK", hide_possible_values = true)]
     default_network: Option<DefaultNetworkName>,
     /// How errors are written: text or json [env: BERTH_ERROR_FORMAT]
@@ -110,10 +110,7 @@ fn default_network(
             return Err(Failure::new(ErrorClass::Invalid, text).on("BERTH_DEFAULT_NETWORK"));
         }
     };
-    Ok(flag
-        .or(named)
-        .or(file)
-        .unwrap_or(DefaultNetworkName::Bridge))
+    Ok(flag.or(named).or(file).unwrap_or(DefaultNetworkName::None))
 }
 
 /// What the configuration files say.

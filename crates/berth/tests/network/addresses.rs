@@ -51,6 +51,23 @@ fn a_container_keeps_its_address_over_a_restart() {
 }
 
 #[test]
+fn an_image_without_these_files_gets_them_and_is_not_changed() {
+    let Some(world) = World::new() else { return };
+    let folder = world.berth.path("image");
+    std::fs::create_dir_all(folder.join("bin")).unwrap();
+    std::fs::copy("/usr/bin/busybox", folder.join("bin/busybox")).unwrap();
+    let tar = format!("tar -C {} -c .", folder.display());
+    let archive = world.berth.path("root.tar");
+    world.host(&format!("{tar} -f {}", archive.display()));
+    world.ok(&["import", archive.to_str().unwrap(), "box"]);
+    let run = ["run", "--name", "a", "box", "/bin/busybox", "cat"];
+    let files = ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname"];
+    let seen = world.ok(&[&run[..], &files[..]].concat());
+    assert!(seen.contains("10.210.0.2"), "{seen}");
+    assert_eq!(world.ok(&["diff", "a"]), "");
+}
+
+#[test]
 fn none_and_host_are_what_they_were() {
     let Some(world) = World::new() else { return };
     assert_eq!(world.sh("--network none", "hostname -I").trim(), "");
@@ -71,7 +88,7 @@ fn two_engines_beside_each_other_do_not_collide() {
     world.ok(&["run", "-d", "host", "sleep", "1000"]);
     let second = crate::cli::Berth::new();
     let mut command = second.command(&["run", "--rm", "host", "hostname", "-I"]);
-    command.env_remove("BERTH_DEFAULT_NETWORK");
+    command.env("BERTH_DEFAULT_NETWORK", "bridge");
     let done = crate::cli::finish(world.spawn(&mut command));
     assert_eq!((done.code, done.out.trim()), (0, "10.210.16.2"), "{done:?}");
 }

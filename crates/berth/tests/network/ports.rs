@@ -74,6 +74,15 @@ fn a_published_port_is_reached_from_everywhere_that_it_should() {
 }
 
 #[test]
+fn a_published_port_brings_the_default_network_along() {
+    let Some(world) = World::new() else { return };
+    let run = ["run", "--rm", "-p", "8080:80", "host", "hostname", "-I"];
+    // In which "none" is the default.
+    let done = crate::cli::finish(world.spawn(&mut world.berth.command(&run)));
+    assert_eq!((done.code, done.out.trim()), (0, "10.210.0.2"), "{done:?}");
+}
+
+#[test]
 fn udp_is_published_too() {
     let Some(world) = World::new() else { return };
     let run = [

@@ -80,7 +80,7 @@ impl World {
     /// `berth`, with the default network.
     pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.berth.command(arguments);
-        command.env_remove("BERTH_DEFAULT_NETWORK");
+        command.env("BERTH_DEFAULT_NETWORK", "bridge");
         self.spawn(&mut command)
     }
 
