@@ -1,6 +1,8 @@
 //! The facade: one method per use-case, each in a file of its own.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use berth_base::ContainerId;
 
@@ -62,6 +64,23 @@ impl Engine {
 
     pub(crate) const fn config(&self) -> &EngineConfig {
         &self.config
+    }
+
+    /// Starts `berth internal WORD`, a process of its own that nobody hears of.
+    pub(crate) fn spawn_internal(&self, word: &str) -> io::Result<Child> {
+        let config = self.config();
+        // by path: our own program
+        Command::new(&config.engine_binary)
+            .arg("--root")
+            .arg(&config.root)
+            .arg("--state")
+            .arg(&config.state)
+            .args(["internal", word])
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
     }
 
     pub(crate) const fn store(&self) -> &Store {

@@ -1,7 +1,5 @@
 //! Unpacked layers are made to outlive a loss of power, on nobody's path.
 
-use std::process::{Command, Stdio};
-
 use crate::{Engine, EngineError};
 
 /// To nice(2): writing to disk can wait for whoever cannot.
@@ -11,21 +9,8 @@ impl Engine {
     /// Starts a process of its own that syncs what was unpacked and ends. Without it a crash of the
     /// host costs that the layers are unpacked again, so a failure is nobody's concern.
     pub(crate) fn settle_in_background(&self) {
-        let config = self.config();
-        // by path: our own program
-        let spawned = Command::new(&config.engine_binary)
-            .arg("--root")
-            .arg(&config.root)
-            .arg("--state")
-            .arg(&config.state)
-            .args(["internal", "settle"])
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
         // Not waited for: it outlives us.
-        drop(spawned);
+        drop(self.spawn_internal("settle"));
     }
 
     /// What that process does (`berth internal settle`); it opens no file before.

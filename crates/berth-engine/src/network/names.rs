@@ -5,7 +5,6 @@
 //! ending just then. When it died, `recover` starts it again and has the containers served that run.
 
 use std::collections::HashSet;
-use std::process::{Command, Stdio};
 
 use berth_base::state::{ResolverRequest, Wiring};
 use berth_base::{ContainerId, ErrorClass};
@@ -47,25 +46,10 @@ impl Engine {
 
     /// Starts the process; it lets go of everything of ours by itself.
     fn start_resolver(&self) -> Result<(), EngineError> {
-        let config = self.config();
-        // by path: our own program
-        let spawned = Command::new(&config.engine_binary)
-            .arg("--root")
-            .arg(&config.root)
-            .arg("--state")
-            .arg(&config.state)
-            .args(["internal", "dns"])
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
         // Not waited for: it outlives us.
-        spawned.map(drop).map_err(|e| {
-            let text = format!(
-                "cannot start the resolver {}: {e}",
-                config.engine_binary.display()
-            );
+        self.spawn_internal("dns").map(drop).map_err(|e| {
+            let program = self.config().engine_binary.display();
+            let text = format!("cannot start the resolver {program}: {e}");
             EngineError::new(ErrorClass::Internal, text)
         })
     }
