@@ -16,6 +16,9 @@ type Remover = Box<dyn Fn(&Path) -> io::Result<()> + Send + Sync>;
 
 static REMOVER: std::sync::OnceLock<Remover> = std::sync::OnceLock::new();
 
+/// How often a folder is emptied into which somebody writes through a descriptor.
+const ATTEMPTS: u32 = 100;
+
 /// Says who removes a folder that this process may not: in the store of a user, files belong to its
 /// sub-ids, and only a process in a user namespace with these may. The first call counts.
 pub fn on_foreign_files(remover: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static) {
@@ -58,15 +61,21 @@ fn remove_own(point: Point, at: At<'_>) -> io::Result<()> {
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(e) => return Err(e.into()),
     }
-    match open_folder(at.dir, at.name.as_os_str()) {
-        Ok(folder) => empty(folder)?,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(e) => return Err(e.into()),
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match remove_folder(point, at) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // Whoever had it open has put something in behind our back.
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty && attempts < ATTEMPTS => {}
+            other => return other,
+        }
     }
-    match perform(point, Op::RemoveDir(at)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+}
+
+fn remove_folder(point: Point, at: At<'_>) -> io::Result<()> {
+    empty(open_folder(at.dir, at.name.as_os_str())?)?;
+    perform(point, Op::RemoveDir(at))
 }
 
 /// Empties a folder without recursion: an image decides how deep its folders go, and our stack does
@@ -166,6 +175,30 @@ mod tests {
         assert!(kept.join("file").exists());
         // Once more finds nothing, and says nothing.
         remove_tree("test.tree", At::path(&tree)).unwrap();
+    }
+
+    #[test]
+    fn a_tree_goes_while_somebody_still_writes_into_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let tree = dir.path().join(round.to_string());
+            std::fs::create_dir(&tree).unwrap();
+            let folder = open_folder(rustix::fs::CWD, tree.as_os_str()).unwrap();
+            let (sender, started) = std::sync::mpsc::channel();
+            let writer = std::thread::spawn(move || {
+                for name in 0..200 {
+                    let flags = OFlags::CREATE | OFlags::WRONLY;
+                    let made = openat(&folder, name.to_string(), flags, Mode::RUSR);
+                    // Nothing is made in a folder that is gone.
+                    assert!(made.is_ok() || made.err() == Some(Errno::NOENT));
+                    sender.send(()).ok();
+                }
+            });
+            started.recv().unwrap();
+            remove_tree("test.tree", At::path(&tree)).unwrap();
+            writer.join().unwrap();
+            assert!(!tree.exists());
+        }
     }
 
     #[test]
