@@ -100,6 +100,7 @@ impl Tree {
             keeper: pid(self.root.id()),
             own_pid_namespace: true,
             namespaces: init.namespaces.iter().collect(),
+            namespace_ids: std::collections::BTreeMap::new(),
             cgroups: CgroupPaths::default(),
             started_at: Timestamp::from_nanos(0),
         };

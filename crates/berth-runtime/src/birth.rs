@@ -3,6 +3,7 @@
 //! Who we are: the stage, or a session stage. init is setting itself up meanwhile; we give it what
 //! it cannot get from inside, put it on record, and pass on what it says.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -111,6 +112,7 @@ impl Birth<'_> {
             keeper: self.keeper,
             own_pid_namespace: self.plan.own_pid_namespace,
             namespaces: self.settled_namespaces(pid),
+            namespace_ids: self.namespace_ids(pid),
             cgroups: self.cgroup.paths(),
             started_at: Timestamp::from(std::time::SystemTime::now()),
         };
@@ -123,6 +125,16 @@ impl Birth<'_> {
         let mut all = process::namespaces(pid);
         all.retain(|id| id.kind != NamespaceKind::Cgroup);
         all
+    }
+
+    fn namespace_ids(&self, pid: HostPid) -> BTreeMap<NamespaceKind, u64> {
+        if self.plan.own_pid_namespace {
+            return BTreeMap::new();
+        }
+        [NamespaceKind::Mnt, NamespaceKind::User]
+            .into_iter()
+            .filter_map(|kind| Some((kind, process::unique_namespace(pid, kind)?)))
+            .collect()
     }
 }
 

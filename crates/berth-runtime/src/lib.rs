@@ -32,4 +32,5 @@ mod survivor;
 mod wire;
 pub mod wiring;
 
+pub use process::unique_namespace;
 pub use survivor::Survivor;

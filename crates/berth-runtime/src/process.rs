@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use berth_base::{HostPid, NamespaceId, NamespaceKind, ProcessIdentity};
+use berth_sys::nsfs;
 
 /// Reads a file of procfs, whose size nobody knows before: in as few read(2) calls as the kernel
 /// answers it in.
@@ -53,4 +54,14 @@ pub(crate) fn namespaces(pid: HostPid) -> Vec<NamespaceId> {
             Some(NamespaceId { kind, inode })
         })
         .collect()
+}
+
+/// A number of a process's namespace that no other namespace of this boot ever has; `None` where
+/// the kernel has none (before 6.11 for mount namespaces, 6.18 for others) or does not show it.
+pub fn unique_namespace(pid: HostPid, kind: NamespaceKind) -> Option<u64> {
+    let namespace = File::open(format!("/proc/{pid}/ns/{}", kind.as_str())).ok()?;
+    match kind {
+        NamespaceKind::Mnt => nsfs::read_mount_id(&namespace).ok(),
+        _ => nsfs::read_id(&namespace).ok(),
+    }
 }

@@ -159,11 +159,23 @@ pub fn open_by_id(id: u64, known: Option<(u32, u32)>) -> io::Result<OwnedFd> {
 ///
 /// Fails with ENOTTY on older kernels.
 pub fn read_id(namespace: impl AsFd) -> io::Result<u64> {
+    read_number(namespace, 13)
+}
+
+/// Reads the 64-bit id of a mount namespace, never used again (NS_GET_MNTNS_ID, 6.11).
+///
+/// Fails with ENOTTY on older kernels, EINVAL where the descriptor is another kind of namespace.
+pub fn read_mount_id(mount_namespace: impl AsFd) -> io::Result<u64> {
+    read_number(mount_namespace, 5)
+}
+
+/// The ioctls that write one 64-bit integer.
+fn read_number(namespace: impl AsFd, number: u8) -> io::Result<u64> {
     let mut id = 0u64;
-    let request = rustix::ioctl::opcode::read::<u64>(0xb7, 13);
+    let request = rustix::ioctl::opcode::read::<u64>(0xb7, number);
     let fd = namespace.as_fd().as_raw_fd();
-    // SAFETY: NS_GET_ID writes one 64-bit integer through its argument, which points to a live
-    // and aligned one; the descriptor is borrowed and open.
+    // SAFETY: both requests write one 64-bit integer through their argument, which points to a
+    // live and aligned one; the descriptor is borrowed and open.
     let result = unsafe { libc::ioctl(fd, libc::Ioctl::from(request), &raw mut id) };
     if result < 0 {
         Err(io::Error::last_os_error())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContainerId, HostPid, NamespaceId, ProcessIdentity, Timestamp};
+use crate::{ContainerId, HostPid, NamespaceId, NamespaceKind, ProcessIdentity, Timestamp};
 
 /// What is known of a started container. A cache: the kernel is the truth about liveness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,11 @@ pub struct RunFile {
     pub own_pid_namespace: bool,
     /// The namespaces of `init`.
     pub namespaces: Vec<NamespaceId>,
+    /// Numbers of its mount and user namespace that the kernel never gives out again, as far as it
+    /// has such; an nsfs inode is used anew as soon as its namespace is gone. Kept for a container
+    /// without a PID namespace of its own, whose processes are told from others by these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespace_ids: BTreeMap<NamespaceKind, u64>,
     /// The cgroups of the container.
     pub cgroups: CgroupPaths,
     /// When it was started.

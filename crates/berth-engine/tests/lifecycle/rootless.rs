@@ -18,6 +18,10 @@ pub(crate) const TESTS: &[Test] = &[
         host_pid,
     ),
     (
+        "rootless::who_gets_the_inode_of_an_ended_container_lives_on",
+        innocent,
+    ),
+    (
         "rootless::what_needs_privilege_says_so",
         what_needs_privilege,
     ),
@@ -68,6 +72,40 @@ fn host_pid(world: &mut World) -> Outcome {
     world.engine.kill(&id, 9)?;
     assert_eq!(processes_with("sleep\x003456"), Vec::<u32>::new());
     world.remove(&id);
+    world.assert_nothing_left();
+    Ok(())
+}
+
+/// The kernel gives the inode of a namespace to the next one. Seen to fail: the neighbour, whose
+/// mount namespace came next, was killed with what the container was said to have left behind.
+fn innocent(world: &mut World) -> Outcome {
+    let (id, started) = world.run("readlink /proc/self/ns/mnt", |o| {
+        o.namespaces.pid = NamespaceMode::Host;
+    });
+    let (link, err, _) = read_all(&started.session);
+    world.engine.wait(&id)?;
+    let mut neighbours = Vec::new();
+    let mut found = false;
+    while !found && neighbours.len() < 100 {
+        let mut child = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+            .arg("readlink /proc/self/ns/mnt; exec sleep 1000")
+            .stdout(std::process::Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        let output = child.stdout.take().ok_or("no output")?;
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line)?;
+        found = line == link;
+        neighbours.push(child);
+    }
+    world.remove(&id);
+    let ended = neighbours.last_mut().ok_or("none")?.try_wait()?;
+    for neighbour in &mut neighbours {
+        neighbour.kill()?;
+        neighbour.wait()?;
+    }
+    // Others on this machine may have taken it first; then nothing was tried.
+    assert!(!found || ended.is_none(), "{ended:?} {link} {err}");
     world.assert_nothing_left();
     Ok(())
 }

@@ -318,6 +318,7 @@ pub fn run_file(digit: char, name: &str, init: &Fake, own_pid_namespace: bool) -
         keeper: pid(2),
         own_pid_namespace,
         namespaces: namespaces.collect(),
+        namespace_ids: std::collections::BTreeMap::new(),
         cgroups: CgroupPaths {
             v2: None,
             v1: [(
