@@ -61,7 +61,7 @@ impl Engine {
         let mut rooted = image::resolve_root(self, &id, options)?;
         rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
         rooted.options.networks = network::resolve(self, &rooted.options)?;
-        rooted.options.publish = network::published(&rooted.options)?;
+        rooted.options.publish = network::published(self, &rooted.options)?;
         let (options, root) = (&rooted.options, &rooted.source);
         quota::check(options, root)?;
         for mount in &options.mounts {

@@ -9,7 +9,7 @@ use berth_base::ContainerId;
 use berth_image::ImageStore;
 
 use crate::store::Store;
-use crate::{DefaultNetwork, EngineError, ImageLimits};
+use crate::{DefaultNetwork, EngineError, ImageLimits, NetworkSettings};
 
 /// Where an engine keeps its files, and which programs it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub cgroup_parent: Option<String>,
     /// What containers are connected to when nothing is asked for.
     pub default_network: DefaultNetwork,
+    /// How networks are made and ports published.
+    pub network: NetworkSettings,
     /// How much images may be.
     pub image_limits: ImageLimits,
 }

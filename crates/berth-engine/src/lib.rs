@@ -41,6 +41,7 @@ use berth_base::ContainerId;
 use stop::{cannot_signal, not_running};
 
 pub use berth_net::lease::Lease;
+pub use berth_net::subnet::AddressPool;
 pub use berth_net::{DEFAULT_NETWORK, NetworkFile, NetworkName};
 pub use berth_runtime::cgroup::Usage;
 pub use container::{
@@ -50,9 +51,10 @@ pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
-pub use ipnet::IpNet;
+pub use ipnet::{IpNet, Ipv4Net};
 pub use network::{
-    CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, PublishRequest,
+    CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
+    PublishRequest,
 };
 pub use options::{
     Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,

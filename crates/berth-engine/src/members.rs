@@ -118,7 +118,7 @@ fn root_mount(list: &str) -> Option<(&str, &str)> {
             let (device, root, point) = (fields.next()?, fields.next()?, fields.next()?);
             (point == "/").then_some((device, root))
         })
-        .last()
+        .next_back()
 }
 
 fn own_root() -> String {

@@ -8,6 +8,7 @@ mod limits;
 mod load;
 mod pins;
 mod points;
+mod points_name;
 mod recover;
 mod registry;
 mod remove;

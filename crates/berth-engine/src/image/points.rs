@@ -3,10 +3,9 @@
 //! Somebody has to make them before anything can be mounted there. Were that the runtime, inside
 //! the container, they would lie in the container's own layer: `diff` would show them as changes
 //! and `commit` would pack them. So they are made beside it, in the topmost of the read-only
-//! layers. Docker has such a layer for the same reason. What most images lack, `/proc` and `/sys`
-//! for one, containers share: `mount-points/NAME+NAME...` below the engine's root has these empty
-//! folders and nothing else. Anything more, a file or a folder within one of the image, is the
-//! container's own, in `layer/init`.
+//! layers. Docker has such a layer for the same reason. Containers share it: its name below
+//! `mount-points` in the engine's root says all that is in it ([`super::points_name`]). What has
+//! odd names, or too many, is the container's own, in `layer/init`.
 //!
 //! Whatever is unclear here (a path through a file, folders of an owner that a user cannot give)
 //! is left to the runtime, which makes it in the container's own layer, or says why not.
@@ -27,19 +26,27 @@ use rustix::fs::{FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid};
 /// As many links as Linux follows (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// Longest name of a shared folder; a file's may have 255 bytes.
-const SHARED_MAX: usize = 200;
-
 /// What is to be made, by path, parents first.
 #[derive(Debug, Default)]
-pub(crate) struct MountPoints(BTreeMap<PathBuf, Point>);
+pub(crate) struct MountPoints(pub(super) BTreeMap<PathBuf, Point>);
 
-#[derive(Debug)]
-enum Point {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Point {
     /// A folder of the image, whose attributes this one must have since it lies upon it.
-    Over(Box<Stat>),
+    Over(Attributes),
     Folder,
     File,
+}
+
+/// What a folder upon another one shows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attributes {
+    /// The permission bits.
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// Last modified: seconds since 1970, and nanoseconds.
+    pub(super) modified: (i64, u32),
 }
 
 impl MountPoints {
@@ -77,28 +84,6 @@ impl MountPoints {
         }
     }
 
-    /// The name of the shared folder that has exactly these, if there can be one.
-    pub(crate) fn shared_name(&self) -> Option<String> {
-        let mut names = Vec::with_capacity(self.0.len());
-        for (path, point) in &self.0 {
-            let name = path.to_str()?;
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-            if !matches!(point, Point::Folder) || name.starts_with('.') || !name.bytes().all(plain)
-            {
-                return None;
-            }
-            names.push(name);
-        }
-        let name = names.join("+");
-        (1..=SHARED_MAX).contains(&name.len()).then_some(name)
-    }
-
-    /// What a shared folder has, by its name.
-    pub(super) fn of_shared(name: &str) -> Self {
-        let names = name.split('+');
-        Self(names.map(|name| (name.into(), Point::Folder)).collect())
-    }
-
     /// Makes them below a folder, which must be empty.
     pub(crate) fn make(&self, root: &Path) -> io::Result<()> {
         for (path, point) in &self.0 {
@@ -122,32 +107,46 @@ impl MountPoints {
         }
         // Times last, and of the deepest first: an entry changes that of its folder.
         for (path, point) in self.0.iter().rev() {
-            if let Point::Over(stat) = point {
+            if let Point::Over(attributes) = point {
                 // by path: below our own folder, just made
-                copy_attributes(&File::open(root.join(path))?, stat)?;
+                attributes.give(&File::open(root.join(path))?)?;
             }
         }
         Ok(())
     }
 }
 
-fn copy_attributes(folder: &File, stat: &Stat) -> io::Result<()> {
-    let now = rustix::fs::fstat(folder)?;
-    if (now.st_uid, now.st_gid) != (stat.st_uid, stat.st_gid) {
-        let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-        rustix::fs::fchown(folder, Some(uid), Some(gid))?;
+impl Attributes {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            modified: (
+                stat.st_mtime,
+                u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
+            ),
+        }
     }
-    rustix::fs::fchmod(folder, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    let time = |seconds, nanos| Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanos,
-    };
-    let nanos = |value: u64| i64::try_from(value).unwrap_or_default();
-    let times = Timestamps {
-        last_access: time(stat.st_atime, nanos(stat.st_atime_nsec)),
-        last_modification: time(stat.st_mtime, nanos(stat.st_mtime_nsec)),
-    };
-    Ok(rustix::fs::futimens(folder, &times)?)
+
+    fn give(&self, folder: &File) -> io::Result<()> {
+        let now = rustix::fs::fstat(folder)?;
+        if (now.st_uid, now.st_gid) != (self.uid, self.gid) {
+            let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+            rustix::fs::fchown(folder, Some(uid), Some(gid))?;
+        }
+        rustix::fs::fchmod(folder, Mode::from_raw_mode(self.mode))?;
+        let (seconds, nanos) = self.modified;
+        let modified = Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanos.into(),
+        };
+        let times = Timestamps {
+            last_access: modified,
+            last_modification: modified,
+        };
+        Ok(rustix::fs::futimens(folder, &times)?)
+    }
 }
 
 /// A bind mount of anything but a folder needs a file to be mounted on.
@@ -217,7 +216,7 @@ fn chain(
         let Some(stat) = attributes(folder)? else {
             return Ok(None);
         };
-        chain.push((path.clone(), Point::Over(Box::new(stat))));
+        chain.push((path.clone(), Point::Over(stat)));
     }
     while let Some(name) = left.pop() {
         path.push(name);
@@ -232,7 +231,7 @@ fn chain(
 }
 
 /// What a folder upon this one needs; nothing where we cannot give it.
-fn attributes(folder: &Folder) -> io::Result<Option<Stat>> {
+fn attributes(folder: &Folder) -> io::Result<Option<Attributes>> {
     let Some(top) = folder.top() else {
         return Ok(None);
     };
@@ -241,7 +240,7 @@ fn attributes(folder: &Folder) -> io::Result<Option<Stat>> {
     let ours = user == 0 || (stat.st_uid, stat.st_gid) == (user, group());
     // Attributes such as access lists are rare on folders; they are not copied.
     let plain = !has_attributes(top.as_fd());
-    Ok((ours && plain).then_some(stat))
+    Ok((ours && plain).then(|| Attributes::of(&stat)))
 }
 
 fn group() -> u32 {
@@ -342,27 +341,6 @@ mod tests {
                 (found.mode(), found.uid(), found.mtime(), found.mtime_nsec())
             };
             assert_eq!(of(into.path()), of(image.path()), "{folder}");
-        }
-    }
-
-    #[test]
-    fn plain_folders_are_shared() {
-        let shared = |targets: &[&str]| {
-            let (_image, stack) = image(|root| std::fs::create_dir(root.join("var")).unwrap());
-            let mounts: Vec<Mount> = targets.iter().map(|t| mount(t)).collect();
-            MountPoints::missing(&stack, &mounts).shared_name()
-        };
-        assert_eq!(shared(&["/sys", "/proc"]).as_deref(), Some("proc+sys"));
-        assert_eq!(shared(&["/var"]), None, "there is nothing to make");
-        for own in [
-            "/var/x",
-            "/a/b",
-            "/.x",
-            "/a+b",
-            "/a b",
-            &format!("/{}", "x".repeat(201)),
-        ] {
-            assert_eq!(shared(&[own]), None, "{own}");
         }
     }
 

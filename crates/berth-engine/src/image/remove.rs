@@ -150,13 +150,15 @@ impl Engine {
         Ok(pruned)
     }
 
-    /// Removes what no image, container or living command needs.
+    /// Removes what no image, container or living command needs, shared mount points among it.
     pub(crate) fn collect_images(&self) -> Result<Collected, EngineError> {
         let pins = || {
             self.pins()
                 .map_err(|e| ImageError::malformed("the containers", e.to_string()))
         };
-        Ok(self.images().collect(pins)?)
+        let collected = self.images().collect(pins)?;
+        self.collect_shared_points()?;
+        Ok(collected)
     }
 
     fn holders(&self, image: &Digest) -> Result<Holders, EngineError> {

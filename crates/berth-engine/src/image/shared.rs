@@ -1,16 +1,18 @@
 //! Mount points that many containers share: `mount-points/NAME+NAME...` below the engine's root.
 //!
-//! One is made once, whole under a hidden name, and stays for good: it is a few empty folders, and
-//! there are few of them, ever.
+//! One is made once, whole under a hidden name, and stays until a collection finds that no container
+//! names it. Each start makes sure of it.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
+use berth_base::state::RootSource;
+use berth_image::store::Access;
 use berth_persist::{At, Op, Replace, perform, remove_tree};
 
 use super::points::MountPoints;
@@ -25,7 +27,7 @@ impl Engine {
         self.store().root().join(SHARED).join(name)
     }
 
-    /// Makes a shared folder, unless it is there; it stays for good.
+    /// Makes a shared folder, unless it is there.
     pub(crate) fn ensure_shared_points(&self, path: &Path) -> Result<(), EngineError> {
         // by path: a folder of ours
         if path.is_dir() {
@@ -45,17 +47,55 @@ impl Engine {
 
     /// Removes what somebody died making.
     pub(crate) fn sweep_shared_points(&self) -> Result<(), EngineError> {
-        let folder = self.store().root().join(SHARED);
-        // by path: a folder of ours, which need not be there
-        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        let hidden = |name: &OsString| name.as_bytes().starts_with(HIDDEN.as_bytes());
-        let left: Vec<OsString> = entries.map(|e| e.file_name()).filter(hidden).collect();
-        if left.is_empty() {
+        let half_made = |name: &str| name.starts_with(HIDDEN);
+        if self.shared_points_that(half_made).is_empty() {
             return Ok(());
         }
         let _names = self.store().lock_names()?;
-        for name in left {
-            let path = folder.join(name);
+        self.remove_shared_points(self.shared_points_that(half_made))
+    }
+
+    /// Removes what no container names any more.
+    pub(crate) fn collect_shared_points(&self) -> Result<(), EngineError> {
+        let whole = |name: &str| !name.starts_with(HIDDEN);
+        if self.shared_points_that(whole).is_empty() {
+            return Ok(());
+        }
+        // A container says which one it needs under this lock, and makes sure of it afterwards.
+        let _changing = self.images().lock(Access::Change)?;
+        // Nobody makes one meanwhile under the hidden name that is about to be used.
+        let _names = self.store().lock_names()?;
+        let named: HashSet<OsString> = self
+            .store()
+            .all_creates()?
+            .into_iter()
+            .filter_map(|create| match create.root {
+                RootSource::Layers { lowers, .. } => Some(lowers),
+                _ => None,
+            })
+            .flatten()
+            .filter(|lower| is_shared(lower))
+            .filter_map(|lower| lower.file_name().map(OsString::from))
+            .collect();
+        let mut unnamed = self.shared_points_that(whole);
+        unnamed.retain(|path| path.file_name().is_some_and(|name| !named.contains(name)));
+        let hidden = unnamed.iter().map(|path| hide(path));
+        self.remove_shared_points(hidden.collect::<Result<_, _>>()?)
+    }
+
+    fn shared_points_that(&self, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+        let folder = self.store().root().join(SHARED);
+        // by path: a folder of ours, which need not be there
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let wanted = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(&wanted)
+        };
+        entries.map(|entry| entry.path()).filter(wanted).collect()
+    }
+
+    fn remove_shared_points(&self, paths: Vec<PathBuf>) -> Result<(), EngineError> {
+        for path in paths {
             remove_tree("container.points.sweep", At::path(&path)).map_err(|e| {
                 let text = format!("cannot remove {}: {e}", path.display());
                 EngineError::new(ErrorClass::Unavailable, text)
@@ -63,6 +103,22 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Out of sight first: one is whole or it is not there.
+fn hide(path: &Path) -> Result<PathBuf, EngineError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let hidden = path.with_file_name(format!("{HIDDEN}{name}"));
+    let rename = Op::Rename {
+        from: At::path(path),
+        to: At::path(&hidden),
+        replace: Replace::No,
+    };
+    perform("container.points.hide", rename).map_err(|e| {
+        let text = format!("cannot rename {}: {e}", path.display());
+        EngineError::new(ErrorClass::Unavailable, text)
+    })?;
+    Ok(hidden)
 }
 
 /// How the name of a half made one begins.
@@ -86,7 +142,11 @@ fn make_shared(folder: &Path, name: &str) -> io::Result<()> {
     let hidden = folder.join(format!("{HIDDEN}{name}"));
     remove_tree("container.points.clear", At::path(&hidden))?;
     make(&hidden)?;
-    MountPoints::of_shared(name).make(&hidden)?;
+    let Some(points) = MountPoints::of_shared(name) else {
+        let text = "its name does not say what is in it";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    };
+    points.make(&hidden)?;
     let sync = |path: &Path| {
         // by path: a folder of ours
         let folder = File::open(path)?;

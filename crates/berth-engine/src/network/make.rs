@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use berth_base::Timestamp;
 use berth_base::state::STATE_VERSION;
-use berth_net::subnet::{default_pools, free_ipv4};
+use berth_net::subnet::free_ipv4;
 use berth_net::{DEFAULT_NETWORK, Driver, NetworkFile, NetworkName, Subnet, bridge, host};
 use std::path::Path;
 
@@ -41,7 +41,7 @@ impl Engine {
         for (_, file) in networks.all()? {
             taken.extend(file.iter().flat_map(|f| f.subnets.iter().map(|s| s.subnet)));
         }
-        let subnet = free_ipv4(&default_pools(), &taken)?;
+        let subnet = free_ipv4(&self.config().network.pools, &taken)?;
         let id =
             random_id().map_err(|e| StoreError::io("draw an id for", self.store().root(), e))?;
         let interface = match self.store().root() == Path::new(ROOTS) {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use berth_base::state::STATE_VERSION;
 use berth_base::{ContainerId, ErrorClass, Timestamp};
 use berth_net::lease::Lease;
-use berth_net::subnet::{default_pools, free_ipv4, unique_local};
+use berth_net::subnet::{free_ipv4, unique_local};
 use berth_net::{DEFAULT_NETWORK, Driver, NetworkFile, NetworkName, Subnet, bridge, host};
 use ipnet::IpNet;
 
@@ -272,7 +272,7 @@ impl Engine {
         }
         if !nets.iter().any(|net| matches!(net, IpNet::V4(_))) {
             let taken: Vec<IpNet> = taken.iter().map(|(net, _)| *net).collect();
-            nets.push(free_ipv4(&default_pools(), &taken)?.into());
+            nets.push(free_ipv4(&self.config().network.pools, &taken)?.into());
         }
         if request.ipv6 && !nets.iter().any(|net| matches!(net, IpNet::V6(_))) {
             let global = random_bytes::<5>()

@@ -16,10 +16,12 @@ mod packets;
 mod ports;
 mod release;
 mod request;
+mod settings;
 
 pub use files::HostAddress;
 pub use manage::{CreateNetwork, Network};
 pub use request::{DefaultNetwork, NetworkRequest, PublishRequest};
+pub use settings::NetworkSettings;
 
 pub(crate) use attach::NetworksFile;
 pub(crate) use files::{FILES, folder as files_folder, is_file_of_ours, wanted as wants_files};

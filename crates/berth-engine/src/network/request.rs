@@ -13,9 +13,9 @@ use crate::{CreateOptions, Engine, EngineError, facts};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DefaultNetwork {
     /// The network `bridge`.
+    #[default]
     Bridge,
     /// A loopback alone.
-    #[default]
     None,
 }
 
@@ -137,7 +137,10 @@ pub struct PublishRequest {
 }
 
 /// The ports that a container publishes: those of `-p`, and with `-P` all that are exposed.
-pub(crate) fn published(options: &CreateOptions) -> Result<Vec<PublishRequest>, EngineError> {
+pub(crate) fn published(
+    engine: &Engine,
+    options: &CreateOptions,
+) -> Result<Vec<PublishRequest>, EngineError> {
     let mut publish = options.publish.clone();
     if options.publish_all {
         for text in &options.exposed_ports {
@@ -150,6 +153,12 @@ pub(crate) fn published(options: &CreateOptions) -> Result<Vec<PublishRequest>, 
             });
             publish.extend(missing.collect::<Vec<_>>());
         }
+    }
+    for request in &mut publish {
+        // Written down with the container, so that a restart does not move it.
+        request.host_address = request
+            .host_address
+            .or(engine.config().network.publish_address);
     }
     if publish.is_empty() || !options.networks.is_empty() {
         return Ok(publish);

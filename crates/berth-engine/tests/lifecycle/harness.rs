@@ -135,6 +135,7 @@ fn configuration(
         runtime_binary,
         engine_binary: own,
         default_network: berth_engine::DefaultNetwork::None,
+        network: berth_engine::NetworkSettings::default(),
         cgroup_parent: Some(cgroup_parent),
         image_limits: Default::default(),
     })
@@ -236,6 +237,7 @@ pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
         runtime_binary: PathBuf::new(),
         engine_binary: PathBuf::new(),
         default_network: berth_engine::DefaultNetwork::None,
+        network: berth_engine::NetworkSettings::default(),
         cgroup_parent: None,
         image_limits: Default::default(),
     });

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::failure::Failure;
 use super::global::DefaultNetworkName;
 use super::image::ImageSection;
+use super::network::NetworkSection;
 use super::proxies::ProxySection;
 
 /// For everybody on the machine.
@@ -40,6 +41,9 @@ pub(crate) struct ConfigFile {
     /// `[image]`.
     #[serde(default)]
     pub(crate) image: ImageSection,
+    /// `[network]`.
+    #[serde(default)]
+    pub(crate) network: NetworkSection,
 }
 
 impl ConfigFile {
@@ -70,6 +74,7 @@ impl ConfigFile {
             default_network: self.default_network.or(other.default_network),
             proxies: self.proxies.over(other.proxies),
             image: self.image.over(other.image),
+            network: self.network.over(other.network),
         }
     }
 }

@@ -73,6 +73,7 @@ impl GlobalFlags {
             cgroup_parent,
             default_network: default_network(self.default_network, file.default_network)?.into(),
             image_limits: file.image.limits(),
+            network: file.network.settings(),
         })
     }
 }
@@ -110,7 +111,10 @@ fn default_network(
             return Err(Failure::new(ErrorClass::Invalid, text).on("BERTH_DEFAULT_NETWORK"));
         }
     };
-    Ok(flag.or(named).or(file).unwrap_or(DefaultNetworkName::None))
+    Ok(flag
+        .or(named)
+        .or(file)
+        .unwrap_or(DefaultNetworkName::Bridge))
 }
 
 /// What the configuration files say.

@@ -128,3 +128,40 @@ fn twenty_containers_share_their_image() {
     assert!(grown < 1 << 20, "{grown} bytes");
     assert_eq!(world.count("layers"), 1);
 }
+
+/// With files of their own in an `/etc` that the image lacks.
+#[test]
+fn twenty_containers_on_a_network_share_their_mount_points() {
+    let world = World::new();
+    world.ok("create --network bridge --name first box:1 true");
+    let points = || {
+        let folder = std::fs::read_dir(world.berth.path("root/mount-points")).unwrap();
+        let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    };
+    let shared = points();
+    assert_eq!(shared.len(), 1);
+    assert!(shared[0].contains("etc,hosts!"), "{shared:?}");
+    let before = world.disk();
+    for at in 0..20 {
+        world.ok(&format!("create --network bridge --name c{at} box:1 true"));
+    }
+    let grown = world.disk() - before;
+    assert!(grown < 1 << 20, "{grown} bytes");
+    assert_eq!(points(), shared);
+    assert_eq!(world.ok("diff c0"), "");
+
+    // They stay while a container names them, and go with the last one.
+    world.ok("create --network none --name plain box:1 true");
+    world.ok("image prune -f");
+    assert_eq!(points().len(), 2);
+    let all: Vec<String> = (0..20).map(|at| format!("c{at}")).collect();
+    world.ok(&format!("rm first {}", all.join(" ")));
+    world.ok("image prune -f");
+    let left = points();
+    assert_eq!(left.len(), 1);
+    assert!(!left[0].contains("etc"), "{left:?}");
+    world.ok("start plain");
+}

@@ -134,3 +134,54 @@ fn what_cannot_be_made_is_said() {
     insta::assert_snapshot!(refused(&["-d", "macvlan", "x"]), @"berth: a network of driver macvlan stands on an interface of the host; name it with -o parent=INTERFACE");
     assert_eq!(world.ok(&["network", "ls", "-q"]).lines().count(), 1);
 }
+
+#[test]
+fn pools_and_the_published_address_are_those_of_the_configuration() {
+    let Some(world) = World::new() else { return };
+    let folder = world.berth.path("config/berth");
+    std::fs::create_dir_all(&folder).unwrap();
+    let settings = |text: &str| std::fs::write(folder.join("config.toml"), text).unwrap();
+    settings(
+        "[network]\npublish-address = \"127.0.0.1\"\n\
+         default-address-pools = [{ base = \"10.99.0.0/16\", size = 24 }]\n",
+    );
+    world.ok(&["network", "create", "red"]);
+    let subnet = world.ok(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{range .IPAM.Config}}{{.Subnet}}{{end}}",
+        "red",
+    ]);
+    assert_eq!(subnet, "10.99.0.0/24");
+    let address = world.sh("", "hostname -I");
+    assert_eq!(address, "10.99.1.2");
+    world.ok(&[
+        "run", "-d", "--name", "web", "-p", "8080:80", "host", "sleep", "1000",
+    ]);
+    assert_eq!(world.ok(&["port", "web"]), "80/tcp -> 127.0.0.1:8080");
+    settings("");
+    world.ok(&["stop", "-t", "0", "web"]);
+    world.ok(&["start", "web"]);
+    assert_eq!(world.ok(&["port", "web"]), "80/tcp -> 127.0.0.1:8080");
+    world.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "all",
+        "-p",
+        "0.0.0.0:8081:80",
+        "host",
+        "sleep",
+        "1000",
+    ]);
+    assert_eq!(world.ok(&["port", "all"]), "80/tcp -> 0.0.0.0:8081");
+    settings("[network]\ndefault-address-pools = [{ base = \"10.99.0.0/16\", size = 8 }]\n");
+    let done = world.run(&["ps"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.err.contains("line 2: the size 8 of pool 10.99.0.0/16"),
+        "{}",
+        done.err
+    );
+}

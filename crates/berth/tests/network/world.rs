@@ -77,10 +77,11 @@ impl World {
             })
     }
 
-    /// `berth`, with the default network.
+    /// `berth`, with the default network that users get.
     pub fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.berth.command(arguments);
-        command.env("BERTH_DEFAULT_NETWORK", "bridge");
+        command.env_remove("BERTH_DEFAULT_NETWORK");
+        command.env("XDG_CONFIG_HOME", self.berth.path("config"));
         self.spawn(&mut command)
     }
 

@@ -23,6 +23,7 @@ fn engine(dir: &Path) -> Engine {
         runtime_binary: "/nonexistent".into(),
         engine_binary: "/nonexistent".into(),
         default_network: crate::DefaultNetwork::None,
+        network: crate::NetworkSettings::default(),
         cgroup_parent: None,
         image_limits: Default::default(),
     })

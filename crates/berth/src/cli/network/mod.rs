@@ -8,8 +8,11 @@ mod ls;
 mod prune;
 mod reload;
 mod rm;
+mod section;
 
 use clap::{Args, Subcommand};
+
+pub(crate) use section::NetworkSection;
 
 use super::{Context, Outcome};
 
