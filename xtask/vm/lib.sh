@@ -1,5 +1,8 @@
 # Words of the guest tests; sourced by one.sh before each test.
 
+# Tests of networks name the one that they want.
+export BERTH_DEFAULT_NETWORK=none
+
 # fail TEXT: ends the test.
 fail() {
     echo "failed: $*"

@@ -16,6 +16,7 @@ use berth_net::nft::{self, NftError, Published, Rules, Sysctl, Tag};
 use berth_net::{Driver, NetworkFile};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
+use super::error::WITHOUT;
 use super::make::ROOTS;
 use crate::store::StoreError;
 use crate::{Container, Engine, EngineError};
@@ -229,20 +230,21 @@ fn published(container: &Container, wiring: &Wiring) -> Vec<Published> {
 
 fn set(sysctl: &Sysctl) -> Result<(), EngineError> {
     let path = Path::new(&sysctl.path);
-    let failed = |e| -> EngineError { StoreError::io("set", path, e).into() };
+    let failed = |e| {
+        let error = EngineError::from(StoreError::io("set", path, e));
+        let text = format!("{}; without it {}", error.message, sysctl.why);
+        EngineError::new(error.class, text).hint(format!(
+            "whoever may write it sets it to {}; {WITHOUT}",
+            sysctl.value
+        ))
+    };
     // by path: sysctls of the host
     let now = std::fs::read_to_string(path).map_err(failed)?;
     if now.trim_end() == sysctl.value {
         return Ok(());
     }
     // by path: sysctls of the host
-    std::fs::write(path, sysctl.value).map_err(|e| {
-        let error = failed(e);
-        EngineError::new(
-            error.class,
-            format!("{}; without it {}", error.message, sysctl.why),
-        )
-    })
+    std::fs::write(path, sysctl.value).map_err(failed)
 }
 
 /// The FNV-1a hash of 64 bits: the same in every build and on every machine.

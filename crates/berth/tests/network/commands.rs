@@ -185,3 +185,38 @@ fn pools_and_the_published_address_are_those_of_the_configuration() {
         done.err
     );
 }
+
+#[test]
+fn without_the_right_or_the_kernel_the_way_on_is_said() {
+    let Some(world) = World::new() else { return };
+    let berth = world.berth.command(&["run", "--rm", "host", "true"]);
+    let said = |shell: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", shell, "sh"])
+            .arg(berth.get_program())
+            .args(berth.get_args())
+            .env_remove("BERTH_DEFAULT_NETWORK");
+        let done = crate::cli::finish(world.spawn(&mut command));
+        assert_eq!(done.code, 125, "{done:?}");
+        assert_eq!(world.leases("bridge"), [""; 0]);
+        done.err
+    };
+    let denied = said("exec setpriv --bounding-set=-net_admin --inh-caps=-net_admin \"$@\"");
+    assert!(denied.contains("cannot make the bridge berth"), "{denied}");
+    assert!(
+        denied.ends_with(
+            "hint: networks need root, or CAP_NET_ADMIN over this network namespace; --network none and --network host do without\n"
+        ),
+        "{denied}"
+    );
+    let hidden = said("mount -t tmpfs none /proc/sys/net && exec \"$@\"");
+    assert!(
+        hidden.contains("ip_forward: No such file") && hidden.contains("do not reach the outside"),
+        "{hidden}"
+    );
+    assert!(
+        hidden.ends_with("sets it to 1; --network none and --network host do without\n"),
+        "{hidden}"
+    );
+}
