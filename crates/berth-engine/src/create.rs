@@ -14,6 +14,7 @@ use oci_spec::runtime::Spec;
 
 use crate::capabilities::Capabilities;
 use crate::image::MountPoints;
+use crate::network::FilesOwner;
 use crate::options::MountRequest;
 use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
@@ -77,7 +78,7 @@ impl Engine {
             hostname: hostname(options, &id, &sources)?,
             user: image::resolve_user(self, &rooted)?,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
-            network_files: self.network_files(options, &id),
+            network_files: self.network_files(&id, options, root, &sources),
             ..host_facts(options, rootless, sources)
         };
         let mut built = spec::build(options, &spec_facts)?;
@@ -219,13 +220,29 @@ impl Engine {
     /// Where the files about networks will be, for a container that gets them.
     fn network_files(
         &self,
-        options: &CreateOptions,
         id: &ContainerId,
+        options: &CreateOptions,
+        root: &RootSource,
+        sources: &BTreeMap<NamespaceKind, NamespaceSource>,
     ) -> Vec<(&'static str, PathBuf)> {
-        if !network::wants_files(options) {
+        let network = |sources: &BTreeMap<_, NamespaceSource>| {
+            let network = sources.get(&NamespaceKind::Net).cloned();
+            network.unwrap_or(NamespaceSource::Private)
+        };
+        let mut owner = FilesOwner::of(root, options, &network(sources));
+        let mut whose = id.clone();
+        while let FilesOwner::Other(other) = owner {
+            // One that is gone has no network to share either, as the start will say.
+            let Ok(create) = self.read_create(&other) else {
+                return Vec::new();
+            };
+            owner = FilesOwner::of(&create.root, &create.options, &network(&create.namespaces));
+            whose = other;
+        }
+        if owner == FilesOwner::Root {
             return Vec::new();
         }
-        let folder = network::files_folder(self, id);
+        let folder = network::files_folder(self, &whose);
         network::FILES.map(|name| (name, folder.join(name))).into()
     }
 

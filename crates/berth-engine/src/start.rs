@@ -19,11 +19,24 @@ use berth_runtime::launch::{LaunchRequest, launch};
 use crate::session::Packet;
 use crate::spec::{self, IdMappings, RunFacts};
 use crate::store::{ContainerLock, Durability};
-use crate::subid::{IdKind, map_of};
+use crate::subid::{IdKind, IdMap, map_of};
 use crate::view::View;
 use crate::{
     Container, Engine, EngineError, Session, StartAttach, Started, cgroup, ids, namespaces, words,
 };
+
+/// The spec of a run.
+struct RunSpec {
+    path: PathBuf,
+    /// Whom the host knows the container's root as, uid and gid, where that is somebody else.
+    root_ids: Option<(u32, u32)>,
+}
+
+fn of_root(map: &[IdMap]) -> Option<u32> {
+    map.iter()
+        .find(|range| range.inside == 0)
+        .map(|range| range.outside)
+}
 
 impl Engine {
     /// Starts a container and returns once its first process executes.
@@ -106,7 +119,7 @@ impl Engine {
         self.ensure_layers(container)?;
         let joined = self.find_joined(&container.create.namespaces)?;
         let spec = self.write_run_spec(lock, container, &joined, &mut warnings)?;
-        let connected = self.join_networks(lock, container)?;
+        let connected = self.join_networks(lock, container, spec.root_ids)?;
         let reserved = connected.reserved;
         // Its connection is held until the container runs.
         let (resolver, _connection) = connected.resolver.unzip();
@@ -114,7 +127,7 @@ impl Engine {
             wiring: connected.wiring,
             resolver,
             held: u32::try_from(reserved.len()).unwrap_or(u32::MAX),
-            ..self.monitor_config(container, run, attach, spec, joined)
+            ..self.monitor_config(container, run, attach, spec.path, joined)
         };
         let request = LaunchRequest {
             runtime_binary: &self.config().runtime_binary,
@@ -184,11 +197,14 @@ impl Engine {
         container: &Container,
         joined: &BTreeMap<NamespaceKind, ProcessIdentity>,
         warnings: &mut Vec<String>,
-    ) -> Result<PathBuf, EngineError> {
+    ) -> Result<RunSpec, EngineError> {
         let immutable = container.persistent_dir.join("spec.json");
         let sources = &container.create.namespaces;
         if !spec::needs_run_spec(sources) {
-            return Ok(immutable);
+            return Ok(RunSpec {
+                path: immutable,
+                root_ids: None,
+            });
         }
         let private_ids = sources.get(&NamespaceKind::User) == Some(&NamespaceSource::Private);
         // Held until the spec that takes the range is on disk.
@@ -210,10 +226,15 @@ impl Engine {
             mappings,
             joined_mappings,
         };
+        let mapped = facts.mappings.as_ref().or(facts.joined_mappings.as_ref());
+        let root_ids = mapped.and_then(|ids| Some((of_root(&ids.uid)?, of_root(&ids.gid)?)));
         let spec = spec::for_run(self.store().read_spec(&immutable)?, &facts)?;
         self.store()
             .write_volatile("container.run.spec", lock, "spec.json", &spec)?;
-        Ok(container.volatile_dir.join("spec.json"))
+        Ok(RunSpec {
+            path: container.volatile_dir.join("spec.json"),
+            root_ids,
+        })
     }
 
     fn monitor_config(

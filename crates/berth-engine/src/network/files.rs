@@ -1,11 +1,13 @@
 //! `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname` of a container: files in its volatile folder,
-//! mounted over those of its image and written before each start.
+//! mounted over those of its image and written before each start. Who shares the network of another
+//! container shares its files; on the host's network they say what the host's say.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use berth_base::ContainerId;
-use berth_base::state::Wiring;
+use berth_base::NamespaceKind;
+use berth_base::state::{NamespaceSource, RootSource, Wiring};
 use berth_net::DEFAULT_NETWORK;
 use berth_persist::{Durability, make_dirs, replace};
 
@@ -32,19 +34,58 @@ pub(crate) fn is_file_of_ours(path: &Path) -> bool {
         && name(owner).is_some_and(|name| name.parse::<ContainerId>().is_ok())
 }
 
-/// Whether a container gets these files: those that have a network of their own.
-pub(crate) fn wanted(options: &CreateOptions) -> bool {
-    !options.networks.is_empty()
+/// Whose files a container has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Its own.
+    Itself,
+    /// Those of the container whose network it shares, where that has any.
+    Other(ContainerId),
+    /// Those of its root.
+    Root,
+}
+
+impl Owner {
+    /// A directory or the host's root has these files, or its user made it without; an image cannot
+    /// know them.
+    pub(crate) fn of(
+        root: &RootSource,
+        options: &CreateOptions,
+        network: &NamespaceSource,
+    ) -> Self {
+        match network {
+            NamespaceSource::Container(id) => Self::Other(id.clone()),
+            _ if !options.networks.is_empty() => Self::Itself,
+            NamespaceSource::Private | NamespaceSource::Host => match root {
+                RootSource::Layers { .. } => Self::Itself,
+                _ => Self::Root,
+            },
+            _ => Self::Root,
+        }
+    }
+
+    fn of_container(container: &Container) -> Self {
+        let create = &container.create;
+        Self::of(&create.root, &create.options, network_of(container))
+    }
+}
+
+fn network_of(container: &Container) -> &NamespaceSource {
+    let namespaces = &container.create.namespaces;
+    let network = namespaces.get(&NamespaceKind::Net);
+    network.unwrap_or(&NamespaceSource::Private)
 }
 
 impl Engine {
-    /// Writes the files of a container that is about to start.
+    /// Writes the files of a container that is about to start. They belong to its root, whose uid and
+    /// gid may be others than ours.
     pub(crate) fn write_network_files(
         &self,
         container: &Container,
         wiring: &Wiring,
+        root_ids: Option<(u32, u32)>,
     ) -> Result<(), EngineError> {
-        if !wanted(&container.create.options) {
+        if Owner::of_container(container) != Owner::Itself {
             return Ok(());
         }
         let folder = folder(self, &container.id);
@@ -55,7 +96,13 @@ impl Engine {
             let point = "container.files.write";
             replace(point, &folder, name, text.as_bytes(), Durability::Boot)
                 .map_err(|e| failed(e.action, &e.path, &e.source))?;
-            make_readable(&folder.join(name))?;
+            let path = folder.join(name);
+            make_readable(&path)?;
+            if let Some((uid, gid)) = root_ids.filter(|_| !crate::facts::is_rootless()) {
+                // by path: a state folder
+                std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+                    .map_err(|e| failed("change the owner of", &path, &e))?;
+            }
         }
         Ok(())
     }
@@ -76,6 +123,19 @@ pub(super) fn rewrite(engine: &Engine, container: &Container) -> Result<(), Engi
 fn texts(container: &Container, wiring: &Wiring) -> [String; 3] {
     let options = &container.create.options;
     let hostname = &container.create.hostname;
+    let hostname_line = format!("{hostname}\n");
+    if *network_of(container) == NamespaceSource::Host {
+        // by path: the host's /etc
+        let of_host = |name| std::fs::read_to_string(Path::new("/etc").join(name));
+        let mut hosts = of_host("hosts").unwrap_or_else(|_| LOOPBACK.to_owned());
+        add_hosts(&mut hosts, options, Some(Ipv4Addr::LOCALHOST.into()));
+        let asks_others = options.names != crate::NameOptions::default();
+        let resolver = match of_host("resolv.conf") {
+            Ok(text) if !asks_others => text,
+            _ => resolver(options, &host_resolver()),
+        };
+        return [hosts, resolver, hostname_line];
+    }
     let of_host = match options.names.dns.is_empty() {
         true => host_resolver(),
         false => String::new(),
@@ -83,7 +143,7 @@ fn texts(container: &Container, wiring: &Wiring) -> [String; 3] {
     [
         hosts(hostname, options, wiring),
         resolver(options, &of_host),
-        format!("{hostname}\n"),
+        hostname_line,
     ]
 }
 
@@ -101,26 +161,9 @@ fn failed(action: &str, path: &Path, error: &std::io::Error) -> EngineError {
 }
 
 fn hosts(hostname: &str, options: &CreateOptions, wiring: &Wiring) -> String {
-    let mut text = String::from(
-        "127.0.0.1\tlocalhost\n\
-         ::1\tlocalhost ip6-localhost ip6-loopback\n\
-         fe00::\tip6-localnet\n\
-         ff00::\tip6-mcastprefix\n\
-         ff02::1\tip6-allnodes\n\
-         ff02::2\tip6-allrouters\n",
-    );
-    for (name, address) in &options.names.add_hosts {
-        let address = match address {
-            HostAddress::Is(address) => Some(*address),
-            HostAddress::Gateway => wiring
-                .interfaces
-                .iter()
-                .find_map(|i| i.gateways.first().copied()),
-        };
-        if let Some(address) = address {
-            line(&mut text, address, name);
-        }
-    }
+    let mut text = LOOPBACK.to_owned();
+    let gateways = wiring.interfaces.iter().flat_map(|i| i.gateways.first());
+    add_hosts(&mut text, options, gateways.copied().next());
     let domain = options.names.domain.as_deref();
     let names = match domain {
         Some(domain) => format!("{hostname}.{domain} {hostname}"),
@@ -132,6 +175,26 @@ fn hosts(hostname: &str, options: &CreateOptions, wiring: &Wiring) -> String {
         }
     }
     text
+}
+
+const LOOPBACK: &str = "127.0.0.1\tlocalhost\n\
+    ::1\tlocalhost ip6-localhost ip6-loopback\n\
+    fe00::\tip6-localnet\n\
+    ff00::\tip6-mcastprefix\n\
+    ff02::1\tip6-allnodes\n\
+    ff02::2\tip6-allrouters\n";
+
+/// The names of `--add-host`; `gateway` is the host as the container reaches it.
+fn add_hosts(text: &mut String, options: &CreateOptions, gateway: Option<IpAddr>) {
+    for (name, address) in &options.names.add_hosts {
+        let address = match address {
+            HostAddress::Is(address) => Some(*address),
+            HostAddress::Gateway => gateway,
+        };
+        if let Some(address) = address {
+            line(text, address, name);
+        }
+    }
 }
 
 fn line(text: &mut String, address: IpAddr, names: &str) {

@@ -30,19 +30,20 @@ pub(crate) struct Connected {
 
 impl Engine {
     /// Takes the addresses and ports of a container that is about to start, writes its files and leads
-    /// its ports to it. What it had in its last run it has again, save ports that somebody took
+    /// its ports to it. `root_ids` are those of its root, which owns the files. What it had in its last run it has again, save ports that somebody took
     /// meanwhile.
     pub(crate) fn join_networks(
         &self,
         lock: &ContainerLock,
         container: &Container,
+        root_ids: Option<(u32, u32)>,
     ) -> Result<Connected, EngineError> {
         let _rules = match container.create.options.publish.is_empty() {
             true => None,
             false => Some(self.lock_rules(FlockOperation::LockShared)?),
         };
         let (wiring, reserved) = self.wire(lock, container)?;
-        self.write_network_files(container, &wiring)?;
+        self.write_network_files(container, &wiring, root_ids)?;
         self.publish_ports(container, &wiring)?;
         let resolver = self.ask_resolver(container, &wiring)?;
         Ok(Connected {

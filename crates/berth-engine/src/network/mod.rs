@@ -24,7 +24,7 @@ pub use request::{DefaultNetwork, NetworkRequest, PublishRequest};
 pub use settings::NetworkSettings;
 
 pub(crate) use attach::NetworksFile;
-pub(crate) use files::{FILES, folder as files_folder, is_file_of_ours, wanted as wants_files};
+pub(crate) use files::{FILES, Owner as FilesOwner, folder as files_folder, is_file_of_ours};
 pub(crate) use request::{published, resolve};
 
 use berth_net::Networks;

@@ -82,7 +82,8 @@ fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
         mounts.push(mount("/dev/shm", "tmpfs", "shm", &options));
     }
     for (name, source) in &facts.network_files {
-        let mut mount = bind(&format!("/etc/{name}"), "", &[]);
+        // Ours, below a folder that a container's root need not be able to enter.
+        let mut mount = bind(&format!("/etc/{name}"), "", &["x-berth.before"]);
         mount.set_source(Some(source.clone()));
         mounts.push(mount);
     }

@@ -37,7 +37,11 @@ pub(super) fn bind(
     let namespace = mapping(builder, mount, parsed)?;
     // Among the host's own mounts the clone stays one of them, wherever the root lies.
     let shared = rootfs::stays_shared(builder) && builder.facts.privileged;
-    let before = builder.opens_before() || namespace.is_some() || shared;
+    let ours = builder.facts.privileged && !builder.is_bundle() && is_ours(mount);
+    let before = builder.opens_before()
+        || namespace.is_some()
+        || shared
+        || (ours && builder.has_user_namespace());
     // init would find what lies below locked to the mount that it clones.
     let recursive = parsed.bind == Some(true) || (builder.has_user_namespace() && !before);
     let mut steps = vec![source.clone_step(recursive, slot)?];
@@ -132,6 +136,12 @@ pub(crate) fn beneath(mount: &Mount) -> Option<&Path> {
     let words = mount.options().iter().flatten();
     let mut paths = words.filter_map(|word| word.strip_prefix("x-berth.beneath="));
     paths.next_back().map(Path::new)
+}
+
+/// Whether the source is a file of the engine's own, which a container's root need not reach.
+fn is_ours(mount: &Mount) -> bool {
+    let mut words = mount.options().iter().flatten();
+    words.any(|word| word == "x-berth.before")
 }
 
 /// What is set on the clone, in order. A mount has one propagation; the last one wins.

@@ -133,7 +133,7 @@ fn an_image_without_layers() {
     assert_eq!(done.code, 127, "{done:?}");
     // A program of the host's is all it takes.
     let line = "run --name a -v /bin/busybox:/bin/busybox:ro none:1 /bin/busybox ls /";
-    assert_eq!(world.ok(line), "bin\ndev\nproc\nsys");
+    assert_eq!(world.ok(line), "bin\ndev\netc\nproc\nsys");
     assert_eq!(world.ok("diff a"), "");
 }
 

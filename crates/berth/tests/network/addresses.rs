@@ -1,5 +1,7 @@
 //! Addresses, routes and files of containers on the default network.
 
+use berth_testkit::Bundle;
+
 use crate::world::World;
 
 #[test]
@@ -106,4 +108,76 @@ fn thirty_two_at_once_have_different_addresses() {
     }
     assert!(world.leases("bridge").is_empty());
     world.wait_for_interfaces(1);
+}
+
+/// An image cannot know what is in them.
+#[test]
+fn an_image_gets_its_files_on_every_network() {
+    let Some(world) = World::new() else { return };
+    let bundle = Bundle::new();
+    let rootfs = bundle.rootfs();
+    let archive = world.berth.path("root.tar");
+    world.host(&format!(
+        "tar -C {} -cf {} .",
+        rootfs.display(),
+        archive.display()
+    ));
+    world.ok(&["import", archive.to_str().unwrap(), "box:1"]);
+    let seen = |flags: &[&str], line: &str| {
+        let mut arguments = vec!["run", "--rm", "--hostname", "boat"];
+        arguments
+            .retain(|word| !(flags.contains(&"host") && matches!(*word, "--hostname" | "boat")));
+        arguments.extend(flags);
+        arguments.extend(["box:1", "sh", "-c", line]);
+        world.ok(&arguments)
+    };
+    let all = "cat /etc/hostname /etc/hosts; stat -c %u:%g:%a /etc/hosts; echo x >> /etc/hosts";
+    let alone = seen(&["--network", "none", "--add-host", "db:10.1.1.1"], all);
+    assert!(alone.starts_with("boat\n127.0.0.1\tlocalhost\n"), "{alone}");
+    assert!(alone.contains("\n10.1.1.1\tdb\n"), "{alone}");
+    assert!(alone.ends_with("\n0:0:644"), "{alone}");
+    let host = seen(&["--network", "host"], "cat /etc/hosts /etc/resolv.conf");
+    let files = |names: [&str; 2]| {
+        let texts = names.map(|name| std::fs::read_to_string(name).unwrap_or_default());
+        texts.concat().trim_end().to_owned()
+    };
+    assert_eq!(host, files(["/etc/hosts", "/etc/resolv.conf"]));
+
+    // Whoever shares a network shares them, and the root of a user namespace owns them.
+    world.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "a",
+        "--hostname",
+        "a",
+        "box:1",
+        "sleep",
+        "1000",
+    ]);
+    let own = world.ok(&["exec", "a", "cat", "/etc/hosts"]);
+    world.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "b",
+        "--network",
+        "container:a",
+        "box:1",
+        "sleep",
+        "1000",
+    ]);
+    let line = [
+        "run",
+        "--rm",
+        "--network",
+        "container:b",
+        "box:1",
+        "cat",
+        "/etc/hosts",
+    ];
+    assert_eq!(world.ok(&line), own);
+    let mapped = seen(&["--userns", "private"], all);
+    assert!(mapped.contains("\tboat\n"), "{mapped}");
+    assert!(mapped.ends_with("\n0:0:644"), "{mapped}");
 }
