@@ -11,6 +11,8 @@ mod addresses;
 mod cli;
 mod commands;
 mod connect;
+mod docker_user;
+mod flush;
 mod names;
 mod ports;
 mod world;
