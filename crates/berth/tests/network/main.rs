@@ -13,6 +13,8 @@ mod commands;
 mod connect;
 mod docker_user;
 mod flush;
+mod lan;
 mod names;
 mod ports;
+mod sctp;
 mod world;
