@@ -97,6 +97,11 @@ const PACKAGES: &[Package] = &[
         "the network of containerd's pods",
     ),
     package("podman", Test, "a real peer"),
+    package(
+        "firewalld",
+        Test,
+        "a firewall, beside whose rules ours have to live",
+    ),
     package("docker-registry", Test, "a real registry"),
     package(
         "skopeo",

@@ -121,8 +121,9 @@ impl Engine {
         let spec = self.write_run_spec(lock, container, &joined, &mut warnings)?;
         let connected = self.join_networks(lock, container, spec.root_ids)?;
         let reserved = connected.reserved;
-        // Its connection is held until the container runs.
+        // Its connections are held until the container runs.
         let (resolver, _connection) = connected.resolver.unzip();
+        let _guard = connected.guard;
         let config = MonitorConfig {
             wiring: connected.wiring,
             resolver,

@@ -12,7 +12,7 @@ use crate::setup;
 /// What systemd as PID 1, its buses, the helpers of rootless containers and the tools that tests
 /// start are made of. The
 /// closure is written out, since apt would add what only an installation needs (perl, adduser).
-const PACKAGES: [&str; 48] = [
+const PACKAGES: [&str; 55] = [
     "systemd",
     "libsystemd-shared",
     "libsystemd0",
@@ -30,6 +30,7 @@ const PACKAGES: [&str; 48] = [
     "dash",
     "util-linux",
     "iproute2",
+    "nftables",
     "libacl1",
     "libapparmor1",
     "libaudit1",
@@ -41,17 +42,22 @@ const PACKAGES: [&str; 48] = [
     "libcap2",
     "libcrypt1",
     "libdbus-1-3",
+    "libedit2",
     "libelf1",
     "libexpat1",
     "libgcrypt20",
+    "libgmp10",
     "libgpg-error0",
     "libip4tc2",
+    "libjansson4",
     "libkmod2",
     "liblz4-1",
     "libmd0",
     "libmnl0",
     "liblzma5",
     "libmount1",
+    "libnftables1",
+    "libnftnl11",
     "libpcre2-8-0",
     "libseccomp2",
     "libselinux1",
@@ -59,6 +65,7 @@ const PACKAGES: [&str; 48] = [
     "libssl3",
     "libtinfo6",
     "libuuid1",
+    "libxtables12",
     "libzstd1",
     "zlib1g",
 ];

@@ -9,8 +9,8 @@ use super::modules::Modules;
 use crate::failure::{Failure, Outcome};
 
 /// What the cloud kernel keeps out of its image and the guest needs: its disk, and what containers
-/// are made of.
-const WANTED: [&str; 8] = [
+/// and their networks are made of. The guest has nobody who loads a module when it is asked for.
+const WANTED: [&str; 20] = [
     "quota_v2",
     "virtio_pci",
     "virtio_blk",
@@ -19,6 +19,18 @@ const WANTED: [&str; 8] = [
     "veth",
     "bridge",
     "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_fib_inet",
+    "nft_masq",
+    "nft_nat",
+    "nf_conntrack_netlink",
+    "macvlan",
+    "ipvlan",
+    "sctp",
+    "br_netfilter",
+    "tcp_diag",
+    "udp_diag",
 ];
 
 /// The shell of the guest, without a library.

@@ -112,7 +112,7 @@ struct Row {
 }
 
 /// The scripts that run as root, wherever that is.
-const ROOT_SCRIPTS: [&str; 4] = ["boot_", "start_", "lifecycle_", "limit_"];
+const ROOT_SCRIPTS: [&str; 5] = ["boot_", "start_", "lifecycle_", "limit_", "net_"];
 
 /// The OCI command line against the real kernel.
 const OCI: Suite = Suite::Programs("berth-runtime", "oci");
@@ -123,7 +123,22 @@ const ROWS: &[Row] = &[
         suite: Suite::Scripts,
         names: &ROOT_SCRIPTS,
         share: Share::All,
-        limit_s: 120,
+        limit_s: 180,
+    },
+    Row {
+        profile: "plain",
+        // The packet filter of an older kernel, links of an interface, SCTP.
+        suite: Suite::Programs("berth", "network"),
+        names: &["flush::", "lan::", "ports::", "sctp::"],
+        share: Share::Only(&["flush::rules_", "lan::", "sctp::"]),
+        limit_s: 300,
+    },
+    Row {
+        profile: "plain",
+        suite: Suite::Programs("berth-net", "nft"),
+        names: &["changes::", "packets::", "watch::"],
+        share: Share::Only(&["watch::what_"]),
+        limit_s: 300,
     },
     Row {
         profile: "plain",

@@ -9,6 +9,7 @@ use berth_base::state::{STATE_VERSION, WiredInterface, Wiring};
 use berth_base::{ContainerId, ErrorClass};
 use berth_net::dns::DnsError;
 use berth_runtime::wiring;
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use super::names::has_names;
@@ -112,7 +113,9 @@ impl Engine {
         request: &NetworkRequest,
     ) -> Result<(), EngineError> {
         let network = self.network_to_join(&request.name)?;
-        self.prepare_network(&network)?;
+        let rules = self.lock_rules(FlockOperation::LockShared)?;
+        self.prepare_network(&network, &rules)?;
+        drop(rules);
         let container = &view.container;
         let at = free_number(&container.wiring);
         let interface = self.interface(container, request, &network, (at, None))?;

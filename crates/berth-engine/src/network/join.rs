@@ -10,6 +10,7 @@ use berth_net::lease::Lease;
 use berth_net::{Driver, NetworkFile};
 use rustix::fs::FlockOperation;
 
+use super::packets::RulesLock;
 use super::{NetworkRequest, WIRING};
 use crate::store::{ContainerLock, StoreError, random_id};
 use crate::{Container, Engine, EngineError};
@@ -19,6 +20,7 @@ const MACVLAN_BRIDGE: u32 = 4;
 const IPVLAN_L2: u16 = 0;
 
 /// What a container has on its networks.
+#[derive(Default)]
 pub(crate) struct Connected {
     /// Its interfaces and ports.
     pub(crate) wiring: Wiring,
@@ -26,6 +28,8 @@ pub(crate) struct Connected {
     pub(crate) reserved: Vec<OwnedFd>,
     /// How it asks for names, and what keeps who answers them alive until it does.
     pub(crate) resolver: Option<(ResolverRequest, Resolver)>,
+    /// What keeps who looks after its ports alive until it runs.
+    pub(crate) guard: Option<Resolver>,
 }
 
 impl Engine {
@@ -38,18 +42,22 @@ impl Engine {
         container: &Container,
         root_ids: Option<(u32, u32)>,
     ) -> Result<Connected, EngineError> {
-        let _rules = match container.create.options.publish.is_empty() {
-            true => None,
-            false => Some(self.lock_rules(FlockOperation::LockShared)?),
-        };
-        let (wiring, reserved) = self.wire(lock, container)?;
+        if container.create.options.networks.is_empty() {
+            self.write_network_files(container, &Wiring::default(), root_ids)?;
+            return Ok(Connected::default());
+        }
+        let rules = self.lock_rules(FlockOperation::LockShared)?;
+        let (wiring, reserved) = self.wire(lock, container, &rules)?;
         self.write_network_files(container, &wiring, root_ids)?;
-        self.publish_ports(container, &wiring)?;
+        self.publish_ports(container, &wiring, &rules)?;
+        drop(rules);
         let resolver = self.ask_resolver(container, &wiring)?;
+        let guard = self.ask_guard(container)?;
         Ok(Connected {
             wiring,
             reserved,
             resolver,
+            guard,
         })
     }
 
@@ -57,14 +65,12 @@ impl Engine {
         &self,
         lock: &ContainerLock,
         container: &Container,
+        rules: &RulesLock,
     ) -> Result<(Wiring, Vec<OwnedFd>), EngineError> {
-        if container.create.options.networks.is_empty() {
-            return Ok((Wiring::default(), Vec::new()));
-        }
         let before = self.store().read_wiring(&container.id)?.unwrap_or_default();
         let mut wiring = Wiring::default();
         let wired = self
-            .join_all(container, &before, &mut wiring)
+            .join_all(container, &before, &mut wiring, rules)
             .and_then(|()| self.reserve_ports(container, &before.published));
         let (published, reserved) = wired.inspect_err(|_| {
             // What it had before stays its own. What cannot be given back now, a recovery finds.
@@ -86,10 +92,11 @@ impl Engine {
         container: &Container,
         before: &Wiring,
         wiring: &mut Wiring,
+        rules: &RulesLock,
     ) -> Result<(), EngineError> {
         for (at, request) in container.create.options.networks.iter().enumerate() {
             let network = self.network_to_join(&request.name)?;
-            self.prepare_network(&network)?;
+            self.prepare_network(&network, rules)?;
             let earlier = before.interfaces.iter().find(|i| i.network == request.name);
             let interface = self.interface(container, request, &network, (at, earlier))?;
             wiring.interfaces.push(interface);

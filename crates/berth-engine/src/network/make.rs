@@ -8,6 +8,7 @@ use berth_net::subnet::free_ipv4;
 use berth_net::{DEFAULT_NETWORK, Driver, NetworkFile, NetworkName, Subnet, bridge, host};
 use std::path::Path;
 
+use super::packets::RulesLock;
 use super::request::unknown;
 use crate::store::StoreError;
 use crate::store::random_id;
@@ -71,15 +72,19 @@ impl Engine {
     }
 
     /// Makes the host ready to carry a network's packets.
-    pub(super) fn prepare_network(&self, network: &NetworkFile) -> Result<(), EngineError> {
+    pub(super) fn prepare_network(
+        &self,
+        network: &NetworkFile,
+        rules: &RulesLock,
+    ) -> Result<(), EngineError> {
         if network.driver != Driver::Bridge {
             return Ok(());
         }
         let alias = format!("berth: network {}", network.name);
         let made = bridge::ensure(network, &alias, || self.networks().lock())?;
         match made {
-            true => self.open_network(network),
-            false => Ok(()),
+            true => self.open_network(network, rules),
+            false => self.ensure_packets(rules),
         }
     }
 }

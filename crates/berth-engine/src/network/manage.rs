@@ -10,6 +10,7 @@ use berth_net::lease::Lease;
 use berth_net::subnet::{free_ipv4, unique_local};
 use berth_net::{DEFAULT_NETWORK, Driver, NetworkFile, NetworkName, Subnet, bridge, host};
 use ipnet::IpNet;
+use rustix::fs::FlockOperation;
 
 use super::make::bridge_name;
 use super::request::unknown;
@@ -170,6 +171,7 @@ impl Engine {
             );
             return Err(EngineError::new(ErrorClass::Denied, text).on(DEFAULT_NETWORK));
         }
+        let rules = self.lock_rules(FlockOperation::LockExclusive)?;
         let networks = self.networks();
         let lock = networks.lock()?;
         let users = self.running_on(&file)?;
@@ -187,7 +189,7 @@ impl Engine {
         }
         if file.driver == Driver::Bridge {
             bridge::remove(&file.interface)?;
-            self.close_network(&file)?;
+            self.close_network(&file, &rules)?;
         }
         Ok(networks.remove(&lock, &file.name)?)
     }

@@ -8,10 +8,12 @@
 mod attach;
 mod error;
 mod files;
+mod guard;
 mod join;
 mod make;
 mod manage;
 mod names;
+mod pace;
 mod packets;
 mod ports;
 mod release;

@@ -1,18 +1,19 @@
 //! The resolver of containers on networks that have names.
 //!
 //! One process for each state folder, `berth internal dns`, started by whoever starts the first
-//! container that needs it. The connection that is held while a container starts keeps it from
+//! container that needs it, be it for the rules of its ports ([`Guard`]). The connection that is held while a container starts keeps it from
 //! ending just then. When it died, `recover` starts it again and has the containers served that run.
 
 use std::collections::HashSet;
 
 use berth_base::state::{ResolverRequest, Wiring};
 use berth_base::{ContainerId, ErrorClass};
-use berth_net::dns::{self, Attachment, DnsError, Registration, Resolver};
+use berth_net::dns::{self, Attachment, DnsError, Registration, Resolver, Upkeep};
 use berth_net::{DEFAULT_NETWORK, NetworkName};
 use berth_runtime::launch::enter_keepers_cgroup;
 use berth_runtime::wiring::reconnect_resolver;
 
+use super::guard::Guard;
 use crate::{Container, CreateOptions, Engine, EngineError};
 
 impl From<DnsError> for EngineError {
@@ -45,7 +46,7 @@ impl Engine {
     }
 
     /// Starts the process; it lets go of everything of ours by itself.
-    fn start_resolver(&self) -> Result<(), EngineError> {
+    pub(super) fn start_resolver(&self) -> Result<(), EngineError> {
         // Not waited for: it outlives us.
         self.spawn_internal("dns").map(drop).map_err(|e| {
             let program = self.config().engine_binary.display();
@@ -67,7 +68,8 @@ impl Engine {
         })?;
         // Where that fails it lives as long as the session it was started in.
         drop(enter_keepers_cgroup());
-        match dns::run(self.store().state()) {
+        let guard = Guard::open(self).map(|guard| Box::new(guard) as Box<dyn Upkeep>);
+        match dns::run(self.store().state(), guard) {
             // Another one was faster.
             Err(DnsError::Running(_)) => Ok(()),
             other => Ok(other?),
@@ -131,7 +133,7 @@ impl Engine {
         })
     }
 
-    /// Has every running container that needs it served, where the resolver died.
+    /// Has every running container that needs it served, where the process died.
     pub(super) fn recover_resolver(&self) -> Result<(), EngineError> {
         let mut served: Option<HashSet<ContainerId>> = None;
         let mut resolver = None;
@@ -144,6 +146,7 @@ impl Engine {
                 continue;
             };
             if !has_names(&view.container.create.options) {
+                self.ask_guard(&view.container)?;
                 continue;
             }
             let connection = match &resolver {

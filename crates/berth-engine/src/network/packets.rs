@@ -2,19 +2,21 @@
 //!
 //! What should be in it is computed from the files of networks and running containers, so that a
 //! table that somebody flushed or removed is made again from nothing ([`Engine::reload_packets`]).
-//! Whoever starts a container holds the lock of the rules shared, from the moment its ports are on
-//! record until they are in the table; whoever makes the table anew holds it alone.
+//! Whoever starts a container holds the lock of the rules shared, from before its bridges are made and
+//! its ports are on record until they are in the table; whoever makes the table anew, or removes it,
+//! holds it alone. It is taken before the lock of all networks.
 
 use std::fs::File;
 use std::hash::{Hash as _, Hasher as _};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use berth_base::Status;
 use berth_base::state::{WiredLink, Wiring};
 use berth_net::nft::{self, NftError, Published, Rules, Sysctl, Tag};
 use berth_net::{Driver, NetworkFile};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 
 use super::error::WITHOUT;
 use super::make::ROOTS;
@@ -31,23 +33,58 @@ impl From<NftError> for EngineError {
 }
 
 /// Keeps the table from being made anew, or others from changing it.
-pub(crate) struct RulesLock(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct RulesLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl RulesLock {
+    /// Does something while nobody else has the lock, then shares it again. Others may come first, so
+    /// what was known of the table may not be so any more.
+    fn alone<T>(&self, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+        let lock = |how| {
+            flock(&self.file, how)
+                .map_err(|e| EngineError::from(StoreError::io("lock", &self.path, e.into())))
+        };
+        lock(FlockOperation::LockExclusive)?;
+        let done = work();
+        lock(FlockOperation::LockShared)?;
+        done
+    }
+}
+
+/// What became of the table that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mended {
+    /// Others have the lock.
+    Busy,
+    /// Nothing was missing.
+    Whole,
+    /// Something was, and is there again.
+    Anew,
+}
 
 impl Engine {
     /// Waits for the lock of the rules.
     pub(super) fn lock_rules(&self, how: FlockOperation) -> Result<RulesLock, EngineError> {
         let path = self.store().state().join("rules.lock");
+        self.try_lock_rules(&path, how)
+            .map_err(|e| StoreError::io("lock", &path, e.into()).into())
+    }
+
+    fn try_lock_rules(&self, path: &Path, how: FlockOperation) -> Result<RulesLock, Errno> {
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
         // by path: a state folder
-        let locked = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).and_then(|file| {
-            flock(&file, how)?;
-            Ok(RulesLock(file.into()))
-        });
-        locked.map_err(|e| StoreError::io("lock", &path, e.into()).into())
+        let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+        flock(&file, how)?;
+        Ok(RulesLock {
+            file: file.into(),
+            path: path.to_owned(),
+        })
     }
 
     /// The mark of this engine's table: none for root's own, else drawn from the state folder's path.
-    fn tag(&self) -> Result<Tag, EngineError> {
+    pub(super) fn tag(&self) -> Result<Tag, EngineError> {
         if self.store().root() == Path::new(ROOTS) {
             return Ok(Tag::default());
         }
@@ -58,7 +95,11 @@ impl Engine {
     }
 
     /// A bridge was made just now: its rules, and the switches of the kernel that it needs.
-    pub(super) fn open_network(&self, network: &NetworkFile) -> Result<(), EngineError> {
+    pub(super) fn open_network(
+        &self,
+        network: &NetworkFile,
+        lock: &RulesLock,
+    ) -> Result<(), EngineError> {
         let tag = self.tag()?;
         let socket = nft::socket()?;
         let rules = rules_of(network);
@@ -66,15 +107,36 @@ impl Engine {
             set(&sysctl)?;
         }
         match nft::add_network(&tag, &rules)?.perform(&socket) {
-            Err(NftError::Missing { .. }) => self.reload_packets(&[network])?,
+            Err(NftError::Missing { .. }) => lock.alone(|| self.reload_packets(&[network]))?,
             other => other?,
         }
         nft::open_docker_user(&socket, &tag, &[BRIDGES])?;
         Ok(())
     }
 
-    /// A network goes: its rules, and with the last one the table.
-    pub(super) fn close_network(&self, network: &NetworkFile) -> Result<(), EngineError> {
+    /// A bridge is there: so must be the table, which somebody may have taken away, and the way through
+    /// Docker's chain, which may be newer. Costs two questions.
+    pub(super) fn ensure_packets(&self, lock: &RulesLock) -> Result<(), EngineError> {
+        let tag = self.tag()?;
+        let socket = nft::socket()?;
+        if !nft::is_installed(&socket, &tag)? {
+            lock.alone(|| match nft::is_installed(&socket, &tag)? {
+                true => Ok(()),
+                false => self.reload_packets(&[]),
+            })?;
+        }
+        if nft::has_docker_user(&socket)? {
+            nft::open_docker_user(&socket, &tag, &[BRIDGES])?;
+        }
+        Ok(())
+    }
+
+    /// A network goes: its rules, and with the last one the table. The lock is held alone.
+    pub(super) fn close_network(
+        &self,
+        network: &NetworkFile,
+        _alone: &RulesLock,
+    ) -> Result<(), EngineError> {
         let tag = self.tag()?;
         let socket = nft::socket()?;
         match nft::remove_network(&tag, &rules_of(network))?.perform(&socket) {
@@ -96,6 +158,7 @@ impl Engine {
         &self,
         container: &Container,
         wiring: &Wiring,
+        lock: &RulesLock,
     ) -> Result<(), EngineError> {
         let ports = published(container, wiring);
         if ports.is_empty() {
@@ -113,12 +176,11 @@ impl Engine {
         }
         let (tag, socket) = (self.tag()?, nft::socket()?);
         match nft::publish(&socket, &tag, &ports) {
-            Err(NftError::Missing { .. }) => {
-                // Somebody took the table away. Its lock is ours, shared, so that only what is
-                // missing may be made here: everything, with these ports.
+            // Somebody took the table away.
+            Err(NftError::Missing { .. }) => lock.alone(|| {
                 self.reload_packets(&[])?;
                 Ok(nft::publish(&socket, &tag, &ports)?)
-            }
+            }),
             other => Ok(other?),
         }
     }
@@ -133,6 +195,8 @@ impl Engine {
         if ports.is_empty() {
             return Ok(());
         }
+        // Who makes the table anew may have seen the container run.
+        let _lock = self.lock_rules(FlockOperation::LockShared)?;
         Ok(nft::unpublish(&nft::socket()?, &self.tag()?, &ports)?)
     }
 
@@ -150,14 +214,33 @@ impl Engine {
     /// # Errors
     /// The kernel refuses.
     pub fn reload_networks(&self) -> Result<bool, EngineError> {
-        let _lock = self.lock_rules(FlockOperation::LockExclusive)?;
+        let lock = self.lock_rules(FlockOperation::LockExclusive)?;
+        self.reload_alone(&lock)
+    }
+
+    /// The same for who cannot wait.
+    pub(super) fn mend_packets(&self) -> Result<Mended, EngineError> {
+        let path = self.store().state().join("rules.lock");
+        match self.try_lock_rules(&path, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::AGAIN) => Ok(Mended::Busy),
+            Err(errno) => Err(StoreError::io("lock", &path, errno.into()).into()),
+            Ok(lock) => match self.reload_alone(&lock)? {
+                true => Ok(Mended::Anew),
+                false => Ok(Mended::Whole),
+            },
+        }
+    }
+
+    fn reload_alone(&self, _alone: &RulesLock) -> Result<bool, EngineError> {
         let (tag, socket) = (self.tag()?, nft::socket()?);
         let rules = self.all_rules(&[])?;
+        let installed = nft::inspect(&socket, &tag)?;
         if rules.networks.is_empty() {
-            nft::uninstall(&tag).perform(&socket)?;
+            if installed.is_some() {
+                nft::uninstall(&tag).perform(&socket)?;
+            }
             return Ok(nft::close_docker_user(&socket, &tag)?);
         }
-        let installed = nft::inspect(&socket, &tag)?;
         let fits = match &installed {
             None => false,
             Some(table) => table.matches(&rules)?,

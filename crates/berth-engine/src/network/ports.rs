@@ -6,12 +6,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use berth_base::{ErrorClass, PublishedPort, Transport};
 use berth_net::ports::{self, PortError};
 
 use super::PublishRequest;
 use crate::{Container, Engine, EngineError};
+
+/// How long the monitor of a container that was removed just now may take to end: it holds the
+/// ports, and nobody can be named who has them.
+const ENDING: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(2);
 
 impl Engine {
     /// Reserves what a container publishes. `before` is what it had in its last run: a port of the
@@ -24,67 +30,42 @@ impl Engine {
         let mut published = Vec::new();
         let mut sockets = Vec::new();
         for request in &container.create.options.publish {
-            let candidates = candidates(request, before);
-            self.reserve_one(request, &candidates, (&mut published, &mut sockets))?;
+            let taken = self.reserve_soon(request, &candidates(request, before))?;
+            for (host_address, host_port, socket) in taken {
+                published.push(PublishedPort {
+                    transport: request.transport,
+                    host_address,
+                    host_port,
+                    container_port: request.container_port,
+                });
+                sockets.push(socket);
+            }
         }
         Ok((published, sockets))
     }
 
-    /// Takes the first of the candidates that is free on all addresses.
-    fn reserve_one(
+    /// Takes one of the candidates, also when its last holder is only just going.
+    fn reserve_soon(
         &self,
         request: &PublishRequest,
         candidates: &[u16],
-        (published, sockets): (&mut Vec<PublishedPort>, &mut Vec<OwnedFd>),
-    ) -> Result<(), EngineError> {
-        let addresses: &[IpAddr] = match &request.host_address {
-            Some(address) => std::slice::from_ref(address),
-            None => &[
-                IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            ],
-        };
-        let mut refused = None;
-        for port in candidates {
-            match reserve_all(request.transport, addresses, *port) {
-                Ok(taken) => {
-                    for (address, port, socket) in taken {
-                        published.push(PublishedPort {
-                            transport: request.transport,
-                            host_address: address,
-                            host_port: port,
-                            container_port: request.container_port,
-                        });
-                        sockets.push(socket);
-                    }
-                    return Ok(());
-                }
-                Err(error) => refused = Some((*port, error)),
+    ) -> Result<Vec<Reserved>, EngineError> {
+        let begun = Instant::now();
+        loop {
+            let (port, error) = match reserve_one(request, candidates) {
+                Ok(taken) => return Ok(taken),
+                Err(refused) => refused,
+            };
+            let holder = match error {
+                PortError::Taken => self.holder_of(request.transport, port),
+                _ => None,
+            };
+            let is_going = matches!(error, PortError::Taken) && holder.is_none();
+            if !is_going || begun.elapsed() > ENDING {
+                return Err(not_published(request, port, &error, holder));
             }
+            std::thread::sleep(RETRY);
         }
-        let (port, error) = refused.unwrap_or((0, PortError::NoneFree));
-        Err(self.not_published(request, port, &error))
-    }
-
-    fn not_published(&self, request: &PublishRequest, port: u16, error: &PortError) -> EngineError {
-        let what = format!("port {port}/{}", request.transport);
-        let (class, why) = match error {
-            PortError::Taken => {
-                let holder = self.holder_of(request.transport, port);
-                let holder = holder.unwrap_or_else(|| "another program".to_owned());
-                (
-                    ErrorClass::Conflict,
-                    format!("{holder} has it; stop that, or publish another port with -p"),
-                )
-            }
-            PortError::NotOurs(address) => (
-                ErrorClass::Invalid,
-                format!("{address} is no address of this host; \"ip address\" lists them"),
-            ),
-            PortError::NoneFree => (ErrorClass::Unavailable, "no port is free".to_owned()),
-            PortError::Other(e) => (ErrorClass::Unavailable, e.to_string()),
-        };
-        EngineError::new(class, format!("cannot publish {what}: {why}")).on(what)
     }
 
     /// Who has a port: a container of ours, or a program of the host that listens.
@@ -105,6 +86,54 @@ impl Engine {
         }
         ports::listener(transport, port).map(|process| process.to_string())
     }
+}
+
+/// Takes the first of the candidates that is free on all addresses; else says of the last one why
+/// not.
+fn reserve_one(
+    request: &PublishRequest,
+    candidates: &[u16],
+) -> Result<Vec<Reserved>, (u16, PortError)> {
+    let addresses: &[IpAddr] = match &request.host_address {
+        Some(address) => std::slice::from_ref(address),
+        None => &[
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ],
+    };
+    let mut refused = (0, PortError::NoneFree);
+    for port in candidates {
+        match reserve_all(request.transport, addresses, *port) {
+            Ok(taken) => return Ok(taken),
+            Err(error) => refused = (*port, error),
+        }
+    }
+    Err(refused)
+}
+
+fn not_published(
+    request: &PublishRequest,
+    port: u16,
+    error: &PortError,
+    holder: Option<String>,
+) -> EngineError {
+    let what = format!("port {port}/{}", request.transport);
+    let (class, why) = match error {
+        PortError::Taken => {
+            let holder = holder.unwrap_or_else(|| "another program".to_owned());
+            (
+                ErrorClass::Conflict,
+                format!("{holder} has it; stop that, or publish another port with -p"),
+            )
+        }
+        PortError::NotOurs(address) => (
+            ErrorClass::Invalid,
+            format!("{address} is no address of this host; \"ip address\" lists them"),
+        ),
+        PortError::NoneFree => (ErrorClass::Unavailable, "no port is free".to_owned()),
+        PortError::Other(e) => (ErrorClass::Unavailable, e.to_string()),
+    };
+    EngineError::new(class, format!("cannot publish {what}: {why}")).on(what)
 }
 
 /// The ports to try, in order; 0 is the kernel's choice.

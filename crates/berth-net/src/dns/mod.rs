@@ -13,6 +13,8 @@
 //! One thread and one epoll instance, no async runtime: everything waits in one place, and what
 //! hostile containers can make it hold is bounded there; docs/networks-names.md lists the bounds.
 //!
+//! Where it is given an [`Upkeep`] it does that besides, and stays as long as somebody needs it.
+//!
 //! Nothing here starts a process, and nothing that a container sends is written to a log.
 
 mod client;
@@ -23,6 +25,7 @@ mod redirect;
 mod registration;
 mod server;
 mod socket;
+mod upkeep;
 mod upstream;
 mod zone;
 
@@ -33,3 +36,4 @@ pub use redirect::{ADDRESS, BEHIND, Sockets, open_sockets, redirect, redirect_to
 pub use registration::{Attachment, DONE, Registration};
 pub use server::{Config, Server};
 pub use socket::NAME as SOCKET;
+pub use upkeep::{Needs, Upkeep};

@@ -17,6 +17,7 @@ use rustix::thread::{
 use super::client::Resolver;
 use super::error::DnsError;
 use super::server::{Config, Server};
+use super::upkeep::Upkeep;
 
 /// Whose lock is held as long as the process serves.
 const LOCK: &str = "dns.lock";
@@ -44,12 +45,12 @@ pub fn detach() -> Result<(), Errno> {
 
 /// Serves the containers of a state folder until none has been there for some seconds, or
 /// SIGTERM comes. Blocks SIGHUP, SIGINT and SIGTERM, of which SIGHUP has resolv.conf read again,
-/// and gives up the caller's privilege.
+/// and gives up the caller's privilege, save the one over the network where there is `upkeep`.
 ///
 /// # Errors
 /// [`DnsError::Running`] when another process does already, which is as good; else what keeps it
 /// from serving.
-pub fn run(state: &Path) -> Result<(), DnsError> {
+pub fn run(state: &Path, upkeep: Option<Box<dyn Upkeep>>) -> Result<(), DnsError> {
     let failed = |what| {
         move |source| DnsError::System {
             what,
@@ -66,8 +67,16 @@ pub fn run(state: &Path) -> Result<(), DnsError> {
         failed("take signals for")(Errno::from_io_error(&error).unwrap_or(Errno::IO))
     })?;
     raise_descriptor_limit();
-    give_up_privilege().map_err(failed("give up privilege for"))?;
-    Server::new(Config::new(state), Some(signals))?.run()
+    let mut kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    if upkeep.is_some() {
+        kept |= CapabilitySet::NET_ADMIN;
+    }
+    give_up_privilege(kept).map_err(failed("give up privilege for"))?;
+    let server = Server::new(Config::new(state), Some(signals))?;
+    match upkeep {
+        Some(upkeep) => server.with_upkeep(upkeep)?.run(),
+        None => server.run(),
+    }
 }
 
 /// Takes the lock of a state folder. One that is held by a process that listens no more will be
@@ -112,9 +121,9 @@ fn raise_descriptor_limit() {
 }
 
 /// Who we are from here on: the user who owns the state, who may still enter folders of others on
-/// the way there. Containers' packets are read without any other right over the host.
-fn give_up_privilege() -> Result<(), Errno> {
-    let kept = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+/// the way there, and change the packet filter where that is our work. Containers' packets are read
+/// without any other right over the host.
+fn give_up_privilege(kept: CapabilitySet) -> Result<(), Errno> {
     let had = capabilities(None)?;
     clear_ambient_capability_set()?;
     let sets = CapabilitySets {

@@ -6,7 +6,7 @@
 //! The rules are found again by their comment. Nothing else in there is touched, and rules of the
 //! user's that stand there come first.
 
-use berth_sys::batch::{Batch, NetlinkSocket};
+use berth_sys::batch::{Batch, NetlinkSocket, Refusal};
 use rustix::io::Errno;
 
 use super::NftError;
@@ -19,8 +19,8 @@ use super::wire::{
     chain, head, message, rule,
 };
 
-const TABLE: &str = "filter";
-const CHAIN: &str = "DOCKER-USER";
+pub(super) const TABLE: &str = "filter";
+pub(super) const CHAIN: &str = "DOCKER-USER";
 /// NFTA_IMMEDIATE_DATA.
 const IMMEDIATE_DATA: u16 = 2;
 
@@ -135,17 +135,34 @@ fn change(
     })
 }
 
-/// The rules of the chain in their order; `None` where there is no such chain.
-fn rules(socket: &NetlinkSocket, family: Family) -> Result<Option<Vec<Rule>>, NftError> {
-    let refused = |refusal| NftError::refused(&format!("read the chain {CHAIN}"), refusal);
-    let mut chain_there = Batch::new();
-    chain_there.message(message::GET_CHAIN, 0, &head(family.number()), |a| {
+/// Whether Docker has its chain for others here: one question.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn has_docker_user(socket: &NetlinkSocket) -> Result<bool, NftError> {
+    has_chain(socket, Family::V4)
+}
+
+fn has_chain(socket: &NetlinkSocket, family: Family) -> Result<bool, NftError> {
+    let mut question = Batch::new();
+    question.message(message::GET_CHAIN, 0, &head(family.number()), |a| {
         a.text(chain::TABLE, TABLE).text(chain::NAME, CHAIN);
     });
-    match socket.ask(&chain_there, |_, _| {}) {
-        Ok(()) => {}
-        Err(refusal) if refusal.errno == Errno::NOENT => return Ok(None),
-        Err(refusal) => return Err(refused(refusal)),
+    match socket.ask(&question, |_, _| {}) {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.errno == Errno::NOENT => Ok(false),
+        Err(refusal) => Err(refused(refusal)),
+    }
+}
+
+fn refused(refusal: Refusal) -> NftError {
+    NftError::refused(&format!("read the chain {CHAIN}"), refusal)
+}
+
+/// The rules of the chain in their order; `None` where there is no such chain.
+fn rules(socket: &NetlinkSocket, family: Family) -> Result<Option<Vec<Rule>>, NftError> {
+    if !has_chain(socket, family)? {
+        return Ok(None);
     }
     let mut question = Batch::new();
     question.message(message::GET_RULE, DUMP, &head(family.number()), |a| {

@@ -66,6 +66,15 @@ pub fn inspect(socket: &NetlinkSocket, tag: &Tag) -> Result<Option<Installed>, N
     })
 }
 
+/// Whether our table is there, made by this version of the program: one question. Whoever takes a
+/// table away takes it whole, save for people who play with it.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn is_installed(socket: &NetlinkSocket, tag: &Tag) -> Result<bool, NftError> {
+    Ok(comment_of_table(socket, tag)?.is_some_and(|comment| comment == COMMENT))
+}
+
 fn read(socket: &NetlinkSocket, tag: &Tag) -> Result<Option<Installed>, NftError> {
     let Some(comment) = comment_of_table(socket, tag)? else {
         return Ok(None);

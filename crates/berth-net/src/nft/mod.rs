@@ -29,9 +29,9 @@ mod wire;
 
 use berth_sys::batch::NetlinkSocket;
 
-pub use docker_user::{close_docker_user, open_docker_user};
+pub use docker_user::{close_docker_user, has_docker_user, open_docker_user};
 pub use error::NftError;
-pub use inspect::{Installed, inspect};
+pub use inspect::{Installed, inspect, is_installed};
 pub use probe::available;
 pub use publish::{publish, unpublish};
 pub use resolver::{RESOLVER, resolver};

@@ -1,4 +1,5 @@
-//! Hears when somebody else takes our table away, or a part of it, so that it is installed anew.
+//! Hears when somebody else takes our table away, or a part of it, so that it is installed anew; and
+//! when Docker's chain for others is made, or loses rules, among which may be ours.
 //!
 //! We take rules, chains and sets away only with the whole table, and put it in place again in the
 //! same transaction; so a transaction that takes any of them, and does not make the table, is
@@ -12,9 +13,10 @@ use berth_sys::batch::NetlinkSocket;
 use rustix::io::Errno;
 
 use super::NftError;
+use super::docker_user::{CHAIN, TABLE};
 use super::read::Attributes;
 use super::rules::Tag;
-use super::wire::{GROUP, INET, generation, message};
+use super::wire::{GROUP, INET, IPV4, IPV6, chain, generation, message, rule};
 
 /// Our table is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Loss {
         /// The program and its PID, as the host's first PID namespace counts.
         by: Option<(String, u32)>,
     },
+    /// Docker's chain for others was made, or a rule taken out of it: perhaps ours are not there.
+    Docker,
     /// More happened than the kernel could tell: look at the table.
     Unknown,
 }
@@ -42,6 +46,7 @@ pub struct Watch {
 enum Step {
     Made,
     Taken,
+    Docker,
     End,
     Other,
 }
@@ -76,6 +81,7 @@ impl Watch {
             .listen(|kind, body| match step(kind, body, table) {
                 Step::Made => *lost = false,
                 Step::Taken => *lost = true,
+                Step::Docker => loss = loss.take().or(Some(Loss::Docker)),
                 Step::End if std::mem::take(lost) => {
                     loss = Some(Loss::Removed { by: author(body) })
                 }
@@ -105,10 +111,13 @@ fn step(kind: u16, body: &[u8], table: &str) -> Step {
     if kind == message::NEW_GENERATION {
         return Step::End;
     }
+    let attributes = Attributes::of_message(body);
     // The table's name is the first attribute of all of them.
-    let name = Attributes::of_message(body).text(1);
-    if body.first() != Some(&INET) || name != Some(table) {
-        return Step::Other;
+    let name = attributes.text(1);
+    match body.first() {
+        Some(&INET) if name == Some(table) => {}
+        Some(&(IPV4 | IPV6)) if name == Some(TABLE) => return docker(kind, attributes),
+        _ => return Step::Other,
     }
     match kind {
         message::NEW_TABLE => Step::Made,
@@ -116,6 +125,19 @@ fn step(kind: u16, body: &[u8], table: &str) -> Step {
         | message::DELETE_CHAIN
         | message::DELETE_RULE
         | message::DELETE_SET => Step::Taken,
+        _ => Step::Other,
+    }
+}
+
+/// What is announced of the table that Docker's chain is in.
+fn docker(kind: u16, attributes: Attributes<'_>) -> Step {
+    let name = match kind {
+        message::NEW_CHAIN => attributes.text(chain::NAME),
+        message::DELETE_RULE => attributes.text(rule::CHAIN),
+        _ => None,
+    };
+    match name {
+        Some(CHAIN) => Step::Docker,
         _ => Step::Other,
     }
 }

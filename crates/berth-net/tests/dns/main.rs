@@ -12,5 +12,6 @@ mod names;
 mod process;
 mod programs;
 mod streams;
+mod upkeep;
 mod wire;
 mod world;

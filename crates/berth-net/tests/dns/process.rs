@@ -26,7 +26,7 @@ fn serve_if_told_to() {
     if std::env::var_os(DETACHED).is_some() {
         detach().unwrap();
     }
-    let code = match run(Path::new(&state)) {
+    let code = match run(Path::new(&state), None) {
         Ok(()) => 0,
         Err(DnsError::Running(_)) => 10,
         Err(error) => {

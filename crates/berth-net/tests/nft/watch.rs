@@ -76,6 +76,26 @@ fn what_others_take_is_noticed_and_what_we_do_is_not() {
 }
 
 #[test]
+fn dockers_chain_is_heard_of() {
+    let Some(space) = Space::new() else { return };
+    let mut watch = space.run(|| Watch::open(&Tag::default()).unwrap());
+    for (change, expected) in [
+        ("add table ip filter; add chain ip filter FORWARD", 0),
+        ("add chain ip filter DOCKER-USER", 1),
+        ("add rule ip filter DOCKER-USER counter accept", 0),
+        ("flush chain ip filter DOCKER-USER", 1),
+        ("add table ip6 filter; add chain ip6 filter DOCKER-USER", 1),
+        ("add table ip nat; add chain ip nat DOCKER-USER", 0),
+        ("delete chain ip filter DOCKER-USER", 0),
+    ] {
+        space.input("nft", &["-f", "-"], change);
+        let found = losses(&mut watch);
+        assert!(found.iter().all(|loss| *loss == Loss::Docker), "{found:?}");
+        assert_eq!(found.len(), expected, "{change}");
+    }
+}
+
+#[test]
 fn too_much_to_tell_is_said() {
     let Some(space) = Space::new() else { return };
     let tag = Tag::default();

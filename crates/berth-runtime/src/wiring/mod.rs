@@ -135,7 +135,7 @@ fn make_interfaces(process: HostPid, interfaces: &[WiredInterface]) -> Result<()
     let first = interfaces.first().map_or("eth0", |i| i.name.as_str());
     let refused = |index: usize, why: Refusal| WiringError::Refused {
         what: "make the interface",
-        interface: interfaces.get(index).map_or(first, |i| &i.name).to_owned(),
+        interface: interfaces.get(index).map_or(first.to_owned(), described),
         why,
     };
     let socket = NetlinkSocket::route().map_err(|errno| refused(0, errno.into()))?;
@@ -161,6 +161,16 @@ fn make_interfaces(process: HostPid, interfaces: &[WiredInterface]) -> Result<()
         let at = index.and_then(|index| subjects.get(index));
         refused(at.copied().unwrap_or(0), why)
     })
+}
+
+/// An interface with what the kernel may not have of it.
+fn described(interface: &WiredInterface) -> String {
+    let name = &interface.name;
+    match &interface.link {
+        WiredLink::Pair { .. } => name.clone(),
+        WiredLink::Macvlan { parent, .. } => format!("{name} (macvlan on {parent})"),
+        WiredLink::Ipvlan { parent, .. } => format!("{name} (ipvlan on {parent})"),
+    }
 }
 
 /// One interface, below or on `outside`.

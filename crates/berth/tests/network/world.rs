@@ -1,7 +1,7 @@
 //! A host of the test's own.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Pid;
@@ -22,16 +22,33 @@ impl World {
             berth_testkit::skip("networks need root");
             return None;
         }
-        let namespace = std::thread::spawn(|| {
-            berth_sys::unshare_namespaces(berth_runtime::namespaces::NEW_NET).unwrap();
-            let own = File::open("/proc/thread-self/ns/net").unwrap();
-            berth_sys::net::loopback_up().unwrap();
-            OwnedFd::from(own)
-        });
         Some(Self {
             berth: Berth::new(),
-            namespace: namespace.join().unwrap(),
+            namespace: new_namespace(),
         })
+    }
+
+    /// Another host, 192.0.2.1, on the other end of this one's interface `up0`, which has no address.
+    pub fn neighbour(&self) -> Self {
+        let neighbour = Self {
+            berth: Berth::new(),
+            namespace: new_namespace(),
+        };
+        let fd = neighbour.namespace.as_raw_fd();
+        let path = format!("/proc/{}/fd/{fd}", std::process::id());
+        self.host(&format!(
+            "ip link add up0 type veth peer name eth0 netns {path} && ip link set up0 up"
+        ));
+        neighbour.host("ip address add 192.0.2.1/24 dev eth0 && ip link set eth0 up");
+        neighbour
+    }
+
+    /// Another engine on the same host.
+    pub fn beside(&self) -> Self {
+        Self {
+            berth: Berth::new(),
+            namespace: self.namespace.try_clone().unwrap(),
+        }
     }
 
     /// Starts a command inside: the child of a thread has that thread's namespaces.
@@ -137,6 +154,17 @@ impl World {
         names.sort();
         names
     }
+}
+
+/// A network namespace with a loopback.
+fn new_namespace() -> OwnedFd {
+    let namespace = std::thread::spawn(|| {
+        berth_sys::unshare_namespaces(berth_runtime::namespaces::NEW_NET).unwrap();
+        let own = File::open("/proc/thread-self/ns/net").unwrap();
+        berth_sys::net::loopback_up().unwrap();
+        OwnedFd::from(own)
+    });
+    namespace.join().unwrap()
 }
 
 /// Does something in a network namespace, in a thread of its own.

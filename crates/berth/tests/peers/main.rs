@@ -1,5 +1,6 @@
 //! Real peers: dockerd, containerd and podman, each with `berth-runtime` as its OCI runtime; and
-//! LXC, systemd-nspawn, bubblewrap and Chromium, which the map is to know.
+//! LXC, systemd-nspawn, bubblewrap and Chromium, which the map is to know; and dockerd, podman and
+//! firewalld, beside whose networks and rules ours have to live.
 //!
 //! Each daemon lives in namespaces, folders and a cgroup of the test's own ([`world`]), takes its
 //! image from a file that the test wrote ([`image`]), and is ended before the test looks whether
@@ -9,6 +10,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod beside;
 mod containerd;
 mod docker;
 mod image;

@@ -157,9 +157,7 @@ impl Server {
         for pending in own.map(|(token, _)| token).collect::<Vec<_>>() {
             self.abandon(pending);
         }
-        if self.containers.is_empty() {
-            self.unused_since = Some(self.now);
-        }
+        self.note_if_unused();
     }
 
     /// The container that holds the most of something.

@@ -54,10 +54,9 @@ impl Door {
         &self.path
     }
 
-    /// Takes the name away first: who looks for it from now on starts another process, which
-    /// waits for this one's lock. Who waits to be accepted finds the connection closed, and does
-    /// the same.
-    pub(super) fn close(self) -> Result<(), DnsError> {
+    /// Takes the name away: who looks for it from now on starts another process, which waits for
+    /// this one's lock. Who waits to be accepted finds the connection closed, and does the same.
+    pub(super) fn hide(&self) -> Result<(), DnsError> {
         remove(&self.path)
     }
 }

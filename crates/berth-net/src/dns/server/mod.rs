@@ -12,6 +12,7 @@ mod forward;
 mod respond;
 mod slots;
 mod stream;
+mod upkeep;
 mod upstream_socket;
 
 use std::collections::{HashMap, VecDeque};
@@ -26,6 +27,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use super::error::DnsError;
+use super::upkeep::Upkeep;
 use super::upstream::HostServers;
 use super::zone::Zone;
 use containers::Container;
@@ -84,6 +86,10 @@ pub struct Server {
     by_id: HashMap<ContainerId, Token>,
     connections: Slots<Connection>,
     pending: Slots<Pending>,
+    /// What is done besides.
+    upkeep: Option<Box<dyn Upkeep>>,
+    /// Processes for whose sake that is done, by pidfd.
+    held: Slots<OwnedFd>,
     /// Connections with something new to send.
     lively: Vec<Token>,
     timers: Timers,
@@ -117,6 +123,8 @@ enum Source {
     Init(Token),
     Connection(Token),
     Pending(Token),
+    Upkeep,
+    Held(Token),
 }
 
 impl Source {
@@ -131,6 +139,8 @@ impl Source {
             Self::Init(token) => (6, token.to_bits()),
             Self::Connection(token) => (7, token.to_bits()),
             Self::Pending(token) => (8, token.to_bits()),
+            Self::Upkeep => (9, 0),
+            Self::Held(token) => (10, token.to_bits()),
         };
         epoll::EventData::new_u64((kind << 60) | token)
     }
@@ -147,7 +157,9 @@ impl Source {
             5 => Self::Listener(token),
             6 => Self::Init(token),
             7 => Self::Connection(token),
-            _ => Self::Pending(token),
+            8 => Self::Pending(token),
+            9 => Self::Upkeep,
+            _ => Self::Held(token),
         }
     }
 }
@@ -184,6 +196,8 @@ impl Server {
             by_id: HashMap::new(),
             connections: Slots::default(),
             pending: Slots::default(),
+            upkeep: None,
+            held: Slots::default(),
             lively: Vec::new(),
             timers: Timers::default(),
             now,
@@ -192,14 +206,23 @@ impl Server {
             outbox: Vec::new(),
             random: forward::Random::default(),
         };
+        server.watch_door()?;
         server
             .watch_own()
             .map_err(failed("wait for clients of", server.door.path().to_owned()))?;
         Ok(server)
     }
 
+    fn watch_door(&self) -> Result<(), DnsError> {
+        let watched = self.watch(self.door.as_fd(), Source::Door, epoll::EventFlags::IN);
+        watched.map_err(|source| DnsError::System {
+            what: "wait for clients of",
+            path: self.door.path().to_owned(),
+            source,
+        })
+    }
+
     fn watch_own(&self) -> Result<(), Errno> {
-        self.watch(self.door.as_fd(), Source::Door, epoll::EventFlags::IN)?;
         self.watch(self.zone.as_fd(), Source::Zone, epoll::EventFlags::IN)?;
         match &self.signals {
             Some(signals) => self.watch(signals.as_fd(), Source::Signals, epoll::EventFlags::IN),
@@ -231,12 +254,13 @@ impl Server {
             for event in events {
                 let flags = event.flags;
                 if self.attend(Source::of(event.data), flags) == Next::End {
-                    return self.door.close();
+                    return self.door.hide();
                 }
             }
             self.expire();
-            if self.is_unused() {
-                return self.door.close();
+            self.keep_up();
+            if self.has_ended()? {
+                return Ok(());
             }
         }
     }
@@ -254,6 +278,8 @@ impl Server {
             Source::Init(token) => self.drop_container(token),
             Source::Connection(token) => self.attend_connection(token, flags),
             Source::Pending(token) => self.hear_upstream(token),
+            Source::Upkeep => self.hear_upkeep(),
+            Source::Held(token) => self.let_go(token),
         }
         self.serve_lively();
         Next::Serve
@@ -292,11 +318,14 @@ impl Server {
 
     /// How long to wait for events: until the first of all times.
     fn timeout(&self) -> Option<Timespec> {
-        let grace = self.unused_since.map(|since| since + self.config.grace);
+        // A client that is connected keeps the process, and says when it goes.
+        let unused = self.unused_since.filter(|_| self.controls.is_empty());
+        let grace = unused.map(|since| since + self.config.grace);
         let times = [
             self.timers.pending.front().map(|timer| timer.0),
             self.timers.connections.front().map(|timer| timer.0),
             self.timers.controls.front().map(|timer| timer.0),
+            self.upkeep_due(),
             grace,
         ];
         let first = times.into_iter().flatten().min()?;

@@ -17,22 +17,26 @@ use crate::support::{Done, Terminal, finish};
 use crate::world::{Daemon, World, done, need, runtime};
 
 /// A dockerd of the test's own, with the image [`BUSYBOX`].
-struct Docker {
-    daemon: Daemon,
-    world: World,
+pub(crate) struct Docker {
+    pub(crate) daemon: Daemon,
+    pub(crate) world: World,
     live_restore: bool,
 }
 
 impl Docker {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(false)
     }
 
     /// With `live_restore`, the containers go on while no dockerd runs.
     fn start_with(live_restore: bool) -> Self {
+        Self::start_in(World::new("docker"), live_restore)
+    }
+
+    /// In a world that there is.
+    pub(crate) fn start_in(world: World, live_restore: bool) -> Self {
         need("dockerd");
         need("docker");
-        let world = World::new("docker");
         let daemon = daemon(&world, live_restore);
         let mut docker = Self {
             daemon,
@@ -46,7 +50,7 @@ impl Docker {
     }
 
     /// Starts a new daemon in the same place, after the old one has ended.
-    fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.daemon = daemon(&self.world, self.live_restore);
         self.wait();
     }
@@ -89,7 +93,7 @@ impl Docker {
     }
 
     /// Runs a client that must succeed; its output without the last line break.
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let done = self.run(arguments);
         assert_eq!(done.code, 0, "docker {arguments:?}: {done:?}");
         done.out.trim_end().to_owned()
@@ -119,7 +123,7 @@ impl Docker {
     }
 
     /// What a script prints in a running container.
-    fn exec(&self, name: &str, script: &str) -> String {
+    pub(crate) fn exec(&self, name: &str, script: &str) -> String {
         self.ok(&["exec", name, "sh", "-c", script])
     }
 
@@ -139,7 +143,7 @@ impl Docker {
     }
 
     /// Removes all containers, ends the daemon, and fails if anything is left of them.
-    fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         let listed = self.ok(&["ps", "--all", "--quiet"]);
         let ids: Vec<&str> = listed.lines().collect();
         if !ids.is_empty() {

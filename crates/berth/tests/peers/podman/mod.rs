@@ -11,12 +11,12 @@ use crate::support::{Done, Terminal};
 use crate::world::{World, done, need, runtime};
 
 /// A podman with folders of the test's own, and both images.
-struct Podman {
-    world: World,
+pub(crate) struct Podman {
+    pub(crate) world: World,
 }
 
 impl Podman {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         need("podman");
         let world = World::new("podman");
         // Its own limits are beyond what a caller without CAP_SYS_RESOURCE may set.
@@ -73,14 +73,14 @@ impl Podman {
     }
 
     /// Runs a podman that must succeed; its output without the last line break.
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let done = self.run(arguments);
         assert_eq!(done.code, 0, "podman {arguments:?}: {done:?}");
         done.out.trim_end().to_owned()
     }
 
     /// Runs a program in a container, without a network unless the flags name one.
-    fn run_container(&self, flags: &[&str], program: &[&str]) -> Done {
+    pub(crate) fn run_container(&self, flags: &[&str], program: &[&str]) -> Done {
         let parent = format!("--cgroup-parent={}", self.world.cgroup_parent());
         let named = flags.iter().any(|flag| flag.starts_with("--network"));
         let network = if named { &[][..] } else { &["--network=none"] };
@@ -97,7 +97,7 @@ impl Podman {
     }
 
     /// What a script prints in a running container.
-    fn exec(&self, name: &str, script: &str) -> String {
+    pub(crate) fn exec(&self, name: &str, script: &str) -> String {
         self.ok(&["exec", name, "sh", "-c", script])
     }
 
@@ -118,7 +118,7 @@ impl Podman {
     }
 
     /// Removes everything, and fails if anything is left of it.
-    fn finish(self) {
+    pub(crate) fn finish(self) {
         let pods = self.ok(&["pod", "ls", "--quiet", "--no-trunc"]);
         self.ok(&["pod", "rm", "--all", "--force", "--time=0"]);
         self.ok(&["rm", "--all", "--force", "--time=0", "--volumes"]);
