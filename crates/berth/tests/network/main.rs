@@ -13,4 +13,5 @@ mod commands;
 mod connect;
 mod names;
 mod ports;
+mod visible;
 mod world;
