@@ -10,6 +10,7 @@ mod image;
 mod live;
 mod map;
 mod memory;
+mod net;
 mod peers;
 pub(crate) mod rootfs;
 mod stopwatch;
@@ -52,6 +53,10 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     let quick = args.flag("--quick");
     let (seconds, minutes) = (args.number("--seconds")?, args.number("--minutes")?);
     let what = args.word();
+    let part = match what.as_deref() {
+        Some("net") => args.word(),
+        _ => None,
+    };
     args.finish()?;
     match what.as_deref() {
         Some("start") => start(&how),
@@ -60,16 +65,17 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         Some("map") => map::run(&how),
         Some("live") => live::run(&how, seconds, minutes),
         Some("image") => image::run(&how, quick),
+        Some("net") => net::run(&how, quick, seconds, part.as_deref()),
         Some(other) => {
-            let known = ["start", "oci", "memory", "map", "live", "image"];
+            let known = ["start", "oci", "memory", "map", "live", "image", "net"];
             let hint = nearest(other, known.into_iter())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             Err(Failure::usage(format!(
-                "bench knows start, oci, memory, map, live and image, not \"{other}\"{hint}"
+                "bench knows start, oci, memory, map, live, image and net, not \"{other}\"{hint}"
             )))
         }
         None => Err(Failure::usage(
-            "bench needs a word: start, oci, memory, map, live or image",
+            "bench needs a word: start, oci, memory, map, live, image or net",
         )),
     }
 }

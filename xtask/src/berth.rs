@@ -9,14 +9,22 @@ use crate::failure::Outcome;
 /// The binary and where it keeps its state. Whatever container is left when this is dropped is
 /// removed by force.
 pub(crate) struct Berth {
+    /// Words that execute what follows them where it lives; none for the host as it is.
+    entrance: Vec<String>,
     start: [String; 7],
 }
 
 impl Berth {
     /// The binary, with its state below the folder.
     pub(crate) fn new(binary: &Path, folder: &Path) -> Self {
+        Self::within(Vec::new(), binary, folder)
+    }
+
+    /// The same, with every command behind the words of an entrance.
+    pub(crate) fn within(entrance: Vec<String>, binary: &Path, folder: &Path) -> Self {
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         Self {
+            entrance,
             start: [
                 text(binary.to_path_buf()),
                 "--root".to_owned(),
@@ -30,7 +38,7 @@ impl Berth {
         }
     }
 
-    /// The words up to the subcommand.
+    /// The words from the binary up to the subcommand, for who is where it lives.
     pub(crate) fn start(&self) -> &[String] {
         &self.start
     }
@@ -42,8 +50,9 @@ impl Berth {
 
     /// A command line of it.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.start[0]);
-        command.args(&self.start[1..]).args(words);
+        let mut all = self.entrance.iter().chain(&self.start);
+        let mut command = Command::new(all.next().unwrap_or(&self.start[0]));
+        command.args(all).args(words);
         command
     }
 

@@ -51,8 +51,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "start|oci|memory|map|live|image [--rounds N] [--markdown]",
-        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map; watching it; images",
+        usage: "start|oci|memory|map|live|image|net [--rounds N] [--markdown]",
+        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map; watching it; images; networks",
         run: bench::command,
     },
     Command {
@@ -63,7 +63,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "setup",
-        usage: "[build|test|vm|bench|peers|images|soak|demo]",
+        usage: "[build|test|vm|bench|peers|images|nets|soak|demo]",
         about: "install what the other commands need from the system",
         run: setup::command,
     },

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::args::Args;
 use crate::exec;
 use crate::failure::{Failure, Outcome};
-use Purpose::{Bench, Build, Demo, Images, Peers, Soak, Test, Vm};
+use Purpose::{Bench, Build, Demo, Images, Nets, Peers, Soak, Test, Vm};
 
 /// Installs packages as apt-get's words say, without starting the daemons that some bring: while
 /// `policy-rc.d` forbids it, the scripts of Debian's packages start no service.
@@ -38,6 +38,8 @@ pub(crate) enum Purpose {
     Peers,
     /// Measuring images, which takes a registry.
     Images,
+    /// Measuring networks.
+    Nets,
     /// The soak.
     Soak,
     /// The demonstration.
@@ -45,13 +47,14 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 9] = [
         ("build", Self::Build),
         ("test", Self::Test),
         ("vm", Self::Vm),
         ("bench", Self::Bench),
         ("peers", Self::Peers),
         ("images", Self::Images),
+        ("nets", Self::Nets),
         ("soak", Self::Soak),
         ("demo", Self::Demo),
     ];
@@ -142,6 +145,11 @@ const PACKAGES: &[Package] = &[
     package("podman", Peers, "a peer"),
     package("docker-registry", Images, "what is pulled from"),
     package("skopeo", Images, "puts the measured image there"),
+    package("iproute2", Nets, "ip, for the pairs without an engine"),
+    package("iperf3", Nets, "how much gets through"),
+    package("dnsmasq-base", Nets, "a resolver to compare with"),
+    package("containernetworking-plugins", Nets, "the bridges of podman"),
+    package("iptables", Nets, "the rules of docker and podman"),
     package(
         "util-linux",
         Demo,

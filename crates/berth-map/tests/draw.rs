@@ -263,7 +263,7 @@ fn the_sketch() {
     │  │  ┃  ├─ nginx worker                                                     1799   29
     │  │  ┃  └─ nginx worker                                                     1800   30
     │  │  ┃  sh  <= from containerd-shim 1558  net HOST!                         2411   57
-    │  │  ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :80 LISTEN ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    │  │  ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :8080->80/tcp  :80 LISTEN ━━━━━━━━━━━━━━━━━
     │  ├─ containerd-shim                                                        1560
     │  │  ┏━ kind-node  docker  44 procs  net own  pids 61/512 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
     │  │  ┃  systemd  (pid 1)                                                    5492    1
@@ -299,7 +299,7 @@ fn all_threads_when_asked() {
           ┃  ├─ stray  (thread)  net HOST!                                  1591   3
           ┃  ├─ nginx worker                                                1799  29
           ┃  └─ nginx worker                                                1800  30
-          ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :80 LISTEN ━━━━━━━━━━━━━━━━━━━━━━
+          ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :8080->80/tcp  :80 LISTEN ━━━━━━━
     "#);
 }
 

@@ -32,7 +32,7 @@ fn the_lens_of_networks() {
     ┃  ├─ stray  (thread)  net HOST!                                             1591    3
     ┃  ├─ nginx worker                                                           1799   29
     ┃  └─ nginx worker                                                           1800   30
-    ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :80 LISTEN ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+    ┗━ eth0 172.17.0.2/16 <-> veth1a2b@host  :8080->80/tcp  :80 LISTEN ━━━━━━━━━━━━━━━━━━━━━━━
     ┏━ kind-node  docker  2 procs  pids 61/512 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
     ┃  systemd  (pid 1)  <= from containerd-shim 1560                            5492    1
     ┃  └─ shim                                                                   5999  126
@@ -41,7 +41,10 @@ fn the_lens_of_networks() {
     ┃  sleep  (pid 1)  <= from shim 5999                                         6025  146   1
     ┃  └─ sh  Z zombie x41 of PID 1 "sleep"                                      6427  235   7
     ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
-    host: veth1a2b 192.0.2.1/24
+    wires: host
+      berth0  bridge of network blue  172.17.0.1/16
+        veth1a2b 192.0.2.1/24 <-> eth0@docker/shop-web  172.17.0.2/16
+          :8080->80/tcp  nginx master (pid 1, host 1589)
     hidden: net:[3144] <- pid 2396 netd fd 4 (socket)
     "#);
 }

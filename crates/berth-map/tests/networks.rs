@@ -74,7 +74,13 @@ fn two_ends() -> Option<(Own, Own)> {
     inside(&a, "addr add 192.0.2.1/24 dev va");
     inside(&a, "addr add 2001:db8::1/64 dev va nodad");
     inside(&a, "link set va up");
+    inside(&a, "link set va mtu 1400 address 02:00:00:00:00:0a");
     inside(&a, "link add br0 type bridge");
+    let note = ["link", "set", "br0", "alias", "berth: network blue"];
+    run(
+        "nsenter",
+        &[&["--target", &a, "--net", "ip"][..], &note].concat(),
+    );
     inside(&b, "link add br1 type bridge");
     inside(&b, "link set vb master br1");
     Some((one, other))
@@ -108,10 +114,16 @@ fn veth_ends_find_each_other_across_namespaces() {
         .collect();
     assert!(addresses.contains("192.0.2.1/24") && addresses.contains("2001:db8::1/64"));
     assert!(va.is_up && !vb.is_up && !va.is_loopback);
+    let mac = va.mac.map(|mac| mac.to_string());
+    assert_eq!(
+        (mac.as_deref(), va.mtu),
+        (Some("02:00:00:00:00:0a"), Some(1400))
+    );
+    assert_eq!(interface(&world, a, "br0").carries(), Some("blue"));
     assert_eq!(vb.master, Some(interface(&world, b, "br1").index));
     assert_eq!(interface(&world, a, "br0").kind.as_deref(), Some("bridge"));
     let lo = interface(&world, b, "lo");
-    assert!(lo.is_loopback && !lo.is_up && lo.peer.is_none());
+    assert!(lo.is_loopback && !lo.is_up && lo.peer.is_none() && lo.mac.is_none());
     // The namespace that was made for asking leaves nothing in ours, which shows what it has.
     // Others may change that meanwhile.
     eventually(|| {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A first round sends one question after the other, and tells how long each took; a second one
-//! keeps 32 on the way. `--seconds N` says how long each of them lasts.
+//! keeps 32 on the way. `--seconds N` says how long each of them lasts. `--json` prints the numbers
+//! for a program.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -35,12 +36,14 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let mut seconds = 3;
     let mut tcp = false;
+    let mut json = false;
     let mut port = 53;
     let mut server: Option<SocketAddr> = None;
     let mut name = NAME.to_owned();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--tcp" => tcp = true,
+            "--json" => json = true,
             "--seconds" => seconds = arguments.next().unwrap().parse().unwrap(),
             "--upstream" => return answer(arguments.next().unwrap().parse().unwrap()),
             "--port" => port = arguments.next().unwrap().parse().unwrap(),
@@ -55,17 +58,22 @@ fn main() {
     let mut times = measure(&mut wire, &name, 1, lasts);
     times.sort_unstable();
     let at = |share: usize| times[(times.len() - 1) * share / 100];
+    let one_by_one = times.len() as u64 / seconds;
+    let at_once = measure(&mut wire, &name, WINDOW, lasts).len() as u64 / seconds;
+    if json {
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        let numbers = serde_json::json!({
+            "one_by_one": one_by_one, "at_once": at_once,
+            "median_us": micros(at(50)), "p99_us": micros(at(99)),
+        });
+        return println!("{numbers}");
+    }
     println!(
-        "one by one:   {:>8} questions/s; median {:?}, 99 % {:?}",
-        times.len() as u64 / seconds,
+        "one by one:   {one_by_one:>8} questions/s; median {:?}, 99 % {:?}",
         at(50),
         at(99)
     );
-    let times = measure(&mut wire, &name, WINDOW, lasts);
-    println!(
-        "{WINDOW} on the way: {:>8} questions/s",
-        times.len() as u64 / seconds
-    );
+    println!("{WINDOW} on the way: {at_once:>8} questions/s");
 }
 
 /// Starts the resolver on a thread; answers where it listens.

@@ -44,6 +44,12 @@ pub struct Link {
     /// The number of the namespace where that is, in the table of the asking socket's namespace;
     /// `None` is the same namespace.
     pub link_namespace: Option<i32>,
+    /// Its hardware address; empty where the link has none.
+    pub address: Vec<u8>,
+    /// The most bytes of a packet.
+    pub mtu: Option<u32>,
+    /// IFLA_IFALIAS: what somebody noted down beside it.
+    pub alias: Option<Vec<u8>>,
 }
 
 /// One address of an interface.
@@ -199,6 +205,9 @@ fn read_link(body: &[u8]) -> Option<Link> {
         // 0 is the other end that is gone, or that the kernel does not name.
         link: word(libc::IFLA_LINK).filter(|index| *index != 0),
         link_namespace: word(libc::IFLA_LINK_NETNSID).map(u32::cast_signed),
+        address: attribute_of(rest, libc::IFLA_ADDRESS).map_or_else(Vec::new, <[u8]>::to_vec),
+        mtu: word(libc::IFLA_MTU),
+        alias: attribute_of(rest, libc::IFLA_IFALIAS).map(text),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What Berth allows itself, as multiples of others.
 
-use super::contestants::{Oci, SIZES, Work};
+use super::contestants::{Net, Oci, SIZES, Work};
 
 /// `ours` at `work` takes at most `limit` times what `theirs` takes at `theirs_at`.
 pub(super) struct Budget {
@@ -50,3 +50,25 @@ pub(super) fn oci() -> Vec<Budget> {
     };
     SIZES.into_iter().flat_map(each).collect()
 }
+
+/// How many containers with an address of their own start at once.
+pub(super) const NET_CROWD: usize = 32;
+
+/// Those of networks: an address costs at most a tenth of what it costs with either peer. What it
+/// costs beside none at all is there to be read.
+pub(super) fn net() -> Vec<Budget> {
+    let works = [
+        Work::Net(Net::Bridge, 1),
+        Work::Net(Net::Publish, 1),
+        Work::Net(Net::Bridge, NET_CROWD),
+    ];
+    let both = |work| ["docker", "podman"].map(|theirs| budget(OURS, work, 0.1, theirs, work));
+    let none = Work::Net(Net::None, 1);
+    let own = works[..2]
+        .iter()
+        .map(|work| budget(OURS, *work, f64::INFINITY, OURS, none));
+    works.into_iter().flat_map(both).chain(own).collect()
+}
+
+/// Our engine, as contestants call it.
+const OURS: &str = "berth";

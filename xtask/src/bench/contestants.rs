@@ -18,6 +18,19 @@ pub(super) enum Work {
     Crowd,
     /// `true` in a running container.
     Exec,
+    /// A container in the foreground, of a busybox image, so many at once.
+    Net(Net, usize),
+}
+
+/// What network a measured container gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Net {
+    /// Loopback alone.
+    None,
+    /// The default bridge.
+    Bridge,
+    /// The default bridge, and a published port.
+    Publish,
 }
 
 /// What an OCI runtime is asked to do.
@@ -50,6 +63,9 @@ impl Work {
             Self::RunAndRemove => ("run -d, rm -f", 1),
             Self::Crowd => ("run --rm --net none, true", self.copies()),
             Self::Exec => ("exec, true", 1),
+            Self::Net(Net::None, copies) => ("run --rm --network none, true", copies),
+            Self::Net(Net::Bridge, copies) => ("run --rm --network bridge, true", copies),
+            Self::Net(Net::Publish, copies) => ("run --rm -p 8099:80, true", copies),
         };
         match copies {
             1 => what.to_owned(),
@@ -60,7 +76,7 @@ impl Work {
     /// How many run at once.
     pub(super) const fn copies(self) -> usize {
         match self {
-            Self::Oci(_, copies) => copies,
+            Self::Oci(_, copies) | Self::Net(_, copies) => copies,
             Self::Crowd => 32,
             _ => 1,
         }
@@ -91,7 +107,12 @@ pub(super) struct Contestant {
 }
 
 impl Contestant {
-    fn new(name: &'static str, work: Work, place: Place, timed: Vec<Vec<String>>) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        work: Work,
+        place: Place,
+        timed: Vec<Vec<String>>,
+    ) -> Self {
         Self {
             name,
             work,
@@ -319,7 +340,7 @@ fn engine(
 }
 
 /// A command line from its first words and the rest, which has no spaces within a word.
-fn words(start: &[String], rest: &str) -> Vec<String> {
+pub(super) fn words(start: &[String], rest: &str) -> Vec<String> {
     start
         .iter()
         .cloned()

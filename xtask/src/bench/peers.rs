@@ -36,6 +36,10 @@ if [ -n "$points" ]; then
     mount --move "$fresh" /sys/fs/cgroup
     rmdir "$fresh"
 fi
+# The addresses that podman's networks hand out are no matter of the host's.
+if [ -d /var/lib/cni ]; then
+    mount -t tmpfs cni /var/lib/cni
+fi
 ip link set lo up
 exec "$@"
 "#;
@@ -74,6 +78,14 @@ impl Apart {
         }
     }
 
+    /// The peers in network namespaces of their own, and the host's part in that of a file.
+    fn bridged(folder: &Path, net: &Path) -> Self {
+        Self {
+            host: vec!["nsenter".to_owned(), format!("--net={}", net.display())],
+            ..Self::alone(folder)
+        }
+    }
+
     /// All in one network namespace.
     fn together(folder: &Path, net: &Path, deadline: Duration) -> Self {
         let net = format!("--net={}", net.display());
@@ -96,9 +108,13 @@ fn words<const N: usize>(first: [&str; N], folder: &Path) -> Vec<String> {
 
 /// No engines, for what only runtimes take part in.
 pub(super) fn none(stage: &Stage) -> Peers {
+    nobody(&stage.folder, Apart::alone(&stage.folder))
+}
+
+fn nobody(folder: &Path, apart: Apart) -> Peers {
     Peers {
-        folder: stage.folder.clone(),
-        apart: Apart::alone(&stage.folder),
+        folder: folder.to_path_buf(),
+        apart,
         docker: None,
         podman: None,
     }
@@ -109,27 +125,47 @@ pub(super) fn none(stage: &Stage) -> Peers {
 /// # Errors
 /// Something that is installed cannot be started.
 pub(super) fn start(stage: &Stage) -> Outcome<Peers> {
-    let mut peers = none(stage);
-    peers.join()?;
-    let archive = stage.folder.join("bench.tar");
-    exec::read(
-        exec::at_root("tar")
-            .arg("-C")
-            .arg(&stage.rootfs)
-            .arg("-cf")
-            .arg(&archive)
-            .arg("."),
-    )?;
-    if let Some(docker) = &peers.docker {
-        exec::read(docker.command().arg("import").arg(&archive).arg("bench"))?;
-    }
-    if let Some(podman) = &peers.podman {
-        let enter = &peers.apart.entrance;
-        let mut import = Command::new(&enter[0]);
-        import.args(&enter[1..]).args(podman);
-        exec::read(import.args(["import", "-q"]).arg(&archive).arg("bench"))?;
-    }
+    let peers = none(stage).join(Bridge::None)?;
+    peers.give_image(stage)?;
     Ok(peers)
+}
+
+/// The same, each with a bridge of its own in a network namespace that is nobody else's. What is
+/// timed on the host is timed in the network namespace of a file.
+///
+/// # Errors
+/// As [`start`].
+pub(super) fn start_bridged(stage: &Stage, net: &Path) -> Outcome<Peers> {
+    let apart = Apart::bridged(&stage.folder, net);
+    let peers = nobody(&stage.folder, apart).join(Bridge::Own)?;
+    peers.give_image(stage)?;
+    Ok(peers)
+}
+
+/// An archive of the stage's root, for engines to import.
+///
+/// # Errors
+/// It cannot be made.
+pub(super) fn archive(stage: &Stage) -> Outcome<PathBuf> {
+    let archive = stage.folder.join("bench.tar");
+    if !archive.exists() {
+        exec::read(
+            exec::at_root("tar")
+                .arg("-C")
+                .arg(&stage.rootfs)
+                .arg("-cf")
+                .arg(&archive)
+                .arg("."),
+        )?;
+    }
+    Ok(archive)
+}
+
+/// Whether dockerd makes its bridge, and rules for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bridge {
+    None,
+    Own,
 }
 
 /// Starts what is installed with empty stores below the folder, all in the network namespace of a
@@ -138,14 +174,7 @@ pub(super) fn start(stage: &Stage) -> Outcome<Peers> {
 /// # Errors
 /// Something that is installed cannot be started.
 pub(super) fn start_empty(folder: &Path, net: &Path, deadline: Duration) -> Outcome<Peers> {
-    let mut peers = Peers {
-        folder: folder.to_path_buf(),
-        apart: Apart::together(folder, net, deadline),
-        docker: None,
-        podman: None,
-    };
-    peers.join()?;
-    Ok(peers)
+    nobody(folder, Apart::together(folder, net, deadline)).join(Bridge::None)
 }
 
 impl Drop for Peers {
@@ -186,12 +215,12 @@ fn remove_cgroup(folder: &Path) {
 
 impl Peers {
     /// Starts what is installed.
-    fn join(&mut self) -> Outcome {
+    fn join(mut self, bridge: Bridge) -> Outcome<Self> {
         let configuration = self.folder.join("containers.conf");
         fs::write(&configuration, CONTAINERS_CONF)
             .map_err(|error| Failure::file("write", &configuration, &error))?;
         if exec::installed("dockerd") {
-            self.docker = Some(Docker::start(&self.folder, &self.apart.entrance)?);
+            self.docker = Some(Docker::start(&self.folder, &self.apart.entrance, bridge)?);
         } else {
             println!("docker takes no part: dockerd is not installed");
         }
@@ -199,6 +228,21 @@ impl Peers {
             self.podman = Some(podman(&self.folder));
         } else {
             println!("podman takes no part: it is not installed");
+        }
+        Ok(self)
+    }
+
+    /// Gives each the image `bench`, whose root is the stage's.
+    fn give_image(&self, stage: &Stage) -> Outcome {
+        let archive = archive(stage)?;
+        if let Some(docker) = &self.docker {
+            exec::read(docker.command().arg("import").arg(&archive).arg("bench"))?;
+        }
+        if let Some(podman) = &self.podman {
+            let enter = &self.apart.entrance;
+            let mut import = Command::new(&enter[0]);
+            import.args(&enter[1..]).args(podman);
+            exec::read(import.args(["import", "-q"]).arg(&archive).arg("bench"))?;
         }
         Ok(())
     }
@@ -325,7 +369,7 @@ struct Docker {
 }
 
 impl Docker {
-    fn start(folder: &Path, enter: &[String]) -> Outcome<Self> {
+    fn start(folder: &Path, enter: &[String], bridge: Bridge) -> Outcome<Self> {
         let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let log = folder.join("dockerd.log");
         let errors =
@@ -336,8 +380,10 @@ impl Docker {
             .args(["dockerd", "--data-root", &at("docker")]);
         command.args(["--exec-root", &at("docker-run"), "-p", &at("docker.pid")]);
         command.args(["-H", &format!("unix://{}", at("docker.sock"))]);
-        // Every measured container has loopback alone.
-        command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
+        if bridge == Bridge::None {
+            // Every measured container has loopback alone.
+            command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
+        }
         let daemon = command
             .process_group(0)
             .stdin(Stdio::null())

@@ -17,8 +17,11 @@ pub(super) fn render(lanes: &[Lane], budgets: &[Budget], rounds: usize, markdown
         "\n{}; medians of {rounds} interleaved rounds\n\n",
         machine()
     );
-    let head = ["work", "program", "median ms", "least", "90 %", "of floor"];
-    text.push_str(&grid(&head, &results(lanes), markdown));
+    let has_floor = lanes.iter().any(|lane| lane.contestant.name == "floor");
+    let base = if has_floor { "floor" } else { "berth" };
+    let of = format!("of {base}");
+    let head = ["work", "program", "median ms", "least", "90 %", &of];
+    text.push_str(&grid(&head, &results(lanes, base), markdown));
     for lane in lanes {
         if let Some(why) = &lane.failed {
             let Contestant { name, work, .. } = &lane.contestant;
@@ -41,8 +44,9 @@ pub(super) fn machine() -> String {
     format!("Linux {}, {cores} cores", release.trim())
 }
 
-/// The lanes that have a time, the quickest at a work first, and those that hung.
-fn results(lanes: &[Lane]) -> Vec<Vec<String>> {
+/// The lanes that have a time, the quickest at a work first, and those that hung; last, how much
+/// that is of the base's time.
+fn results(lanes: &[Lane], base: &str) -> Vec<Vec<String>> {
     let hung = |lane: &Lane| matches!(lane.failed, Some(Miss::Hung(_)));
     let mut order: Vec<(&Lane, Option<f64>)> = lanes
         .iter()
@@ -60,24 +64,25 @@ fn results(lanes: &[Lane]) -> Vec<Vec<String>> {
         .into_iter()
         .map(|(lane, median)| {
             let Contestant { name, work, .. } = &lane.contestant;
-            let of_floor = median_of(lanes, "floor", *work)
+            let of_base = median_of(lanes, base, *work)
                 .zip(median)
-                .map(|(floor, median)| median / floor);
+                .map(|(base, median)| median / base);
             vec![
                 work.title(),
                 (*name).to_owned(),
                 median.map_or_else(|| HUNG.to_owned(), |median| shown(Some(median), 2)),
                 shown(quantile(lane, 0), 2),
                 shown(quantile(lane, 90), 2),
-                shown(of_floor, 2),
+                shown(of_base, 2),
             ]
         })
         .collect()
 }
 
-/// What became of a budget.
+/// What became of a budget; one without a limit is there to be read.
 pub(super) fn verdict(measured: Option<f64>, limit: f64) -> &'static str {
     match measured {
+        Some(_) if limit.is_infinite() => "no limit",
         Some(measured) if measured <= limit => "met",
         Some(_) => "missed",
         None => "not measured",
@@ -93,7 +98,7 @@ fn verdicts(lanes: &[Lane], budgets: &[Budget]) -> Vec<Vec<String>> {
             format!("{}: {}", budget.ours, budget.work.title()),
             format!("{}: {}", budget.theirs, budget.theirs_at.title()),
             shown(ratio, 3),
-            budget.limit.to_string(),
+            shown(Some(budget.limit).filter(|limit| limit.is_finite()), 2),
             verdict(ratio, budget.limit).to_owned(),
         ]
     };
@@ -118,7 +123,7 @@ fn quantile(lane: &Lane, percent: usize) -> Option<f64> {
     times.get(at).map(|time| time.as_secs_f64() * 1000.0)
 }
 
-fn shown(number: Option<f64>, digits: usize) -> String {
+pub(super) fn shown(number: Option<f64>, digits: usize) -> String {
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.digits$}"))
 }
 

@@ -4,20 +4,21 @@
 //! to start. It is a cache: it is believed only when that very process (PID, start time, boot) is
 //! alive.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use berth_base::state::{RunFile, STATE_VERSION};
-use berth_base::{NamespaceKind, escape_untrusted};
+use berth_base::state::{RunFile, STATE_VERSION, Wiring};
+use berth_base::{HostPid, NamespaceId, NamespaceKind, PublishedPort, escape_untrusted};
 use serde::Deserialize;
 
 use super::ProcRoot;
 use super::pid_dir::Reader;
 use crate::attribute::KnownContainer;
-use crate::model::{Engine, Evidence, EvidenceKind, StaleContainer, StaleReason};
+use crate::model::{Engine, Evidence, EvidenceKind, Network, Process, StaleContainer, StaleReason};
 
-/// No run.json is longer; a longer one is not ours.
+/// No file of a container is longer; a longer one is not ours.
 const MAX_RUN_FILE: u64 = 1024 * 1024;
 
 /// The run files of a state directory.
@@ -156,6 +157,53 @@ fn to_known(run: &RunFile) -> KnownContainer {
     }
 }
 
+/// The ports of the host that lead somewhere: those reserved on addresses of a family that the
+/// container has none of are held, no more.
+fn led(wiring: &Wiring) -> Vec<PublishedPort> {
+    let all = wiring.interfaces.iter().flat_map(|i| &i.addresses);
+    let families: Vec<bool> = all.map(|(address, _)| address.is_ipv6()).collect();
+    let ports = wiring.published.iter().copied();
+    ports
+        .filter(|port| families.contains(&port.host_address.is_ipv6()))
+        .collect()
+}
+
+/// Adds the ports that lead to the containers which live, to the networks that these are in.
+///
+/// What cannot be read is left out without a word: a container may go at any moment, and one that
+/// is on no network has no such file.
+pub(crate) fn read_published(
+    state_dir: &Path,
+    live: &[KnownContainer],
+    processes: &[Process],
+    networks: &mut BTreeMap<NamespaceId, Network>,
+) {
+    let inits: HashMap<HostPid, NamespaceId> = processes
+        .iter()
+        .filter_map(|p| Some((p.pid, p.namespaces.of(NamespaceKind::Net)?)))
+        .collect();
+    for container in live {
+        let path = state_dir.join("containers").join(&container.id);
+        let text = read_text(&path.join("wiring.json")).ok().flatten();
+        let wiring = text.and_then(|text| serde_json::from_str::<Wiring>(&text).ok());
+        let published = wiring.map(|wiring| led(&wiring)).unwrap_or_default();
+        let network = inits.get(&container.init);
+        if let (Some(id), false) = (network, published.is_empty()) {
+            let network = networks.entry(*id).or_default();
+            network.published.extend(published);
+            network.published.sort_unstable_by_key(|port| {
+                (
+                    port.container_port,
+                    port.transport,
+                    port.host_address,
+                    port.host_port,
+                )
+            });
+            network.published.dedup();
+        }
+    }
+}
+
 /// What every version of the file has.
 #[derive(Deserialize)]
 struct AnyVersion {
@@ -163,16 +211,10 @@ struct AnyVersion {
 }
 
 /// Reads one run file; `None` when the container has none. The error completes a sentence.
-fn read_run_file(path: &PathBuf) -> Result<Option<RunFile>, String> {
-    let mut text = String::new();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(format!("cannot be opened: {error}")),
+fn read_run_file(path: &Path) -> Result<Option<RunFile>, String> {
+    let Some(text) = read_text(path)? else {
+        return Ok(None);
     };
-    file.take(MAX_RUN_FILE)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("cannot be read: {error}"))?;
     let any: AnyVersion =
         serde_json::from_str(&text).map_err(|error| format!("is damaged: {error}"))?;
     if any.version > STATE_VERSION {
@@ -183,6 +225,20 @@ fn read_run_file(path: &PathBuf) -> Result<Option<RunFile>, String> {
     }
     let run = serde_json::from_str(&text).map_err(|error| format!("is damaged: {error}"))?;
     Ok(Some(run))
+}
+
+/// The text of a file of a container; `None` when there is none. The error completes a sentence.
+fn read_text(path: &Path) -> Result<Option<String>, String> {
+    let mut text = String::new();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(format!("cannot be opened: {error}")),
+    };
+    file.take(MAX_RUN_FILE)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    Ok(Some(text))
 }
 
 /// Whether an error means that the container is being made or removed, or has no run.

@@ -25,6 +25,7 @@ mod ways;
 use std::path::PathBuf;
 
 pub(crate) use around::{find_lxc_member, read_foreign};
+use berth::read_published;
 pub use berth::{StateRead, read_container, read_containers};
 pub use engines::{EngineRoot, EngineRoots};
 pub use error::DiscoverError;
@@ -100,6 +101,10 @@ impl World {
         }
         let judged = state.judge(&sources.proc, scan.host.boot_id.as_deref());
         let read = details::read(&sources.proc, wanted, &scan, beside);
+        let mut details = read.details;
+        if let (true, Some(dir)) = (wanted.networks, &sources.state_dir) {
+            read_published(dir, &judged.live, &scan.processes, &mut details.networks);
+        }
         let (proc, roots) = (&sources.proc, &sources.roots);
         let engines = engines::read_all(proc, roots, &scan.processes, &read.namespaces, &scan.host);
         let mut known = judged.live;
@@ -117,7 +122,7 @@ impl World {
             namespaces: read.namespaces,
             known,
             stale: judged.stale,
-            details: read.details,
+            details,
             warnings,
         }))
     }

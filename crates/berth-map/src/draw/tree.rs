@@ -106,13 +106,16 @@ impl<'f, 'w, S: Sheet> Walk<'f, 'w, '_, '_, S> {
         }
     }
 
-    /// What is said of the host's own network, of namespaces without processes, and of what could
+    /// What is said of the host's own network, of the wires, of namespaces without processes, and of what could
     /// not be read.
     fn below_the_tree(&mut self) {
         let foot = self.words.foot(self.forest, Space::Host);
         if !foot.is_empty() {
             let words: Vec<String> = foot.into_iter().map(|span| span.text).collect();
             self.sheet.note(&format!("host: {}", words.join("  ")));
+        }
+        for line in self.words.wires(self.forest) {
+            self.sheet.note(&line);
         }
         for line in self.words.hidden(self.forest) {
             self.sheet.note(&line);

@@ -18,7 +18,7 @@ pub use map::{
     CgroupDocument, CgroupSetDocument, ContainerDocument, EndedDocument, EvidenceDocument,
     HolderDocument, HostDocument, IdRangeDocument, InterfaceDocument, ListenerDocument,
     MapDocument, MapRequest, MountDocument, NamespaceDocument, NetworkDocument, PeerDocument,
-    PodDocument, ProcessDocument, ProcessList, ThreadDocument, UsageDocument,
+    PodDocument, ProcessDocument, ProcessList, PublishedDocument, ThreadDocument, UsageDocument,
 };
 pub use ns::{KeeperDocument, NsDocument, NsRowDocument, Residents};
 pub use number::Digits;

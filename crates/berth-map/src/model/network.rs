@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use berth_base::{HostPid, NamespaceId};
+use berth_base::{HostPid, MacAddress, NamespaceId, PublishedPort, Transport};
 use serde::{Deserialize, Serialize};
 
 /// One network namespace.
@@ -12,6 +12,45 @@ pub struct Network {
     pub interfaces: Vec<Interface>,
     /// Sockets that listen, by protocol, port and address.
     pub listeners: Vec<Listener>,
+    /// Ports of the host that lead here, as far as the engine's files say: Berth's. Not in a
+    /// recording, whose first version knows none.
+    #[serde(skip)]
+    pub published: Vec<PublishedPort>,
+}
+
+impl Network {
+    /// The published ports as people write them, `:8080->80/tcp`; one on all addresses of both
+    /// families is said once.
+    pub fn shown_ports(&self) -> Vec<(String, PublishedPort)> {
+        let mut shown: Vec<(String, PublishedPort)> = Vec::new();
+        for port in &self.published {
+            let mut text = port.to_string();
+            if port.host_address.is_unspecified() {
+                text = format!(
+                    ":{}->{}/{}",
+                    port.host_port, port.container_port, port.transport
+                );
+            }
+            if shown.iter().all(|(known, _)| *known != text) {
+                shown.push((text, *port));
+            }
+        }
+        shown
+    }
+
+    /// The sockets at which what comes by a published port arrives. `None` where they are not
+    /// known: those of SCTP are not read.
+    pub fn behind(&self, port: &PublishedPort) -> Option<Vec<&Listener>> {
+        let protocol = match port.transport {
+            Transport::Tcp => Protocol::Tcp,
+            Transport::Udp => Protocol::Udp,
+            Transport::Sctp => return None,
+        };
+        let fits = |l: &&Listener| {
+            l.protocol == protocol && l.port == port.container_port && !l.address.is_loopback()
+        };
+        Some(self.listeners.iter().filter(fits).collect())
+    }
 }
 
 /// One interface.
@@ -33,6 +72,22 @@ pub struct Interface {
     pub master: Option<u32>,
     /// The other end of a veth pair, or the lower interface of a macvlan and the like.
     pub peer: Option<Peer>,
+    /// Its hardware address, when known. Not in a recording, as the two below.
+    #[serde(skip)]
+    pub mac: Option<MacAddress>,
+    /// The most bytes of a packet, when known.
+    #[serde(skip)]
+    pub mtu: Option<u32>,
+    /// What somebody noted down beside it (IFLA_IFALIAS). Escape before showing.
+    #[serde(skip)]
+    pub alias: Option<String>,
+}
+
+impl Interface {
+    /// The network of Berth's that a bridge carries: its engine notes that down beside it.
+    pub fn carries(&self) -> Option<&str> {
+        self.alias.as_deref()?.strip_prefix("berth: network ")
+    }
 }
 
 /// The interface that another one is linked to (IFLA_LINK, IFLA_LINK_NETNSID).

@@ -14,6 +14,8 @@ use crate::scope::Role;
 
 /// The most characters of what is said of one process.
 const LABEL_ROOM: usize = 58;
+/// The most lines about wires: a picture is for an overview.
+const MOST_WIRES: usize = 24;
 
 /// One pill to be: a process, a thread, or several that look alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,8 +133,22 @@ impl<'r, 'w, 's> Reader<'r, 'w, 's> {
             count: 1,
             tooltip: head,
         };
-        let below = self.words.hidden(self.forest).into_iter();
-        let below = below.chain(self.words.unreadable());
+        let wires = self.words.wires(self.forest);
+        let more = wires.len().saturating_sub(MOST_WIRES);
+        // Blanks at the beginning would not be drawn.
+        let mut wires: Vec<String> = wires
+            .into_iter()
+            .take(MOST_WIRES)
+            .map(|line| line.replace("  ", "\u{a0}\u{a0}"))
+            .collect();
+        if more > 0 {
+            wires.push(format!("and {more} more"));
+        }
+        let below = self.words.hidden(self.forest);
+        let below = wires
+            .into_iter()
+            .chain(below)
+            .chain(self.words.unreadable());
         content
             .foot
             .extend(below.map(|text| vec![word(Mood::Faint, text)]));

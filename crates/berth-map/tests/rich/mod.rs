@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "test code outside of test functions")]
 #![allow(unreachable_pub, missing_docs, reason = "a module of test binaries")]
 
-use berth_base::{HostPid, NamespaceId, NamespaceKind};
+use berth_base::{HostPid, MacAddress, NamespaceId, NamespaceKind, PublishedPort, Transport};
 use berth_map::attribute::KnownContainer;
 use berth_map::model::{
     CgroupUsage, Details, Engine, Evidence, EvidenceKind, Holder, IdMaps, IdRange, Interface,
@@ -17,7 +17,7 @@ pub fn ns(kind: NamespaceKind, inode: u64) -> NamespaceId {
     NamespaceId { kind, inode }
 }
 
-fn known(engine: Engine, digit: char, name: &str, init: &Process) -> KnownContainer {
+pub fn known(engine: Engine, digit: char, name: &str, init: &Process) -> KnownContainer {
     KnownContainer {
         engine,
         id: id(digit),
@@ -94,6 +94,9 @@ fn interface(index: u32, name: &str, address: &str, prefix: u8, peer: Option<Pee
         addresses: vec![(address.parse().unwrap(), prefix)],
         master: None,
         peer,
+        mac: Some(MacAddress::new([2, 0, 0, 0, 0, 2])),
+        mtu: Some(1500),
+        alias: None,
     }
 }
 
@@ -157,6 +160,11 @@ fn add_networks(details: &mut Details, host_net: NamespaceId, web_net: Namespace
         index: 9,
         name: Some("veth1a2b".to_owned()),
     };
+    let back = Peer {
+        namespace: Some(web_net),
+        index: 2,
+        name: Some("eth0".to_owned()),
+    };
     let listener = Listener {
         protocol: Protocol::Tcp,
         address: "0.0.0.0".parse().unwrap(),
@@ -169,18 +177,36 @@ fn add_networks(details: &mut Details, host_net: NamespaceId, web_net: Namespace
         Network {
             interfaces: vec![interface(2, "eth0", "172.17.0.2", 16, Some(peer))],
             listeners: vec![listener],
+            published: ["0.0.0.0", "::"].map(published).to_vec(),
         },
     );
     details.networks.insert(
         host_net,
         Network {
-            interfaces: vec![Interface {
-                master: Some(3),
-                ..interface(9, "veth1a2b", "192.0.2.1", 24, None)
-            }],
+            interfaces: vec![
+                Interface {
+                    kind: Some("bridge".to_owned()),
+                    alias: Some("berth: network blue".to_owned()),
+                    ..interface(3, "berth0", "172.17.0.1", 16, None)
+                },
+                Interface {
+                    master: Some(3),
+                    ..interface(9, "veth1a2b", "192.0.2.1", 24, Some(back))
+                },
+            ],
             listeners: Vec::new(),
+            published: Vec::new(),
         },
     );
+}
+
+fn published(address: &str) -> PublishedPort {
+    PublishedPort {
+        transport: Transport::Tcp,
+        host_address: address.parse().unwrap(),
+        host_port: 8080,
+        container_port: 80,
+    }
 }
 
 fn add_usage(details: &mut Details, all: &[Process]) {

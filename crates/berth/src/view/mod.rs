@@ -14,3 +14,4 @@ pub(crate) mod size;
 pub(crate) mod span;
 pub(crate) mod table;
 pub(crate) mod volume;
+pub(crate) mod wires;

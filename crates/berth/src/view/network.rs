@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::listing::{Column, Row};
 use super::row::Width;
 use super::span;
+use super::wires::Wires;
 
 /// What `network ls` shows without `--format`.
 pub(crate) const TABLE: &str = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
@@ -56,7 +57,7 @@ pub(crate) fn row(file: &NetworkFile, width: Width) -> Row {
 }
 
 /// The object of `network inspect`.
-pub(crate) fn inspect(network: &Network) -> Value {
+pub(crate) fn inspect(network: &Network, wires: &Wires) -> Value {
     let file = &network.file;
     let created = UNIX_EPOCH + Duration::from_nanos(file.created_at.as_nanos());
     let pools: Vec<Value> = file
@@ -99,7 +100,7 @@ pub(crate) fn inspect(network: &Network) -> Value {
         "Containers": containers,
         "Options": file.options,
         "Labels": file.labels,
-        "Interface": file.interface,
+        "Berth": wires,
     })
 }
 
@@ -116,8 +117,5 @@ fn container(lease: &Lease, file: &NetworkFile) -> Value {
         "MacAddress": lease.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         "IPv4Address": with_prefix(lease.ipv4.map(IpAddr::V4), v4),
         "IPv6Address": with_prefix(lease.ipv6.map(IpAddr::V6), v6),
-        "Interface": lease.interface,
-        "HostInterface": lease.host_interface,
-        "Aliases": lease.aliases,
     })
 }

@@ -11,6 +11,9 @@ use super::meta::namespace_name;
 use super::page::ViewKey;
 use super::view::host_pid;
 
+/// The most interfaces, and the most ports, that are listed.
+const MOST: usize = 12;
+
 /// A process of a view as a list of facts; `None` where it has ended.
 pub(super) fn html(
     hub: &Hub,
@@ -53,6 +56,7 @@ pub(super) fn html(
         fact(&mut out, &name, &escape_untrusted(&cgroup.path));
     }
     push_usage(&mut out, world, process);
+    push_network(&mut out, world, process);
     match (hub.privacy, host_pid(host, key, pid)) {
         (Privacy::HideArguments, _) => {
             fact(
@@ -147,6 +151,44 @@ fn push_usage(out: &mut String, world: &World, process: &Process) {
     }
 }
 
+/// The interfaces of its network namespace, and the ports of the host that lead there. Nothing for
+/// the host's own, which has hundreds where containers are many.
+fn push_network(out: &mut String, world: &World, process: &Process) {
+    let id = process.namespaces.of(NamespaceKind::Net);
+    if id == world.host().namespaces.of(NamespaceKind::Net) {
+        return;
+    }
+    let Some(network) = id.and_then(|id| world.details().networks.get(&id)) else {
+        return;
+    };
+    let shown = network.interfaces.iter().filter(|i| !i.is_loopback);
+    for interface in shown.take(MOST) {
+        let mut text = escape_untrusted(&interface.name).into_owned();
+        for (address, prefix) in &interface.addresses {
+            text.push_str(&format!(" {address}/{prefix}"));
+        }
+        let peer = interface.peer.as_ref();
+        if let Some(name) = peer.and_then(|peer| peer.name.as_deref()) {
+            text.push_str(&format!(" <-> {}", escape_untrusted(name)));
+        }
+        fact(out, "interface", &text);
+    }
+    for (text, port) in network.shown_ports().into_iter().take(MOST) {
+        let sockets = network.behind(&port).unwrap_or_default();
+        let mut names: Vec<String> = sockets
+            .iter()
+            .filter_map(|socket| world.process(socket.process?))
+            .map(|p| format!("{} {}", escape_untrusted(&p.comm), p.pid))
+            .collect();
+        names.dedup();
+        fact(
+            out,
+            "published port",
+            format!("{text} {}", names.join(", ")).trim_end(),
+        );
+    }
+}
+
 /// A line; both texts are escaped for the eye already.
 fn fact(out: &mut String, name: &str, text: &str) {
     out.push_str("<dt>");
@@ -168,5 +210,71 @@ const fn state(letter: char) -> &'static str {
         'I' => "idle",
         'X' | 'x' => "dead",
         _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_base::{NamespaceId, PublishedPort, Transport};
+    use berth_map::model::{
+        Details, Extent, Host, Listener, Network, Parts, Process, Protocol, Source,
+    };
+
+    #[test]
+    fn published_ports_and_their_listeners_are_facts() {
+        let net = NamespaceId {
+            kind: NamespaceKind::Net,
+            inode: 300,
+        };
+        let process = Process {
+            pid: HostPid::new(31).unwrap(),
+            pids: vec![31, 1],
+            namespaces: [net].into_iter().collect(),
+            links: berth_map::model::Links::Read,
+            parent: None,
+            comm: "<httpd>".to_owned(),
+            state: 'S',
+            start_ticks: 1,
+            cgroups: std::sync::Arc::default(),
+            uid: 0,
+            kernel_thread: false,
+        };
+        let network = Network {
+            interfaces: Vec::new(),
+            listeners: vec![Listener {
+                protocol: Protocol::Tcp,
+                address: "0.0.0.0".parse().unwrap(),
+                port: 80,
+                inode: 1,
+                process: Some(process.pid),
+            }],
+            published: vec![PublishedPort {
+                transport: Transport::Tcp,
+                host_address: "0.0.0.0".parse().unwrap(),
+                host_port: 8080,
+                container_port: 80,
+            }],
+        };
+        let world = World::assemble(Parts {
+            source: Source::Procfs,
+            extent: Extent::Host,
+            host: Host::default(),
+            processes: vec![process.clone()],
+            namespaces: Vec::new(),
+            known: Vec::new(),
+            stale: Vec::new(),
+            details: Details {
+                networks: [(net, network)].into(),
+                ..Details::default()
+            },
+            warnings: Vec::new(),
+        });
+        let mut out = String::new();
+        push_network(&mut out, &world, &process);
+        assert_eq!(
+            out,
+            "<dt>published port</dt><dd>:8080-&gt;80/tcp &lt;httpd&gt; 31</dd>"
+        );
     }
 }

@@ -17,4 +17,5 @@ mod lan;
 mod names;
 mod ports;
 mod sctp;
+mod visible;
 mod world;

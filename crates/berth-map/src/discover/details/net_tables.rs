@@ -144,6 +144,9 @@ fn blank(name: String) -> Interface {
         addresses: Vec::new(),
         master: None,
         peer: None,
+        mac: None,
+        mtu: None,
+        alias: None,
     }
 }
 

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use berth_base::{HostPid, NamespaceId, NamespaceKind};
+use berth_base::{HostPid, MacAddress, NamespaceId, NamespaceKind};
 use berth_sys::links::{self, Link, Transport};
 use rustix::io::Errno;
 
@@ -48,6 +48,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), String> {
             let network = Network {
                 interfaces: interfaces.remove(&id).unwrap_or_default(),
                 listeners,
+                published: Vec::new(),
             };
             reading.details.networks.insert(id, network);
         }
@@ -163,8 +164,17 @@ fn ask(
             index,
             name: None,
         }),
+        mac: hardware_address(&link.address),
+        mtu: link.mtu,
+        alias: link.alias.as_deref().map(decode_untrusted),
     };
     Ok(found.into_iter().map(describe).collect())
+}
+
+/// The address of an interface that has an Ethernet address; loopback's is all zeroes.
+fn hardware_address(bytes: &[u8]) -> Option<MacAddress> {
+    let bytes: [u8; 6] = bytes.try_into().ok()?;
+    Some(MacAddress::new(bytes)).filter(|mac| mac.is_individual())
 }
 
 /// Writes the names of the interfaces at the other ends.

@@ -20,6 +20,7 @@ pub use container::{ContainerDocument, EndedDocument, EvidenceDocument, PodDocum
 pub use namespace::{HolderDocument, IdRangeDocument, NamespaceDocument};
 pub use network::{
     InterfaceDocument, ListenerDocument, MountDocument, NetworkDocument, PeerDocument,
+    PublishedDocument,
 };
 pub use process::{ProcessDocument, ProcessList, ThreadDocument};
 

@@ -14,6 +14,8 @@ pub struct NetworkDocument {
     pub interfaces: Vec<InterfaceDocument>,
     /// Sockets that listen.
     pub listeners: Vec<ListenerDocument>,
+    /// Ports of the host that lead here.
+    pub published: Vec<PublishedDocument>,
 }
 
 /// One interface.
@@ -35,6 +37,27 @@ pub struct InterfaceDocument {
     pub master: Option<u32>,
     /// The interface that it is linked to.
     pub peer: Option<PeerDocument>,
+    /// Its hardware address.
+    pub mac: Option<String>,
+    /// The most bytes of a packet.
+    pub mtu: Option<u32>,
+    /// The network of Berth's that a bridge carries.
+    pub network: Option<String>,
+}
+
+/// One published port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PublishedDocument {
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: &'static str,
+    /// The host's address; `0.0.0.0` and `::` mean all.
+    pub host_address: String,
+    /// The host's port.
+    pub host_port: u16,
+    /// The port here.
+    pub port: u16,
+    /// The host PIDs of who listens there; `null` where that is not known.
+    pub processes: Option<Vec<u32>>,
 }
 
 /// The other end.
@@ -91,7 +114,27 @@ pub(super) fn describe_network(namespace: NamespaceId, network: &Network) -> Net
         namespace: namespace.inode.to_string(),
         interfaces: network.interfaces.iter().map(describe_interface).collect(),
         listeners: network.listeners.iter().map(describe_listener).collect(),
+        published: describe_published(network),
     }
+}
+
+fn describe_published(network: &Network) -> Vec<PublishedDocument> {
+    let ports = network.published.iter();
+    ports
+        .map(|port| PublishedDocument {
+            protocol: port.transport.as_str(),
+            host_address: port.host_address.to_string(),
+            host_port: port.host_port,
+            port: port.container_port,
+            processes: network.behind(port).map(|sockets| {
+                let pids = sockets.iter().filter_map(|socket| socket.process);
+                let mut pids: Vec<u32> = pids.map(berth_base::HostPid::get).collect();
+                pids.sort_unstable();
+                pids.dedup();
+                pids
+            }),
+        })
+        .collect()
 }
 
 fn describe_interface(interface: &Interface) -> InterfaceDocument {
@@ -111,6 +154,9 @@ fn describe_interface(interface: &Interface) -> InterfaceDocument {
             index: peer.index,
             name: peer.name.clone(),
         }),
+        mac: interface.mac.map(|mac| mac.to_string()),
+        mtu: interface.mtu,
+        network: interface.carries().map(str::to_owned),
     }
 }
 

@@ -5,6 +5,7 @@ mod hidden;
 mod network;
 mod process;
 mod title;
+mod wires;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -25,10 +25,14 @@ impl Words<'_> {
             _ => self.own_network(forest, space),
         };
         let found = network.and_then(|id| self.world.details().networks.get(&id));
-        found.map_or_else(Vec::new, |network| self.describe_network(network))
+        // The host's wires have lines of their own.
+        let is_host = space == Space::Host;
+        found.map_or_else(Vec::new, |network| {
+            self.describe_network(network, |i| !is_host || !is_wire(i))
+        })
     }
 
-    fn host_network(&self) -> Option<NamespaceId> {
+    pub(super) fn host_network(&self) -> Option<NamespaceId> {
         self.world.host().namespaces.of(NamespaceKind::Net)
     }
 
@@ -42,8 +46,13 @@ impl Words<'_> {
         (Some(own) != around && Some(own) != self.host_network()).then_some(own)
     }
 
-    fn describe_network(&self, network: &Network) -> Vec<Span> {
-        let shown = |i: &&Interface| !i.is_loopback && (i.is_up || !i.addresses.is_empty());
+    fn describe_network(
+        &self,
+        network: &Network,
+        wanted: impl Fn(&Interface) -> bool,
+    ) -> Vec<Span> {
+        let shown =
+            |i: &&Interface| !i.is_loopback && (i.is_up || !i.addresses.is_empty()) && wanted(i);
         let interfaces: Vec<&Interface> = network.interfaces.iter().filter(shown).collect();
         let mut words: Vec<Span> = interfaces
             .iter()
@@ -51,6 +60,11 @@ impl Words<'_> {
             .map(|i| Span::new(Tone::Plain, self.interface(i)))
             .collect();
         words.extend(more(interfaces.len()));
+        let ports = network.shown_ports();
+        let count = ports.len();
+        let shown = ports.into_iter().take(MOST);
+        words.extend(shown.map(|(text, _)| Span::new(Tone::Plain, text)));
+        words.extend(more(count));
         let mut sockets: Vec<String> = network.listeners.iter().map(listener).collect();
         // The same port of both families is said once.
         sockets.dedup();
@@ -78,25 +92,35 @@ impl Words<'_> {
     }
 
     /// The other end: its name, and where that is.
-    fn peer(&self, peer: &Peer) -> String {
+    pub(super) fn peer(&self, peer: &Peer) -> String {
         let name = match &peer.name {
             Some(name) => cut(&escape_untrusted(name), NAME_ROOM, ".."),
             None => format!("if{}", peer.index),
         };
-        let place = match peer.namespace {
+        format!("{name}@{}", self.place(peer.namespace))
+    }
+
+    /// Whose a network namespace is.
+    pub(super) fn place(&self, namespace: Option<NamespaceId>) -> String {
+        match namespace {
             None => "?".to_owned(),
             id if id == self.host_network() => "host".to_owned(),
             Some(id) => match self.residents.get(&id).and_then(|all| all.first()) {
                 Some(index) => self.world.container_label(*index),
                 None => id.to_string(),
             },
-        };
-        format!("{name}@{place}")
+        }
     }
 }
 
+/// Whether an interface is a bridge or hangs on a wire.
+fn is_wire(interface: &Interface) -> bool {
+    let is_bridge = interface.kind.as_deref() == Some("bridge");
+    is_bridge || interface.master.is_some() || interface.peer.is_some()
+}
+
 /// Whether an address is worth a place: IPv6 link-local ones are on every interface.
-fn is_global(address: &IpAddr) -> bool {
+pub(super) fn is_global(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(_) => true,
         IpAddr::V6(v6) => !v6.is_unicast_link_local(),

@@ -158,3 +158,40 @@ fn nothing_yet_is_said() {
     let view = View::new(80, 24);
     assert!(view.text().contains("nothing yet"));
 }
+
+#[test]
+fn details_show_published_ports_and_who_listens() {
+    use berth_base::{NamespaceId, NamespaceKind, PublishedPort, Transport};
+    use berth_map::model::{Listener, Network, Protocol};
+    let mut fake = Fake::rich();
+    let init = fake.processes.iter().find(|p| p.pid == pid(1589)).unwrap();
+    let net: NamespaceId = init.namespaces.of(NamespaceKind::Net).unwrap();
+    let port = |address: &str, port| PublishedPort {
+        transport: Transport::Tcp,
+        host_address: address.parse().unwrap(),
+        host_port: 8000 + port,
+        container_port: port,
+    };
+    let listener = Listener {
+        protocol: Protocol::Tcp,
+        address: "::".parse().unwrap(),
+        port: 80,
+        inode: 1,
+        process: Some(pid(1589)),
+    };
+    let network = Network {
+        interfaces: Vec::new(),
+        listeners: vec![listener],
+        published: vec![port("0.0.0.0", 80), port("::", 80), port("127.0.0.1", 443)],
+    };
+    fake.details.networks.insert(net, network);
+    let mut view = View::of(&mut fake, 200, 50);
+    view.state.tree.reveal(pid(1799));
+    let line = view.line(":8080->80/tcp  1589 nginx").unwrap();
+    assert!(line.contains("ports "), "{line}");
+    assert!(
+        view.line("127.0.0.1:8443->443/tcp  nobody listens")
+            .is_some()
+    );
+    assert_eq!(view.text().matches(":8080->80/tcp  1589").count(), 1);
+}

@@ -13,7 +13,7 @@ use berth_map::model::{Links, Process};
 use super::exits;
 use super::facts::Facts;
 use super::state::{BoxId, LineKey, State};
-use resources::{cgroups, interfaces, limits, mounts, sockets};
+use resources::{cgroups, interfaces, limits, mounts, published, sockets};
 use rights::{id_maps, privileges};
 
 /// Clock ticks of a second, on every Linux that Berth runs on (USER_HZ).
@@ -78,6 +78,7 @@ pub(in crate::tui) fn describe(state: &State) -> Vec<Fact> {
     facts.extend(privileges(state.facts()));
     facts.extend(cgroups(world, process));
     facts.extend(sockets(world, process));
+    facts.extend(published(world, process));
     facts.extend(interfaces(world, process));
     facts.extend(limits(state.facts()));
     facts.extend(mounts(state.facts()));

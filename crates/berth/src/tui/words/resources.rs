@@ -96,6 +96,36 @@ pub(super) fn sockets(world: &World, process: &Process) -> Vec<Fact> {
     facts
 }
 
+/// The ports of the host that lead to the process's network namespace, and who listens there.
+pub(super) fn published(world: &World, process: &Process) -> Vec<Fact> {
+    let net = process.namespaces.of(NamespaceKind::Net);
+    let Some(network) = net.and_then(|id| world.details().networks.get(&id)) else {
+        return Vec::new();
+    };
+    let mut facts = Vec::new();
+    for (text, port) in network.shown_ports().into_iter().take(MOST) {
+        let name = if facts.is_empty() { "ports" } else { "" };
+        let fact = Fact::new(name, text);
+        let Some(sockets) = network.behind(&port) else {
+            facts.push(fact);
+            continue;
+        };
+        let mut pids: Vec<_> = sockets.iter().filter_map(|s| s.process).collect();
+        pids.dedup();
+        let who: Vec<String> = pids
+            .iter()
+            .filter_map(|pid| world.process(*pid))
+            .map(|holder| format!("{} {}", holder.pid, escape_untrusted(&holder.comm)))
+            .collect();
+        facts.push(match (sockets.is_empty(), who.is_empty()) {
+            (true, _) => fact.and("  nobody listens", Weight::Alarm),
+            (false, true) => fact,
+            (false, false) => fact.and(format!("  {}", who.join(", ")), Weight::Faint),
+        });
+    }
+    facts
+}
+
 pub(super) fn interfaces(world: &World, process: &Process) -> Vec<Fact> {
     let net = process.namespaces.of(NamespaceKind::Net);
     let network = net.and_then(|id| world.details().networks.get(&id));

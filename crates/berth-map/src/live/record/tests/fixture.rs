@@ -157,6 +157,10 @@ fn network(net: NamespaceId, marks: u32) -> Network {
                 index: 2,
                 name: None,
             }),
+            // Not in a recording.
+            mac: None,
+            mtu: None,
+            alias: None,
         }],
         listeners: vec![Listener {
             protocol: Protocol::Tcp,
@@ -165,6 +169,7 @@ fn network(net: NamespaceId, marks: u32) -> Network {
             inode: u64::from(marks),
             process: None,
         }],
+        published: Vec::new(),
     }
 }
 
