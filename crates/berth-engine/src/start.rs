@@ -244,6 +244,7 @@ impl Engine {
             joined: identities,
             wiring: Wiring::default(),
             resolver: None,
+            helper: None,
             held: 0,
             stdio: StdioConfig {
                 terminal: options.terminal,
