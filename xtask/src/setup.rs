@@ -86,6 +86,8 @@ const PACKAGES: &[Package] = &[
     ),
     package("dbus-daemon", Test, "its bus"),
     package("uidmap", Test, "newuidmap and newgidmap, for rootless"),
+    package("passt", Test, "pasta, networks for rootless"),
+    package("slirp4netns", Test, "the same, where pasta is missing"),
     package(
         "chromium",
         Test,

@@ -11,10 +11,13 @@ use berth_base::{ErrorClass, Status, Timestamp};
 use berth_sys::ExitStatus;
 
 use crate::members::{self, Marks};
+use crate::process::Process;
 use crate::store::ContainerLock;
 use crate::view::View;
 use crate::{Container, Engine, EngineError, Session, cgroup};
 
+/// SIGKILL.
+const KILL: i32 = 9;
 /// How long after SIGKILL a container may take to be empty.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 /// When a first process that does not die is suspected to be frozen.
@@ -118,6 +121,18 @@ fn not_empty(container: &Container, run: &RunFile) -> EngineError {
     EngineError::new(ErrorClass::Unavailable, text)
         .on(name.as_str())
         .hint("a zombie goes when its parent or tracer reaps it; a process in state D when its I/O ends; then try again")
+}
+
+/// Waits until the program that carried the packets of a run is gone, which follows the end of the
+/// first process by itself; ends it where it does not.
+pub(crate) fn await_warden(run: Option<&RunFile>) {
+    let warden = run.and_then(|run| run.network_warden.as_ref());
+    let Some(warden) = warden.and_then(Process::open) else {
+        return;
+    };
+    if !warden.wait_for(Some(EMPTY_WITHIN)) && warden.signal(KILL).is_ok() {
+        warden.wait_for(Some(EMPTY_WITHIN));
+    }
 }
 
 impl Engine {

@@ -79,6 +79,7 @@ impl Engine {
         options: &RemoveOptions,
     ) -> Result<(), EngineError> {
         let container = &view.container;
+        empty::await_warden(view.last_run.as_ref());
         // Out of sight before the record that names them is; deleted once that is.
         let volumes = match options.volumes {
             true => self.retire_anonymous_volumes(container)?,

@@ -22,7 +22,8 @@ use crate::store::{ContainerLock, Durability};
 use crate::subid::{IdKind, IdMap, map_of};
 use crate::view::View;
 use crate::{
-    Container, Engine, EngineError, Session, StartAttach, Started, cgroup, ids, namespaces, words,
+    Container, Engine, EngineError, Session, StartAttach, Started, cgroup, empty::await_warden,
+    ids, namespaces, words,
 };
 
 /// The spec of a run.
@@ -53,6 +54,8 @@ impl Engine {
         let before = self.check_startable(&lock, &view)?;
         let container = &view.container;
         let run = view.written.run.saturating_add(1);
+        // It has the ports that the new one wants.
+        await_warden(view.last_run.as_ref());
         self.clear_run(&lock)?;
         self.write_status(&lock, container, (Status::Starting, run), None)?;
         let was_volatile = is_volatile(&container.create.root);
@@ -127,6 +130,7 @@ impl Engine {
         let config = MonitorConfig {
             wiring: connected.wiring,
             resolver,
+            helper: connected.helper,
             held: u32::try_from(reserved.len()).unwrap_or(u32::MAX),
             ..self.monitor_config(container, run, attach, spec.path, joined)
         };
@@ -266,6 +270,7 @@ impl Engine {
             joined: identities,
             wiring: Wiring::default(),
             resolver: None,
+            helper: None,
             held: 0,
             stdio: StdioConfig {
                 terminal: options.terminal,
@@ -324,6 +329,8 @@ impl Engine {
             error: Some(error.message.clone()),
         };
         drop(cgroup::end_leftovers(container));
+        let run_file = self.store().read_run(&container.id).ok().flatten();
+        await_warden(run_file.filter(|file| file.run == run).as_ref());
         drop(self.clear_run(lock));
         drop(self.store().write_exit_if_absent(&container.id, &exit));
         drop(self.write_status(lock, container, (before, run), Some(error.message.clone())));

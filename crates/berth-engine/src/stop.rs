@@ -52,7 +52,9 @@ impl Engine {
     /// The container is empty: its record is there, and its cgroups are gone. One that was
     /// removed meanwhile is over as well.
     fn over(&self, view: &View) -> Result<(), EngineError> {
-        match self.conclude(view).and_then(|_| self.tidy(view)) {
+        let over = self.conclude(view);
+        empty::await_warden(view.last_run.as_ref());
+        match over.and_then(|_| self.tidy(view)) {
             Err(error) if error.class == ErrorClass::NotFound => Ok(()),
             other => other,
         }

@@ -98,6 +98,7 @@ impl Tree {
                     .to_owned(),
             },
             keeper: pid(self.root.id()),
+            network_warden: None,
             own_pid_namespace: true,
             namespaces: init.namespaces.iter().collect(),
             namespace_ids: std::collections::BTreeMap::new(),

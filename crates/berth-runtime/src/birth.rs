@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use berth_base::protocol::Failure;
 use berth_base::state::{MonitorConfig, RunFile, STATE_VERSION};
-use berth_base::{ErrorClass, HostPid, NamespaceKind, Timestamp};
+use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Timestamp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -18,6 +18,8 @@ use crate::act::{self, Context};
 use crate::cgroup::Cgroup;
 use crate::plan::{Plan, Program, Step};
 use crate::stage::{internal, rootless_mapping};
+use crate::wiring::WiringError;
+use crate::wiring::helper::{self, Entrance};
 use crate::{failure, mapping, namespaces, process, state, wire, wiring};
 
 /// The time from clone3 to execve.
@@ -40,12 +42,12 @@ impl Birth<'_> {
         let pid = HostPid::new(self.pid.as_raw_nonzero().get().unsigned_abs())
             .ok_or_else(|| failure::engine(ErrorClass::Internal, "init has no PID".into()))?;
         introduce(monitor, pidfd)?;
-        self.equip(pid, pidfd, init).map_err(|failure| {
+        let warden = self.equip(pid, pidfd, init).map_err(|failure| {
             // Whatever we could not do to a process that has ended, its own words say more.
             self.last_words(init, pidfd).unwrap_or(failure)
         })?;
         listen(monitor, init, &self.plan.init, &self.plan.program)?;
-        if rootless_mapping(self.plan) && self.record(pid).is_err() {
+        if rootless_mapping(self.plan) && self.record(pid, warden).is_err() {
             // Without privilege its namespaces can be read only now that it has executed its
             // program. It has ended already: the first record holds.
         }
@@ -53,15 +55,22 @@ impl Birth<'_> {
             .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
     }
 
-    /// Everything that init needs from outside: mappings, root, score, its record.
+    /// Everything that init needs from outside: mappings, root, score, its record, its network.
+    /// Answers who ends the program that carries its packets, where there is one.
     fn equip(
         &self,
         pid: HostPid,
         pidfd: BorrowedFd<'_>,
         init: BorrowedFd<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<ProcessIdentity>, Failure> {
+        let mut helper = None;
         if let Some(mappings) = &self.plan.mappings {
             mapping::write(pid, mappings)?;
+            let entrance = match &self.config.helper {
+                // Once it knows of its ids it forbids being looked at.
+                Some(helper) => Some((helper, Entrance::open(pid).map_err(unconnected)?)),
+                None => None,
+            };
             wire::send_byte(init, wire::MAPPED)
                 .map_err(|e| internal("reach the first process", &e.into()))?;
             if !self.plan.host.is_empty() {
@@ -70,15 +79,29 @@ impl Birth<'_> {
                     .map_err(|e| internal("open the user namespace", &e))?;
                 hand_over_root(self.plan, user.as_fd(), init)?;
             }
+            if let Some((program, entrance)) = entrance {
+                let folder = &self.config.volatile_dir;
+                let started = helper::start(program, entrance, folder, pidfd);
+                helper = Some(started.map_err(unconnected)?);
+            }
+        }
+        if self.config.helper.is_some() && helper.is_none() {
+            let why = "its network is not its user namespace's; this is a defect of berth";
+            return Err(failure::engine(ErrorClass::Internal, why.into()));
         }
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
         }
+        let warden = helper.as_ref().map(|started| started.warden);
+        let warden = warden.and_then(|pid| process::identify(pid).ok());
         // On record before it has anything that could outlive it.
-        self.record(pid)?;
+        self.record(pid, warden.clone())?;
         let resolver = self.config.resolver.as_ref();
-        wiring::connect(pid, pidfd, &self.config.wiring, resolver)
-            .map_err(|e| failure::engine(e.class(), e.to_string()))
+        wiring::connect(pid, pidfd, &self.config.wiring, resolver).map_err(unconnected)?;
+        if let Some(started) = helper {
+            started.finish().map_err(unconnected)?;
+        }
+        Ok(warden)
     }
 
     /// What init said before it ended; `None` while it lives.
@@ -100,7 +123,7 @@ impl Birth<'_> {
     }
 
     /// Writes run.json while init is still setting up.
-    fn record(&self, pid: HostPid) -> Result<(), Failure> {
+    fn record(&self, pid: HostPid, warden: Option<ProcessIdentity>) -> Result<(), Failure> {
         let identity =
             process::identify(pid).map_err(|e| internal("identify the first process", &e))?;
         let run = RunFile {
@@ -110,6 +133,7 @@ impl Birth<'_> {
             run: self.config.run,
             init: identity,
             keeper: self.keeper,
+            network_warden: warden,
             own_pid_namespace: self.plan.own_pid_namespace,
             namespaces: self.settled_namespaces(pid),
             namespace_ids: self.namespace_ids(pid),
@@ -136,6 +160,11 @@ impl Birth<'_> {
             .filter_map(|kind| Some((kind, process::unique_namespace(pid, kind)?)))
             .collect()
     }
+}
+
+/// A container that is not connected to its network, in the words of a start that failed.
+fn unconnected(error: WiringError) -> Failure {
+    failure::engine(error.class(), error.to_string())
 }
 
 /// Composes the root with the id mapping of a user namespace and sends it to init.

@@ -59,6 +59,9 @@ pub(crate) const FAILED: u8 = b'F';
 /// Monitor to keeper: everything is recorded, go away. Stage to its creator: all went well.
 pub(crate) const DONE: u8 = b'd';
 
+/// Usher to stage, with a pidfd: the warden of the program that carries the container's packets.
+pub(crate) const WARDEN: u8 = b'W';
+
 /// A pair of connected sockets that keep packets apart.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let flags = SocketFlags::CLOEXEC;

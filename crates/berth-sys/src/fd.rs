@@ -57,6 +57,13 @@ pub fn close_all_but_streams(keep: Option<BorrowedFd<'_>>) -> Result<(), Errno> 
     }
 }
 
+/// Closes every descriptor from `first` up (close_range(2), Linux 5.9).
+///
+/// Only for a child whose owners of those descriptors will never be dropped.
+pub fn close_from(first: u32) -> Result<(), Errno> {
+    close_range(first, u32::MAX, 0)
+}
+
 /// Closes one descriptor that another process holds as well (close_range(2), Linux 5.9).
 ///
 /// Only for a child of a clone, whose copy of the owner will never be dropped.

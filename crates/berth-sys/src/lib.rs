@@ -36,7 +36,8 @@ pub use cwd::current_directory;
 pub use early::link_early_start;
 pub use exec::{ArgVector, execve, execve_at};
 pub use fd::{
-    close_all_but_streams, close_on_exec_from, inherited, keep_on_exec, place_at, release, reopen,
+    close_all_but_streams, close_from, close_on_exec_from, inherited, keep_on_exec, place_at,
+    release, reopen,
 };
 pub use keyring::join_anonymous_session_keyring;
 pub use mapped::{MappedBtf, map_kernel_btf};

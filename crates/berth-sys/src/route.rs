@@ -244,6 +244,30 @@ pub fn destinations(socket: &NetlinkSocket) -> Result<Vec<(IpAddr, u8)>, Refusal
     Ok(found)
 }
 
+/// Whether the main table has a default route for IPv4, and one for IPv6 (RTM_GETROUTE).
+///
+/// # Errors
+/// As sendto(2) and recvfrom(2).
+pub fn default_routes(socket: &NetlinkSocket) -> Result<(bool, bool), Refusal> {
+    /// RTN_UNICAST, behind the other bytes of struct rtmsg.
+    const UNICAST: u8 = 1;
+    const MAIN: u8 = libc::RT_TABLE_MAIN;
+    let mut question = Batch::new();
+    question.message(libc::RTM_GETROUTE, libc::NLM_F_DUMP, &[0; 12], |_| {});
+    let mut found = (false, false);
+    socket.ask(&question, |kind, body| {
+        let [family, 0, _, _, MAIN, _, _, UNICAST, ..] = *body else {
+            return;
+        };
+        match i32::from(family) {
+            libc::AF_INET if kind == libc::RTM_NEWROUTE => found.0 = true,
+            libc::AF_INET6 if kind == libc::RTM_NEWROUTE => found.1 = true,
+            _ => {}
+        }
+    })?;
+    Ok(found)
+}
+
 /// Asks for one interface (RTM_GETLINK).
 fn look<T>(
     socket: &NetlinkSocket,

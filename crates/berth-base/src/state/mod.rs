@@ -47,7 +47,7 @@ pub use run::{CgroupPaths, RunFile};
 pub use settings::SettingsFile;
 pub use status::StatusFile;
 pub use volume::{ANONYMOUS_LABEL, InvalidVolumeName, VolumeFile, VolumeName};
-pub use wiring::{ResolverRequest, WiredInterface, WiredLink, Wiring};
+pub use wiring::{NetworkHelper, Readiness, ResolverRequest, WiredInterface, WiredLink, Wiring};
 
 /// The version this build writes, and the newest it reads.
 pub const STATE_VERSION: u32 = 1;

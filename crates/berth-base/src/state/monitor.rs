@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ResolverRequest, Wiring};
+use super::{NetworkHelper, ResolverRequest, Wiring};
 use crate::{ContainerId, ProcessIdentity};
 
 /// Everything that keeper, monitor and stage need beside the OCI spec.
@@ -37,6 +37,9 @@ pub struct MonitorConfig {
     /// How it asks for names, where its networks have any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<ResolverRequest>,
+    /// Who carries its packets where its user has no privilege.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper: Option<NetworkHelper>,
     /// How many descriptors keeper and monitor hold for as long as they live, behind the others:
     /// sockets that are bound to published ports, so that nobody else gets these.
     #[serde(default)]

@@ -22,6 +22,10 @@ pub struct RunFile {
     pub init: ProcessIdentity,
     /// The keeper.
     pub keeper: HostPid,
+    /// Who ends the program that carries its packets, where there is one: with this process, PID 1
+    /// of a PID namespace of its own, that program has ended too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_warden: Option<ProcessIdentity>,
     /// Whether the container has a PID namespace of its own, so that the end of `init` is the
     /// end of all its processes.
     pub own_pid_namespace: bool,

@@ -80,6 +80,49 @@ pub enum WiredLink {
         /// IPVLAN_MODE_* (linux/if_link.h).
         mode: u16,
     },
+    /// A tap that a program of the host reads and writes: what a user without privilege can have.
+    Tap {
+        /// The program, as [`NetworkHelper::name`].
+        helper: String,
+    },
+}
+
+/// The program of the host that carries the packets of one container for a user without
+/// privilege, as data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkHelper {
+    /// What it is called in messages.
+    pub name: String,
+    /// Its path.
+    pub program: PathBuf,
+    /// Its arguments. It finds the container's network namespace at the descriptor
+    /// [`Self::NAMESPACE`] and runs in the container's volatile folder.
+    pub arguments: Vec<String>,
+    /// How it says that the container is connected.
+    pub readiness: Readiness,
+    /// What is asked of its socket [`Self::API`] after that, one connection each; an answer with
+    /// an `error` is a failure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<String>,
+}
+
+impl NetworkHelper {
+    /// The descriptor of the network namespace.
+    pub const NAMESPACE: i32 = 4;
+    /// The descriptor that [`Readiness::Byte`] is written to.
+    pub const READY: i32 = 3;
+    /// The name of its socket in the container's volatile folder.
+    pub const API: &str = "network.sock";
+}
+
+/// How a [`NetworkHelper`] says that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Readiness {
+    /// It goes into the background: the process that was executed ends with code 0.
+    Background,
+    /// It writes a byte to [`NetworkHelper::READY`].
+    Byte,
 }
 
 /// How a container's questions for names get to the resolver, as data.

@@ -17,7 +17,7 @@ use super::request::check;
 use super::{NetworkRequest, WIRING, files};
 use crate::store::{ContainerLock, Durability};
 use crate::view::View;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, facts};
 
 /// `networks.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +39,7 @@ impl Engine {
         id: &ContainerId,
         request: &NetworkRequest,
     ) -> Result<(), EngineError> {
+        refuse_without_root("connect")?;
         let network = self.find_network(&request.name)?;
         let request = NetworkRequest {
             name: network.name.as_str().to_owned(),
@@ -71,6 +72,7 @@ impl Engine {
     /// # Errors
     /// It is not on it.
     pub fn disconnect_network(&self, id: &ContainerId, network: &str) -> Result<(), EngineError> {
+        refuse_without_root("disconnect")?;
         let name = match self.find_network(network) {
             Ok(file) => file.name.as_str().to_owned(),
             // One that is gone can be left all the same.
@@ -202,6 +204,16 @@ impl Engine {
             _ => Ok(()),
         }
     }
+}
+
+/// What carries a user's packets is started with the container and ends with it.
+fn refuse_without_root(what: &str) -> Result<(), EngineError> {
+    if !facts::is_rootless() {
+        return Ok(());
+    }
+    let text =
+        format!("cannot {what} a container without root: its network is chosen when it is made");
+    Err(EngineError::new(ErrorClass::Denied, text))
 }
 
 /// The number of the first `ethN` that a container does not have.

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use berth_base::ContainerId;
 use berth_base::NamespaceKind;
 use berth_base::state::{NamespaceSource, RootSource, Wiring};
-use berth_net::DEFAULT_NETWORK;
 use berth_persist::{Durability, make_dirs, replace};
 
+use super::names::has_names;
+use super::user;
 use crate::{Container, CreateOptions, Engine, EngineError};
 
 /// The resolver of containers on networks that have names.
@@ -132,17 +133,17 @@ fn texts(container: &Container, wiring: &Wiring) -> [String; 3] {
         let asks_others = options.names != crate::NameOptions::default();
         let resolver = match of_host("resolv.conf") {
             Ok(text) if !asks_others => text,
-            _ => resolver(options, &host_resolver()),
+            _ => resolver(options, &host_resolver(wiring), None),
         };
         return [hosts, resolver, hostname_line];
     }
     let of_host = match options.names.dns.is_empty() {
-        true => host_resolver(),
+        true => host_resolver(wiring),
         false => String::new(),
     };
     [
         hosts(hostname, options, wiring),
-        resolver(options, &of_host),
+        resolver(options, &of_host, user::forwarder(wiring)),
         hostname_line,
     ]
 }
@@ -163,7 +164,12 @@ fn failed(action: &str, path: &Path, error: &std::io::Error) -> EngineError {
 fn hosts(hostname: &str, options: &CreateOptions, wiring: &Wiring) -> String {
     let mut text = LOOPBACK.to_owned();
     let gateways = wiring.interfaces.iter().flat_map(|i| i.gateways.first());
-    add_hosts(&mut text, options, gateways.copied().next());
+    let gateway = match user::has_tap(wiring) {
+        // The gateway of a tap is nobody's.
+        true => user::host_address(),
+        false => gateways.copied().next(),
+    };
+    add_hosts(&mut text, options, gateway);
     let domain = options.names.domain.as_deref();
     let names = match domain {
         Some(domain) => format!("{hostname}.{domain} {hostname}"),
@@ -202,10 +208,11 @@ fn line(text: &mut String, address: IpAddr, names: &str) {
 }
 
 /// On networks with names the embedded resolver, which asks the host's or those of `--dns`; on the
-/// default network these themselves.
-fn resolver(options: &CreateOptions, host: &str) -> String {
+/// default network these themselves. Where all of those are on the host's loopback, a user's container
+/// asks whoever carries its packets, `forwarder`.
+fn resolver(options: &CreateOptions, host: &str, forwarder: Option<Ipv4Addr>) -> String {
     let names = &options.names;
-    let has_names = options.networks.iter().any(|n| n.name != DEFAULT_NETWORK);
+    let has_names = has_names(options);
     let of_host = |word: &'static str| {
         let lines = host.lines().map(str::split_ascii_whitespace);
         lines
@@ -220,8 +227,16 @@ fn resolver(options: &CreateOptions, host: &str) -> String {
     if has_names {
         put("nameserver", &[EMBEDDED.to_owned()]);
     } else if names.dns.is_empty() {
-        for server in of_host("nameserver").flatten().filter(|s| !is_loopback(s)) {
-            put("nameserver", &[server.to_owned()]);
+        let servers = of_host("nameserver").flatten();
+        let (local, reachable): (Vec<&str>, Vec<&str>) = servers.partition(|s| is_loopback(s));
+        for server in &reachable {
+            put("nameserver", &[(*server).to_owned()]);
+        }
+        if let Some(forwarder) = forwarder
+            && reachable.is_empty()
+            && !local.is_empty()
+        {
+            put("nameserver", &[forwarder.to_string()]);
         }
     } else {
         for server in &names.dns {
@@ -258,14 +273,15 @@ fn is_loopback(server: &str) -> bool {
 
 /// The host's resolv.conf; where that points at a resolver on the host's own loopback, which no
 /// container reaches, what systemd-resolved asks itself.
-fn host_resolver() -> String {
+fn host_resolver(wiring: &Wiring) -> String {
     // by path: the host's /etc
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let is_local = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         words.next() == Some("nameserver") && words.next().is_some_and(is_loopback)
     };
-    if text.lines().any(is_local) {
+    // systemd-resolved itself knows more than what it asks, and a user's container can ask it.
+    if user::forwarder(wiring).is_none() && text.lines().any(is_local) {
         // by path: the host's /run
         if let Ok(real) = std::fs::read_to_string("/run/systemd/resolve/resolv.conf") {
             return real;
@@ -343,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_default_network_has_the_hosts_resolvers() {
-        insta::assert_snapshot!(resolver(&on("bridge"), HOST), @r"
+        insta::assert_snapshot!(resolver(&on("bridge"), HOST, None), @r"
         nameserver 192.0.2.53
         search a.example b.example
         options edns0
@@ -351,8 +367,17 @@ mod tests {
     }
 
     #[test]
+    fn a_user_asks_the_host_by_way_of_the_carrier_where_only_its_loopback_answers() {
+        let forwarder = Some("10.0.2.2".parse().unwrap());
+        let local = "nameserver 127.0.0.53\n";
+        let text = resolver(&on("pasta"), local, forwarder);
+        assert_eq!(text, "nameserver 10.0.2.2\n");
+        assert!(resolver(&on("pasta"), HOST, forwarder).starts_with("nameserver 192.0.2.53\n"));
+    }
+
+    #[test]
     fn networks_with_names_have_ours() {
-        insta::assert_snapshot!(resolver(&on("blue"), HOST), @r"
+        insta::assert_snapshot!(resolver(&on("blue"), HOST, None), @r"
         nameserver 127.0.0.11
         search a.example b.example
         options edns0 ndots:0
@@ -368,7 +393,7 @@ mod tests {
             resolver_options: vec!["ndots:2".into()],
             ..NameOptions::default()
         };
-        insta::assert_snapshot!(resolver(&options, HOST), @r"
+        insta::assert_snapshot!(resolver(&options, HOST, None), @r"
         nameserver 9.9.9.9
         options ndots:2
         ");

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
-use berth_base::state::{ResolverRequest, STATE_VERSION, WiredInterface, WiredLink, Wiring};
+use berth_base::state::{
+    NetworkHelper, ResolverRequest, STATE_VERSION, WiredInterface, WiredLink, Wiring,
+};
 use berth_base::{ContainerId, MacAddress};
 use berth_net::dns::Resolver;
 use berth_net::lease::Lease;
@@ -13,7 +15,7 @@ use rustix::fs::FlockOperation;
 use super::packets::RulesLock;
 use super::{NetworkRequest, WIRING};
 use crate::store::{ContainerLock, StoreError, random_id};
-use crate::{Container, Engine, EngineError};
+use crate::{Container, Engine, EngineError, facts};
 
 /// MACVLAN_MODE_BRIDGE (linux/if_link.h) and IPVLAN_MODE_L2.
 const MACVLAN_BRIDGE: u32 = 4;
@@ -24,6 +26,8 @@ const IPVLAN_L2: u16 = 0;
 pub(crate) struct Connected {
     /// Its interfaces and ports.
     pub(crate) wiring: Wiring,
+    /// Who carries its packets, without root.
+    pub(crate) helper: Option<NetworkHelper>,
     /// What reserves the ports, for as long as anybody holds it.
     pub(crate) reserved: Vec<OwnedFd>,
     /// How it asks for names, and what keeps who answers them alive until it does.
@@ -46,6 +50,11 @@ impl Engine {
             self.write_network_files(container, &Wiring::default(), root_ids)?;
             return Ok(Connected::default());
         }
+        if facts::is_rootless()
+            && let Some(request) = container.create.options.networks.first()
+        {
+            return self.join_network_of_user(lock, container, request, root_ids);
+        }
         let rules = self.lock_rules(FlockOperation::LockShared)?;
         let (wiring, reserved) = self.wire(lock, container, &rules)?;
         self.write_network_files(container, &wiring, root_ids)?;
@@ -55,9 +64,31 @@ impl Engine {
         let guard = self.ask_guard(container)?;
         Ok(Connected {
             wiring,
+            helper: None,
             reserved,
             resolver,
             guard,
+        })
+    }
+
+    fn join_network_of_user(
+        &self,
+        lock: &ContainerLock,
+        container: &Container,
+        request: &NetworkRequest,
+        root_ids: Option<(u32, u32)>,
+    ) -> Result<Connected, EngineError> {
+        let before = self.store().read_wiring(&container.id)?.unwrap_or_default();
+        let (wiring, helper) = self.join_as_user(container, request, &before)?;
+        if wiring != before {
+            self.store()
+                .write_volatile("container.wiring", lock, WIRING, &wiring)?;
+        }
+        self.write_network_files(container, &wiring, root_ids)?;
+        Ok(Connected {
+            wiring,
+            helper: Some(helper),
+            ..Connected::default()
         })
     }
 

@@ -14,6 +14,7 @@ use rustix::fs::FlockOperation;
 
 use super::make::bridge_name;
 use super::request::unknown;
+use super::user;
 use crate::store::{StoreError, random_bytes, random_id};
 use crate::{Engine, EngineError};
 
@@ -69,6 +70,7 @@ impl Engine {
     pub fn create_network(&self, request: &CreateNetwork) -> Result<NetworkFile, EngineError> {
         let driver = driver(request.driver.as_deref())?;
         check_options(driver, &request.options)?;
+        user::check_new(&request.name)?;
         self.recover_after_boot()?;
         let networks = self.networks();
         let lock = networks.lock()?;

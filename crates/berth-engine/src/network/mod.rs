@@ -19,6 +19,7 @@ mod ports;
 mod release;
 mod request;
 mod settings;
+mod user;
 
 pub use files::HostAddress;
 pub use manage::{CreateNetwork, Network};

@@ -14,6 +14,7 @@ use berth_runtime::launch::enter_keepers_cgroup;
 use berth_runtime::wiring::reconnect_resolver;
 
 use super::guard::Guard;
+use super::user::is_carriers;
 use crate::{Container, CreateOptions, Engine, EngineError};
 
 impl From<DnsError> for EngineError {
@@ -24,7 +25,13 @@ impl From<DnsError> for EngineError {
 
 /// Whether a container asks our resolver for names.
 pub(super) fn has_names(options: &CreateOptions) -> bool {
-    options.networks.iter().any(|n| n.name != DEFAULT_NETWORK)
+    options.networks.iter().any(|n| is_named(&n.name))
+}
+
+/// Whether containers on a network have names there: not on the default one, nor on those of users
+/// without root.
+pub(super) fn is_named(network: &str) -> bool {
+    network != DEFAULT_NETWORK && !is_carriers(network)
 }
 
 impl Engine {

@@ -130,6 +130,10 @@ fn not_published(
             ErrorClass::Invalid,
             format!("{address} is no address of this host; \"ip address\" lists them"),
         ),
+        PortError::Other(e) if e.kind() == std::io::ErrorKind::PermissionDenied => (
+            ErrorClass::Denied,
+            "ports below that of the sysctl net.ipv4.ip_unprivileged_port_start are root's; publish a higher one with -p".to_owned(),
+        ),
         PortError::NoneFree => (ErrorClass::Unavailable, "no port is free".to_owned()),
         PortError::Other(e) => (ErrorClass::Unavailable, e.to_string()),
     };

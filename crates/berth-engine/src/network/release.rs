@@ -6,6 +6,7 @@ use berth_base::ContainerId;
 use berth_base::state::Wiring;
 use berth_net::NetworkName;
 
+use super::user::has_tap;
 use crate::{Container, Engine, EngineError};
 
 impl Engine {
@@ -38,6 +39,9 @@ impl Engine {
 
     /// Gives back the addresses of interfaces that are not there any more, or never were.
     pub(super) fn give_back(&self, id: &ContainerId, wiring: &Wiring) -> Result<(), EngineError> {
+        if has_tap(wiring) {
+            return Ok(());
+        }
         for interface in &wiring.interfaces {
             let Ok(name) = interface.network.parse::<NetworkName>() else {
                 continue;

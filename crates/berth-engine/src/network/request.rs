@@ -6,6 +6,7 @@ use berth_base::{ErrorClass, MacAddress, Transport};
 use berth_net::{DEFAULT_NETWORK, NetworkName};
 use serde::{Deserialize, Serialize};
 
+use super::user;
 use crate::options::NamespaceMode;
 use crate::{CreateOptions, Engine, EngineError, facts};
 
@@ -61,14 +62,15 @@ pub(crate) fn resolve(
     if options.namespaces.net != NamespaceMode::Default {
         return Ok(Vec::new());
     }
+    if facts::is_rootless() {
+        return user::resolve(engine, options);
+    }
     if options.networks.is_empty() {
         // Whoever publishes a port wants it reached.
         let publishes = !options.publish.is_empty() || options.publish_all;
         let wanted = publishes || engine.config().default_network == DefaultNetwork::Bridge;
-        // Without privilege nothing can be connected to a bridge of the host's.
-        let asked = wanted && !facts::is_rootless();
         return Ok(Vec::from_iter(
-            asked.then(|| NetworkRequest::named(DEFAULT_NETWORK)),
+            wanted.then(|| NetworkRequest::named(DEFAULT_NETWORK)),
         ));
     }
     for (at, request) in options.networks.iter().enumerate() {
@@ -92,6 +94,13 @@ pub(super) fn check(engine: &Engine, request: &NetworkRequest) -> Result<(), Eng
         .name
         .parse()
         .map_err(|e| EngineError::new(ErrorClass::Invalid, format!("{e}")).on(&*request.name))?;
+    if user::is_carriers(name.as_str()) {
+        let text = format!(
+            "{name} connects containers of users without root; root has bridges: leave out --network, \
+             or name one of \"berth network ls\""
+        );
+        return Err(EngineError::new(ErrorClass::Invalid, text).on(name.as_str()));
+    }
     if name.as_str() != DEFAULT_NETWORK && engine.networks().read(&name)?.is_none() {
         return Err(unknown(engine, &name));
     }

@@ -316,6 +316,7 @@ pub fn run_file(digit: char, name: &str, init: &Fake, own_pid_namespace: bool) -
             boot_id: BOOT.to_owned(),
         },
         keeper: pid(2),
+        network_warden: None,
         own_pid_namespace,
         namespaces: namespaces.collect(),
         namespace_ids: std::collections::BTreeMap::new(),

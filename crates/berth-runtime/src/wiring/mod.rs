@@ -6,6 +6,7 @@
 //! network namespace before and after. What is half done when something fails goes with the
 //! container's namespace; the host has no interface that is not one end of a pair.
 
+pub(crate) mod helper;
 mod resolver;
 
 use std::fs::File;
@@ -44,6 +45,16 @@ pub enum WiringError {
     /// The resolver did not take the container.
     #[error("cannot have names looked up for the container: the resolver did not take it: {0}")]
     Resolver(std::io::Error),
+    /// The program that carries the packets of a user's container did not get ready.
+    #[error(
+        "{name} cannot connect the container: {why}; \"--network none\" does without a connection"
+    )]
+    Helper {
+        /// The program.
+        name: String,
+        /// What it said, or what could not be done for it.
+        why: String,
+    },
     /// The container's namespace could not be entered, or ours not again.
     #[error("cannot enter the container's network namespace: {0}")]
     Enter(std::io::Error),
@@ -61,6 +72,7 @@ impl WiringError {
                 Errno::EXIST | Errno::BUSY => ErrorClass::Conflict,
                 _ => ErrorClass::Unavailable,
             },
+            Self::Helper { .. } => ErrorClass::Unavailable,
             Self::Enter(_) | Self::Resolver(_) => ErrorClass::Internal,
         }
     }
@@ -77,7 +89,9 @@ pub fn connect(
     wiring: &Wiring,
     resolver: Option<&ResolverRequest>,
 ) -> Result<(), WiringError> {
-    if wiring.interfaces.is_empty() {
+    // Taps are made by who carries their packets (`helper`).
+    let is_tap = |i: &WiredInterface| matches!(i.link, WiredLink::Tap { .. });
+    if wiring.interfaces.iter().all(is_tap) {
         return Ok(());
     }
     make_interfaces(process, &wiring.interfaces)?;
@@ -146,6 +160,7 @@ fn make_interfaces(process: HostPid, interfaces: &[WiredInterface]) -> Result<()
         let outside = match &interface.link {
             WiredLink::Pair { bridge, .. } => bridge,
             WiredLink::Macvlan { parent, .. } | WiredLink::Ipvlan { parent, .. } => parent,
+            WiredLink::Tap { .. } => continue,
         };
         let index = route::index_of(&socket, outside).map_err(|why| refused(at, why))?;
         let index = index.ok_or_else(|| WiringError::Gone {
@@ -167,7 +182,7 @@ fn make_interfaces(process: HostPid, interfaces: &[WiredInterface]) -> Result<()
 fn described(interface: &WiredInterface) -> String {
     let name = &interface.name;
     match &interface.link {
-        WiredLink::Pair { .. } => name.clone(),
+        WiredLink::Pair { .. } | WiredLink::Tap { .. } => name.clone(),
         WiredLink::Macvlan { parent, .. } => format!("{name} (macvlan on {parent})"),
         WiredLink::Ipvlan { parent, .. } => format!("{name} (ipvlan on {parent})"),
     }
@@ -199,6 +214,7 @@ fn request(batch: &mut Batch, interface: &WiredInterface, outside: u32, process:
         WiredLink::Ipvlan { mode, .. } => {
             route::add_shared(batch, outside, SharedLink::Ipvlan(*mode), &there, place);
         }
+        WiredLink::Tap { .. } => {}
     }
 }
 

@@ -157,6 +157,8 @@ impl User {
             .env("HOME", &home)
             .env("XDG_RUNTIME_DIR", &home)
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            // Nothing here is about networks.
+            .env("BERTH_DEFAULT_NETWORK", "none")
             .current_dir(&home)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

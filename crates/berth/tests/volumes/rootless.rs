@@ -19,6 +19,7 @@ fn run(world: &World, arguments: &[&str]) -> Output {
     command.env("HOME", &home);
     command.env("XDG_RUNTIME_DIR", &home);
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("BERTH_DEFAULT_NETWORK", "none");
     command.output().unwrap()
 }
 
