@@ -43,8 +43,10 @@ impl Engine {
         };
         let (wiring, reserved) = self.wire(lock, container)?;
         self.write_network_files(container, &wiring)?;
-        self.publish_ports(container, &wiring)?;
-        let resolver = self.ask_resolver(container, &wiring)?;
+        let resolver = self
+            .publish_ports(container, &wiring)
+            .and_then(|()| self.ask_resolver(container, &wiring))
+            .inspect_err(|_| self.withdraw_ports(container, &wiring))?;
         Ok(Connected {
             wiring,
             reserved,
@@ -73,6 +75,7 @@ impl Engine {
             drop(self.give_back(&container.id, &wiring));
         })?;
         wiring.published = published;
+        self.give_back_others(container, &before)?;
         if wiring != before {
             self.store()
                 .write_volatile("container.wiring", lock, WIRING, &wiring)?;
@@ -124,7 +127,7 @@ impl Engine {
         let mac = request.mac.or_else(|| mac_of(&lease, &container.id));
         let link = match network.driver {
             Driver::Bridge => WiredLink::Pair {
-                bridge: network.interface.clone(),
+                bridge: self.bridge_to_join(network)?,
                 host_interface,
             },
             Driver::Macvlan => WiredLink::Macvlan {

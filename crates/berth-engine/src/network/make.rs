@@ -76,11 +76,8 @@ impl Engine {
             return Ok(());
         }
         let alias = format!("berth: network {}", network.name);
-        let made = bridge::ensure(network, &alias, || self.networks().lock())?;
-        match made {
-            true => self.open_network(network),
-            false => Ok(()),
-        }
+        let lock = || self.networks().lock();
+        bridge::ensure(network, &alias, lock, || self.open_network(network))
     }
 }
 

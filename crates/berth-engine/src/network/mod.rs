@@ -16,6 +16,7 @@ mod packets;
 mod ports;
 mod release;
 mod request;
+mod spread;
 
 pub use files::HostAddress;
 pub use manage::{CreateNetwork, Network};

@@ -11,6 +11,8 @@ mod addresses;
 mod cli;
 mod commands;
 mod connect;
+mod load;
 mod names;
 mod ports;
+mod scale;
 mod world;
