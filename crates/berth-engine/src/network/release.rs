@@ -81,6 +81,12 @@ impl Engine {
         errors
     }
 
+    /// Whether a container is there and runs.
+    pub(super) fn is_live(&self, id: &ContainerId) -> bool {
+        let view = self.view(id);
+        view.is_ok_and(|view| view.container.status.is_live())
+    }
+
     /// Takes running containers off networks that they are not meant to be on: whoever connected or
     /// disconnected them died.
     fn settle_wirings(&self, errors: &mut Vec<EngineError>) -> Result<(), EngineError> {
@@ -89,8 +95,8 @@ impl Engine {
                 continue;
             }
             match self.settle_wiring(&id) {
-                // Somebody removes it meanwhile.
-                Err(_) if !self.store().exists(&id) => {}
+                // It has ended meanwhile, or somebody removes it.
+                Err(_) if !self.is_live(&id) => {}
                 other => errors.extend(other.err()),
             }
         }
