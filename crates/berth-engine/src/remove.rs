@@ -140,6 +140,10 @@ impl Engine {
                 EngineError::new(e.class(), text).on(id.short())
             })?;
         }
+        if let Ok(Some(wiring)) = store.read_wiring(id) {
+            // Its ports are taken out by whoever compares the packet filter with what runs.
+            drop(self.give_back(id, &wiring));
+        }
         let name = store.name_of(id);
         let errors = store.erase(&lock, name.as_ref());
         match errors.first() {

@@ -53,13 +53,19 @@ impl Engine {
         let view = self.view(id)?;
         let before = self.check_startable(&lock, &view)?;
         let container = &view.container;
-        let run = view.written.run.saturating_add(1);
+        let mut run = view.written.run.saturating_add(1);
         // It has the ports that the new one wants.
         await_warden(view.last_run.as_ref());
-        self.clear_run(&lock)?;
-        self.write_status(&lock, container, (Status::Starting, run), None)?;
         let was_volatile = is_volatile(&container.create.root);
-        match self.launch_run(&lock, container, run, attach) {
+        let mut launched = self.try_run(&lock, container, run, attach);
+        if let Err(error) = &launched
+            && self.made_room(container)
+        {
+            self.unwind(&lock, container, run, before, error);
+            run = run.saturating_add(1);
+            launched = self.try_run(&lock, container, run, attach);
+        }
+        match launched {
             Ok(started) => {
                 // Its life is the kernel's to tell; the file spares others the question, which for
                 // a container that goes with its process is not worth the making of a file.
@@ -78,6 +84,19 @@ impl Engine {
                 Err(error.on(container.name.as_str()))
             }
         }
+    }
+
+    /// Intent, then effect.
+    fn try_run(
+        &self,
+        lock: &ContainerLock,
+        container: &Container,
+        run: u32,
+        attach: &StartAttach,
+    ) -> Result<Started, EngineError> {
+        self.clear_run(lock)?;
+        self.write_status(lock, container, (Status::Starting, run), None)?;
+        self.launch_run(lock, container, run, attach)
     }
 
     /// Says whether a container may be started, and which status it falls back to.
@@ -139,7 +158,25 @@ impl Engine {
             config: &config,
             held: &reserved,
         };
-        let socket = launch(&request).map_err(|e| {
+        let (session, pid) = self
+            .launch_and_wait(container, run, &request)
+            .inspect_err(|_| self.withdraw_ports(container, &config.wiring))?;
+        // It runs; where its bridge is nearly full, that is the next one's concern.
+        warnings.extend(self.look_at_ports(&config.wiring).into_iter().flatten());
+        Ok(Started {
+            session,
+            pid,
+            warnings,
+        })
+    }
+
+    fn launch_and_wait(
+        &self,
+        container: &Container,
+        run: u32,
+        request: &LaunchRequest<'_>,
+    ) -> Result<(Session, HostPid), EngineError> {
+        let socket = launch(request).map_err(|e| {
             let text = format!("cannot start container {}: {e}", container.name);
             EngineError::new(ErrorClass::Internal, text).exit_code(125)
         })?;
@@ -149,11 +186,7 @@ impl Engine {
             // It ended before the monitor could say who it was; the stage wrote it down.
             None => self.pid_on_record(container, run)?,
         };
-        Ok(Started {
-            session,
-            pid,
-            warnings,
-        })
+        Ok((session, pid))
     }
 
     fn pid_on_record(&self, container: &Container, run: u32) -> Result<HostPid, EngineError> {

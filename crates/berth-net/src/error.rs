@@ -79,6 +79,11 @@ pub enum NetError {
         "no subnet of the address pools is free: each overlaps a network or a route of this host; give one by --subnet, or more pools in the configuration"
     )]
     NoPool,
+    /// All bridges that a network can have are full.
+    #[error(
+        "network {0} has no port left on its bridges; remove containers, or put this one on another network"
+    )]
+    NoPorts(crate::NetworkName),
     /// The kernel refused a request.
     #[error("cannot {what}: {why}")]
     Kernel {
@@ -98,7 +103,7 @@ impl NetError {
             Self::Newer { .. } => ErrorClass::Unsupported,
             Self::AddressTaken { .. } => ErrorClass::Conflict,
             Self::AddressUnfit { .. } => ErrorClass::Invalid,
-            Self::Exhausted { .. } | Self::NoPool => ErrorClass::Unavailable,
+            Self::Exhausted { .. } | Self::NoPool | Self::NoPorts(_) => ErrorClass::Unavailable,
             Self::Kernel { why, .. } => match why.errno {
                 Errno::PERM | Errno::ACCESS => ErrorClass::Denied,
                 Errno::OPNOTSUPP | Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT => {

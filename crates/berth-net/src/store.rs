@@ -43,6 +43,12 @@ impl Networks {
         }
     }
 
+    /// Whether there is anything of networks, be it remains.
+    #[must_use]
+    pub fn were_used(&self) -> bool {
+        self.root.is_dir() || self.state.is_dir()
+    }
+
     /// Waits for the lock.
     ///
     /// # Errors
@@ -139,10 +145,11 @@ impl Networks {
             Ok(()) => self.sync()?,
         }
         self.erase(&hidden)?;
-        self.erase(&self.state.join(name.as_str()))
+        self.erase(&self.volatile_folder(name))
     }
 
-    /// Removes what a crash left half made and half removed.
+    /// Removes what a crash left half made and half removed, and the volatile folders of networks
+    /// that are gone.
     ///
     /// # Errors
     /// A folder cannot be listed or removed.
@@ -156,6 +163,15 @@ impl Networks {
                     .map_err(|e| NetError::file("sweep", &folder, e))?;
             }
         }
+        for name in entries(&self.state)? {
+            let Ok(name) = name.parse::<NetworkName>() else {
+                continue;
+            };
+            match self.folder(&name).exists() {
+                false => self.erase(&self.volatile_folder(&name))?,
+                true => self.leases(&name).sweep()?,
+            }
+        }
         Ok(())
     }
 
@@ -163,6 +179,12 @@ impl Networks {
     #[must_use]
     pub fn leases(&self, name: &NetworkName) -> Leases {
         Leases::of(&self.state, name.as_str())
+    }
+
+    /// What of a network lasts until the next boot, leases included.
+    #[must_use]
+    pub(crate) fn volatile_folder(&self, name: &NetworkName) -> PathBuf {
+        self.state.join(name.as_str())
     }
 
     fn folder(&self, name: &NetworkName) -> PathBuf {
@@ -181,16 +203,21 @@ impl Networks {
     }
 
     fn entries(&self) -> Result<Vec<String>, NetError> {
-        let list = |e| NetError::file("list", &self.root, e);
-        let entries = match std::fs::read_dir(&self.root) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(list(e)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            names.extend(entry.map_err(list)?.file_name().into_string().ok());
-        }
-        Ok(names)
+        entries(&self.root)
     }
+}
+
+/// The names in a folder; none where there is no folder.
+fn entries(folder: &Path) -> Result<Vec<String>, NetError> {
+    let list = |e| NetError::file("list", folder, e);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(list(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(list)?.file_name().into_string().ok());
+    }
+    Ok(names)
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use rustix::io::Errno;
 
 use crate::batch::{Attributes, Batch, NetlinkSocket, Refusal};
-use crate::netlink::{attribute_of, number};
+use crate::netlink::{attribute_of, number, short};
 
 /// Attributes of links (linux/if_link.h) that libc does not name.
 const VETH_INFO_PEER: u16 = 1;
@@ -18,6 +18,7 @@ const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_NO: u16 = 18;
 /// IFA_F_NODAD (linux/if_addr.h): nobody else can have what we hand out.
 const IFA_F_NODAD: u8 = 0x02;
 
@@ -82,6 +83,37 @@ pub fn add_pair(batch: &mut Batch, here: &NewLink<'_>, there: &NewLink<'_>, plac
                 });
             });
         });
+    });
+}
+
+/// Keeps an interface from answering for the host's addresses (IFF_NOARP, netdevice(7)): a host
+/// answers for all of them at each interface.
+pub fn set_silent(batch: &mut Batch, index: u32) {
+    let flag = libc::IFF_NOARP.cast_unsigned();
+    let head = link_head(index, flag, flag);
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, &head, |_| {});
+}
+
+/// A pair of virtual Ethernet interfaces, both here, down.
+pub fn add_joint(batch: &mut Batch, one: &NewLink<'_>, other: &NewLink<'_>) {
+    batch.message(libc::RTM_NEWLINK, NEW, &link_head(0, 0, 0), |a| {
+        describe(a, one);
+        a.nest(libc::IFLA_LINKINFO, |a| {
+            a.text(libc::IFLA_INFO_KIND, "veth");
+            a.nest(libc::IFLA_INFO_DATA, |a| {
+                a.nest_after(VETH_INFO_PEER, &link_head(0, 0, 0), |a| {
+                    describe(a, other);
+                });
+            });
+        });
+    });
+}
+
+/// Makes an interface a port of a bridge, and brings it up.
+pub fn set_port(batch: &mut Batch, index: u32, bridge: u32) {
+    let head = link_head(index, up(), up());
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, &head, |a| {
+        a.number(libc::IFLA_MASTER, bridge);
     });
 }
 
@@ -217,6 +249,69 @@ pub fn alias_of(socket: &NetlinkSocket, name: &str) -> Result<Option<Vec<u8>>, R
     look(socket, name, alias).map(Option::flatten)
 }
 
+/// The number of a bridge's port, by its name; `None` where there is no such interface, or it is no
+/// port. The kernel gives the lowest that is free, from 1 on.
+///
+/// # Errors
+/// As sendto(2) and recvfrom(2).
+pub fn port_number(socket: &NetlinkSocket, name: &str) -> Result<Option<u16>, Refusal> {
+    let port = |body: &[u8]| {
+        let attributes = body.get(16..).unwrap_or_default();
+        let info = attribute_of(attributes, libc::IFLA_LINKINFO)?;
+        let data = attribute_of(info, IFLA_INFO_SLAVE_DATA)?;
+        short(attribute_of(data, IFLA_BRPORT_NO)?, 0)
+    };
+    look(socket, name, port).map(Option::flatten)
+}
+
+/// The names of all interfaces; with a bridge, of its ports.
+///
+/// # Errors
+/// As sendto(2) and recvfrom(2).
+pub fn names(socket: &NetlinkSocket, bridge: Option<u32>) -> Result<Vec<String>, Refusal> {
+    let mut question = Batch::new();
+    question.message(
+        libc::RTM_GETLINK,
+        libc::NLM_F_DUMP,
+        &link_head(0, 0, 0),
+        |a| {
+            if let Some(bridge) = bridge {
+                a.number(libc::IFLA_MASTER, bridge);
+            }
+        },
+    );
+    whole(socket, &question, |found, kind, body| {
+        let attributes = body.get(16..).unwrap_or_default();
+        let name = attribute_of(attributes, libc::IFLA_IFNAME);
+        // A kernel that does not filter dumps all.
+        let master = attribute_of(attributes, libc::IFLA_MASTER).and_then(|bytes| number(bytes, 0));
+        if kind == libc::RTM_NEWLINK && (bridge.is_none() || master == bridge) {
+            let name = name.map(|name| name.strip_suffix(b"\0").unwrap_or(name));
+            found.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
+        }
+    })
+}
+
+/// Asks for a dump until one was not disturbed by others' changes: EINTR stands for NLM_F_DUMP_INTR
+/// (linux/netlink.h).
+fn whole<T>(
+    socket: &NetlinkSocket,
+    question: &Batch,
+    mut each: impl FnMut(&mut Vec<T>, u16, &[u8]),
+) -> Result<Vec<T>, Refusal> {
+    const TRIES: usize = 100;
+    let mut last = Refusal::from(Errno::INTR);
+    for _ in 0..TRIES {
+        let mut found = Vec::new();
+        match socket.ask(question, |kind, body| each(&mut found, kind, body)) {
+            Ok(()) => return Ok(found),
+            Err(refusal) if refusal.errno == Errno::INTR => last = refusal,
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Err(last)
+}
+
 /// Where the routes of all tables lead: addresses and lengths of prefixes (RTM_GETROUTE).
 ///
 /// # Errors
@@ -226,8 +321,7 @@ pub fn destinations(socket: &NetlinkSocket) -> Result<Vec<(IpAddr, u8)>, Refusal
     const UNICAST: u8 = 1;
     let mut question = Batch::new();
     question.message(libc::RTM_GETROUTE, libc::NLM_F_DUMP, &[0; 12], |_| {});
-    let mut found = Vec::new();
-    socket.ask(&question, |kind, body| {
+    whole(socket, &question, |found, kind, body| {
         let [family, prefix, _, _, _, _, _, UNICAST, ..] = *body else {
             return;
         };
@@ -240,8 +334,7 @@ pub fn destinations(socket: &NetlinkSocket) -> Result<Vec<(IpAddr, u8)>, Refusal
         if kind == libc::RTM_NEWROUTE {
             found.extend(address.map(|address| (address, prefix)));
         }
-    })?;
-    Ok(found)
+    })
 }
 
 /// Whether the main table has a default route for IPv4, and one for IPv6 (RTM_GETROUTE).

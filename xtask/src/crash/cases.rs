@@ -3,11 +3,11 @@
 use std::fmt;
 use std::fs;
 
-use super::checks;
-use super::operations::{self, BERTH_TEMPLATE, Operation, Program, STORE_TEMPLATE};
+use super::operations::{self, BERTH_TEMPLATE, Needs, Operation, Program, STORE_TEMPLATE};
 use super::power::{self, Loss};
 use super::trace::{self, Place};
 use super::world::{Faults, World, said, was_killed};
+use super::{checks, host};
 use crate::args::nearest;
 use crate::failure::{Failure, Outcome};
 
@@ -109,6 +109,7 @@ pub(super) fn find(name: &str) -> Outcome<&'static Operation> {
 /// # Errors
 /// A step fails.
 pub(super) fn prepare(template: &World<'_>, operation: &Operation) -> Outcome {
+    new_host(operation)?;
     template.clear()?;
     let Some(setup) = operation.setup else {
         return Ok(());
@@ -131,6 +132,7 @@ pub(super) fn explore(
     world: &World<'_>,
     operation: &'static Operation,
 ) -> Outcome<Vec<Case>> {
+    new_host(operation)?;
     world.copy_of(template)?;
     world.steps(operation.program, operation.before, false)?;
     let traced = Faults {
@@ -176,6 +178,14 @@ pub(super) fn explore(
     Ok(cases)
 }
 
+/// A host of its own for whoever changes its network.
+fn new_host(operation: &Operation) -> Outcome {
+    match operation.needs {
+        Needs::Network => host::enter_new(),
+        _ => Ok(()),
+    }
+}
+
 /// What came of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hit {
@@ -191,6 +201,7 @@ pub(super) enum Hit {
 /// A check fails.
 pub(super) fn crash(template: &World<'_>, world: &World<'_>, case: &Case) -> Outcome<Hit> {
     let operation = case.operation;
+    new_host(operation)?;
     world.copy_of(template)?;
     let before = world.beside("before");
     let is_power = matches!(case.crash, Crash::Power(_));
@@ -245,6 +256,8 @@ fn after_power(world: &World<'_>, before: &World<'_>, case: &Case, loss: Loss) -
         checks::remove_all(world)?;
         checks::nothing_left(world)?;
     }
+    // As after a boot.
+    new_host(operation)?;
     world.clear()?;
     fs::rename(left.root(), world.root())
         .map_err(|error| Failure::file("rename", &left.root(), &error))?;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::operations::{Operation, Program};
+use super::host;
+use super::operations::{Needs, Operation, Program};
 use super::world::{Faults, World, said};
 use crate::failure::{Failure, Outcome};
 use crate::soak::census::cgroup_points;
@@ -24,6 +25,10 @@ pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
     let program = operation.program;
     world.must(program, operation.recovery())?;
     nothing_half_done(world)?;
+    let on_networks = operation.needs == Needs::Network;
+    if on_networks {
+        host::nothing_dangles(world)?;
+    }
     // The monitor of a container for --rm may be removing it while we look.
     if operation.setup.is_some() {
         soon(|| nothing_lost(world, operation))?;
@@ -34,6 +39,11 @@ pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
     }
     if program == Program::Berth {
         remove_all(world)?;
+    }
+    if on_networks {
+        host::nothing_left(world)?;
+        host::no_network_left(world)?;
+        host::end_resolver(world)?;
     }
     world.must(Program::Store, &["check"])?;
     nothing_half_done(world)?;
@@ -164,7 +174,7 @@ fn half_done(folder: &Path, left: &mut Vec<PathBuf>) {
 }
 
 /// The entries of a folder; none where there is no folder.
-fn names_in(folder: &Path) -> BTreeSet<String> {
+pub(super) fn names_in(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())

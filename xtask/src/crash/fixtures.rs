@@ -18,6 +18,7 @@ use crate::exec;
 use crate::failure::{Failure, Outcome};
 
 const BUSYBOX: &str = "/usr/bin/busybox";
+const NFT: &str = "/usr/sbin/nft";
 const REGISTRY: &str = "/usr/bin/docker-registry";
 /// Where it listens; the network namespace is ours, so that the port is free.
 const PORT: u16 = 5000;
@@ -31,6 +32,7 @@ const IN_REGISTRY: &str = "127.0.0.1:5000/app";
 pub(super) fn possible(operations: &mut Vec<&'static Operation>) {
     let absent = |needs: Needs| match needs {
         Needs::Registry if !Path::new(REGISTRY).exists() => Some("docker-registry"),
+        Needs::Network if !Path::new(NFT).exists() => Some("nft"),
         Needs::Archives | Needs::Registry if !Path::new(BUSYBOX).exists() => Some("busybox"),
         _ => None,
     };
@@ -50,7 +52,7 @@ pub(super) fn possible(operations: &mut Vec<&'static Operation>) {
 pub(super) fn make(world: &World<'_>, operations: &[&Operation]) -> Outcome<Option<Registry>> {
     let needs = operations.iter().map(|operation| operation.needs).max();
     let needs = needs.unwrap_or(Needs::Nothing);
-    if needs == Needs::Nothing {
+    if needs < Needs::Archives {
         return Ok(None);
     }
     let folder = &world.programs.fixtures;

@@ -8,13 +8,16 @@
 //! behind ([`checks`]). All of it happens in a mount namespace and on a tmpfs of our own, in a
 //! network namespace that has loopback alone.
 //!
-//! `crash NAME` does one operation; `crash NAME CRASH POINT NTH` one crash, as a failure prints it;
+//! `crash networks` does all operations on networks, `crash churn` their crash loop alone, of
+//! `--rounds N`; `crash NAME` does one operation; `crash NAME CRASH POINT NTH` one crash, as a failure prints it;
 //! `--share N` an Nth of all crashes; `--rounds N` at least so many of each kill.
 
 mod cases;
 mod checks;
+mod churn;
 mod disk;
 mod fixtures;
+mod host;
 mod operations;
 mod power;
 mod table;
@@ -46,6 +49,9 @@ use world::{Programs, World};
 const HITS_LEAST: usize = 20;
 const KILLS_LEAST: usize = 1000;
 
+/// The word for all operations on networks.
+const NETWORKS: &str = "networks";
+
 /// Says that we are in namespaces of our own.
 const INSIDE: &str = "BERTH_XTASK_CRASH_INSIDE";
 
@@ -55,6 +61,8 @@ struct Wanted {
     /// One crash alone.
     one: Option<(Crash, Option<Place>)>,
     disks: bool,
+    /// Rounds of the crash loop of networks.
+    churn: usize,
     rounds: usize,
     share: usize,
 }
@@ -84,7 +92,7 @@ pub(crate) fn share(share: usize) -> Outcome {
 }
 
 fn parse(mut args: Args) -> Outcome<Wanted> {
-    let rounds = args.number("--rounds")?.unwrap_or(1);
+    let rounds = args.number("--rounds")?;
     let share = args.number("--share")?.unwrap_or(1);
     let words: Vec<String> = std::iter::from_fn(|| args.word()).collect();
     args.finish()?;
@@ -93,6 +101,8 @@ fn parse(mut args: Args) -> Outcome<Wanted> {
     let (operations, one, disks) = match *words.as_slice() {
         [] => (all(), None, true),
         [disk::NAME] => (Vec::new(), None, true),
+        [churn::NAME] => (Vec::new(), None, false),
+        [NETWORKS] => (operations::networks().collect(), None, false),
         [name] => (vec![cases::find(name)?], None, false),
         [name, crash] => {
             let one = (Crash::parse(crash)?, None);
@@ -110,11 +120,17 @@ fn parse(mut args: Args) -> Outcome<Wanted> {
         }
         _ => return Err(Failure::usage("crash takes NAME, or NAME CRASH POINT NTH")),
     };
+    let churn = match *words.as_slice() {
+        [churn::NAME] => rounds.unwrap_or(churn::ROUNDS).div_ceil(share),
+        [] | [NETWORKS] => churn::ROUNDS.div_ceil(share * share),
+        _ => 0,
+    };
     Ok(Wanted {
         operations,
         one,
         disks,
-        rounds,
+        churn,
+        rounds: rounds.unwrap_or(1),
         share,
     })
 }
@@ -159,6 +175,15 @@ fn run(wanted: &Wanted) -> Outcome {
         (Ok(_), true) => disk::run(&world(&programs, scratch.path(), 0)),
         _ => Ok(()),
     };
+    let churned = match (&crashed, wanted.churn) {
+        (Err(_), _) | (_, 0) => Ok(()),
+        (Ok(_), rounds) => {
+            let worlds: Vec<_> = (0..workers())
+                .map(|worker| world(&programs, scratch.path(), worker))
+                .collect();
+            churn::run(&worlds, rounds, &interrupt)
+        }
+    };
     remove_cgroups()?;
     let table = crashed?;
     table.lines().iter().for_each(|line| println!("{line}"));
@@ -168,6 +193,7 @@ fn run(wanted: &Wanted) -> Outcome {
         begun.elapsed().as_secs_f64()
     );
     disks?;
+    churned?;
     let is_full = wanted.share == 1 && is_everything(&wanted.operations);
     if !is_full {
         return Ok(());
@@ -281,16 +307,27 @@ fn find_cases(
                 crash: *crash,
                 place: place.clone(),
             }],
-            None => {
-                let worker = Worker::new(&world, operation)?;
-                cases::explore(&worker.template, &world, operation).map_err(|failure| {
-                    Failure::new(format!("{} without a crash: {failure}", operation.name))
-                })?
-            }
+            None => explore(&world, operation)?,
         };
         found.push((*operation, cases));
     }
     Ok(found)
+}
+
+/// Runs an operation whole, in a thread that may get a host of its own for it.
+fn explore(world: &World<'_>, operation: &'static Operation) -> Outcome<Vec<Case>> {
+    let explored = thread::scope(|scope| {
+        let exploring = scope.spawn(|| {
+            let worker = Worker::new(world, operation)?;
+            let explored = cases::explore(&worker.template, world, operation);
+            explored.inspect_err(|_| worker.clean_up())
+        });
+        exploring
+            .join()
+            .unwrap_or_else(|_| Err(Failure::new("a thread of crash panicked")))
+    });
+    explored
+        .map_err(|failure| Failure::new(format!("{} without a crash: {failure}", operation.name)))
 }
 
 /// How often each case is done. A round is all of them once; kills are repeated until their point

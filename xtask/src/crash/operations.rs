@@ -5,6 +5,7 @@
 //! each crash.
 
 mod images;
+mod networks;
 mod stores;
 
 /// Which binary.
@@ -56,6 +57,8 @@ const fn dies(fault: &'static str, words: &'static [&'static str]) -> Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Needs {
     Nothing,
+    /// A network namespace for each crash, and `nft` to look at its packet filter.
+    Network,
     /// The archives of images, in which a static busybox is what runs.
     Archives,
     /// These, and a registry that has their image.
@@ -177,9 +180,19 @@ const fn remove(
 
 /// Every operation.
 pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
-    [OPERATIONS, images::OPERATIONS, stores::OPERATIONS]
-        .into_iter()
-        .flatten()
+    [
+        OPERATIONS,
+        images::OPERATIONS,
+        networks::OPERATIONS,
+        stores::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Those of networks alone.
+pub(super) fn networks() -> impl Iterator<Item = &'static Operation> {
+    networks::OPERATIONS.iter()
 }
 
 /// Those of containers and volumes, and a few of images that are never run.
@@ -423,6 +436,7 @@ mod tests {
             let needs = commands.flatten().map(|word| match word {
                 word if word.starts_with("127.0.0.1:") => Needs::Registry,
                 word if word.starts_with('%') => Needs::Archives,
+                word if word.ends_with("network") => Needs::Network,
                 _ => Needs::Nothing,
             });
             assert_eq!(needs.max(), Some(operation.needs), "{name}");

@@ -1,7 +1,6 @@
 //! A root and a state folder of our own, and commands on them.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::host;
 use super::operations::{Program, Step};
 use crate::exec;
 use crate::failure::{Failure, Outcome};
@@ -144,14 +144,13 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Whether a `berth` with our root lives; keepers and monitors have other command lines.
+    /// Whether a `berth` with our root lives; keepers and monitors have other command lines, and the
+    /// resolver outlives its containers.
     fn has_background(&self) -> bool {
-        let root = self.root();
-        let program = self.programs.berth.as_os_str().as_bytes();
-        let ours = [program, b"--root", root.as_os_str().as_bytes(), b""].join(&0);
+        let ours = self.own_command_line();
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         let mut lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-        lines.any(|line| line.starts_with(&ours))
+        lines.any(|line| line.starts_with(&ours) && !host::is_resolver(&line))
     }
 
     fn command(&self, program: Program, words: &[&str]) -> Command {

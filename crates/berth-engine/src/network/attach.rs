@@ -61,6 +61,8 @@ impl Engine {
             return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
         }
         networks.push(request.clone());
+        // Of somebody who died before it was on record.
+        self.unplug(&lock, &mut view, &request.name)?;
         if view.container.status.is_live() {
             self.plug(&lock, &mut view, &request)?;
         }
@@ -84,7 +86,13 @@ impl Engine {
         let networks = &mut view.container.create.options.networks;
         let before = networks.len();
         networks.retain(|n| n.name != name);
-        if networks.len() == before {
+        let is_plugged = view
+            .container
+            .wiring
+            .interfaces
+            .iter()
+            .any(|i| i.network == name);
+        if networks.len() == before && !is_plugged {
             let who = &view.container.name;
             let text = format!("container {who} is not on network {name}");
             return Err(EngineError::new(ErrorClass::NotFound, text).on(who.as_str()));
@@ -93,6 +101,21 @@ impl Engine {
         // back, and never a container that is on a network again after its restart.
         self.write_networks(&lock, &view)?;
         self.unplug(&lock, &mut view, &name)
+    }
+
+    /// Takes a container off networks that it is not meant to be on.
+    pub(super) fn settle_wiring(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let lock = self.store().lock(id)?;
+        let mut view = self.view(id)?;
+        let networks = &view.container.create.options.networks;
+        let interfaces = view.container.wiring.interfaces.iter();
+        let strays: Vec<String> = interfaces
+            .map(|i| i.network.clone())
+            .filter(|name| !networks.iter().any(|n| n.name == *name))
+            .collect();
+        strays
+            .iter()
+            .try_for_each(|name| self.unplug(&lock, &mut view, name))
     }
 
     fn write_networks(&self, lock: &ContainerLock, view: &View) -> Result<(), EngineError> {
@@ -117,10 +140,10 @@ impl Engine {
         let network = self.network_to_join(&request.name)?;
         let rules = self.lock_rules(FlockOperation::LockShared)?;
         self.prepare_network(&network, &rules)?;
-        drop(rules);
         let container = &view.container;
         let at = free_number(&container.wiring);
-        let interface = self.interface(container, request, &network, (at, None))?;
+        let interface = self.interface(container, request, &network, (at, None), &rules)?;
+        drop(rules);
         let new = Wiring {
             interfaces: vec![interface.clone()],
             ..Wiring::default()
@@ -140,6 +163,8 @@ impl Engine {
             self.give_back(&id, &new)?;
             return Err(error);
         }
+        // The next container goes elsewhere where it must; this one is connected.
+        drop(self.look_at_ports(&new));
         self.tell_container(view)
     }
 

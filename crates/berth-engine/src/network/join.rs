@@ -58,10 +58,13 @@ impl Engine {
         let rules = self.lock_rules(FlockOperation::LockShared)?;
         let (wiring, reserved) = self.wire(lock, container, &rules)?;
         self.write_network_files(container, &wiring, root_ids)?;
-        self.publish_ports(container, &wiring, &rules)?;
+        let published = self.publish_ports(container, &wiring, &rules);
         drop(rules);
-        let resolver = self.ask_resolver(container, &wiring)?;
-        let guard = self.ask_guard(container)?;
+        let asked = published.and_then(|()| {
+            let resolver = self.ask_resolver(container, &wiring)?;
+            Ok((resolver, self.ask_guard(container)?))
+        });
+        let (resolver, guard) = asked.inspect_err(|_| self.withdraw_ports(container, &wiring))?;
         Ok(Connected {
             wiring,
             helper: None,
@@ -111,6 +114,7 @@ impl Engine {
             drop(self.give_back(&container.id, &wiring));
         })?;
         wiring.published = published;
+        self.give_back_others(container, &before)?;
         if wiring != before {
             self.store()
                 .write_volatile("container.wiring", lock, WIRING, &wiring)?;
@@ -129,7 +133,7 @@ impl Engine {
             let network = self.network_to_join(&request.name)?;
             self.prepare_network(&network, rules)?;
             let earlier = before.interfaces.iter().find(|i| i.network == request.name);
-            let interface = self.interface(container, request, &network, (at, earlier))?;
+            let interface = self.interface(container, request, &network, (at, earlier), rules)?;
             wiring.interfaces.push(interface);
         }
         Ok(())
@@ -142,6 +146,7 @@ impl Engine {
         request: &NetworkRequest,
         network: &NetworkFile,
         (at, earlier): (usize, Option<&WiredInterface>),
+        rules: &RulesLock,
     ) -> Result<WiredInterface, EngineError> {
         let name = format!("eth{at}");
         let drawn =
@@ -163,7 +168,7 @@ impl Engine {
         let mac = request.mac.or_else(|| mac_of(&lease, &container.id));
         let link = match network.driver {
             Driver::Bridge => WiredLink::Pair {
-                bridge: network.interface.clone(),
+                bridge: self.bridge_to_join(network, rules)?,
                 host_interface,
             },
             Driver::Macvlan => WiredLink::Macvlan {

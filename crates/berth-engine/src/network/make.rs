@@ -81,9 +81,10 @@ impl Engine {
             return Ok(());
         }
         let alias = format!("berth: network {}", network.name);
-        let made = bridge::ensure(network, &alias, || self.networks().lock())?;
-        match made {
-            true => self.open_network(network, rules),
+        let lock = || self.networks().lock();
+        let open = || self.open_network(network, rules);
+        match bridge::ensure(network, &alias, lock, open)? {
+            true => Ok(()),
             false => self.ensure_packets(rules),
         }
     }

@@ -190,7 +190,7 @@ impl Engine {
             return Err(EngineError::new(ErrorClass::Conflict, text).on(file.name.as_str()));
         }
         if file.driver == Driver::Bridge {
-            bridge::remove(&file.interface)?;
+            bridge::remove(&file)?;
             self.close_network(&file, &rules)?;
         }
         Ok(networks.remove(&lock, &file.name)?)

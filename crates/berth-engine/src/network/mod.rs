@@ -19,6 +19,7 @@ mod ports;
 mod release;
 mod request;
 mod settings;
+mod spread;
 mod user;
 
 pub use files::HostAddress;

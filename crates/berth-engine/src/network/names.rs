@@ -168,8 +168,11 @@ impl Engine {
                 continue;
             }
             let request = self.resolver_request(&view.container, &wiring)?;
-            reconnect_resolver(live.init.pid, process.pidfd(), &request)
-                .map_err(|e| EngineError::new(e.class(), e.to_string()))?;
+            match reconnect_resolver(live.init.pid, process.pidfd(), &request) {
+                // It has ended meanwhile.
+                Err(_) if !self.is_live(&id) => {}
+                other => other.map_err(|e| EngineError::new(e.class(), e.to_string()))?,
+            }
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use berth_base::Status;
 use berth_base::state::{WiredLink, Wiring};
+use berth_net::bridge::shards;
 use berth_net::nft::{self, NftError, Published, Rules, Sysctl, Tag};
 use berth_net::{Driver, NetworkFile};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -102,7 +103,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let tag = self.tag()?;
         let socket = nft::socket()?;
-        let rules = rules_of(network);
+        let rules = self.rules_of(network);
         for sysctl in nft::sysctls_of_networks(std::slice::from_ref(&rules)) {
             set(&sysctl)?;
         }
@@ -139,9 +140,15 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let tag = self.tag()?;
         let socket = nft::socket()?;
-        match nft::remove_network(&tag, &rules_of(network))?.perform(&socket) {
+        match nft::remove_network(&tag, &self.rules_of(network))?.perform(&socket) {
+            Ok(()) => {}
             // It is not there whole, or not at all: its bridge was never made.
-            Ok(()) | Err(NftError::Missing { .. }) => {}
+            Err(NftError::Missing { .. }) => {
+                let names = |table: &nft::Installed| table.bridges.contains(&network.interface);
+                if nft::inspect(&socket, &tag)?.as_ref().is_some_and(names) {
+                    self.reload_packets(&[])?;
+                }
+            }
             Err(error) => return Err(error.into()),
         }
         let left = nft::inspect(&socket, &tag)?;
@@ -165,11 +172,12 @@ impl Engine {
             return Ok(());
         }
         for interface in &wiring.interfaces {
-            if let WiredLink::Pair { bridge, .. } = &interface.link {
+            // Packets are routed by the first bridge, whichever the container is on.
+            if let Some(bridge) = self.first_bridge(interface)? {
                 let own: Vec<IpAddr> = interface.addresses.iter().map(|(a, _)| *a).collect();
                 let mut through = ports.clone();
                 through.retain(|port| own.contains(&port.container));
-                for sysctl in nft::sysctls_of_ports(bridge, &through) {
+                for sysctl in nft::sysctls_of_ports(&bridge, &through) {
                     set(&sysctl)?;
                 }
             }
@@ -264,7 +272,7 @@ impl Engine {
             });
         let mut rules = Rules {
             tag: self.tag()?,
-            networks: there.map(rules_of).collect(),
+            networks: there.map(|file| self.rules_of(file)).collect(),
             ..Rules::default()
         };
         for id in self.store().ids()? {
@@ -282,15 +290,16 @@ impl Engine {
         }
         Ok(rules)
     }
-}
 
-/// The part of the table that is a network's.
-fn rules_of(file: &NetworkFile) -> nft::Network {
-    nft::Network {
-        bridge: file.interface.clone(),
-        subnets: file.subnets.iter().map(|s| s.subnet).collect(),
-        internal: file.internal,
-        masquerade: !file.internal,
+    /// The part of the table that is a network's.
+    fn rules_of(&self, file: &NetworkFile) -> nft::Network {
+        nft::Network {
+            bridge: file.interface.clone(),
+            shards: shards::read(&self.networks(), file).names(file),
+            subnets: file.subnets.iter().map(|s| s.subnet).collect(),
+            internal: file.internal,
+            masquerade: !file.internal,
+        }
     }
 }
 

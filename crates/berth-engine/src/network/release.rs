@@ -1,6 +1,6 @@
 //! What a container had on its networks, given back.
 
-use std::collections::HashSet;
+use std::net::IpAddr;
 
 use berth_base::ContainerId;
 use berth_base::state::Wiring;
@@ -37,8 +37,30 @@ impl Engine {
         }
     }
 
+    /// Takes the ports of a container that could not be started out of the packet filter. What
+    /// fails here is found by a recovery; the user hears of the start.
+    pub(crate) fn withdraw_ports(&self, container: &Container, wiring: &Wiring) {
+        // Those of a user's container go with who carries its packets.
+        if !has_tap(wiring) {
+            drop(self.unpublish_ports(container, wiring));
+        }
+    }
+
+    /// Gives back what a container had on networks that it was taken off without its address being
+    /// given back: somebody died in between.
+    pub(super) fn give_back_others(
+        &self,
+        container: &Container,
+        before: &Wiring,
+    ) -> Result<(), EngineError> {
+        let (mut others, networks) = (before.clone(), &container.create.options.networks);
+        let is_on = |name: &str| networks.iter().any(|n| n.name == name);
+        others.interfaces.retain(|i| !is_on(&i.network));
+        self.give_back(&container.id, &others)
+    }
+
     /// Gives back the addresses of interfaces that are not there any more, or never were.
-    pub(super) fn give_back(&self, id: &ContainerId, wiring: &Wiring) -> Result<(), EngineError> {
+    pub(crate) fn give_back(&self, id: &ContainerId, wiring: &Wiring) -> Result<(), EngineError> {
         if has_tap(wiring) {
             return Ok(());
         }
@@ -56,29 +78,54 @@ impl Engine {
     pub(crate) fn recover_networks(&self) -> Vec<EngineError> {
         let mut errors = Vec::new();
         let swept = self.sweep_networks(&mut errors).and_then(|any| match any {
-            true => self.reload_networks().and_then(|_| self.recover_resolver()),
+            true => {
+                self.settle_wirings(&mut errors)?;
+                self.reload_networks().and_then(|_| self.recover_resolver())
+            }
             false => Ok(()),
         });
         errors.extend(swept.err());
         errors
     }
 
+    /// Whether a container is there and runs.
+    pub(super) fn is_live(&self, id: &ContainerId) -> bool {
+        let view = self.view(id);
+        view.is_ok_and(|view| view.container.status.is_live())
+    }
+
+    /// Takes running containers off networks that they are not meant to be on: whoever connected or
+    /// disconnected them died.
+    fn settle_wirings(&self, errors: &mut Vec<EngineError>) -> Result<(), EngineError> {
+        for id in self.store().ids()? {
+            if !matches!(self.store().read_wiring(&id), Ok(Some(_))) {
+                continue;
+            }
+            match self.settle_wiring(&id) {
+                // It has ended meanwhile, or somebody removes it.
+                Err(_) if !self.is_live(&id) => {}
+                other => errors.extend(other.err()),
+            }
+        }
+        Ok(())
+    }
+
     fn sweep_networks(&self, errors: &mut Vec<EngineError>) -> Result<bool, EngineError> {
         let networks = self.networks();
-        let all = networks.all()?;
-        if all.is_empty() {
+        if !networks.were_used() {
             return Ok(false);
         }
         let lock = networks.lock()?;
         networks.sweep(&lock)?;
-        let ids: HashSet<ContainerId> = self.store().ids()?.into_iter().collect();
-        for (name, _) in all {
+        // A container's lock comes before that of the networks.
+        drop(lock);
+        for (name, _) in networks.all()? {
             let leases = networks.leases(&name);
             for (address, lease) in leases.all()? {
                 let Ok(lease) = lease else {
                     continue;
                 };
-                if ids.contains(&lease.container) || self.store().exists(&lease.container) {
+                if self.is_held(&lease.container, name.as_str(), address) {
                     continue;
                 }
                 if let Err(error) = leases.give_back(&lease.container, [address]) {
@@ -87,5 +134,30 @@ impl Engine {
             }
         }
         Ok(true)
+    }
+
+    /// Whether a container has an address by its own account. Whoever starts it has the lock, and
+    /// writes down what it takes before it lets go of that.
+    fn is_held(&self, id: &ContainerId, network: &str, address: IpAddr) -> bool {
+        let is_listed = || match self.store().read_wiring(id) {
+            Ok(Some(wiring)) => {
+                let interfaces = wiring.interfaces.iter().filter(|i| i.network == network);
+                let mut addresses = interfaces.flat_map(|i| &i.addresses);
+                addresses.any(|(a, _)| *a == address)
+            }
+            Ok(None) => false,
+            // Its removal tells.
+            Err(_) => true,
+        };
+        if is_listed() {
+            return true;
+        }
+        if !self.store().exists(id) {
+            return false;
+        }
+        match self.store().lock(id) {
+            Ok(_lock) => is_listed(),
+            Err(_) => self.store().exists(id),
+        }
     }
 }

@@ -37,7 +37,9 @@ impl Store {
                     errors.extend(remove_tree("container.sweep.tree", &path).err());
                 } else {
                     errors.extend(sweep_files(&path).err());
-                    errors.extend(sweep_files(&path.join("exits")).err());
+                    for below in ["exits", "etc"] {
+                        errors.extend(sweep_files(&path.join(below)).err());
+                    }
                 }
             }
         }

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use berth_base::ContainerId;
-use berth_persist::{At, Durability, Op, perform, replace, write_new};
+use berth_persist::{At, Durability, Op, perform, replace, sweep_temporaries, write_new};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::NetError;
@@ -255,6 +255,16 @@ impl Leases {
             Err(e) => return Err(NetError::file("read", &path, e)),
         };
         crate::file::parse(&path, &bytes).map(Some)
+    }
+
+    /// Removes temporary files of whoever died.
+    pub(crate) fn sweep(&self) -> Result<(), NetError> {
+        if !self.folder.is_dir() {
+            return Ok(());
+        }
+        sweep_temporaries("network.lease.sweep", &self.folder)
+            .map(drop)
+            .map_err(|e| NetError::file("sweep", &self.folder, e))
     }
 
     /// Whether an address that somebody asks for can be a container's at all.

@@ -95,13 +95,25 @@ const DESTINATION: u32 = 16;
 
 /// route_localnet on a bridge, which published ports on 127.0.0.1 need, would let containers reach
 /// what listens on the host's loopback alone (CVE-2020-8558).
+///
+/// Where bridged frames pass the packet filter (br_netfilter), a packet by a shard would be
+/// translated there and once more on the first bridge, and the second connection would have the
+/// answers of the first.
 fn guard() -> ChainRules {
-    vec![(
-        "containers do not reach the host's loopback",
-        loopback_at(DESTINATION)
-            .interface_in(Meta::InputName, Set::Bridges.name())
-            .verdict(Verdict::Drop),
-    )]
+    vec![
+        (
+            "containers do not reach the host's loopback",
+            loopback_at(DESTINATION)
+                .interface_in(Meta::InputName, Set::Bridges.name())
+                .verdict(Verdict::Drop),
+        ),
+        (
+            "the first bridge of a network translates, and no other",
+            Expressions::new()
+                .interface_in(Meta::InputName, Set::Shards.name())
+                .and(Expression::NoTracking),
+        ),
+    ]
 }
 
 fn prerouting() -> ChainRules {

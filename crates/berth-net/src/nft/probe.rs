@@ -47,7 +47,7 @@ fn rehearsal() -> Transaction {
     transaction
 }
 
-fn steps() -> [(&'static str, &'static str, Expressions); 9] {
+fn steps() -> [(&'static str, &'static str, Expressions); 10] {
     let new = Expressions::new;
     let first = Register::FIRST;
     [
@@ -91,5 +91,6 @@ fn steps() -> [(&'static str, &'static str, Expressions); 9] {
                 }),
         ),
         ("postrouting", "masq", new().and(Expression::Masquerade)),
+        ("guard", "notrack", new().and(Expression::NoTracking)),
     ]
 }

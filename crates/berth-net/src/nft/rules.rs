@@ -64,6 +64,8 @@ pub enum Transit {
 pub struct Network {
     /// The bridge's interface name.
     pub bridge: String,
+    /// Further bridges, joined to it: it has more ports than one can have.
+    pub shards: Vec<String>,
     /// Its addresses, of either family.
     pub subnets: Vec<IpNet>,
     /// Nothing leaves it and nothing enters.

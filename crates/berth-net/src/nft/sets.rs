@@ -23,6 +23,8 @@ pub(super) enum Set {
     Bridges,
     /// Each of them twice: in by it and out by it.
     Within,
+    /// Those besides the first of their network.
+    Shards,
     /// The bridges of internal networks.
     Internal,
     /// The addresses of all networks.
@@ -62,9 +64,10 @@ fn concatenated(kinds: &[Kind]) -> Kind {
 
 impl Set {
     /// All of them, in the order in which they are made.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Bridges,
         Self::Within,
+        Self::Shards,
         Self::Internal,
         Self::Subnets(Family::V4),
         Self::Subnets(Family::V6),
@@ -81,6 +84,7 @@ impl Set {
         match self {
             Self::Bridges => "bridges",
             Self::Within => "within",
+            Self::Shards => "shards",
             Self::Internal => "internal",
             Self::Subnets(V4) => "subnets4",
             Self::Subnets(V6) => "subnets6",
@@ -95,7 +99,7 @@ impl Set {
 
     fn key(self) -> Kind {
         match self {
-            Self::Bridges | Self::Internal => INTERFACE,
+            Self::Bridges | Self::Shards | Self::Internal => INTERFACE,
             Self::Within => concatenated(&[INTERFACE, INTERFACE]),
             Self::Subnets(family) | Self::Masquerade(family) => address(family),
             Self::Published(_) => concatenated(&[INET_PROTOCOL, INET_SERVICE]),
@@ -133,7 +137,7 @@ impl Set {
             a.net_number(set::DATA_TYPE, number)
                 .net_number(set::DATA_LENGTH, length);
         }
-        if matches!(self, Self::Bridges | Self::Internal) {
+        if matches!(self, Self::Bridges | Self::Shards | Self::Internal) {
             a.bytes(set::USER_DATA, &host_order());
         }
         // Within the transaction only; we refer by name.
@@ -242,17 +246,26 @@ pub(super) fn interface_of(key: &[u8]) -> String {
 /// # Errors
 /// A name or a subnet of it is none.
 pub(super) fn of_network(network: &Network) -> Result<Elements, NftError> {
-    let bridge = interface(&network.bridge)?;
-    let mut elements = vec![
-        (Set::Bridges, Element::of_key(bridge.clone())),
-        (
-            Set::Within,
-            Element::of_key([&bridge[..], &bridge[..]].concat()),
-        ),
-    ];
-    if network.internal {
-        elements.push((Set::Internal, Element::of_key(bridge)));
+    let shards = network.shards.iter();
+    let bridges: Result<Vec<_>, _> = std::iter::once(&network.bridge)
+        .chain(shards)
+        .map(|name| interface(name))
+        .collect();
+    let bridges = bridges?;
+    let mut elements = Elements::new();
+    for bridge in &bridges {
+        elements.push((Set::Bridges, Element::of_key(bridge.clone())));
+        // Where bridged frames pass the packet filter, they come by one and leave by another.
+        let pairs = bridges
+            .iter()
+            .map(|other| [&bridge[..], &other[..]].concat());
+        elements.extend(pairs.map(|key| (Set::Within, Element::of_key(key))));
+        if network.internal {
+            elements.push((Set::Internal, Element::of_key(bridge.clone())));
+        }
     }
+    let shards = bridges.into_iter().skip(1);
+    elements.extend(shards.map(|key| (Set::Shards, Element::of_key(key))));
     for subnet in &network.subnets {
         let family = family(subnet.addr());
         let interval = interval(*subnet);

@@ -90,6 +90,7 @@ mod tests {
     fn forwarding_is_for_networks_with_an_outside() {
         let network = |internal, addresses: &[&str]| Network {
             bridge: "berth0".to_owned(),
+            shards: Vec::new(),
             subnets: addresses
                 .iter()
                 .map(|address| address.parse().unwrap())

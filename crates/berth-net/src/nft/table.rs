@@ -9,7 +9,7 @@ use super::wire::INET;
 
 /// The comment of the table. The number goes up with every change to chains, rules or the shape of
 /// sets, so that a table of another version of ours is told apart.
-pub(super) const COMMENT: &str = "berth: layout 1";
+pub(super) const COMMENT: &str = "berth: layout 2";
 
 /// Installs everything from nothing, or in place of what there is: at no moment is a rule missing.
 ///
@@ -100,6 +100,7 @@ mod tests {
     fn rules(containers: u8) -> Rules {
         let network = Network {
             bridge: "berth0".to_owned(),
+            shards: Vec::new(),
             subnets: vec!["10.0.0.0/24".parse().unwrap()],
             internal: false,
             masquerade: true,
@@ -136,6 +137,21 @@ mod tests {
         // Its bridge, its bridge twice, and both ends of its addresses in two sets.
         assert_eq!(add_network(tag, network).unwrap().size(), (4, 6));
         assert_eq!(remove_network(tag, network).unwrap().size(), (4, 6));
+    }
+
+    #[test]
+    fn a_shard_belongs_to_its_network_in_every_set() {
+        let mut network = rules(0).networks.remove(0);
+        network.internal = true;
+        let before = sets::of_network(&network).unwrap();
+        network.shards = vec!["berth1".to_owned(), "berth2".to_owned()];
+        let with = sets::of_network(&network).unwrap();
+        let count = |set| with.iter().filter(|(s, _)| *s == set).count();
+        assert_eq!(count(Set::Bridges), 3);
+        assert_eq!(count(Set::Internal), 3);
+        assert_eq!(count(Set::Within), 9);
+        assert_eq!(count(Set::Shards), 2);
+        assert!(before.iter().all(|element| with.contains(element)));
     }
 
     #[test]

@@ -160,6 +160,7 @@ impl Place<'_> {
 pub(crate) fn networks() -> Vec<Network> {
     let network = |number: u8, internal| Network {
         bridge: format!("berth{}", number - 1),
+        shards: Vec::new(),
         subnets: vec![
             format!("10.99.{number}.0/24").parse().unwrap(),
             format!("fd99:{number}::/64").parse().unwrap(),

@@ -29,7 +29,7 @@ fn the_table_reads_as_documented() {
     let shown = space.output("nft", &["list", "table", "inet", "berth"]);
     insta::assert_snapshot!(shown.replace('\t', "  "), @r#"
     table inet berth {
-      comment "berth: layout 1"
+      comment "berth: layout 2"
       set bridges {
         type ifname
         elements = { "berth0",
@@ -42,6 +42,10 @@ fn the_table_reads_as_documented() {
         elements = { "berth0" . "berth0",
                "berth1" . "berth1",
                "berth2" . "berth2" }
+      }
+
+      set shards {
+        type ifname
       }
 
       set internal {
@@ -100,6 +104,7 @@ fn the_table_reads_as_documented() {
       chain guard {
         type filter hook prerouting priority raw; policy accept;
         ip daddr 127.0.0.0/8 iifname @bridges drop comment "containers do not reach the host's loopback"
+        iifname @shards notrack comment "the first bridge of a network translates, and no other"
       }
 
       chain prerouting {

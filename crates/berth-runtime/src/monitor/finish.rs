@@ -1,9 +1,11 @@
 //! The end of a session, and the end of the container.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use berth_base::state::{ExitFile, ExitOutcome, RunFile, STATE_VERSION};
 use berth_base::{ErrorClass, Timestamp, protocol};
+use berth_sys::{ExitStatus, exit_status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -18,6 +20,18 @@ use crate::{failure, state, wire};
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a terminal whose last slave is held by an orphan is listened to.
 const LAST_OUTPUT_MS: i64 = 100;
+
+/// How a process ended that somebody else has reaped; `None` for one that nobody has.
+pub(super) fn reaped(pidfd: &OwnedFd) -> Option<ExitOutcome> {
+    if wire::pid_of(pidfd).is_some() {
+        return None;
+    }
+    let kept = match exit_status(pidfd.as_fd()) {
+        Ok(ExitStatus::Status(status)) => ExitOutcome::from_wait_status(status),
+        _ => None,
+    };
+    Some(kept.unwrap_or(ExitOutcome::Unknown))
+}
 
 impl Unit {
     /// Notes the end of our child, unless its session init reported the main process before.
@@ -295,4 +309,26 @@ impl Unit {
 /// Reaps one child, blocking.
 fn wait_for(pid: Pid) {
     while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    /// Else whoever takes over from a dead monitor waits for a child that is gone, with the
+    /// container's ports in its hands.
+    #[test]
+    fn a_child_that_the_monitor_before_us_reaped_has_ended() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        assert_eq!(reaped(&pidfd), None);
+        child.wait().unwrap();
+        let outcome = reaped(&pidfd).unwrap();
+        assert!(matches!(
+            outcome,
+            ExitOutcome::Code(0) | ExitOutcome::Unknown
+        ));
+    }
 }

@@ -74,11 +74,16 @@ impl Monitor {
         })
     }
 
-    /// Takes over a container whose first monitor died: it is our child now.
+    /// Takes over a container whose first monitor died: it is our child now, unless that monitor had
+    /// seen its end and could not say so any more.
     pub(crate) fn adopt(&mut self, pid: Pid, pidfd: OwnedFd, terminal: Option<OwnedFd>) {
         let mut unit = Unit::new(CONTAINER);
+        let reaped = finish::reaped(&pidfd);
         unit.child = Some((pid, pidfd));
         unit.started = true;
+        if reaped.is_some() {
+            unit.child_ended(reaped);
+        }
         unit.stdout = self.house.stdout.take();
         unit.stderr = self.house.stderr.take();
         if let Some(master) = terminal

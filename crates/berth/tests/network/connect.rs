@@ -103,3 +103,46 @@ fn a_container_that_does_not_run_is_connected_at_its_start() {
     world.ok(&["rm", "-f", "web", "other"]);
     assert_eq!(world.leases("blue"), Vec::<String>::new());
 }
+
+/// Runs a command that dies of a fault; builds with debug assertions know them.
+fn die(world: &World, fault: &str, arguments: &[&str]) {
+    let mut command = world.berth.command(arguments);
+    command.env("BERTH_FAULT", fault);
+    let done = crate::cli::finish(world.spawn(&mut command));
+    assert_ne!(done.code, 0, "{fault}: {done:?}");
+}
+
+#[test]
+fn who_dies_connecting_or_disconnecting_is_made_good() {
+    let Some(world) = World::new() else { return };
+    for name in ["blue", "red"] {
+        world.ok(&["network", "create", name]);
+    }
+    let run = ["run", "-d", "--name", "web", "--network", "blue"];
+    world.ok(&[&run[..], &["host", "sleep", "1000"]].concat());
+    let connect = ["network", "connect", "red", "web"];
+    let disconnect = ["network", "disconnect", "red", "web"];
+    // Plugged, and not on record: once more makes one of it, and a recovery undoes it.
+    die(&world, "kill-before container.networks 1", &connect);
+    assert_eq!(addresses(&world, "web").len(), 2);
+    world.ok(&connect);
+    assert_eq!(addresses(&world, "web").len(), 2);
+    assert_eq!(world.leases("red").len(), 1);
+    // On record as gone, and still plugged: a recovery finishes it.
+    die(&world, "kill-before container.wiring 1", &disconnect);
+    world.ok(&["system", "restore"]);
+    assert_eq!(addresses(&world, "web").len(), 1);
+    assert!(world.leases("red").is_empty());
+    // The same, and somebody disconnects it once more.
+    world.ok(&connect);
+    die(&world, "kill-before container.wiring 1", &disconnect);
+    world.ok(&disconnect);
+    assert!(world.leases("red").is_empty());
+    // An address that was taken and not written down is nobody's.
+    die(&world, "kill-before container.wiring 1", &connect);
+    assert_eq!(world.leases("red").len(), 1);
+    world.ok(&["system", "restore"]);
+    assert!(world.leases("red").is_empty());
+    world.ok(&["rm", "-f", "web"]);
+    world.wait_for_interfaces(2);
+}

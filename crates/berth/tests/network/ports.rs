@@ -226,3 +226,30 @@ fn a_connection_lives_through_other_containers_coming_and_going() {
         stream.read_exact(&mut byte).unwrap();
     }
 }
+
+#[test]
+fn a_start_that_fails_leaves_no_port_behind() {
+    let Some(world) = World::new() else { return };
+    let run = ["run", "--name", "web", "-p", "8080:80", "host", "/none"];
+    assert_eq!(world.run(&run).code, 127);
+    let rules = world.host("nft list ruleset");
+    assert!(!rules.contains("8080"), "{rules}");
+    // Another program has the port, and gets what is sent to it.
+    let listener = world.within(|| std::net::TcpListener::bind("0.0.0.0:8080").unwrap());
+    let asked = world.within(|| TcpStream::connect("127.0.0.1:8080").map(drop));
+    asked.unwrap();
+    listener.accept().unwrap();
+}
+
+#[test]
+fn the_network_that_a_crash_left_half_made_is_swept() {
+    let Some(world) = World::new() else { return };
+    let mut command = world.berth.command(&["network", "create", "blue"]);
+    command.env("BERTH_FAULT", "kill-before network.publish 1");
+    let done = crate::cli::finish(world.spawn(&mut command));
+    assert_ne!(done.code, 0, "{done:?}");
+    let hidden = world.berth.path("root/networks/.making-blue");
+    assert!(hidden.exists());
+    world.ok(&["system", "restore"]);
+    assert!(!hidden.exists());
+}

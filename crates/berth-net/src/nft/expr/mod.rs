@@ -215,6 +215,8 @@ pub enum Expression {
     },
     /// Translates the source to the address of the interface the packet goes out by.
     Masquerade,
+    /// Keeps the packet out of connection tracking.
+    NoTracking,
     /// Counts packets and bytes, from 0.
     Counter,
     /// Decides.
@@ -242,6 +244,7 @@ impl Expression {
             Self::InSet(..) | Self::FromMap { .. } => "lookup",
             Self::TranslateDestination { .. } => "nat",
             Self::Masquerade => "masq",
+            Self::NoTracking => "notrack",
             Self::Counter => "counter",
         }
     }
@@ -305,7 +308,7 @@ impl Expression {
                 address,
                 port,
             } => write_translation(a, *family, *address, *port),
-            Self::Masquerade | Self::Counter => {}
+            Self::Masquerade | Self::NoTracking | Self::Counter => {}
             Self::Verdict(verdict) => {
                 // NFT_REG_VERDICT.
                 a.net_number(FIRST, 0);

@@ -1,4 +1,7 @@
-//! Bridges on the host: made when the first container of a network starts.
+//! Bridges on the host: made when the first container of a network starts, with further ones where
+//! a network has more containers than a bridge has ports ([`shards`]).
+
+pub mod shards;
 
 use std::net::IpAddr;
 
@@ -8,19 +11,22 @@ use rustix::io::Errno;
 
 use crate::{NetError, NetworkFile};
 
-/// Makes sure that a network's bridge is there, up and has the gateways' addresses; answers whether
-/// it was made just now.
+/// Makes sure that a network's bridge is there, up and has the gateways' addresses. When it was not,
+/// `open` does what else a host needs before it carries packets, before anybody takes it for
+/// complete: a crash in between is made good by whoever comes next. `true` when this call did.
 ///
 /// Two may do so at once: the kernel decides who makes it, and the other one waits for its addresses
-/// with the lock of all networks, which `lock` takes.
+/// with the lock of all networks, which `lock` takes. `open` is called without it, since it may wait
+/// for others who want it, and twice where two begin at once.
 ///
 /// # Errors
-/// [`NetError::Kernel`].
-pub fn ensure<L>(
+/// [`NetError::Kernel`], and those of `lock` and `open`.
+pub fn ensure<L, E: From<NetError>>(
     network: &NetworkFile,
     alias: &str,
     lock: impl FnOnce() -> Result<L, NetError>,
-) -> Result<bool, NetError> {
+    open: impl FnOnce() -> Result<(), E>,
+) -> Result<bool, E> {
     let name = network.interface.as_str();
     let failed = |why: Refusal| {
         NetError::kernel(
@@ -32,33 +38,19 @@ pub fn ensure<L>(
     if is_ready(&socket, name, alias).map_err(failed)? {
         return Ok(false);
     }
-    let _lock = lock()?;
-    let index = match route::index_of(&socket, name).map_err(failed)? {
-        // Left half made by somebody who died.
-        Some(index) => index,
-        None => {
-            let mut batch = Batch::new();
-            let link = NewLink {
-                name,
-                mac: mac(network),
-                mtu: network.mtu,
-                ..NewLink::default()
-            };
-            route::add_bridge(&mut batch, &link);
-            perform(&socket, &batch, &[]).map_err(failed)?;
-            let made = route::index_of(&socket, name).map_err(failed)?;
-            made.ok_or_else(|| failed(Errno::NODEV.into()))?
-        }
-    };
+    let lock = lock()?;
+    if is_ready(&socket, name, alias).map_err(failed)? {
+        return Ok(false);
+    }
+    let index = make(&socket, name, mac(network), network.mtu).map_err(failed)?;
     for (gateway, prefix) in gateways(network) {
         let mut batch = Batch::new();
         route::add_address(&mut batch, index, gateway, prefix);
         perform(&socket, &batch, &[Errno::EXIST]).map_err(failed)?;
     }
-    let mut batch = Batch::new();
-    route::set_up(&mut batch, index);
-    route::set_alias(&mut batch, index, alias);
-    perform(&socket, &batch, &[]).map_err(failed)?;
+    drop(lock);
+    open()?;
+    complete(&socket, index, alias).map_err(failed)?;
     Ok(true)
 }
 
@@ -70,22 +62,58 @@ pub fn exists(name: &str) -> bool {
     matches!(found, Ok(Some(_)))
 }
 
-/// Removes a network's bridge; one that is gone is fine.
+/// Removes a network's bridges; those that are gone are fine.
 ///
 /// # Errors
 /// [`NetError::Kernel`].
-pub fn remove(name: &str) -> Result<(), NetError> {
+pub fn remove(network: &NetworkFile) -> Result<(), NetError> {
+    let name = network.interface.as_str();
     let failed = |why: Refusal| NetError::kernel(format!("remove the bridge {name}"), why);
     let socket = NetlinkSocket::route().map_err(|errno| failed(errno.into()))?;
-    let Some(index) = route::index_of(&socket, name).map_err(failed)? else {
+    shards::remove(&socket, network).map_err(failed)?;
+    delete(&socket, name).map_err(failed)
+}
+
+/// Removes an interface; one that is gone is fine.
+fn delete(socket: &NetlinkSocket, name: &str) -> Result<(), Refusal> {
+    let Some(index) = route::index_of(socket, name)? else {
         return Ok(());
     };
     let mut batch = Batch::new();
     route::delete_link(&mut batch, index);
-    perform(&socket, &batch, &[Errno::NODEV]).map_err(failed)
+    perform(socket, &batch, &[Errno::NODEV])
+}
+
+/// Makes a bridge, unless somebody who died left it half made; its index.
+fn make(
+    socket: &NetlinkSocket,
+    name: &str,
+    mac: Option<[u8; 6]>,
+    mtu: Option<u32>,
+) -> Result<u32, Refusal> {
+    if let Some(index) = route::index_of(socket, name)? {
+        return Ok(index);
+    }
+    let mut batch = Batch::new();
+    let link = NewLink {
+        name,
+        mac,
+        mtu,
+        ..NewLink::default()
+    };
+    route::add_bridge(&mut batch, &link);
+    perform(socket, &batch, &[])?;
+    route::index_of(socket, name)?.ok_or_else(|| Errno::NODEV.into())
 }
 
 /// The alias is written last: a bridge that has it is complete.
+fn complete(socket: &NetlinkSocket, index: u32, alias: &str) -> Result<(), Refusal> {
+    let mut batch = Batch::new();
+    route::set_up(&mut batch, index);
+    route::set_alias(&mut batch, index, alias);
+    perform(socket, &batch, &[])
+}
+
 fn is_ready(socket: &NetlinkSocket, name: &str, alias: &str) -> Result<bool, Refusal> {
     let found = route::alias_of(socket, name)?;
     Ok(found.is_some_and(|found| found == alias.as_bytes()))
