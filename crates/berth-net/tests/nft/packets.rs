@@ -336,7 +336,10 @@ fn names_are_asked_on_a_port_of_their_own() {
     // The container's own server keeps its port.
     lab.web.serve("0.0.0.0:53");
     let socket = lab.web.netfilter();
-    nft::resolver(5300, 5300).perform(&socket).unwrap();
+    let address = [127, 0, 0, 11].into();
+    for port in [5301, 5300] {
+        nft::lead(address, 53, [port; 2]).perform(&socket).unwrap();
+    }
     assert_eq!(lab.web.tcp("127.0.0.11:53"), seen("127.0.0.1"));
     assert_eq!(lab.web.udp("127.0.0.11:53"), seen("127.0.0.1"));
     assert_eq!(lab.peer.udp("10.99.1.2:53"), seen("10.99.1.3"));
