@@ -19,6 +19,10 @@ const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_NO: u16 = 18;
+/// linux/if_link.h: whether an interface makes itself a link-local address, and how.
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
+const AF_INET6: u16 = 10;
 /// IFA_F_NODAD (linux/if_addr.h): nobody else can have what we hand out.
 const IFA_F_NODAD: u8 = 0x02;
 
@@ -151,6 +155,19 @@ pub fn add_shared(
 pub fn set_up(batch: &mut Batch, index: u32) {
     let head = link_head(index, up(), up());
     batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, &head, |_| {});
+}
+
+/// Keeps an interface that is not up yet from making itself a link-local IPv6 address (`addrgenmode
+/// none` of ip-link(8)). Refused with EAFNOSUPPORT in a kernel without IPv6.
+pub fn set_no_link_local(batch: &mut Batch, index: u32) {
+    let head = link_head(index, 0, 0);
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, &head, |a| {
+        a.nest(libc::IFLA_AF_SPEC, |a| {
+            a.nest(AF_INET6, |a| {
+                a.bytes(IFLA_INET6_ADDR_GEN_MODE, &[IN6_ADDR_GEN_MODE_NONE]);
+            });
+        });
+    });
 }
 
 /// Lets a bridge send a frame back by the port that it came from. A packet to a container's own

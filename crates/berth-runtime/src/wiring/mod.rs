@@ -10,6 +10,7 @@ pub(crate) mod helper;
 mod resolver;
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use berth_base::state::{ResolverRequest, WiredInterface, WiredLink, Wiring};
@@ -233,6 +234,14 @@ fn inside<T>(process: HostPid, work: impl FnOnce() -> Result<T, Errno>) -> Resul
     done.map_err(enter)
 }
 
+/// A container on a bridge that has no IPv6 gets no link-local address either: what it sends for one
+/// when it starts (neighbours and routers asked for, groups joined) goes to every port of the bridge,
+/// and is dealt with in each of the containers there.
+fn is_ipv4_alone(interface: &WiredInterface) -> bool {
+    let is_ipv6 = |(address, _): &(IpAddr, u8)| address.is_ipv6();
+    matches!(interface.link, WiredLink::Pair { .. }) && !interface.addresses.iter().any(is_ipv6)
+}
+
 /// Addresses, up, routes: in this order, since a route needs its interface up.
 fn configure(inside: &NetlinkSocket, interface: &WiredInterface) -> Result<(), WiringError> {
     let refused = |why: Refusal| WiringError::Refused {
@@ -242,6 +251,13 @@ fn configure(inside: &NetlinkSocket, interface: &WiredInterface) -> Result<(), W
     };
     let index = route::index_of(inside, &interface.name).map_err(refused)?;
     let index = index.ok_or_else(|| refused(Errno::NODEV.into()))?;
+    if is_ipv4_alone(interface) {
+        let mut batch = Batch::new();
+        route::set_no_link_local(&mut batch, index);
+        let bytes = batch.bytes().map_err(|errno| refused(errno.into()))?;
+        // A kernel without IPv6 has nothing to keep quiet.
+        drop(inside.perform(bytes));
+    }
     let mut batch = Batch::new();
     for (address, prefix) in &interface.addresses {
         route::add_address(&mut batch, index, *address, *prefix);

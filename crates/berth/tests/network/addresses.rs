@@ -181,3 +181,16 @@ fn an_image_gets_its_files_on_every_network() {
     assert!(mapped.contains("\tboat\n"), "{mapped}");
     assert!(mapped.ends_with("\n0:0:644"), "{mapped}");
 }
+
+/// What a link-local address costs: a few packets that each of the other containers gets.
+#[test]
+fn a_network_without_ipv6_is_quiet_about_it() {
+    let Some(world) = World::new() else { return };
+    let addresses = "awk '{ print $4, $6 }' /proc/net/if_inet6 | sort";
+    assert_eq!(world.sh("", addresses), "10 lo");
+    world.ok(&["network", "create", "--ipv6", "both"]);
+    assert_eq!(
+        world.sh("--network both", addresses),
+        "00 eth0\n10 lo\n20 eth0"
+    );
+}
