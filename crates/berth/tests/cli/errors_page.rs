@@ -22,7 +22,7 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
 }
 
 /// `web` runs, `idle` was never started, `done` has ended, `kept` was made from the image `box`.
-const CASES: [Case; 74] = [
+const CASES: [Case; 83] = [
     case("Unknown image", "run --pull never nginx", 125),
     case("No image", "run", 125),
     case("Command not found", "run host frobnicate", 127),
@@ -170,6 +170,31 @@ const CASES: [Case; 74] = [
         "volume create --opt type=tmpfs --opt device=tmpfs data",
         1,
     ),
+    case("No such network", "run --network nosuch host true", 125),
+    case(
+        "Two kinds of network at once",
+        "run --network none --network host host true",
+        125,
+    ),
+    case("Not a port", "run -p 80:http host true", 125),
+    case(
+        "Publishing without a network",
+        "run --network none -p 8080:80 host true",
+        125,
+    ),
+    case("Not a network's name", "network create a/b", 125),
+    case("No such network driver", "network create -d weave lan", 1),
+    case(
+        "A network that begins in the middle of another",
+        "network create --subnet 10.60.0.1/24 lan",
+        1,
+    ),
+    case(
+        "Removing a network that is not there",
+        "network rm nosuch",
+        1,
+    ),
+    case("Removing the default network", "network rm bridge", 1),
     case(
         "A memory limit below what works",
         "run -m 1m host true",
