@@ -217,7 +217,8 @@ impl Engine {
         image::make_layer(self, hidden, &prepared.create, &prepared.points, durability)
     }
 
-    /// Where the files about networks will be, for a container that gets them.
+    /// Where the files about networks will be, for a container that gets them, as seen from its
+    /// volatile folder: that may lie elsewhere one day.
     fn network_files(
         &self,
         id: &ContainerId,
@@ -242,8 +243,7 @@ impl Engine {
         if owner == FilesOwner::Root {
             return Vec::new();
         }
-        let folder = network::files_folder(self, &whose);
-        network::FILES.map(|name| (name, folder.join(name))).into()
+        network::files_seen_from_a_neighbour(&whose)
     }
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;

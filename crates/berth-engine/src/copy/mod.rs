@@ -120,7 +120,7 @@ impl Engine {
             .store()
             .read_spec(&container.persistent_dir.join("spec.json"))?;
         let mounts = spec.mounts().as_deref().unwrap_or_default();
-        let spot = match mounted(mounts, &request.inside) {
+        let spot = match mounted(mounts, &container.volatile_dir, &request.inside) {
             Some(spot) => spot,
             None => own(container, request.out)?,
         };
@@ -220,11 +220,17 @@ fn own(container: &Container, out: bool) -> Result<Spot, EngineError> {
 }
 
 /// What is bound into the container at a path or above it: the longest target wins, the later of two
-/// equal ones. What the kernel shows (/proc, tmpfs) is not there while it is stopped.
-fn mounted(mounts: &[Mount], inside: &Path) -> Option<Spot> {
+/// equal ones. What the kernel shows (/proc, tmpfs) is not there while it is stopped, nor are files of
+/// ours before its first start; these are relative to its folder.
+fn mounted(mounts: &[Mount], folder: &Path, inside: &Path) -> Option<Spot> {
     let typed = Typed::new(inside);
     let bound = mounts.iter().filter_map(|mount| {
         let source = mount.source().as_ref()?;
+        // by path: a folder of ours
+        let source = match source.is_relative() && has_option(mount, "x-berth.before") {
+            true => Some(folder.join(source)).filter(|source| source.exists())?,
+            false => source.clone(),
+        };
         let target = Typed::new(mount.destination()).path;
         let is_bind = mount.typ().as_deref() == Some("bind")
             || has_option(mount, "bind")
@@ -238,7 +244,7 @@ fn mounted(mounts: &[Mount], inside: &Path) -> Option<Spot> {
         let target = target.display();
         format!("what is mounted at {target} is read-only")
     });
-    let place = match worker::is_file(source) {
+    let place = match worker::is_file(&source) {
         true => Place::File(source.clone()),
         false => Place::Folder(source.clone()),
     };

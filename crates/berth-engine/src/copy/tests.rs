@@ -26,7 +26,7 @@ fn the_longest_target_wins() {
         mount("bind", &file, "/etc/hosts", &["rbind"]),
     ];
     let at = |path: &str| {
-        mounted(&mounts, Path::new(path)).map(|spot| {
+        mounted(&mounts, Path::new("/nowhere"), Path::new(path)).map(|spot| {
             let below = spot.below.unwrap().display().to_string();
             let is_file = matches!(spot.place, Place::File(_));
             (below, is_file, spot.read_only.is_some())

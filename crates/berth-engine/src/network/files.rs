@@ -25,6 +25,12 @@ pub(crate) fn folder(engine: &Engine, id: &ContainerId) -> PathBuf {
     engine.store().volatile_dir(id).join("etc")
 }
 
+/// The files of a container, with their paths from the volatile folder of any.
+pub(crate) fn seen_from_a_neighbour(id: &ContainerId) -> Vec<(&'static str, PathBuf)> {
+    let folder = Path::new("..").join(id.as_str()).join("etc");
+    FILES.map(|name| (name, folder.join(name))).into()
+}
+
 /// Whether a path is that of such a file, which need not be there yet.
 pub(crate) fn is_file_of_ours(path: &Path) -> bool {
     let name = |path: Option<&Path>| path.and_then(Path::file_name)?.to_str().map(str::to_owned);

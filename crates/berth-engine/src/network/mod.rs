@@ -28,7 +28,9 @@ pub use request::{DefaultNetwork, NetworkRequest, PublishRequest};
 pub use settings::NetworkSettings;
 
 pub(crate) use attach::NetworksFile;
-pub(crate) use files::{FILES, Owner as FilesOwner, folder as files_folder, is_file_of_ours};
+pub(crate) use files::{
+    Owner as FilesOwner, is_file_of_ours, seen_from_a_neighbour as files_seen_from_a_neighbour,
+};
 pub(crate) use request::{published, resolve};
 
 use berth_net::Networks;

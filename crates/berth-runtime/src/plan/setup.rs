@@ -10,7 +10,8 @@ use oci_spec::runtime::Spec;
 /// from its flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// Where relative sources of bind mounts start; empty when there are none.
+    /// Where relative sources of bind mounts start: a bundle, or the volatile folder of a container of
+    /// the engine's.
     pub bundle: PathBuf,
     /// What becomes the root filesystem; the spec's own `root.path` is ignored.
     pub root: RootSource,
@@ -93,7 +94,7 @@ impl Setup {
     /// namespace, start at once.
     pub fn of_engine(spec: &Spec, config: &MonitorConfig) -> Self {
         Self {
-            bundle: PathBuf::new(),
+            bundle: config.volatile_dir.clone(),
             root: config.root.clone(),
             place: RootPlace::Stacked,
             cgroup: cgroup_of(spec, &config.id),
