@@ -226,9 +226,8 @@ fn mounted(mounts: &[Mount], folder: &Path, inside: &Path) -> Option<Spot> {
     let typed = Typed::new(inside);
     let bound = mounts.iter().filter_map(|mount| {
         let source = mount.source().as_ref()?;
-        // by path: a folder of ours
         let source = match source.is_relative() && has_option(mount, "x-berth.before") {
-            true => Some(folder.join(source)).filter(|source| source.exists())?,
+            true => Some(folder.join(source)).filter(|source| worker::is_file(source))?,
             false => source.clone(),
         };
         let target = Typed::new(mount.destination()).path;
