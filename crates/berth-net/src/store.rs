@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use berth_persist::{
-    At, Durability, Op, Replace, make_dirs, perform, remove_tree, replace, sweep_temporaries,
+    At, Durability, Op, Point, Replace, make_dirs, perform, remove_tree, replace, sweep_temporaries,
 };
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -142,7 +142,7 @@ impl Networks {
         match perform("network.retire", hide) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(NetError::file("remove", &folder, e)),
-            Ok(()) => self.sync()?,
+            Ok(()) => sync("network.sync", &self.root)?,
         }
         self.erase(&hidden)?;
         self.erase(&self.volatile_folder(name))
@@ -195,16 +195,25 @@ impl Networks {
         remove_tree("network.erase", At::path(path)).map_err(|e| NetError::file("remove", path, e))
     }
 
+    /// What is in the folder of all networks is there after a loss of power, and so are that folder
+    /// and the engine's, which may be as new.
     fn sync(&self) -> Result<(), NetError> {
-        use std::os::fd::AsFd as _;
-        File::open(&self.root)
-            .and_then(|folder| perform("network.sync", Op::SyncDir(folder.as_fd())))
-            .map_err(|e| NetError::file("sync", &self.root, e))
+        let above = self.root.ancestors().take(3);
+        above
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .try_for_each(|folder| sync("network.sync", folder))
     }
 
     fn entries(&self) -> Result<Vec<String>, NetError> {
         entries(&self.root)
     }
+}
+
+fn sync(point: Point, folder: &Path) -> Result<(), NetError> {
+    use std::os::fd::AsFd as _;
+    File::open(folder)
+        .and_then(|opened| perform(point, Op::SyncDir(opened.as_fd())))
+        .map_err(|e| NetError::file("sync", folder, e))
 }
 
 /// The names in a folder; none where there is no folder.

@@ -16,6 +16,7 @@ use berth_base::state::{WiredLink, Wiring};
 use berth_net::bridge::shards;
 use berth_net::nft::{self, NftError, Published, Rules, Sysctl, Tag};
 use berth_net::{Driver, NetworkFile};
+use berth_persist::make_dirs;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
@@ -69,8 +70,17 @@ impl Engine {
     /// Waits for the lock of the rules.
     pub(super) fn lock_rules(&self, how: FlockOperation) -> Result<RulesLock, EngineError> {
         let path = self.store().state().join("rules.lock");
-        self.try_lock_rules(&path, how)
-            .map_err(|e| StoreError::io("lock", &path, e.into()).into())
+        let locked = match self.try_lock_rules(&path, how) {
+            // Nothing was started since the boot.
+            Err(Errno::NOENT) => {
+                let state = self.store().state();
+                make_dirs("network.state.make", state, 0o700)
+                    .map_err(|e| StoreError::io("make", state, e))?;
+                self.try_lock_rules(&path, how)
+            }
+            locked => locked,
+        };
+        locked.map_err(|e| StoreError::io("lock", &path, e.into()).into())
     }
 
     fn try_lock_rules(&self, path: &Path, how: FlockOperation) -> Result<RulesLock, Errno> {

@@ -98,14 +98,20 @@ fn two_engines_beside_each_other_do_not_collide() {
 #[test]
 fn thirty_two_at_once_have_different_addresses() {
     let Some(world) = World::new() else { return };
-    let run = ["run", "--rm", "host", "hostname", "-I"];
+    // They stay until all are there: an address that was given back may be had again.
+    let run = ["run", "-d", "host", "sleep", "1000"];
     let started: Vec<_> = (0..32).map(|_| world.start(&run)).collect();
     let mut seen = std::collections::HashSet::new();
     for child in started {
         let done = crate::cli::finish(child);
         assert_eq!(done.code, 0, "{done:?}");
-        assert!(seen.insert(done.out.trim().to_owned()), "{done:?}");
+        let address = world.ok(&["exec", done.out.trim_end(), "hostname", "-I"]);
+        assert!(seen.insert(address.clone()), "{address}");
     }
+    assert_eq!(world.leases("bridge").len(), 32);
+    let all = world.ok(&["ps", "-q"]);
+    let all: Vec<&str> = ["rm", "-f"].into_iter().chain(all.lines()).collect();
+    world.ok(&all);
     assert!(world.leases("bridge").is_empty());
     world.wait_for_interfaces(1);
 }
