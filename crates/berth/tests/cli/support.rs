@@ -70,8 +70,15 @@ impl Berth {
         self.dir.path().join(name)
     }
 
-    /// The command, not started.
+    /// The command, not started. It makes no bridges on the host that runs the tests; as a flag this
+    /// also reaches tests that put another program before it.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let quiet = ["--default-network", "none"];
+        self.bare_command(&[&quiet[..], arguments].concat())
+    }
+
+    /// As [`Self::command`], with the default network that users get.
+    pub fn bare_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
         command
             .arg("--root")
@@ -86,11 +93,10 @@ impl Berth {
             "BERTH_STATE",
             "BERTH_RUNTIME",
             "BERTH_ERROR_FORMAT",
+            "BERTH_DEFAULT_NETWORK",
         ] {
             command.env_remove(variable);
         }
-        // No bridges on the host that runs the tests.
-        command.env("BERTH_DEFAULT_NETWORK", "none");
         if let Some(parent) = &self.cgroup_parent {
             command.env("BERTH_CGROUP_PARENT", parent);
         }

@@ -89,8 +89,7 @@ fn two_engines_beside_each_other_do_not_collide() {
     let Some(world) = World::new() else { return };
     world.ok(&["run", "-d", "host", "sleep", "1000"]);
     let second = crate::cli::Berth::new();
-    let mut command = second.command(&["run", "--rm", "host", "hostname", "-I"]);
-    command.env_remove("BERTH_DEFAULT_NETWORK");
+    let mut command = second.bare_command(&["run", "--rm", "host", "hostname", "-I"]);
     let done = crate::cli::finish(world.spawn(&mut command));
     assert_eq!((done.code, done.out.trim()), (0, "10.210.16.2"), "{done:?}");
 }

@@ -189,7 +189,7 @@ fn pools_and_the_published_address_are_those_of_the_configuration() {
 #[test]
 fn without_the_right_or_the_kernel_the_way_on_is_said() {
     let Some(world) = World::new() else { return };
-    let berth = world.berth.command(&["run", "--rm", "host", "true"]);
+    let berth = world.berth.bare_command(&["run", "--rm", "host", "true"]);
     let said = |shell: &str| {
         let mut command = std::process::Command::new("unshare");
         command

@@ -96,8 +96,7 @@ impl World {
 
     /// `berth`, with the default network that users get.
     pub fn start(&self, arguments: &[&str]) -> Child {
-        let mut command = self.berth.command(arguments);
-        command.env_remove("BERTH_DEFAULT_NETWORK");
+        let mut command = self.berth.bare_command(arguments);
         command.env("XDG_CONFIG_HOME", self.berth.path("config"));
         self.spawn(&mut command)
     }

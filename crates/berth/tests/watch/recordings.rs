@@ -56,7 +56,9 @@ fn what_was_recorded_is_replayed() {
     terminal.wait_for("details");
     terminal.press("p\x1b[F");
     terminal.wait_for("END");
-    terminal.press("\x1b\x1b[H");
+    terminal.press("\x1b");
+    std::thread::sleep(Duration::from_millis(300));
+    terminal.press("\x1b[H");
     terminal.wait_for("REPLAY");
     terminal.press("q");
     assert_eq!(terminal.end(), 0);
