@@ -6,6 +6,7 @@
 )]
 
 mod forwarding;
+mod greed;
 mod hostile;
 mod lifecycle;
 mod names;
