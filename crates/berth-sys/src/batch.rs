@@ -15,6 +15,8 @@ use rustix::net::{
     socket_with,
 };
 
+use crate::clone::{Clone3, Forked, exit_now, is_single_threaded};
+use crate::fd::{release, release_all_but};
 use crate::netlink::{attribute_of, number, short};
 
 /// The length of `struct nlmsghdr`.
@@ -249,6 +251,22 @@ impl NetlinkSocket {
             }
         }
         Ok(Self(fd))
+    }
+
+    /// Closes it in a child, where the caller has one thread: what nfnetlink was told to take away
+    /// makes close(2) wait until the kernel's readers are done with it, 10 ms on Linux 6.18. The
+    /// child ends by itself, and is nobody's to wait for.
+    pub fn close_aside(self) {
+        if !is_single_threaded() {
+            return;
+        }
+        let Ok(Forked::Child) = Clone3::default().run() else {
+            return;
+        };
+        // Whoever waits for the end of a pipe or for a lock must not wait for this.
+        release_all_but(self.0.as_fd()).ok();
+        release(self.0.as_fd()).ok();
+        exit_now(0)
     }
 
     /// Hears what a group of the kernel announces (RTNLGRP_*, NFNLGRP_*).

@@ -64,6 +64,17 @@ pub fn close_from(first: u32) -> Result<(), Errno> {
     close_range(first, u32::MAX, 0)
 }
 
+/// Closes every descriptor save one, the three streams as well (close_range(2), Linux 5.9).
+///
+/// Only for a child of a clone, whose copies of their owners will never be dropped.
+pub(crate) fn release_all_but(kept: BorrowedFd<'_>) -> Result<(), Errno> {
+    let kept = u32::try_from(kept.as_raw_fd()).map_err(|_| Errno::BADF)?;
+    if let Some(last) = kept.checked_sub(1) {
+        close_range(0, last, 0)?;
+    }
+    close_range(kept + 1, u32::MAX, 0)
+}
+
 /// Closes one descriptor that another process holds as well (close_range(2), Linux 5.9).
 ///
 /// Only for a child of a clone, whose copy of the owner will never be dropped.

@@ -8,6 +8,7 @@ use std::os::fd::AsFd as _;
 use berth_base::state::{STATE_VERSION, WiredInterface, Wiring};
 use berth_base::{ContainerId, ErrorClass};
 use berth_net::dns::DnsError;
+use berth_net::nft::Before;
 use berth_runtime::wiring;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
@@ -220,7 +221,7 @@ impl Engine {
             other => return Ok(other?),
         }
         // On its first network with names.
-        let request = self.resolver_request(container, &container.wiring)?;
+        let request = self.resolver_request(container, &container.wiring, Before::Perhaps)?;
         match (&container.live, &view.process) {
             (Some(live), Some(process)) => {
                 wiring::reconnect_resolver(live.init.pid, process.pidfd().as_fd(), &request)

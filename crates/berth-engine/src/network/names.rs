@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use berth_base::state::{ResolverRequest, Wiring};
 use berth_base::{ContainerId, ErrorClass};
 use berth_net::dns::{self, Attachment, DnsError, Registration, Resolver, Upkeep};
+use berth_net::nft::Before;
 use berth_net::{DEFAULT_NETWORK, NetworkName};
 use berth_runtime::launch::enter_keepers_cgroup;
 use berth_runtime::wiring::reconnect_resolver;
@@ -45,7 +46,8 @@ impl Engine {
             return Ok(None);
         }
         let resolver = self.running_resolver()?;
-        Ok(Some((self.resolver_request(container, wiring)?, resolver)))
+        let request = self.resolver_request(container, wiring, Before::Nothing)?;
+        Ok(Some((request, resolver)))
     }
 
     pub(super) fn running_resolver(&self) -> Result<Resolver, EngineError> {
@@ -116,6 +118,7 @@ impl Engine {
         &self,
         container: &Container,
         wiring: &Wiring,
+        before: Before,
     ) -> Result<ResolverRequest, EngineError> {
         let registration = self.registration(container, wiring)?;
         let unwritable = |why: String| {
@@ -127,7 +130,7 @@ impl Engine {
         let packet = registration
             .packet()
             .map_err(|e| unwritable(e.to_string()))?;
-        let redirect = dns::redirect_to(dns::BEHIND, dns::BEHIND);
+        let redirect = dns::redirect_behind(before);
         let redirect = redirect.bytes().map_err(|e| unwritable(e.to_string()))?;
         Ok(ResolverRequest {
             address: dns::ADDRESS,
@@ -167,7 +170,7 @@ impl Engine {
             if known.contains(&id) {
                 continue;
             }
-            let request = self.resolver_request(&view.container, &wiring)?;
+            let request = self.resolver_request(&view.container, &wiring, Before::Perhaps)?;
             match reconnect_resolver(live.init.pid, process.pidfd(), &request) {
                 // It has ended meanwhile.
                 Err(_) if !self.is_live(&id) => {}

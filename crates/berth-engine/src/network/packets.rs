@@ -215,7 +215,10 @@ impl Engine {
         }
         // Who makes the table anew may have seen the container run.
         let _lock = self.lock_rules(FlockOperation::LockShared)?;
-        Ok(nft::unpublish(&nft::socket()?, &self.tag()?, &ports)?)
+        let socket = nft::socket()?;
+        let done = nft::unpublish(&socket, &self.tag()?, &ports);
+        socket.close_aside();
+        Ok(done?)
     }
 
     /// Makes the whole table anew, from what networks and containers there are; `besides` are

@@ -4,7 +4,7 @@
 //! A container has `nameserver 127.0.0.11`. Who starts it opens a UDP and a TCP socket in its
 //! network namespace ([`open_sockets`]), leads port 53 to them ([`redirect`]) and sends them here
 //! ([`serve`]). All of that is data for whoever is in the right place: two sockets on port
-//! [`BEHIND`], the bytes of [`redirect_to`], and [`Registration::packet`] with three descriptors,
+//! [`BEHIND`], the bytes of [`redirect_behind`], and [`Registration::packet`] with three descriptors,
 //! which is answered by [`DONE`]. The process ([`run`]) answers what it knows from the leases' files
 //! and asks the host's servers for everything else, from the host's namespace. It lets go of the
 //! sockets when the container's first process ends, so that they do not hold its namespace, and
@@ -32,7 +32,7 @@ mod zone;
 pub use client::{Resolver, ensure_running, serve};
 pub use error::DnsError;
 pub use process::{detach, run};
-pub use redirect::{ADDRESS, BEHIND, Sockets, open_sockets, redirect, redirect_to};
+pub use redirect::{ADDRESS, BEHIND, Sockets, open_sockets, redirect, redirect_behind};
 pub use registration::{Attachment, DONE, Registration};
 pub use server::{Config, Server};
 pub use socket::NAME as SOCKET;

@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
 
-use crate::nft;
+use crate::nft::{self, Before};
 
 /// Where a container finds its resolver, on port 53.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
@@ -68,7 +68,8 @@ pub fn open_sockets() -> Result<Sockets, Errno> {
     Ok(Sockets { udp, tcp })
 }
 
-/// The transaction of [`redirect_to`] for these sockets.
+/// The transaction of [`redirect_behind`] for these sockets. It replaces an earlier one, so that new
+/// sockets can take over in a namespace that has the table already.
 ///
 /// # Errors
 /// As getsockname(2).
@@ -76,13 +77,13 @@ pub fn redirect(sockets: &Sockets) -> Result<Batch, Errno> {
     let port = |socket: &OwnedFd| -> Result<u16, Errno> {
         Ok(SocketAddrV4::try_from(getsockname(socket)?)?.port())
     };
-    Ok(redirect_to(port(&sockets.udp)?, port(&sockets.tcp)?))
+    let ports = [port(&sockets.udp)?, port(&sockets.tcp)?];
+    Ok(nft::lead(ADDRESS, PORT, ports, Before::Perhaps).batch())
 }
 
 /// The transaction for nfnetlink ([`berth_sys::batch::NetlinkSocket::netfilter`]) that leads
-/// 127.0.0.11:53 to a UDP and a TCP port there. It replaces an earlier one, so that new sockets can
-/// take over in a namespace that has the table already.
+/// 127.0.0.11:53 to [`BEHIND`] there.
 #[must_use]
-pub fn redirect_to(udp: u16, tcp: u16) -> Batch {
-    nft::lead(ADDRESS, PORT, [udp, tcp]).batch()
+pub fn redirect_behind(before: Before) -> Batch {
+    nft::lead(ADDRESS, PORT, [BEHIND, BEHIND], before).batch()
 }

@@ -34,7 +34,7 @@ pub use error::NftError;
 pub use inspect::{Installed, inspect, is_installed};
 pub use probe::available;
 pub use publish::{publish, unpublish};
-pub use resolver::lead;
+pub use resolver::{Before, lead};
 pub use rules::{Network, Published, Rules, Tag, Transit};
 pub use sysctl::{Sysctl, sysctls_of_networks, sysctls_of_ports};
 pub use table::{add_network, install, remove_network, uninstall};

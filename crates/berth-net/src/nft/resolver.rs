@@ -18,14 +18,26 @@ const NAME: &str = "berth: names";
 /// NF_IP_PRI_NAT_DST.
 const PRIORITY: i32 = -100;
 
+/// What a namespace may have of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing: it is new. A table that is there all the same is refused, EEXIST.
+    Nothing,
+    /// One that leads elsewhere, and is replaced. Closing the socket that took something away waits
+    /// for the kernel's readers to be done with it, 10 ms on Linux 6.18.
+    Perhaps,
+}
+
 /// Leads a port of an address on the loopback to two others there, that of UDP and that of TCP. To
-/// be performed in the container's network namespace; a table that is there is replaced.
+/// be performed in the container's network namespace.
 #[must_use]
-pub fn lead(address: Ipv4Addr, port: u16, [udp, tcp]: [u16; 2]) -> Transaction {
+pub fn lead(address: Ipv4Addr, port: u16, [udp, tcp]: [u16; 2], before: Before) -> Transaction {
     let mut transaction = Transaction::new(IPV4, TABLE);
-    // Removing what is not there would be refused.
-    transaction.make_table(NAME);
-    transaction.delete_table();
+    if before == Before::Perhaps {
+        // Removing what is not there would be refused.
+        transaction.make_table(NAME);
+        transaction.delete_table();
+    }
     transaction.make_table(NAME);
     transaction.make_chain(
         CHAIN,

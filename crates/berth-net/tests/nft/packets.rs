@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use berth_base::Transport;
-use berth_net::nft::{self, Rules, Transit};
+use berth_net::nft::{self, Before, Rules, Transit};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -337,8 +337,9 @@ fn names_are_asked_on_a_port_of_their_own() {
     lab.web.serve("0.0.0.0:53");
     let socket = lab.web.netfilter();
     let address = [127, 0, 0, 11].into();
-    for port in [5301, 5300] {
-        nft::lead(address, 53, [port; 2]).perform(&socket).unwrap();
+    for (port, before) in [(5301, Before::Nothing), (5300, Before::Perhaps)] {
+        let lead = nft::lead(address, 53, [port; 2], before);
+        lead.perform(&socket).unwrap();
     }
     assert_eq!(lab.web.tcp("127.0.0.11:53"), seen("127.0.0.1"));
     assert_eq!(lab.web.udp("127.0.0.11:53"), seen("127.0.0.1"));
