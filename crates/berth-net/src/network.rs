@@ -137,6 +137,9 @@ pub struct NetworkFile {
     /// The MTU of its interfaces; the kernel's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
+    /// Whether large pieces of TCP pass its bridge whole; as the host's settings say when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub big_tcp: Option<bool>,
     /// `--opt`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,

@@ -23,6 +23,12 @@ const IFLA_BRPORT_NO: u16 = 18;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const IN6_ADDR_GEN_MODE_NONE: u8 = 1;
 const AF_INET6: u16 = 10;
+/// How much TCP data may pass in one piece, by family and direction: made up of segments before it
+/// leaves, put together after it came (IPv4's since Linux 6.3).
+const IFLA_GSO_MAX_SIZE: u16 = 41;
+const IFLA_GRO_MAX_SIZE: u16 = 58;
+const IFLA_GSO_IPV4_MAX_SIZE: u16 = 63;
+const IFLA_GRO_IPV4_MAX_SIZE: u16 = 64;
 /// IFA_F_NODAD (linux/if_addr.h): nobody else can have what we hand out.
 const IFA_F_NODAD: u8 = 0x02;
 
@@ -40,6 +46,19 @@ pub struct NewLink<'a> {
     pub mtu: Option<u32>,
     /// The index of the bridge that it becomes a port of.
     pub master: Option<u32>,
+    /// How many bytes of TCP pass it in one piece, the kernel's own 64 KiB when absent. What goes on
+    /// by an interface that takes less is cut there.
+    pub piece: Option<u32>,
+}
+
+/// An interface that others are connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Its index.
+    pub index: u32,
+    /// How many bytes of TCP over IPv4 pass it in one piece; `None` before Linux 6.3, where larger
+    /// pieces than 64 KiB are not known.
+    pub piece: Option<u32>,
 }
 
 /// In which network namespace the container's end is made.
@@ -151,6 +170,15 @@ pub fn add_shared(
     });
 }
 
+/// Lets more TCP data pass an interface in one piece. Refused with EINVAL for a bridge without ports
+/// that take as much.
+pub fn set_piece(batch: &mut Batch, index: u32, piece: u32) {
+    let head = link_head(index, 0, 0);
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, &head, |a| {
+        put_piece(a, piece);
+    });
+}
+
 /// Brings an interface up.
 pub fn set_up(batch: &mut Batch, index: u32) {
     let head = link_head(index, up(), up());
@@ -251,6 +279,22 @@ pub fn add_default_route(batch: &mut Batch, index: u32, gateway: Option<IpAddr>,
 /// As sendto(2) and recvfrom(2).
 pub fn index_of(socket: &NetlinkSocket, name: &str) -> Result<Option<u32>, Refusal> {
     look(socket, name, |body| number(body, 4)).map(Option::flatten)
+}
+
+/// An interface that others are to be connected to; `None` where there is none of that name.
+///
+/// # Errors
+/// As sendto(2) and recvfrom(2).
+pub fn outside(socket: &NetlinkSocket, name: &str) -> Result<Option<Outside>, Refusal> {
+    let read = |body: &[u8]| {
+        let attributes = body.get(16..).unwrap_or_default();
+        let piece = attribute_of(attributes, IFLA_GSO_IPV4_MAX_SIZE);
+        Some(Outside {
+            index: number(body, 4)?,
+            piece: piece.and_then(|bytes| number(bytes, 0)),
+        })
+    };
+    look(socket, name, read).map(Option::flatten)
 }
 
 /// The alias of an interface; `None` where there is no interface or no alias.
@@ -411,6 +455,20 @@ fn describe(a: &mut Attributes<'_>, link: &NewLink<'_>) {
     }
     if let Some(master) = link.master {
         a.number(libc::IFLA_MASTER, master);
+    }
+    if let Some(piece) = link.piece {
+        put_piece(a, piece);
+    }
+}
+
+fn put_piece(a: &mut Attributes<'_>, piece: u32) {
+    for kind in [
+        IFLA_GSO_MAX_SIZE,
+        IFLA_GRO_MAX_SIZE,
+        IFLA_GSO_IPV4_MAX_SIZE,
+        IFLA_GRO_IPV4_MAX_SIZE,
+    ] {
+        a.number(kind, piece);
     }
 }
 

@@ -65,6 +65,9 @@ pub enum WiredLink {
         bridge: String,
         /// The host's end.
         host_interface: String,
+        /// Large pieces of TCP pass it whole, where the kernel can.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        big_tcp: bool,
     },
     /// An address of its own on the host's link.
     Macvlan {

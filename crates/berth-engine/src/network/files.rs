@@ -327,6 +327,7 @@ mod tests {
                 link: WiredLink::Pair {
                     bridge: "berth0".into(),
                     host_interface: "bv0".into(),
+                    big_tcp: false,
                 },
                 mac: None,
                 mtu: None,

@@ -170,6 +170,7 @@ impl Engine {
             Driver::Bridge => WiredLink::Pair {
                 bridge: self.bridge_to_join(network, rules)?,
                 host_interface,
+                big_tcp: network.big_tcp.unwrap_or(self.config().network.big_tcp),
             },
             Driver::Macvlan => WiredLink::Macvlan {
                 parent: network.interface.clone(),

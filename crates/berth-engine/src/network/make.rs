@@ -64,6 +64,7 @@ impl Engine {
             internal: false,
             interface,
             mtu: None,
+            big_tcp: None,
             options: std::collections::BTreeMap::new(),
             labels: std::collections::BTreeMap::new(),
         };

@@ -23,8 +23,10 @@ const PARENT: &str = "parent";
 /// Docker's options of bridges that are ours, too.
 const MTU: &str = "com.docker.network.driver.mtu";
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+/// `off`: pieces of TCP on its bridge are as small as the kernel has them.
+const BIG_TCP: &str = "berth.big-tcp";
 /// The options that are known, by driver.
-const BRIDGE_OPTIONS: [&str; 2] = [MTU, BRIDGE_NAME];
+const BRIDGE_OPTIONS: [&str; 3] = [MTU, BRIDGE_NAME, BIG_TCP];
 const SHARED_OPTIONS: [&str; 2] = [MTU, PARENT];
 
 /// What `network create` accepts.
@@ -93,6 +95,7 @@ impl Engine {
             internal: request.internal,
             interface: interface(request, driver, &id)?,
             mtu: mtu(&request.options)?,
+            big_tcp: big_tcp(&request.options)?,
             options: request.options.clone(),
             labels: request.labels.clone(),
             id,
@@ -348,6 +351,18 @@ fn mtu(options: &BTreeMap<String, String>) -> Result<Option<u32>, EngineError> {
         _ => {
             let text = format!("{text:?} is no MTU; give a number from 68 to 65535");
             Err(EngineError::new(ErrorClass::Invalid, text).on(MTU))
+        }
+    }
+}
+
+fn big_tcp(options: &BTreeMap<String, String>) -> Result<Option<bool>, EngineError> {
+    match options.get(BIG_TCP).map(String::as_str) {
+        None => Ok(None),
+        Some("on") => Ok(Some(true)),
+        Some("off") => Ok(Some(false)),
+        Some(other) => {
+            let text = format!("{BIG_TCP} is on or off, not {other:?}");
+            Err(EngineError::new(ErrorClass::Invalid, text).on(BIG_TCP))
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct NetworkSettings {
     pub pools: Vec<AddressPool>,
     /// The host's address that `-p 8080:80` publishes on; absent: all of them.
     pub publish_address: Option<IpAddr>,
+    /// Whether large pieces of TCP pass bridges whole, on networks that do not say.
+    pub big_tcp: bool,
 }
 
 impl Default for NetworkSettings {
@@ -18,6 +20,7 @@ impl Default for NetworkSettings {
         Self {
             pools: default_pools(),
             publish_address: None,
+            big_tcp: true,
         }
     }
 }

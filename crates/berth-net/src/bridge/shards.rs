@@ -130,7 +130,7 @@ fn join(
     number: u8,
     shard: u32,
 ) -> Result<(), Refusal> {
-    let first = route::index_of(socket, &network.interface)?;
+    let first = route::outside(socket, &network.interface)?;
     let first = first.ok_or(Errno::NODEV)?;
     let (up, down) = (
         format!("{}{number:02}", prefix(network, 'u')),
@@ -139,13 +139,14 @@ fn join(
     let end = |name| NewLink {
         name,
         mtu: network.mtu,
+        piece: first.piece,
         ..NewLink::default()
     };
     let mut batch = Batch::new();
     route::add_joint(&mut batch, &end(&up), &end(&down));
     perform(socket, &batch, &[Errno::EXIST])?;
     let mut batch = Batch::new();
-    for (end, bridge) in [(&up, first), (&down, shard)] {
+    for (end, bridge) in [(&up, first.index), (&down, shard)] {
         let index = route::index_of(socket, end)?.ok_or(Errno::NODEV)?;
         route::set_port(&mut batch, index, bridge);
     }

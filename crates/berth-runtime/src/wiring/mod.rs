@@ -16,11 +16,16 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use berth_base::state::{ResolverRequest, WiredInterface, WiredLink, Wiring};
 use berth_base::{ErrorClass, HostPid};
 use berth_sys::batch::{Batch, NetlinkSocket, Refusal};
-use berth_sys::route::{self, NewLink, Place, SharedLink};
+use berth_sys::route::{self, NewLink, Outside, Place, SharedLink};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use resolver::Ends;
+
+/// How many bytes of TCP pass a bridge and its pairs in one piece: a hop costs about the same for a
+/// piece of any size, and by way of a bridge there is one hop more than through a pair alone. What
+/// leaves by an interface that takes less is cut there.
+const PIECE: u32 = 192 << 10;
 
 /// A container could not be connected.
 #[derive(Debug, thiserror::Error)]
@@ -157,18 +162,24 @@ fn make_interfaces(process: HostPid, interfaces: &[WiredInterface]) -> Result<()
     let mut batch = Batch::new();
     // Which interface each message is about.
     let mut subjects = Vec::new();
+    // Bridges with no port as yet that takes larger pieces.
+    let mut narrow = Batch::new();
     for (at, interface) in interfaces.iter().enumerate() {
         let outside = match &interface.link {
             WiredLink::Pair { bridge, .. } => bridge,
             WiredLink::Macvlan { parent, .. } | WiredLink::Ipvlan { parent, .. } => parent,
             WiredLink::Tap { .. } => continue,
         };
-        let index = route::index_of(&socket, outside).map_err(|why| refused(at, why))?;
-        let index = index.ok_or_else(|| WiringError::Gone {
+        let found = route::outside(&socket, outside).map_err(|why| refused(at, why))?;
+        let found = found.ok_or_else(|| WiringError::Gone {
             inside: interface.name.clone(),
             outside: outside.clone(),
         })?;
-        request(&mut batch, interface, index, process);
+        request(&mut batch, interface, found, process);
+        let wide = piece(&interface.link, found);
+        if let Some(piece) = wide.filter(|piece| found.piece < Some(*piece)) {
+            route::set_piece(&mut narrow, found.index, piece);
+        }
         subjects.resize(usize::try_from(batch.len()).unwrap_or(usize::MAX), at);
     }
     let bytes = batch.bytes().map_err(|errno| refused(0, errno.into()))?;
@@ -176,7 +187,12 @@ fn make_interfaces(process: HostPid, interfaces: &[WiredInterface]) -> Result<()
         let index = why.index.and_then(|index| usize::try_from(index).ok());
         let at = index.and_then(|index| subjects.get(index));
         refused(at.copied().unwrap_or(0), why)
-    })
+    })?;
+    // Refused where a port that somebody else put there cannot: then the host sends smaller ones.
+    if let Ok(bytes) = narrow.bytes() {
+        drop(socket.perform(bytes));
+    }
+    Ok(())
 }
 
 /// An interface with what the kernel may not have of it.
@@ -190,12 +206,15 @@ fn described(interface: &WiredInterface) -> String {
 }
 
 /// One interface, below or on `outside`.
-fn request(batch: &mut Batch, interface: &WiredInterface, outside: u32, process: HostPid) {
+fn request(batch: &mut Batch, interface: &WiredInterface, outside: Outside, process: HostPid) {
+    let Outside { index, .. } = outside;
+    let piece = piece(&interface.link, outside);
     let place = Place::Process(process.get());
     let there = NewLink {
         name: &interface.name,
         mac: interface.mac.map(berth_base::MacAddress::bytes),
         mtu: interface.mtu,
+        piece,
         ..NewLink::default()
     };
     match &interface.link {
@@ -203,19 +222,30 @@ fn request(batch: &mut Batch, interface: &WiredInterface, outside: u32, process:
             let here = NewLink {
                 name: host_interface,
                 mtu: interface.mtu,
-                master: Some(outside),
+                master: Some(index),
+                piece,
                 ..NewLink::default()
             };
             route::add_pair(batch, &here, &there, place);
             route::set_hairpin(batch, host_interface);
         }
         WiredLink::Macvlan { mode, .. } => {
-            route::add_shared(batch, outside, SharedLink::Macvlan(*mode), &there, place);
+            route::add_shared(batch, index, SharedLink::Macvlan(*mode), &there, place);
         }
         WiredLink::Ipvlan { mode, .. } => {
-            route::add_shared(batch, outside, SharedLink::Ipvlan(*mode), &there, place);
+            route::add_shared(batch, index, SharedLink::Ipvlan(*mode), &there, place);
         }
         WiredLink::Tap { .. } => {}
+    }
+}
+
+/// What an interface takes in one piece, where that is more than the kernel's own. Only on kernels that
+/// have it for IPv4, too (BIG TCP, Linux 6.3): their packet filter knows since then that the length of
+/// a packet may not fit the 16 bits of its header.
+fn piece(link: &WiredLink, outside: Outside) -> Option<u32> {
+    match link {
+        WiredLink::Pair { big_tcp: true, .. } => outside.piece.map(|now| now.max(PIECE)),
+        _ => None,
     }
 }
 

@@ -130,7 +130,7 @@ fn what_cannot_be_made_is_said() {
     insta::assert_snapshot!(refused(&["--subnet", "10.60.0.1/24", "x"]), @"berth: 10.60.0.1/24 is no subnet: bits of the host are set; did you mean 10.60.0.0/24?");
     insta::assert_snapshot!(refused(&["--gateway", "10.61.0.1", "x"]), @"berth: cannot use the gateway 10.61.0.1: no --subnet contains it");
     insta::assert_snapshot!(refused(&["-d", "weave", "x"]), @r#"berth: there is no network driver weave; there are bridge, macvlan and ipvlan, and "--network host" and "--network none" need no network"#);
-    insta::assert_snapshot!(refused(&["-o", "foo=bar", "x"]), @"berth: the driver bridge has no option foo; there are com.docker.network.driver.mtu, com.docker.network.bridge.name");
+    insta::assert_snapshot!(refused(&["-o", "foo=bar", "x"]), @"berth: the driver bridge has no option foo; there are com.docker.network.driver.mtu, com.docker.network.bridge.name, berth.big-tcp");
     insta::assert_snapshot!(refused(&["-d", "macvlan", "x"]), @"berth: a network of driver macvlan stands on an interface of the host; name it with -o parent=INTERFACE");
     assert_eq!(world.ok(&["network", "ls", "-q"]).lines().count(), 1);
 }

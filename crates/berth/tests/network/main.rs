@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod addresses;
+mod bulk;
 #[path = "../cli/support.rs"]
 #[allow(dead_code)]
 mod cli;

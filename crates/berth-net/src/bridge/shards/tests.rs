@@ -25,6 +25,7 @@ fn network() -> NetworkFile {
         internal: false,
         interface: "berth0123456789".to_owned(),
         mtu: None,
+        big_tcp: None,
         options: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
     }

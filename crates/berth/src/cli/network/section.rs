@@ -14,6 +14,7 @@ const LONGEST_PREFIX: u8 = 30;
 pub(crate) struct NetworkSection {
     default_address_pools: Option<Vec<Pool>>,
     publish_address: Option<IpAddr>,
+    big_tcp: Option<bool>,
 }
 
 /// As in Docker's daemon.json: `{ base = "10.210.0.0/15", size = 20 }`.
@@ -54,6 +55,7 @@ impl NetworkSection {
         Self {
             default_address_pools: self.default_address_pools.or(other.default_address_pools),
             publish_address: self.publish_address.or(other.publish_address),
+            big_tcp: self.big_tcp.or(other.big_tcp),
         }
     }
 
@@ -63,6 +65,7 @@ impl NetworkSection {
         if let Some(pools) = self.default_address_pools {
             settings.pools = pools.into_iter().map(|Pool(pool)| pool).collect();
         }
+        settings.big_tcp = self.big_tcp.unwrap_or(settings.big_tcp);
         settings.publish_address = self.publish_address.filter(|a| !a.is_unspecified());
         settings
     }
