@@ -11,13 +11,14 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use berth_base::state::{WiredInterface, WiredLink, Wiring};
 use berth_base::{Status, Timestamp, escape_untrusted};
 use berth_net::dns::{DnsError, Needs, Resolver, Upkeep};
 use berth_net::nft::{Loss, Watch};
 
 use super::pace::Pace;
 use super::packets::Mended;
-use crate::{Container, Engine, EngineError, facts};
+use crate::{Engine, EngineError, facts};
 
 const LOG: &str = "packets.log";
 /// When the log is long enough to begin anew.
@@ -134,7 +135,7 @@ impl Upkeep for Guard {
             let Ok(Some(wiring)) = self.engine.store().read_wiring(&id) else {
                 continue;
             };
-            if wiring.published.is_empty() {
+            if !is_guarded(&wiring) {
                 continue;
             }
             let Ok(view) = self.engine.view(&id) else {
@@ -156,12 +157,19 @@ impl Upkeep for Guard {
     }
 }
 
+/// Whether a container needs rules of the packet filter: who is on a bridge has its addresses
+/// translated there, and others kept away from it.
+fn is_guarded(wiring: &Wiring) -> bool {
+    let is_pair = |interface: &WiredInterface| matches!(interface.link, WiredLink::Pair { .. });
+    wiring.interfaces.iter().any(is_pair)
+}
+
 impl Engine {
-    /// Has a process there that looks after the rules, for a container that publishes ports. What is
+    /// Has a process there that looks after the rules, for a container that needs some. What is
     /// returned keeps it there until the container runs; one that was only just started waits for a
     /// while by itself.
-    pub(super) fn ask_guard(&self, container: &Container) -> Result<Option<Resolver>, EngineError> {
-        if container.create.options.publish.is_empty() || facts::is_rootless() {
+    pub(super) fn ask_guard(&self, wiring: &Wiring) -> Result<Option<Resolver>, EngineError> {
+        if !is_guarded(wiring) || facts::is_rootless() {
             return Ok(None);
         }
         match Resolver::connect(self.store().state()) {

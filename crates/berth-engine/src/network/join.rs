@@ -62,7 +62,7 @@ impl Engine {
         drop(rules);
         let asked = published.and_then(|()| {
             let resolver = self.ask_resolver(container, &wiring)?;
-            Ok((resolver, self.ask_guard(container)?))
+            Ok((resolver, self.ask_guard(&wiring)?))
         });
         let (resolver, guard) = asked.inspect_err(|_| self.withdraw_ports(container, &wiring))?;
         Ok(Connected {

@@ -156,7 +156,7 @@ impl Engine {
                 continue;
             };
             if !has_names(&view.container.create.options) {
-                self.ask_guard(&view.container)?;
+                self.ask_guard(&wiring)?;
                 continue;
             }
             let connection = match &resolver {

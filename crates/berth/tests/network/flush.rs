@@ -45,6 +45,18 @@ fn rules_that_are_taken_away_come_back_by_themselves() {
 }
 
 #[test]
+fn containers_on_the_default_network_are_looked_after_too() {
+    let Some(world) = World::new() else { return };
+    serve(&world, "web", &[]);
+    assert_eq!(ask(&world, "10.210.0.2:80").unwrap(), "web");
+    let whole = ruleset(&world);
+    world.host("nft flush ruleset");
+    world.wait("the rules", || ruleset(&world) == whole);
+    world.ok(&["rm", "-f", "web"]);
+    world.wait("its end", || world.resolver().is_none());
+}
+
+#[test]
 fn containers_with_names_are_looked_after_too() {
     let Some(world) = World::new() else { return };
     world.ok(&["network", "create", "blue"]);
@@ -144,13 +156,13 @@ fn where_nobody_looks_a_start_and_a_command_do() {
     );
     assert_eq!(ruleset(&world), whole);
     assert_eq!(world.ok(&["network", "reload"]), "Nothing was missing.");
-    // A start without ports, which starts no process that looks.
+    // A start does not wait for the process that it begins.
     world.host("nft flush ruleset");
     world.ok(&["run", "--rm", "host", "true"]);
-    assert!(world.resolver().is_none());
     assert_eq!(ruleset(&world), whole);
     assert_eq!(ask(&world, "127.0.0.1:8080").unwrap(), "web");
     // A recovery has somebody look again.
+    kill_guard(&world);
     world.ok(&["system", "restore"]);
     world.wait("the process", || world.resolver().is_some());
     world.host("nft flush ruleset");
