@@ -1,11 +1,35 @@
-//! The one thing a fresh network namespace needs: its loopback interface up.
+//! What a fresh network namespace needs: its loopback interface up, and somebody who answers there.
 
-use std::os::fd::AsRawFd;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
 use crate::clone::last_errno;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 64;
+
+/// A server's socket at an address of the caller's network namespace, which never blocks: UDP
+/// (SOCK_DGRAM) bound, TCP (SOCK_STREAM) listening.
+///
+/// # Errors
+/// As socket(2), bind(2) and listen(2); EADDRNOTAVAIL on the loopback where `lo` is down.
+pub fn serve_at(kind: SocketType, address: SocketAddrV4) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::INET, kind, flags, None)?;
+    if kind == SocketType::STREAM {
+        // Connections of an earlier listener may not be over.
+        set_socket_reuseaddr(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    if kind == SocketType::STREAM {
+        listen(&socket, BACKLOG)?;
+    }
+    Ok(socket)
+}
 
 /// Brings up `lo` of the caller's network namespace (netdevice(7), SIOCSIFFLAGS). Its
 /// addresses come by themselves.

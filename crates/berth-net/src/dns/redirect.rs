@@ -19,9 +19,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
 use berth_sys::batch::Batch;
+use berth_sys::net::serve_at;
 use rustix::io::Errno;
-use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
+use rustix::net::{SocketType, getsockname};
 
 use crate::nft::{self, Before};
 
@@ -32,8 +32,6 @@ const PORT: u16 = 53;
 /// after a crash, so that what conntrack knows of a client that goes on with its old socket stays
 /// right. Above the ports that the kernel hands out, where nobody's server is.
 pub const BEHIND: u16 = 61_053;
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 64;
 
 /// The sockets on which a container's questions arrive.
 #[derive(Debug)]
@@ -49,22 +47,12 @@ pub struct Sockets {
 /// # Errors
 /// As socket(2), bind(2) and listen(2); EADDRNOTAVAIL where `lo` is down.
 pub fn open_sockets() -> Result<Sockets, Errno> {
-    let open = |kind| -> Result<OwnedFd, Errno> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::INET, kind, flags, None)?;
-        if kind == SocketType::STREAM {
-            // Connections of an earlier listener may not be over.
-            set_socket_reuseaddr(&socket, true)?;
-        }
-        match bind(&socket, &SocketAddrV4::new(ADDRESS, BEHIND)) {
-            Err(Errno::ADDRINUSE) => bind(&socket, &SocketAddrV4::new(ADDRESS, 0))?,
-            other => other?,
-        }
-        Ok(socket)
+    let open = |kind| match serve_at(kind, SocketAddrV4::new(ADDRESS, BEHIND)) {
+        Err(Errno::ADDRINUSE) => serve_at(kind, SocketAddrV4::new(ADDRESS, 0)),
+        other => other,
     };
     let udp = open(SocketType::DGRAM)?;
     let tcp = open(SocketType::STREAM)?;
-    listen(&tcp, BACKLOG)?;
     Ok(Sockets { udp, tcp })
 }
 

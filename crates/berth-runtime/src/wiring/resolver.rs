@@ -11,20 +11,19 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use berth_base::state::ResolverRequest;
 use berth_sys::batch::NetlinkSocket;
+use berth_sys::net::serve_at;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_reuseaddr, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType, bind, connect, listen, recv, sendmsg, socket_with,
+    SocketFlags, SocketType, connect, recv, sendmsg, socket_with,
 };
 
 use super::WiringError;
 
 /// How long the resolver may take.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 64;
 
 /// The container's end: a UDP and a TCP socket in its namespace.
 pub(super) struct Ends {
@@ -38,20 +37,11 @@ impl Ends {
     pub(super) fn open(request: &ResolverRequest) -> Result<Self, Errno> {
         // init does it as well, at some time.
         berth_sys::net::loopback_up()?;
-        let open = |kind| -> Result<OwnedFd, Errno> {
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let socket = socket_with(AddressFamily::INET, kind, flags, None)?;
-            if kind == SocketType::STREAM {
-                set_socket_reuseaddr(&socket, true)?;
-            }
-            bind(&socket, &SocketAddrV4::new(request.address, request.port))?;
-            Ok(socket)
-        };
+        let address = SocketAddrV4::new(request.address, request.port);
         let ends = Self {
-            udp: open(SocketType::DGRAM)?,
-            tcp: open(SocketType::STREAM)?,
+            udp: serve_at(SocketType::DGRAM, address)?,
+            tcp: serve_at(SocketType::STREAM, address)?,
         };
-        listen(&ends.tcp, BACKLOG)?;
         NetlinkSocket::netfilter()?
             .perform(&request.redirect)
             .map_err(|refusal| refusal.errno)?;
