@@ -44,7 +44,7 @@ mod wiring;
 
 pub use create::{CreateFile, ImageSource, NamespaceSource};
 pub use exit::{ExitFile, ExitOutcome};
-pub use log::{LogConfig, LogDriver, LOST_FILE, LostFile};
+pub use log::{LOST_FILE, LogConfig, LogDriver, LostFile};
 pub use monitor::{MonitorConfig, RootSource, StdioConfig};
 pub use run::{CgroupPaths, RunFile};
 pub use settings::SettingsFile;
