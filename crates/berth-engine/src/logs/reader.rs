@@ -36,7 +36,7 @@ pub struct LogReader {
     /// The one that is read, and those that follow.
     parts: VecDeque<Part>,
     /// The time of the first record of the newest file that was opened.
-    seen: u64,
+    seen: Option<u64>,
     is_over: bool,
 }
 
@@ -48,7 +48,7 @@ impl LogReader {
             format,
             request,
             parts: series::open(newest, format)?.into(),
-            seen: 0,
+            seen: None,
             is_over: false,
         };
         reader.note_seen();
@@ -115,7 +115,8 @@ impl LogReader {
         self.note_seen();
         for mut part in series::open(&self.newest, self.format)? {
             // An empty one is the newest.
-            if part.first_time().is_none_or(|first| first > self.seen) {
+            let first = part.first_time();
+            if first.is_none() || first > self.seen {
                 self.parts.push_back(part);
             }
         }
@@ -125,7 +126,7 @@ impl LogReader {
 
     fn note_seen(&mut self) {
         for part in &mut self.parts {
-            self.seen = part.first_time().unwrap_or(0).max(self.seen);
+            self.seen = part.first_time().max(self.seen);
         }
     }
 
