@@ -61,6 +61,7 @@ impl Engine {
             random_id().map_err(|e| StoreError::io("draw an id for", self.store().root(), e))?;
         let mut rooted = image::resolve_root(self, &id, options)?;
         rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
+        self.choose_log(&mut rooted.options)?;
         rooted.options.networks = network::resolve(self, &rooted.options)?;
         rooted.options.publish = network::published(self, &rooted.options)?;
         let (options, root) = (&rooted.options, &rooted.source);

@@ -9,7 +9,7 @@ use berth_base::ContainerId;
 use berth_image::ImageStore;
 
 use crate::store::Store;
-use crate::{DefaultNetwork, EngineError, ImageLimits, NetworkSettings};
+use crate::{DefaultNetwork, EngineError, ImageLimits, LogChoice, NetworkSettings};
 
 /// Where an engine keeps its files, and which programs it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct EngineConfig {
     pub network: NetworkSettings,
     /// How much images may be.
     pub image_limits: ImageLimits,
+    /// How containers log unless they say so themselves.
+    pub log: LogChoice,
 }
 
 /// The use-cases over one pair of folders.
@@ -92,11 +94,6 @@ impl Engine {
     /// Finds a container by full id, then name, then unique prefix of an id.
     pub fn resolve(&self, reference: &str) -> Result<ContainerId, EngineError> {
         Ok(self.store.resolve(reference)?)
-    }
-
-    /// The container's log, json-file lines; it may not exist yet.
-    pub fn log_path(&self, id: &ContainerId) -> PathBuf {
-        self.store.persistent_dir(id).join("log.json")
     }
 
     /// The volatile folder; `containers/ID/run.json` below it describes each living container.

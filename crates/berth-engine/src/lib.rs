@@ -16,6 +16,7 @@ mod facts;
 mod hint;
 mod ids;
 mod image;
+mod logs;
 mod members;
 mod namespaces;
 mod network;
@@ -52,6 +53,10 @@ pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use ipnet::{IpNet, Ipv4Net};
+pub use logs::{
+    Follow, LOG_OPTIONS, LogChoice, LogReader, LogRecord, LogRequest, LogSettings, LogStream,
+    pack_log,
+};
 pub use network::{
     CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
     PublishRequest,

@@ -8,6 +8,7 @@ use berth_base::ContainerName;
 use berth_base::state::VolumeName;
 use serde::{Deserialize, Serialize};
 
+use crate::LogChoice;
 use crate::network::{HostAddress, NetworkRequest, PublishRequest};
 
 /// Everything `create` and `run` accept, as Docker's flags mean it.
@@ -94,6 +95,9 @@ pub struct CreateOptions {
     pub seccomp: SeccompChoice,
     /// `--privileged`.
     pub privileged: bool,
+    /// `--log-driver` and `--log-opt`.
+    #[serde(default)]
+    pub log: LogChoice,
     /// `--cgroup-parent`.
     pub cgroup_parent: Option<String>,
 }

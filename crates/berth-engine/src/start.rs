@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use berth_base::protocol::{Failure, MAX_PACKET};
 use berth_base::state::{
-    ExitFile, ExitOutcome, LogConfig, MonitorConfig, NamespaceSource, STATE_VERSION, StatusFile,
-    StdioConfig, Wiring,
+    ExitFile, ExitOutcome, MonitorConfig, NamespaceSource, STATE_VERSION, StatusFile, StdioConfig,
+    Wiring,
 };
 use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Timestamp};
 use berth_runtime::facts::{forget_volatile, is_volatile};
@@ -139,6 +139,7 @@ impl Engine {
     ) -> Result<Started, EngineError> {
         let mut warnings = Vec::new();
         self.ensure_layers(container)?;
+        let log = self.log_config(container)?;
         let joined = self.find_joined(&container.create.namespaces)?;
         let spec = self.write_run_spec(lock, container, &joined, &mut warnings)?;
         let connected = self.join_networks(lock, container, spec.root_ids)?;
@@ -150,6 +151,7 @@ impl Engine {
             wiring: connected.wiring,
             resolver,
             helper: connected.helper,
+            log,
             held: u32::try_from(reserved.len()).unwrap_or(u32::MAX),
             ..self.monitor_config(container, run, attach, spec.path, joined)
         };
@@ -312,9 +314,7 @@ impl Engine {
                 attached: attach.output,
                 size: attach.size,
             },
-            log: Some(LogConfig {
-                path: self.log_path(&container.id),
-            }),
+            log: None,
             init: options.init,
             on_exit: if options.auto_remove || !options.publish.is_empty() {
                 self.exited_command(&container.id)
@@ -327,19 +327,23 @@ impl Engine {
 
     /// What a monitor executes when a container with `--rm` has ended.
     fn exited_command(&self, id: &berth_base::ContainerId) -> Vec<String> {
+        self.internal_command(&["exited", id.as_str()])
+    }
+
+    /// `berth internal WORDS...` over our folders.
+    pub(crate) fn internal_command(&self, words: &[&str]) -> Vec<String> {
         let config = self.config();
-        [
+        let before = [
             config.engine_binary.as_path(),
             "--root".as_ref(),
             config.root.as_path(),
             "--state".as_ref(),
             config.state.as_path(),
             "internal".as_ref(),
-            "exited".as_ref(),
-            id.as_str().as_ref(),
-        ]
-        .map(|word| word.to_string_lossy().into_owned())
-        .to_vec()
+        ];
+        let before = before.map(|word| word.to_string_lossy().into_owned());
+        let words = words.iter().map(|word| (*word).to_owned());
+        before.into_iter().chain(words).collect()
     }
 
     /// Makes a failed start undone. The reason is what the user needs; what goes wrong here is

@@ -12,6 +12,7 @@
 
 mod at;
 mod durable;
+mod environment;
 #[cfg(debug_assertions)]
 mod fault;
 mod folder;
@@ -21,6 +22,7 @@ mod tree;
 
 pub use at::At;
 pub use durable::{Durability, PersistError, replace, write_new};
+pub use environment::fault_environment;
 pub use folder::make_dirs;
 pub use leftover::sweep_temporaries;
 pub use op::{Op, Point, Replace, perform};

@@ -84,7 +84,9 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
             .filter_map(|text| CString::new(text).ok())
             .collect(),
     );
-    let env = ArgVector::new(Vec::new());
+    // Nothing of the caller's environment; what tests of crashes ask for alone.
+    let env = berth_persist::fault_environment().into_iter();
+    let env = ArgVector::new(env.filter_map(|text| CString::new(text).ok()).collect());
     let mut fixed = vec![
         (&null, 0),
         (&null, 1),

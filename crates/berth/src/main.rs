@@ -4,7 +4,6 @@
 //! the engine forks from it; only the live map, which starts nothing, has more.
 
 mod cli;
-mod log;
 mod template;
 mod terminal;
 mod tui;

@@ -5,6 +5,7 @@
 //! each crash.
 
 mod images;
+mod logs;
 mod networks;
 mod stores;
 
@@ -183,6 +184,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
     [
         OPERATIONS,
         images::OPERATIONS,
+        logs::OPERATIONS,
         networks::OPERATIONS,
         stores::OPERATIONS,
     ]

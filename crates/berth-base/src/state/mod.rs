@@ -9,7 +9,7 @@
 //! | `settings.json` | engine | name and policies, under the container's lock |
 //! | `status.json` | engine | status and run number, under the container's lock |
 //! | `exits/N.json` | monitor, else recover | once per run, first writer wins |
-//! | `log.json` | monitor | json-file lines |
+//! | `log.json`, `log.local` | monitor | what it writes, by its log driver; older parts are `.1`, `.2`, ... |
 //!
 //! Persistent, below `volumes/NAME` there:
 //!
@@ -28,11 +28,13 @@
 //! | `wiring.json` | engine | before each start: its addresses and interfaces |
 //! | `lock` | engine | flock(2): who writes the container's files |
 //! | `monitor.sock` | keeper | before each start |
+//! | `log.lost` | monitor | how many records of this run could not be kept, once there is one |
 //!
 //! Every file carries `version`; a reader refuses a newer one.
 
 mod create;
 mod exit;
+mod log;
 mod monitor;
 mod run;
 mod settings;
@@ -42,7 +44,8 @@ mod wiring;
 
 pub use create::{CreateFile, ImageSource, NamespaceSource};
 pub use exit::{ExitFile, ExitOutcome};
-pub use monitor::{LogConfig, MonitorConfig, RootSource, StdioConfig};
+pub use log::{LOST_FILE, LogConfig, LogDriver, LostFile};
+pub use monitor::{MonitorConfig, RootSource, StdioConfig};
 pub use run::{CgroupPaths, RunFile};
 pub use settings::SettingsFile;
 pub use status::StatusFile;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NetworkHelper, ResolverRequest, Wiring};
+use super::{LogConfig, NetworkHelper, ResolverRequest, Wiring};
 use crate::{ContainerId, ProcessIdentity};
 
 /// Everything that keeper, monitor and stage need beside the OCI spec.
@@ -96,11 +96,4 @@ pub struct StdioConfig {
     pub attached: bool,
     /// Terminal size at start: rows, columns; 0 when unknown.
     pub size: (u16, u16),
-}
-
-/// Where and how output is logged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogConfig {
-    /// The json-file log.
-    pub path: PathBuf,
 }

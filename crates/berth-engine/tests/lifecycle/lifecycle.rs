@@ -53,7 +53,8 @@ fn output_and_exit_status_arrive(world: &mut World) -> Outcome {
     let container = world.engine.inspect(&id)?;
     assert_eq!(container.status, Status::Exited);
     assert!(container.live.is_none());
-    let log = std::fs::read_to_string(world.engine.log_path(&id))?;
+    let log = world.engine.log_path(&container).ok_or("no log")?;
+    let log = std::fs::read_to_string(log)?;
     assert!(log.contains("\"log\":\"out\\n\""), "{log}");
     world.remove(&id);
     world.assert_nothing_left();

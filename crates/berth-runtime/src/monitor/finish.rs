@@ -167,9 +167,8 @@ impl Monitor {
         }
         if number == CONTAINER
             && let Some(log) = &mut self.log
-            && log.finish().is_err()
         {
-            // A full disk: the last partial line is lost.
+            log.finish();
         }
     }
 

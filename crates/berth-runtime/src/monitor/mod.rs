@@ -24,7 +24,7 @@ use rustix::process::{Pid, WaitOptions, set_child_subreaper, wait};
 use crate::act::terminal::send_descriptor;
 use crate::wire;
 use client::{Binding, Client};
-use log::LogWriter;
+use log::Log;
 use sources::Source;
 use unit::{CONTAINER, StarterSaid, Unit};
 
@@ -46,7 +46,7 @@ pub(crate) struct Monitor {
     signals: SignalFd,
     units: Vec<Unit>,
     clients: Vec<Client>,
-    log: Option<LogWriter>,
+    log: Option<Log>,
     next_session: u32,
 }
 
@@ -59,10 +59,7 @@ impl Monitor {
             rustix::process::Signal::INT.as_raw(),
             rustix::process::Signal::HUP.as_raw(),
         ])?;
-        let log = match &house.config.log {
-            Some(log) => Some(LogWriter::open(&log.path)?),
-            None => None,
-        };
+        let log = Log::open(&house.config);
         Ok(Self {
             house,
             keeper,
@@ -143,6 +140,11 @@ impl Monitor {
             Source::Input(unit) => {
                 if let Some(unit) = self.unit(unit) {
                     unit.input.flush();
+                }
+            }
+            Source::Log => {
+                if let Some(log) = &mut self.log {
+                    log.write_waiting();
                 }
             }
             Source::ClientReady(index) => {
@@ -276,9 +278,8 @@ impl Monitor {
         let chunk = &buffer[..length];
         if number == CONTAINER
             && let Some(log) = &mut self.log
-            && log.append(stream, chunk).is_err()
         {
-            // A full disk must not stop the container: the record is lost, the stream goes on.
+            log.append(stream, chunk);
         }
         let kind = match stream {
             log::Stream::Stdout => protocol::STDOUT,

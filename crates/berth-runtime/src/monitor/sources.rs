@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::Monitor;
-use super::log::Stream;
+use super::log::{Log, Stream};
+use super::unit::CONTAINER;
 
 /// Something that can be attended to.
 #[derive(Clone, Copy, Debug)]
@@ -17,13 +18,14 @@ pub(super) enum Source {
     Report(u32),
     Output(u32, Stream),
     Input(u32),
+    Log,
     ClientReady(usize),
     ClientSays(usize),
 }
 
 /// Waits until at least one source is ready.
 ///
-/// Output is not read while an attached client is behind: the process then waits on its full
+/// Output is not read while an attached client, or the journal, is behind: the process then waits on its full
 /// pipe, as it would without us. A client is not read while its process takes no input.
 pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
     let mut sources = Vec::with_capacity(16);
@@ -41,6 +43,10 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
     if let Some(keeper) = &monitor.keeper {
         add(Source::Keeper, keeper.as_fd(), PollFlags::IN);
     }
+    if let Some(journal) = monitor.log.as_ref().and_then(Log::wants_write) {
+        add(Source::Log, journal, PollFlags::OUT);
+    }
+    let log_is_behind = monitor.log.as_ref().is_some_and(Log::holds_up);
     for unit in &monitor.units {
         if let Some(starter) = &unit.starter {
             add(Source::Starter(unit.number), starter.as_fd(), PollFlags::IN);
@@ -57,6 +63,7 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
                     .binding
                     .is_some_and(|b| b.unit == unit.number && b.output)
         });
+        let held_up = held_up || (unit.number == CONTAINER && log_is_behind);
         // Clients hear STARTED first: output of a process that was quicker waits in its pipe.
         if !held_up && unit.starter.is_none() {
             for (stream, fd) in unit.outputs() {

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::failure::Failure;
 use super::global::DefaultNetworkName;
 use super::image::ImageSection;
+use super::logs::LogSection;
 use super::network::NetworkSection;
 use super::proxies::ProxySection;
 
@@ -44,6 +45,9 @@ pub(crate) struct ConfigFile {
     /// `[network]`.
     #[serde(default)]
     pub(crate) network: NetworkSection,
+    /// `[log]`.
+    #[serde(default)]
+    pub(crate) log: LogSection,
 }
 
 impl ConfigFile {
@@ -75,6 +79,7 @@ impl ConfigFile {
             proxies: self.proxies.over(other.proxies),
             image: self.image.over(other.image),
             network: self.network.over(other.network),
+            log: self.log.over(other.log),
         }
     }
 }

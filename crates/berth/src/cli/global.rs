@@ -74,6 +74,7 @@ impl GlobalFlags {
             default_network: default_network(self.default_network, file.default_network)?.into(),
             image_limits: file.image.limits(),
             network: file.network.settings(),
+            log: file.log.choice(),
         })
     }
 }

@@ -11,6 +11,7 @@ use super::failure::{EXIT_FAILURE, Failure};
 use super::{Context, Outcome, image};
 use crate::template::{Surroundings, Template};
 use crate::view::inspect::{Inspect as Container, inspect};
+use crate::view::log::LogView;
 use crate::view::{json, listing, volume};
 
 /// Show everything about containers, images and volumes.
@@ -125,8 +126,11 @@ fn look_up(context: &Context, kind: Kind, name: &str) -> Result<View, Failure> {
         Kind::Container => {
             let id = context.engine.resolve(name)?;
             let container = context.engine.inspect(&id)?;
-            let log = context.engine.log_path(&id);
-            let view = inspect(&container, log.display().to_string());
+            let log = LogView::new(
+                context.engine.log_path(&container),
+                context.engine.log_lost(&container),
+            );
+            let view = inspect(&container, log);
             Ok(View::Container(Box::new(view)))
         }
         Kind::Image => Ok(View::Other(image::view(context, name)?)),

@@ -1,5 +1,7 @@
 //! `berth internal`: what monitors execute. No user types it.
 
+use std::path::PathBuf;
+
 use berth_base::ContainerId;
 use clap::{Args, Subcommand};
 
@@ -22,6 +24,11 @@ enum InternalCommand {
     },
     /// Answer containers' questions for names
     Dns,
+    /// Compress the turned files of a log
+    PackLog {
+        /// Its newest file
+        path: PathBuf,
+    },
     /// Make unpacked layers outlive a loss of power
     Settle,
     /// Work on files of many users, in a user namespace
@@ -37,6 +44,10 @@ impl Internal {
             InternalCommand::Exited { id } => id,
             InternalCommand::Dns => {
                 context.engine.resolve_names()?;
+                return Ok(0);
+            }
+            InternalCommand::PackLog { path } => {
+                berth_engine::pack_log(path)?;
                 return Ok(0);
             }
             InternalCommand::Settle => {

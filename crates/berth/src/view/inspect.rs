@@ -8,6 +8,7 @@ use berth_engine::{Container, SeccompChoice};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::log::{LogView, log_config};
 use super::row::namespace_mode;
 use super::{mounts, ports};
 use crate::cli::parse::signal::signal_name;
@@ -55,8 +56,8 @@ struct State {
     finished_at: String,
 }
 
-/// Makes the object; `log_path` is the engine's.
-pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
+/// Makes the object.
+pub(crate) fn inspect(container: &Container, log: LogView) -> Inspect {
     let create = &container.create;
     let (path, args) = match create.argv.split_first() {
         Some((path, args)) => (path.clone(), args.to_vec()),
@@ -69,7 +70,7 @@ pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
         args,
         state: state(container),
         image: create.image.clone(),
-        log_path,
+        log_path: log.docker_path(container),
         name: format!("/{}", container.name),
         restart_count: container.restart_count,
         driver: "overlay",
@@ -78,7 +79,7 @@ pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
         mounts: mounts::mounts(container),
         config: config(container),
         network_settings: ports::settings(container),
-        berth: own(container),
+        berth: own(container, log),
     }
 }
 
@@ -127,7 +128,7 @@ fn host_config(container: &Container) -> Value {
         "GroupAdd": options.group_add,
         "Init": options.init,
         "IpcMode": mode(NamespaceKind::Ipc, "private"),
-        "LogConfig": {"Type": "json-file", "Config": {}},
+        "LogConfig": log_config(container),
         "Memory": options.memory_bytes.unwrap_or(0),
         "NanoCpus": options.nano_cpus.unwrap_or(0),
         "NetworkMode": network_mode(container),
@@ -196,7 +197,7 @@ fn config(container: &Container) -> Value {
 }
 
 /// What Docker has no field for.
-fn own(container: &Container) -> Value {
+fn own(container: &Container, log: LogView) -> Value {
     let create = &container.create;
     let namespaces: BTreeMap<&str, String> = NamespaceKind::ALL
         .iter()
@@ -235,6 +236,7 @@ fn own(container: &Container) -> Value {
         "CgroupsPath": create.cgroups_path,
         "PersistentDir": container.persistent_dir,
         "VolatileDir": container.volatile_dir,
+        "Log": log,
         "Live": live,
     })
 }

@@ -6,6 +6,7 @@ pub(crate) mod columns;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod listing;
+pub(crate) mod log;
 pub(crate) mod mounts;
 pub(crate) mod network;
 pub(crate) mod ports;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use berth_base::state::LogDriver;
 use berth_base::{ContainerName, MacAddress};
 use berth_engine::{Capability, HostAddress, MountRequest, NamespaceMode, Ulimit};
 use berth_image::Platform;
@@ -13,6 +14,7 @@ use crate::cli::parse::capability::capability;
 use crate::cli::parse::cpus::nano_cpus;
 use crate::cli::parse::env::{EnvRequest, env};
 use crate::cli::parse::label::label;
+use crate::cli::parse::log::{log_driver, log_option};
 use crate::cli::parse::mount::{Unplaced, mount, tmpfs, volume, volumes_from};
 use crate::cli::parse::namespace::{NetworkArgument, namespace, network};
 use crate::cli::parse::number::{process_limit, seconds};
@@ -217,6 +219,18 @@ pub(super) struct NetworkFlags {
     /// Domain of its host name
     #[arg(long, value_name = "DOMAIN", value_parser = domain_name)]
     pub(super) domainname: Option<String>,
+}
+
+/// Where what it writes is kept.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Log")]
+pub(super) struct LogFlags {
+    /// Keep what it writes as json-file, local, in the journal (journald), or none
+    #[arg(long, value_name = "DRIVER", value_parser = log_driver)]
+    pub(super) log_driver: Option<LogDriver>,
+    /// How, such as max-size=10m, max-file=3 or mode=non-blocking
+    #[arg(long, value_name = "KEY=VALUE", value_parser = log_option)]
+    pub(super) log_opt: Vec<(String, String)>,
 }
 
 /// What it may use up.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
 use berth_engine::{
-    CreateOptions, DEFAULT_NETWORK, ImageRequest, MountRequest, NameOptions, NamespaceMode,
-    NamespaceModes, NetworkRequest, SeccompChoice,
+    CreateOptions, DEFAULT_NETWORK, ImageRequest, LogChoice, MountRequest, NameOptions,
+    NamespaceMode, NamespaceModes, NetworkRequest, SeccompChoice,
 };
 use berth_image::Platform;
 use clap::Args;
@@ -21,8 +21,8 @@ use super::parse::namespace::NetworkArgument;
 use super::parse::security::SecurityOption;
 pub(crate) use groups::PullPolicy;
 use groups::{
-    FileFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, NetworkFlags, ProcessFlags,
-    PullFlags, SecurityFlags,
+    FileFlags, IdentityFlags, LifeFlags, LimitFlags, LogFlags, NamespaceFlags, NetworkFlags,
+    ProcessFlags, PullFlags, SecurityFlags,
 };
 
 /// Everything that describes a container on the command line.
@@ -46,6 +46,8 @@ pub(crate) struct ContainerFlags {
     limits: LimitFlags,
     #[command(flatten)]
     security: SecurityFlags,
+    #[command(flatten)]
+    log: LogFlags,
     /// The image, then the command and its arguments; after the image nothing is a flag
     #[arg(value_name = "IMAGE", trailing_var_arg = true, hide = true)]
     image_and_command: Vec<String>,
@@ -156,6 +158,10 @@ impl ContainerFlags {
             no_new_privileges,
             seccomp,
             privileged: self.security.privileged,
+            log: LogChoice {
+                driver: self.log.log_driver,
+                options: self.log.log_opt.iter().cloned().collect(),
+            },
             cgroup_parent: self.limits.cgroup_parent.clone(),
         })
     }
