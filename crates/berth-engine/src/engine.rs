@@ -9,7 +9,7 @@ use berth_base::ContainerId;
 use berth_image::ImageStore;
 
 use crate::store::Store;
-use crate::{DefaultNetwork, EngineError, ImageLimits, NetworkSettings};
+use crate::{DefaultNetwork, EngineError, EventLimits, ImageLimits, NetworkSettings};
 
 /// Where an engine keeps its files, and which programs it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct EngineConfig {
     pub network: NetworkSettings,
     /// How much images may be.
     pub image_limits: ImageLimits,
+    /// How much the journal of events may be.
+    pub events: EventLimits,
 }
 
 /// The use-cases over one pair of folders.

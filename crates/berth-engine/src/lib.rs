@@ -11,6 +11,7 @@ mod create;
 mod empty;
 mod engine;
 mod error;
+mod events;
 mod exec;
 mod facts;
 mod hint;
@@ -50,6 +51,7 @@ pub use container::{
 pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
+pub use events::{EventLimits, EventObject, EventReader, EventsFrom, PruneKind};
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use ipnet::{IpNet, Ipv4Net};
 pub use network::{

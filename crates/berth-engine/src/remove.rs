@@ -1,7 +1,9 @@
 //! `remove`: a container and everything it left.
 
+use berth_base::state::{EventKind, EventRecord};
 use berth_base::{ContainerId, ErrorClass, Status};
 
+use crate::events::volume;
 use crate::store::{ContainerLock, StoreError};
 use crate::view::View;
 use crate::volume::erase_all;
@@ -121,11 +123,15 @@ impl Engine {
         {
             errors.push(error.to_string());
         }
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(incomplete(container, &errors))
+        if !errors.is_empty() {
+            return Err(incomplete(container, &errors));
         }
+        let gone = volumes
+            .iter()
+            .map(|gone| volume(gone.name.as_str(), "destroy"));
+        self.emit_all(gone.collect());
+        self.emit_of(container, "destroy", &[]);
+        Ok(())
     }
 
     /// Removes a container of which not even the name can be read.
@@ -147,7 +153,14 @@ impl Engine {
         let name = store.name_of(id);
         let errors = store.erase(&lock, name.as_ref());
         match errors.first() {
-            None => Ok(()),
+            None => {
+                let event = EventRecord::new(EventKind::Container, "destroy", id.as_str());
+                self.emit(match &name {
+                    Some(name) => event.with("name", name.as_str()),
+                    None => event,
+                });
+                Ok(())
+            }
             Some(first) => {
                 let text = format!("cannot remove all of container {}: {first}", id.short());
                 Err(EngineError::new(ErrorClass::Internal, text).on(id.short()))

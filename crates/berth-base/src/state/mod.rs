@@ -29,9 +29,13 @@
 //! | `lock` | engine | flock(2): who writes the container's files |
 //! | `monitor.sock` | keeper | before each start |
 //!
+//! And one for all of them: `events/journal.jsonl`, to which engines and monitors append what happened
+//! (see [`EventRecord`]).
+//!
 //! Every file carries `version`; a reader refuses a newer one.
 
 mod create;
+mod event;
 mod exit;
 mod monitor;
 mod run;
@@ -41,6 +45,7 @@ mod volume;
 mod wiring;
 
 pub use create::{CreateFile, ImageSource, NamespaceSource};
+pub use event::{EVENT_VERSION, EventKind, EventRecord, MonitorEvents};
 pub use exit::{ExitFile, ExitOutcome};
 pub use monitor::{LogConfig, MonitorConfig, RootSource, StdioConfig};
 pub use run::{CgroupPaths, RunFile};

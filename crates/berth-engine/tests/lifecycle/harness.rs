@@ -138,6 +138,7 @@ fn configuration(
         network: berth_engine::NetworkSettings::default(),
         cgroup_parent: Some(cgroup_parent),
         image_limits: Default::default(),
+        events: Default::default(),
     })
 }
 
@@ -240,6 +241,7 @@ pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
         network: berth_engine::NetworkSettings::default(),
         cgroup_parent: None,
         image_limits: Default::default(),
+        events: Default::default(),
     });
     let removed = engine.and_then(|e| e.exited(&id.parse().expect("an id")));
     Some(ExitCode::from(u8::from(removed.is_err())))

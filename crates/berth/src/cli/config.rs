@@ -11,6 +11,7 @@ use berth_base::ErrorClass;
 use berth_image::registry::HostConfig;
 use serde::Deserialize;
 
+use super::events::EventsSection;
 use super::failure::Failure;
 use super::global::DefaultNetworkName;
 use super::image::ImageSection;
@@ -38,6 +39,9 @@ pub(crate) struct ConfigFile {
     pub(crate) registry: BTreeMap<String, HostConfig>,
     /// `[proxies]`: the way to registries.
     pub(crate) proxies: ProxySection,
+    /// `[events]`.
+    #[serde(default)]
+    pub(crate) events: EventsSection,
     /// `[image]`.
     #[serde(default)]
     pub(crate) image: ImageSection,
@@ -73,6 +77,7 @@ impl ConfigFile {
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
             default_network: self.default_network.or(other.default_network),
             proxies: self.proxies.over(other.proxies),
+            events: self.events.over(other.events),
             image: self.image.over(other.image),
             network: self.network.over(other.network),
         }

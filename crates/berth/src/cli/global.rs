@@ -73,6 +73,7 @@ impl GlobalFlags {
             cgroup_parent,
             default_network: default_network(self.default_network, file.default_network)?.into(),
             image_limits: file.image.limits(),
+            events: file.events.limits(),
             network: file.network.settings(),
         })
     }

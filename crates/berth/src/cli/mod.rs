@@ -7,6 +7,7 @@ mod cp;
 mod create;
 mod diff;
 mod enter;
+mod events;
 mod exec;
 mod export;
 pub(crate) mod failure;
@@ -144,6 +145,8 @@ pub(crate) enum CliCommand {
     Import(import::Import),
     /// Show what containers use up
     Stats(stats::Stats),
+    /// Show what happens, and what has happened
+    Events(events::Events),
     /// Show which ports of the host lead to a container
     Port(port::Port),
     /// List the processes of a container
@@ -262,6 +265,7 @@ impl CliCommand {
             Self::Save(command) => command.execute(context),
             Self::Import(command) => command.execute(context),
             Self::Stats(command) => command.execute(context),
+            Self::Events(command) => command.execute(context),
             Self::Port(command) => command.execute(context),
             Self::Top(command) => command.execute(context),
             Self::Pid(command) => command.execute(context),

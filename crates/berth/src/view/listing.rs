@@ -73,6 +73,24 @@ impl Format {
         }
     }
 
+    /// A field that no object has is an error also where there is no object.
+    fn check(&self, rows: &[Row], columns: &[Column], method: Method) -> Result<(), Failure> {
+        let (Self::Lines(template) | Self::Table(template)) = self else {
+            return Ok(());
+        };
+        let mut sample: Map<String, Value> = columns
+            .iter()
+            .map(|(field, _)| ((*field).to_owned(), Value::from("")))
+            .collect();
+        if let Some(Value::Object(first)) = rows.first().map(|row| &row.fields) {
+            sample.extend(first.clone());
+        }
+        let is_method = |name: &str| method(&Value::Null, name, &[Value::from("")]).is_some();
+        template
+            .check(&Value::Object(sample), &is_method)
+            .map_err(refuse)
+    }
+
     /// Writes the objects.
     pub(crate) fn write(
         &self,
@@ -81,6 +99,7 @@ impl Format {
         method: Method,
         out: &mut Output,
     ) -> Result<(), Failure> {
+        self.check(rows, columns, method)?;
         match self {
             Self::Json => {
                 for row in rows {

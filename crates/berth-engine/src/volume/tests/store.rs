@@ -26,6 +26,7 @@ fn engine(dir: &Path) -> Engine {
         network: crate::NetworkSettings::default(),
         cgroup_parent: None,
         image_limits: Default::default(),
+        events: Default::default(),
     })
     .unwrap()
 }

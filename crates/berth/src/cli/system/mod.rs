@@ -6,7 +6,7 @@ mod restore;
 
 use clap::{Args, Subcommand};
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, events, info};
 
 /// Look after the whole store.
 #[derive(Args, Debug)]
@@ -17,6 +17,10 @@ pub(crate) struct System {
 
 #[derive(Subcommand, Debug)]
 enum SystemCommand {
+    /// Show what happens, and what has happened
+    Events(events::Events),
+    /// Show the engine's surroundings
+    Info(info::Info),
     /// Show what takes how much of the disk
     Df(df::Df),
     /// Remove what nothing uses
@@ -28,6 +32,8 @@ enum SystemCommand {
 impl System {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         match &self.command {
+            SystemCommand::Events(command) => command.execute(context),
+            SystemCommand::Info(command) => command.execute(context),
             SystemCommand::Df(command) => command.execute(context),
             SystemCommand::Prune(command) => command.execute(context),
             SystemCommand::Restore(command) => command.execute(context),

@@ -1,7 +1,7 @@
 //! `berth system prune`.
 
 use berth_base::Status;
-use berth_engine::{RemoveOptions, VolumePrune};
+use berth_engine::{PruneKind, RemoveOptions, VolumePrune};
 use clap::Args;
 
 use crate::cli::failure::Failure;
@@ -79,5 +79,6 @@ fn prune_containers(
             Err(error) => errors.push(error),
         }
     }
+    context.engine.note_prune(PruneKind::Containers, bytes);
     pruning.add(context, "Deleted Containers:", &removed, bytes, errors)
 }
