@@ -249,7 +249,12 @@ impl Engine {
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;
     /// without root it is the caller's own cgroup, which may be delegated to it.
-    fn cgroups_path(&self, options: &CreateOptions, id: &ContainerId, rootless: bool) -> String {
+    pub(crate) fn cgroups_path(
+        &self,
+        options: &CreateOptions,
+        id: &ContainerId,
+        rootless: bool,
+    ) -> String {
         let parent = options
             .cgroup_parent
             .clone()

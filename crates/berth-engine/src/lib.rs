@@ -29,6 +29,7 @@ mod seccomp;
 mod session;
 mod spec;
 mod start;
+mod stats;
 mod stop;
 mod storage;
 mod store;
@@ -64,5 +65,7 @@ pub use options::{
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};
+pub use stats::Sample;
 pub use storage::storage_worker;
+pub use view::Listing;
 pub use volume::{LOCAL_DRIVER, PrunedVolumes, Volume, VolumePrune, VolumeRequest, VolumeUser};

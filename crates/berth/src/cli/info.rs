@@ -36,7 +36,7 @@ impl Info {
 
 /// Field names are Docker's where it has them.
 fn gather(context: &Context) -> Result<Value, Failure> {
-    let containers = context.engine.list()?;
+    let containers = context.containers()?;
     let count = |wanted: &[Status]| {
         containers
             .iter()

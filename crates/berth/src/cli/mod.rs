@@ -56,7 +56,7 @@ mod who;
 use std::ffi::OsString;
 
 use berth_base::ContainerId;
-use berth_engine::{Engine, EngineConfig};
+use berth_engine::{Container, Engine, EngineConfig};
 use clap::builder::styling::Styles;
 use clap::{Parser, Subcommand};
 
@@ -300,6 +300,17 @@ impl Context {
         for warning in warnings {
             self.console.warn(warning);
         }
+    }
+
+    /// All containers that can be read; the user is told of the others, which hide nothing.
+    pub(crate) fn containers(&self) -> Result<Vec<Container>, Failure> {
+        let listing = self.engine.listing()?;
+        for (id, error) in listing.unreadable {
+            let id = id.short();
+            self.console
+                .warn(&format!("container {id} is left out: {error}"));
+        }
+        Ok(listing.containers)
     }
 
     /// Does something for each of several containers: failures are reported and the others still

@@ -59,7 +59,7 @@ fn prune_containers(
     let mut removed = Vec::new();
     let mut bytes = 0;
     let mut errors = Vec::new();
-    for container in context.engine.list()? {
+    for container in context.containers()? {
         let over = matches!(container.status, Status::Created | Status::Exited);
         let options = &container.create.options;
         if !over || !filters.accept_labels(&options.labels, container.create.created_at) {
