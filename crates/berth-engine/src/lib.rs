@@ -57,7 +57,7 @@ pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Remov
 pub use ipnet::{IpNet, Ipv4Net};
 pub use network::{
     CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
-    PublishRequest,
+    PublishRequest, dropping_chains, probe_packet_filter,
 };
 pub use options::{
     Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,

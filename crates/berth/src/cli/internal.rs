@@ -3,7 +3,7 @@
 use berth_base::ContainerId;
 use clap::{Args, Subcommand};
 
-use super::failure::Failure;
+use super::failure::{EXIT_FAILURE, Failure};
 use super::{Context, Outcome};
 
 /// What monitors execute.
@@ -22,6 +22,11 @@ enum InternalCommand {
     },
     /// Answer containers' questions for names
     Dns,
+    /// Try one thing that "system doctor" wants to know, in namespaces of its own
+    Probe {
+        /// Which thing
+        what: String,
+    },
     /// Make unpacked layers outlive a loss of power
     Settle,
     /// Work on files of many users, in a user namespace
@@ -38,6 +43,15 @@ impl Internal {
             InternalCommand::Dns => {
                 context.engine.resolve_names()?;
                 return Ok(0);
+            }
+            InternalCommand::Probe { what } => {
+                return match super::system::doctor::probe::perform(what) {
+                    Ok(()) => Ok(0),
+                    Err(why) => {
+                        context.out.line(&why)?;
+                        Ok(EXIT_FAILURE)
+                    }
+                };
             }
             InternalCommand::Settle => {
                 context.engine.settle_layers()?;

@@ -1,6 +1,7 @@
 //! `berth system`: the engine's whole store.
 
 mod df;
+pub(super) mod doctor;
 mod prune;
 mod restore;
 
@@ -21,6 +22,8 @@ enum SystemCommand {
     Events(events::Events),
     /// Show the engine's surroundings
     Info(info::Info),
+    /// Tell what of this host is missing, and the remedy
+    Doctor(doctor::Doctor),
     /// Show what takes how much of the disk
     Df(df::Df),
     /// Remove what nothing uses
@@ -34,6 +37,7 @@ impl System {
         match &self.command {
             SystemCommand::Events(command) => command.execute(context),
             SystemCommand::Info(command) => command.execute(context),
+            SystemCommand::Doctor(command) => command.execute(context),
             SystemCommand::Df(command) => command.execute(context),
             SystemCommand::Prune(command) => command.execute(context),
             SystemCommand::Restore(command) => command.execute(context),
