@@ -182,6 +182,8 @@ pub(crate) enum CliCommand {
 pub(crate) struct Context {
     pub(crate) engine: Engine,
     pub(crate) config: EngineConfig,
+    /// The global flags that were given.
+    pub(crate) flags: Vec<&'static str>,
     pub(crate) console: Console,
     pub(crate) out: Output,
 }
@@ -226,6 +228,7 @@ fn execute(cli: Cli, console: Console) -> Outcome {
     let mut context = Context {
         engine: Engine::open(config.clone())?,
         config,
+        flags: cli.global.given(),
         console,
         out: Output::stdout(),
     };

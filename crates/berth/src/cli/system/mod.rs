@@ -1,5 +1,6 @@
 //! `berth system`: the engine's whole store.
 
+mod config;
 mod df;
 pub(super) mod doctor;
 mod prune;
@@ -24,6 +25,8 @@ enum SystemCommand {
     Info(info::Info),
     /// Tell what of this host is missing, and the remedy
     Doctor(doctor::Doctor),
+    /// Show the configuration in force, and where each value comes from
+    Config(config::Config),
     /// Show what takes how much of the disk
     Df(df::Df),
     /// Remove what nothing uses
@@ -38,6 +41,7 @@ impl System {
             SystemCommand::Events(command) => command.execute(context),
             SystemCommand::Info(command) => command.execute(context),
             SystemCommand::Doctor(command) => command.execute(context),
+            SystemCommand::Config(command) => command.execute(context),
             SystemCommand::Df(command) => command.execute(context),
             SystemCommand::Prune(command) => command.execute(context),
             SystemCommand::Restore(command) => command.execute(context),
