@@ -6,6 +6,7 @@ use berth_base::state::{EventKind, EventRecord, ExitFile, ExitOutcome, STATE_VER
 use berth_base::{ContainerId, ErrorClass, Status, Timestamp};
 
 use crate::events::volume;
+use crate::stop::KILL;
 use crate::store::{ContainerLock, StoreError};
 use crate::view::View;
 use crate::volume::erase_all;
@@ -46,6 +47,7 @@ impl Engine {
             return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
         }
         if is_live || empty::has_leftovers(view) {
+            self.note_signal(view, KILL);
             empty::kill(view)?;
             self.conclude(view)?;
         }

@@ -9,7 +9,7 @@ use crate::view::View;
 use crate::{Container, Engine, EngineError, StopOptions, empty, hint, words};
 
 /// SIGKILL and SIGTERM.
-const KILL: i32 = 9;
+pub(crate) const KILL: i32 = 9;
 const TERM: i32 = 15;
 /// Seconds between stop signal and SIGKILL, Docker's.
 const TIMEOUT_S: i64 = 10;
@@ -52,7 +52,7 @@ impl Engine {
         Ok(())
     }
 
-    fn note_signal(&self, view: &View, signal: i32) {
+    pub(crate) fn note_signal(&self, view: &View, signal: i32) {
         self.emit_of(&view.container, "kill", &[("signal", signal.to_string())]);
     }
 

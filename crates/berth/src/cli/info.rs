@@ -43,6 +43,8 @@ fn gather(context: &Context) -> Result<Value, Failure> {
         "ID": "",
         "ServerVersion": env!("CARGO_PKG_VERSION"),
         "Driver": "overlayfs",
+        "DriverStatus": [],
+        "Debug": false,
         "DockerRootDir": context.config.root,
         "StateDir": context.config.state,
         "DefaultRuntime": "berth-runtime",

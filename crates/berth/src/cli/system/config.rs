@@ -81,15 +81,12 @@ fn entries(context: &Context) -> Result<Vec<Entry>, Failure> {
     for (key, value) in defaults() {
         let set = files
             .iter()
-            .find_map(|file| Some((file, value_in(file, key)?)));
-        entries.push(match set {
-            Some((file, value)) => of_file(key, &value, file),
-            None => Entry {
-                key: key.to_owned(),
-                value,
-                source: "default".to_owned(),
-            },
-        });
+            .find_map(|file| Some(of_file(key, &value_in(file, key)?, file)));
+        entries.push(of_proxy(key).or(set).unwrap_or(Entry {
+            key: key.to_owned(),
+            value,
+            source: "default".to_owned(),
+        }));
     }
     // What has no default: registries, proxies.
     for file in &files {
@@ -102,13 +99,17 @@ fn entries(context: &Context) -> Result<Vec<Entry>, Failure> {
     Ok(entries)
 }
 
-/// The variable that wins over a file's `[proxies]`, and what it says.
-fn of_proxy(key: &str) -> Option<(String, String)> {
+/// The variable that wins over a file's `[proxies]`.
+fn of_proxy(key: &str) -> Option<Entry> {
     let name = key.strip_prefix("proxies.")?.replace('-', "_");
     let names = [name.to_ascii_uppercase(), name];
     names.into_iter().find_map(|name| {
         let value = std::env::var(&name).ok()?;
-        (!value.trim().is_empty()).then_some((name, value))
+        (!value.trim().is_empty()).then(|| Entry {
+            key: key.to_owned(),
+            value: without_secrets(&json!(value)),
+            source: name,
+        })
     })
 }
 
