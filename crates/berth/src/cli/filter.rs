@@ -214,9 +214,12 @@ impl Ports {
     }
 
     fn is_exposed(&self, container: &Container) -> bool {
-        container.create.options.exposed_ports.iter().any(|text| {
-            let (port, transport) = text.split_once('/').unwrap_or((text, "tcp"));
-            port.parse().is_ok_and(|port| self.has(port, transport))
+        let exposed = container.create.options.exposed_ports.iter();
+        let mut exposed = exposed.filter_map(|text| ports("expose", text).ok());
+        exposed.any(|ports| {
+            ports.transport == self.transport
+                && ports.first <= self.last
+                && self.first <= ports.last
         })
     }
 }
