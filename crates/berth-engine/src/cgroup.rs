@@ -33,6 +33,11 @@ pub(crate) fn of_container(container: &Container) -> Cgroup {
     Cgroup::from_paths(&paths)
 }
 
+/// The cgroups at a path of the spec's kind.
+pub(crate) fn at_path(path: &str) -> Cgroup {
+    Cgroup::from_paths(&locate(path))
+}
+
 fn locate(path: &str) -> CgroupPaths {
     let read = |file| std::fs::read_to_string(file).unwrap_or_default();
     let hierarchies =

@@ -20,8 +20,8 @@ use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, network,
-    quota, seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, events, facts, image, namespaces,
+    network, quota, seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
@@ -47,6 +47,7 @@ impl Engine {
             quota::release(&hidden);
             drop(remove_tree("container.create.undo", &hidden));
         })?;
+        self.emit(events::container(&prepared.create, name.as_str(), "create"));
         Ok(Created {
             id,
             name,
@@ -249,7 +250,12 @@ impl Engine {
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;
     /// without root it is the caller's own cgroup, which may be delegated to it.
-    fn cgroups_path(&self, options: &CreateOptions, id: &ContainerId, rootless: bool) -> String {
+    pub(crate) fn cgroups_path(
+        &self,
+        options: &CreateOptions,
+        id: &ContainerId,
+        rootless: bool,
+    ) -> String {
         let parent = options
             .cgroup_parent
             .clone()

@@ -213,6 +213,7 @@ impl Engine {
                 error: None,
             };
             self.store().write_exit_if_absent(&container.id, &exit)?;
+            self.emit_unseen_end(view, &exit);
             cgroup::end_leftovers(container)?;
         }
         if !matches!(view.written.status, Status::Exited | Status::Removing) {

@@ -9,7 +9,7 @@ use berth_base::ContainerId;
 use berth_image::ImageStore;
 
 use crate::store::Store;
-use crate::{DefaultNetwork, EngineError, ImageLimits, LogChoice, NetworkSettings};
+use crate::{DefaultNetwork, EngineError, ImageLimits, LogChoice, NetworkSettings, EventLimits};
 
 /// Where an engine keeps its files, and which programs it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct EngineConfig {
     pub image_limits: ImageLimits,
     /// How containers log unless they say so themselves.
     pub log: LogChoice,
+    /// How much the journal of events may be.
+    pub events: EventLimits,
 }
 
 /// The use-cases over one pair of folders.

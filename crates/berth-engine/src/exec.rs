@@ -14,7 +14,7 @@ use crate::session::SessionError;
 use crate::spec::{SpecError, capability_sets, merge_env, user_of};
 use crate::start::await_started;
 use crate::user::{Accounts, ResolvedUser};
-use crate::{Container, Engine, EngineError, ExecOptions, Session, not_running};
+use crate::{Container, Engine, EngineError, ExecOptions, Session, events, not_running};
 
 /// How long a keeper may take to step in for its monitor.
 const TAKEOVER_WITHIN: Duration = Duration::from_secs(2);
@@ -33,6 +33,7 @@ impl Engine {
         session
             .attach(protocol::attach::OUTPUT | stdin)
             .map_err(|e| unreachable_monitor(&container, &e))?;
+        self.emit_of(&container, "attach", &[]);
         Ok(session)
     }
 
@@ -61,6 +62,12 @@ impl Engine {
             return Err(EngineError::new(ErrorClass::Invalid, text).exit_code(125));
         }
         let session = self.connect(container)?;
+        let command = options.command.join(" ");
+        let event = events::container(&container.create, container.name.as_str(), "");
+        self.emit_all(vec![
+            event.acting(format!("exec_create: {command}")),
+            event.acting(format!("exec_start: {command}")),
+        ]);
         session
             .exec(&json)
             .map_err(|e| unreachable_monitor(container, &e))?;

@@ -11,6 +11,7 @@ mod create;
 mod empty;
 mod engine;
 mod error;
+mod events;
 mod exec;
 mod facts;
 mod hint;
@@ -29,6 +30,7 @@ mod seccomp;
 mod session;
 mod spec;
 mod start;
+mod stats;
 mod stop;
 mod storage;
 mod store;
@@ -51,6 +53,7 @@ pub use container::{
 pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
+pub use events::{EventLimits, EventObject, EventReader, EventsFrom, PruneKind};
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use ipnet::{IpNet, Ipv4Net};
 pub use logs::{
@@ -59,7 +62,7 @@ pub use logs::{
 };
 pub use network::{
     CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
-    PublishRequest,
+    PublishRequest, dropping_chains, probe_packet_filter,
 };
 pub use options::{
     Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,
@@ -67,5 +70,7 @@ pub use options::{
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};
+pub use stats::Sample;
 pub use storage::storage_worker;
+pub use view::Listing;
 pub use volume::{LOCAL_DRIVER, PrunedVolumes, Volume, VolumePrune, VolumeRequest, VolumeUser};

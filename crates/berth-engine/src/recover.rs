@@ -109,6 +109,7 @@ impl Engine {
                 let failed = self.store().erase(&lock, Some(&view.container.name));
                 done.errors
                     .extend(failed.into_iter().map(EngineError::from));
+                self.emit_of(&view.container, "destroy", &[]);
                 done.removed.push(id.clone());
             }
             Status::Starting => {

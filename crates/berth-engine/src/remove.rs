@@ -1,11 +1,16 @@
 //! `remove`: a container and everything it left.
 
-use berth_base::{ContainerId, ErrorClass, Status};
+use std::time::SystemTime;
 
+use berth_base::state::{EventKind, EventRecord, ExitFile, ExitOutcome, STATE_VERSION};
+use berth_base::{ContainerId, ErrorClass, Status, Timestamp};
+
+use crate::events::volume;
+use crate::stop::KILL;
 use crate::store::{ContainerLock, StoreError};
 use crate::view::View;
 use crate::volume::erase_all;
-use crate::{Container, Engine, EngineError, RemoveOptions, cgroup, empty};
+use crate::{Container, CreateOptions, Engine, EngineError, RemoveOptions, cgroup, empty, facts};
 
 impl Engine {
     /// Removes a container: its cgroups, its folders, its name. Goes on after an error, reports
@@ -42,6 +47,7 @@ impl Engine {
             return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
         }
         if is_live || empty::has_leftovers(view) {
+            self.note_signal(view, KILL);
             empty::kill(view)?;
             self.conclude(view)?;
         }
@@ -88,6 +94,10 @@ impl Engine {
         if !container.create.options.auto_remove {
             self.write_status(lock, container, (Status::Removing, container.run), None)?;
         }
+        if container.exit.is_none() && container.run > 0 {
+            // Gone with an earlier boot, or with those who were to record it.
+            self.emit_unseen_end(view, &unseen(container));
+        }
         let mut errors = Vec::new();
         // Where the monitor has removed them this finds nothing, once by the paths that were
         // used, once by where they would be now.
@@ -121,25 +131,43 @@ impl Engine {
         {
             errors.push(error.to_string());
         }
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(incomplete(container, &errors))
+        if !errors.is_empty() {
+            return Err(incomplete(container, &errors));
         }
+        let gone = volumes
+            .iter()
+            .map(|gone| volume(gone.name.as_str(), "destroy"));
+        self.emit_all(gone.collect());
+        self.emit_of(container, "destroy", &[]);
+        Ok(())
+    }
+
+    /// Where the cgroups of a container are: as it was made, else as one is made now.
+    fn likely_cgroup(&self, id: &ContainerId) -> String {
+        let made = self.store().read_create(id).ok().flatten();
+        made.and_then(|create| create.cgroups_path)
+            .unwrap_or_else(|| {
+                self.cgroups_path(&CreateOptions::default(), id, facts::is_rootless())
+            })
     }
 
     /// Removes a container of which not even the name can be read.
     pub(crate) fn remove_unreadable(&self, id: &ContainerId) -> Result<(), EngineError> {
         let store = self.store();
         let lock = store.lock(id)?;
-        if let Ok(Some(run)) = store.read_run(id) {
-            let kept = cgroup::of_run(&run);
-            let ended = kept.kill().and_then(|()| kept.remove());
-            ended.map_err(|e| {
-                let text = format!("cannot remove container {}: {e}", id.short());
-                EngineError::new(e.class(), text).on(id.short())
-            })?;
-        }
+        let kept = match store.read_run(id) {
+            Ok(Some(run)) => cgroup::of_run(&run),
+            // Where it would be.
+            _ => cgroup::at_path(&self.likely_cgroup(id)),
+        };
+        let ended = match kept.is_nowhere() {
+            true => Ok(()),
+            false => kept.kill().and_then(|()| kept.remove()),
+        };
+        ended.map_err(|e| {
+            let text = format!("cannot remove container {}: {e}", id.short());
+            EngineError::new(e.class(), text).on(id.short())
+        })?;
         if let Ok(Some(wiring)) = store.read_wiring(id) {
             // Its ports are taken out by whoever compares the packet filter with what runs.
             drop(self.give_back(id, &wiring));
@@ -147,7 +175,14 @@ impl Engine {
         let name = store.name_of(id);
         let errors = store.erase(&lock, name.as_ref());
         match errors.first() {
-            None => Ok(()),
+            None => {
+                let event = EventRecord::new(EventKind::Container, "destroy", id.as_str());
+                self.emit(match &name {
+                    Some(name) => event.with("name", name.as_str()),
+                    None => event,
+                });
+                Ok(())
+            }
             Some(first) => {
                 let text = format!("cannot remove all of container {}: {first}", id.short());
                 Err(EngineError::new(ErrorClass::Internal, text).on(id.short()))
@@ -163,4 +198,17 @@ fn incomplete(container: &Container, errors: &[String]) -> EngineError {
         errors.join("; ")
     );
     EngineError::new(ErrorClass::Internal, text).on(container.name.as_str())
+}
+
+/// The record of an end that nobody saw, of a container that will not be there to have one.
+fn unseen(container: &Container) -> ExitFile {
+    ExitFile {
+        version: STATE_VERSION,
+        run: container.run,
+        outcome: ExitOutcome::Unknown,
+        oom_killed: false,
+        started_at: container.live.as_ref().map(|live| live.started_at),
+        finished_at: Timestamp::from(SystemTime::now()),
+        error: None,
+    }
 }

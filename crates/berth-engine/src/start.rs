@@ -315,6 +315,7 @@ impl Engine {
                 size: attach.size,
             },
             log: None,
+            events: Some(self.monitor_events(container, run)),
             init: options.init,
             on_exit: if options.auto_remove || !options.publish.is_empty() {
                 self.exited_command(&container.id)

@@ -9,7 +9,7 @@ use crate::view::View;
 use crate::{Container, Engine, EngineError, StopOptions, empty, hint, words};
 
 /// SIGKILL and SIGTERM.
-const KILL: i32 = 9;
+pub(crate) const KILL: i32 = 9;
 const TERM: i32 = 15;
 /// Seconds between stop signal and SIGKILL, Docker's.
 const TIMEOUT_S: i64 = 10;
@@ -44,9 +44,16 @@ impl Engine {
         }
         let ended = view.process.as_ref().is_none_or(|p| p.has_ended());
         if !ended || empty::has_leftovers(&view) {
+            self.note_signal(&view, KILL);
             empty::kill(&view)?;
         }
-        self.over(&view)
+        self.over(&view)?;
+        self.emit_of(&view.container, "stop", &[]);
+        Ok(())
+    }
+
+    pub(crate) fn note_signal(&self, view: &View, signal: i32) {
+        self.emit_of(&view.container, "kill", &[("signal", signal.to_string())]);
     }
 
     /// The container is empty: its record is there, and its cgroups are gone. One that was
@@ -92,6 +99,7 @@ impl Engine {
         process
             .signal(signal)
             .map_err(|e| cannot_signal(signal, process.pid(), e))?;
+        self.note_signal(view, signal);
         process.wait_for(timeout);
         Ok(())
     }
@@ -109,12 +117,15 @@ impl Engine {
             return Err(not_running(&view.container));
         };
         if signal == KILL {
+            self.note_signal(&view, signal);
             empty::kill(&view)?;
             return self.over(&view);
         }
         process
             .signal(signal)
-            .map_err(|e| cannot_signal(signal, process.pid(), e))
+            .map_err(|e| cannot_signal(signal, process.pid(), e))?;
+        self.note_signal(&view, signal);
+        Ok(())
     }
 
     /// Waits for the end of the current run, or returns the end of the last. Takes no lock.

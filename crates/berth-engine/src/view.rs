@@ -47,6 +47,15 @@ pub(crate) struct View {
     pub(crate) process: Option<Process>,
 }
 
+/// What there is.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Newest first.
+    pub containers: Vec<Container>,
+    /// Those that cannot be read.
+    pub unreadable: Vec<(ContainerId, EngineError)>,
+}
+
 impl Engine {
     /// One container. Takes no lock.
     pub fn inspect(&self, id: &ContainerId) -> Result<Container, EngineError> {
@@ -54,32 +63,32 @@ impl Engine {
     }
 
     /// All containers, newest first. Takes no lock. One that vanishes meanwhile is left out, as is
-    /// one whose files cannot be read: [`Engine::unreadable`] names those.
+    /// one whose files cannot be read: [`Engine::listing`] names those.
     pub fn list(&self) -> Result<Vec<Container>, EngineError> {
-        let mut containers: Vec<Container> = self
-            .store()
-            .ids()?
-            .iter()
-            .filter_map(|id| self.inspect(id).ok())
-            .collect();
-        containers.sort_by(|a, b| {
+        Ok(self.listing()?.containers)
+    }
+
+    /// All containers, and those that exist but cannot be read, each with the reason: a damaged file
+    /// after a loss of power, or one that a newer berth wrote. `remove` with force takes them away.
+    pub fn listing(&self) -> Result<Listing, EngineError> {
+        let mut listing = Listing::default();
+        for id in self.store().ids()? {
+            match self.inspect(&id) {
+                Ok(container) => listing.containers.push(container),
+                Err(error) if self.store().exists(&id) => listing.unreadable.push((id, error)),
+                Err(_) => {}
+            }
+        }
+        listing.containers.sort_by(|a, b| {
             let newest_first = b.create.created_at.cmp(&a.create.created_at);
             newest_first.then_with(|| a.id.cmp(&b.id))
         });
-        Ok(containers)
+        Ok(listing)
     }
 
-    /// The containers that exist but cannot be read, each with the reason: a damaged file after a
-    /// loss of power, or one that a newer berth wrote. `remove` with force takes them away.
+    /// The containers that exist but cannot be read.
     pub fn unreadable(&self) -> Result<Vec<(ContainerId, EngineError)>, EngineError> {
-        let ids = self.store().ids()?;
-        Ok(ids
-            .into_iter()
-            .filter_map(|id| {
-                let error = self.inspect(&id).err()?;
-                self.store().exists(&id).then_some((id, error))
-            })
-            .collect())
+        Ok(self.listing()?.unreadable)
     }
 
     pub(crate) fn read_create(&self, id: &ContainerId) -> Result<CreateFile, EngineError> {
@@ -101,7 +110,10 @@ impl Engine {
         // In this order: what is read later is newer, so that an end is never overlooked.
         let written = store.read_status(id)?;
         let create = self.read_create(id)?;
-        let written = written.unwrap_or_else(|| self.status_after_loss(&create));
+        let written = match written {
+            Some(written) => written,
+            None => self.status_after_loss(&create)?,
+        };
         let name = store.read_settings(id)?.ok_or_else(missing)?.name;
         let last_run = store.read_run(id)?.filter(|run| run.run == written.run);
         let process = last_run.as_ref().and_then(|run| Process::open(&run.init));
@@ -138,20 +150,24 @@ impl Engine {
         })
     }
 
-    /// What is known of a container whose status was lost with the power: it is not synced. Nothing
-    /// of it runs then, and the exit records say how often it ran.
-    fn status_after_loss(&self, create: &CreateFile) -> StatusFile {
-        let run = self.store().last_recorded_run(&create.id);
-        StatusFile {
+    /// What is known of a container whose status was lost with the power: it is not synced. The exit
+    /// records say how often it ran, and nothing of it runs, unless somebody emptied the file: then
+    /// there is a record of the run in this boot.
+    fn status_after_loss(&self, create: &CreateFile) -> Result<StatusFile, StoreError> {
+        let recorded = self.store().last_recorded_run(&create.id);
+        let run = self.store().read_run(&create.id)?.map_or(0, |run| run.run);
+        let status = match (recorded, run) {
+            (0, 0) => Status::Created,
+            _ if run > recorded => Status::Running,
+            _ => Status::Exited,
+        };
+        Ok(StatusFile {
             version: STATE_VERSION,
-            status: match run {
-                0 => Status::Created,
-                _ => Status::Exited,
-            },
-            run,
+            status,
+            run: run.max(recorded),
             changed_at: create.created_at,
             error: None,
-        }
+        })
     }
 
     fn exit_of(&self, id: &ContainerId, run: u32) -> Result<Option<ExitFile>, StoreError> {

@@ -13,6 +13,7 @@ pub mod exec_request;
 pub mod facts;
 mod failure;
 mod init;
+pub mod journal;
 pub mod keeper;
 pub mod launch;
 pub mod mapping;

@@ -30,9 +30,13 @@
 //! | `monitor.sock` | keeper | before each start |
 //! | `log.lost` | monitor | how many records of this run could not be kept, once there is one |
 //!
+//! And one for all of them: `events/journal.jsonl`, to which engines and monitors append what happened
+//! (see [`EventRecord`]).
+//!
 //! Every file carries `version`; a reader refuses a newer one.
 
 mod create;
+mod event;
 mod exit;
 mod log;
 mod monitor;
@@ -43,6 +47,7 @@ mod volume;
 mod wiring;
 
 pub use create::{CreateFile, ImageSource, NamespaceSource};
+pub use event::{EVENT_VERSION, EventKind, EventRecord, MonitorEvents};
 pub use exit::{ExitFile, ExitOutcome};
 pub use log::{LOST_FILE, LogConfig, LogDriver, LostFile};
 pub use monitor::{MonitorConfig, RootSource, StdioConfig};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LogConfig, NetworkHelper, ResolverRequest, Wiring};
+use super::{LogConfig, NetworkHelper, ResolverRequest, Wiring, MonitorEvents};
 use crate::{ContainerId, ProcessIdentity};
 
 /// Everything that keeper, monitor and stage need beside the OCI spec.
@@ -48,6 +48,9 @@ pub struct MonitorConfig {
     pub stdio: StdioConfig,
     /// Where output goes, besides attached clients; `None` keeps none.
     pub log: Option<LogConfig>,
+    /// Where and as what it writes what happens to the container; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<MonitorEvents>,
     /// Put our reaping init at PID 1 (`--init`).
     pub init: bool,
     /// What to execute once the container has ended, nothing when empty.

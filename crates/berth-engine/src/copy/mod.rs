@@ -77,6 +77,22 @@ struct Spot {
 impl Engine {
     /// Copies files into a container or out of it. After a failure what was copied by then stays.
     pub fn copy(&self, id: &ContainerId, request: CopyRequest) -> Result<CopyReport, EngineError> {
+        let action = match request.out {
+            true => "archive-path",
+            false => "extract-to-dir",
+        };
+        let report = self.copy_either_way(id, request)?;
+        if let Ok(container) = self.inspect(id) {
+            self.emit_of(&container, action, &[]);
+        }
+        Ok(report)
+    }
+
+    fn copy_either_way(
+        &self,
+        id: &ContainerId,
+        request: CopyRequest,
+    ) -> Result<CopyReport, EngineError> {
         let view = self.view(id)?;
         let name = view.container.name.clone();
         let named = |error: EngineError| match error.object {

@@ -95,6 +95,13 @@ impl Engine {
         let digest = store.put(&lease, &bytes)?;
         let manifest = Descriptor::new(media::MANIFEST, digest, bytes.len() as u64);
         store.tag(&lease, options.name.as_ref(), &manifest, None)?;
+        let name = options.name.as_ref().map(ImageRef::familiar);
+        let attributes = [
+            ("comment", options.message.clone().unwrap_or_default()),
+            ("imageID", image.to_string()),
+            ("imageRef", name.unwrap_or_default()),
+        ];
+        self.emit_of(&container, "commit", &attributes);
         Ok(image)
     }
 
@@ -120,7 +127,9 @@ impl Engine {
             folders,
             rootless: storage::is_rootless(),
         };
-        self.storage_to(&work, out)
+        let packed = self.storage_to(&work, out)?;
+        self.emit_of(&container, "export", &[]);
+        Ok(packed)
     }
 }
 

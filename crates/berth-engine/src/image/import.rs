@@ -6,7 +6,7 @@ use berth_image::archive::{self, ImportOptions};
 use berth_image::registry::{RegistryConfig, WebFile, download};
 use berth_image::{Image, Progress, Stage};
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, events};
 
 impl Engine {
     /// Makes an image of one layer; `what` names the tar in errors and in the image's history.
@@ -21,6 +21,8 @@ impl Engine {
         let image = archive::import(self.images(), input, what, options, &how, progress)
             .map_err(|error| EngineError::from(error).on(what))?;
         how.finish(progress);
+        let name = image.display_name();
+        self.emit(events::image(&image.id.to_string(), &name, "import"));
         Ok(image)
     }
 

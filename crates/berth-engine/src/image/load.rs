@@ -3,7 +3,7 @@
 use berth_image::Progress;
 use berth_image::archive::{self, LoadOptions, Loaded, Source};
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, events};
 
 impl Engine {
     /// Loads all images of an archive, or of a folder with an image layout, and names them as it
@@ -26,6 +26,11 @@ impl Engine {
         let loaded = archive::load(self.images(), source, &options, progress)
             .map_err(|error| EngineError::from(error).on(name))?;
         unpacker.finish(progress);
+        let events = loaded.iter().map(|one| {
+            let id = one.image.id.to_string();
+            events::image(&id, &id, "load")
+        });
+        self.emit_all(events.collect());
         Ok(loaded)
     }
 }

@@ -4,7 +4,7 @@ use berth_base::Digest;
 use berth_image::registry::{Client, PlatformChoice, PulledImage};
 use berth_image::{ImageRef, Progress};
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, events};
 
 impl Engine {
     /// Pulls an image and unpacks it; what was fetched before a failure stays for the next try.
@@ -21,6 +21,8 @@ impl Engine {
             .pull(client, reference, choice, &unpacker, progress)
             .map_err(|error| EngineError::from(error).on(reference.familiar()))?;
         unpacker.finish(progress);
+        let name = reference.familiar_name();
+        self.emit(events::image(&reference.familiar(), &name, "pull"));
         Ok(pulled)
     }
 
@@ -31,8 +33,12 @@ impl Engine {
         reference: &ImageRef,
         progress: &dyn Progress,
     ) -> Result<Digest, EngineError> {
-        self.images()
+        let pushed = self
+            .images()
             .push(client, reference, progress)
-            .map_err(|error| EngineError::from(error).on(reference.familiar()))
+            .map_err(|error| EngineError::from(error).on(reference.familiar()))?;
+        let name = reference.familiar_name();
+        self.emit(events::image(&reference.familiar(), &name, "push"));
+        Ok(pushed)
     }
 }

@@ -4,7 +4,7 @@ use berth_base::{ContainerId, Digest, ErrorClass};
 use berth_image::store::{Collected, Image, Listed};
 use berth_image::{ImageError, ImageRef};
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, events};
 
 /// One line of what a removal did, as Docker tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,9 @@ impl Engine {
             return Ok(removals);
         }
         self.images().forget(&image.manifest.digest)?;
-        removals.push(Removal::Deleted(image.id.to_string()));
+        let id = image.id.to_string();
+        self.emit(events::image(&id, &id, "delete"));
+        removals.push(Removal::Deleted(id));
         let collected = self.collect_images()?;
         removals.extend(layers_gone(&collected));
         match collected.errors.into_iter().next() {
@@ -77,6 +79,8 @@ impl Engine {
         let mut removals = Vec::new();
         for name in names {
             if self.images().untag(name)? {
+                let id = image.id.to_string();
+                self.emit(events::image(&id, &name.familiar(), "untag"));
                 removals.push(Removal::Untagged(name.familiar()));
             }
         }
@@ -137,7 +141,9 @@ impl Engine {
                 .removed
                 .extend(names.map(|name| Removal::Untagged(name.familiar())));
             self.images().forget(&image.manifest.digest)?;
-            pruned.removed.push(Removal::Deleted(image.id.to_string()));
+            let id = image.id.to_string();
+            self.emit(events::image(&id, &id, "delete"));
+            pruned.removed.push(Removal::Deleted(id));
         }
         let collected = self.collect_images()?;
         pruned.removed.extend(layers_gone(&collected));

@@ -5,7 +5,7 @@ use std::fs::File;
 use berth_image::archive::{self, SaveFormat, SaveItem, Saved};
 use berth_image::{ImageRef, Progress};
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, events};
 
 impl Engine {
     /// Finds what is to be saved: by a name with that name, by an id or a digest without one.
@@ -33,6 +33,13 @@ impl Engine {
         progress: &dyn Progress,
     ) -> Result<Saved, EngineError> {
         let saved = archive::save(self.images(), items, format, out, name, progress);
-        saved.map_err(EngineError::from)
+        let saved = saved.map_err(EngineError::from)?;
+        let events = items.iter().map(|item| {
+            let name = item.names.first().map(ImageRef::familiar);
+            let id = item.image.id.to_string();
+            events::image(&id, name.as_deref().unwrap_or(&id), "save")
+        });
+        self.emit_all(events.collect());
+        Ok(saved)
     }
 }

@@ -1,7 +1,9 @@
 //! What images, containers and volumes take on disk (`system df`).
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use berth_base::Digest;
 use berth_base::state::RootSource;
 use berth_image::store::Image;
 
@@ -53,6 +55,14 @@ impl Engine {
             .into_iter()
             .filter_map(|listed| listed.image.ok())
             .collect();
+        // A container that cannot be read hides nothing of the others.
+        let mut users: HashMap<Digest, usize> = HashMap::new();
+        for id in self.store().ids()? {
+            let create = self.read_create(&id).ok();
+            if let Some(source) = create.and_then(|create| create.source) {
+                *users.entry(source.id).or_default() += 1;
+            }
+        }
         let mut usage = Vec::with_capacity(images.len());
         for (at, image) in images.iter().enumerate() {
             let others = images.iter().enumerate().filter(|(other, _)| *other != at);
@@ -73,7 +83,7 @@ impl Engine {
                 image: image.clone(),
                 bytes: bytes + image.document.config.size + image.manifest.size,
                 shared,
-                containers: self.users_of_image(&image.id)?.len(),
+                containers: users.get(&image.id).copied().unwrap_or(0),
             });
         }
         Ok(usage)

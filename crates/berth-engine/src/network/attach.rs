@@ -18,7 +18,7 @@ use super::request::check;
 use super::{NetworkRequest, WIRING, files};
 use crate::store::{ContainerLock, Durability};
 use crate::view::View;
-use crate::{Engine, EngineError, facts};
+use crate::{Engine, EngineError, events, facts};
 
 /// `networks.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,7 +67,9 @@ impl Engine {
         if view.container.status.is_live() {
             self.plug(&lock, &mut view, &request)?;
         }
-        self.write_networks(&lock, &view)
+        self.write_networks(&lock, &view)?;
+        self.emit(events::network(&network, "connect").with("container", id.as_str()));
+        Ok(())
     }
 
     /// Takes a container off a network; a running one at once.
@@ -101,7 +103,13 @@ impl Engine {
         // What it is meant to be on comes first: a crash then leaves a lease, which a start gives
         // back, and never a container that is on a network again after its restart.
         self.write_networks(&lock, &view)?;
-        self.unplug(&lock, &mut view, &name)
+        self.unplug(&lock, &mut view, &name)?;
+        self.emit_all(Vec::from_iter(self.network_event(
+            &name,
+            id.as_str(),
+            "disconnect",
+        )));
+        Ok(())
     }
 
     /// Takes a container off networks that it is not meant to be on.

@@ -16,7 +16,7 @@ use super::make::bridge_name;
 use super::request::unknown;
 use super::user;
 use crate::store::{StoreError, random_bytes, random_id};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, events};
 
 /// The option that names the host's interface of macvlan and ipvlan networks, as Docker's.
 const PARENT: &str = "parent";
@@ -101,6 +101,7 @@ impl Engine {
             id,
         };
         networks.add(&lock, &file)?;
+        self.emit(events::network(&file, "create"));
         Ok(file)
     }
 
@@ -138,7 +139,7 @@ impl Engine {
         Ok(Network { file, leases })
     }
 
-    pub(super) fn find_network(&self, reference: &str) -> Result<NetworkFile, EngineError> {
+    pub(crate) fn find_network(&self, reference: &str) -> Result<NetworkFile, EngineError> {
         let name = reference.parse::<NetworkName>();
         if let Ok(name) = &name
             && let Some(file) = self.networks().read(name)?
@@ -196,7 +197,9 @@ impl Engine {
             bridge::remove(&file)?;
             self.close_network(&file, &rules)?;
         }
-        Ok(networks.remove(&lock, &file.name)?)
+        networks.remove(&lock, &file.name)?;
+        self.emit(events::network(&file, "destroy"));
+        Ok(())
     }
 
     /// The names of the networks that a container is on, running or not.

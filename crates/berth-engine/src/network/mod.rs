@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod guard;
 mod join;
+mod look;
 mod make;
 mod manage;
 mod names;
@@ -23,6 +24,7 @@ mod spread;
 mod user;
 
 pub use files::HostAddress;
+pub use look::{dropping_chains, probe_packet_filter};
 pub use manage::{CreateNetwork, Network};
 pub use request::{DefaultNetwork, NetworkRequest, PublishRequest};
 pub use settings::NetworkSettings;

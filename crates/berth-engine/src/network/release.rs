@@ -7,15 +7,19 @@ use berth_base::state::Wiring;
 use berth_net::NetworkName;
 
 use super::user::has_tap;
+use crate::store::StoreError;
 use crate::{Container, Engine, EngineError};
 
 impl Engine {
     /// Gives back the ports and addresses of a container that goes for good. Its interfaces went with
     /// its network namespace.
     pub(crate) fn leave_networks(&self, container: &Container) -> Result<(), EngineError> {
-        match self.store().read_wiring(&container.id)? {
-            None => Ok(()),
-            Some(wiring) => {
+        match self.store().read_wiring(&container.id) {
+            Ok(None) => Ok(()),
+            // Whoever compares the leases with what there is gives them back.
+            Err(StoreError::Damaged { .. } | StoreError::Newer { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(Some(wiring)) => {
                 // Before another container has the address.
                 self.unpublish_ports(container, &wiring)?;
                 self.give_back(&container.id, &wiring)

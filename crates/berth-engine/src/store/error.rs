@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use berth_base::ErrorClass;
+use berth_base::{ContainerId, ErrorClass};
 use berth_persist::PersistError;
 
 use crate::EngineError;
@@ -27,7 +27,8 @@ pub(crate) enum StoreError {
         newest: u32,
     },
     #[error(
-        "cannot read {path}: {source}; the file is damaged, remove the container with \"berth rm -f\"",
+        "cannot read {path}: {source}; the file is damaged, remove the container with \"berth rm -f{}\"",
+        owner(path),
         path = path.display()
     )]
     Damaged {
@@ -82,6 +83,14 @@ impl StoreError {
             Self::NamesExhausted(_) => None,
         }
     }
+}
+
+/// Whose file it is, by the folder that it lies in.
+fn owner(path: &Path) -> String {
+    let folders = path.ancestors().filter_map(Path::file_name);
+    let mut ids = folders.filter_map(|name| name.to_str()?.parse::<ContainerId>().ok());
+    ids.next()
+        .map_or_else(String::new, |id| format!(" {}", id.short()))
 }
 
 /// The class of an I/O error on one of our own files.

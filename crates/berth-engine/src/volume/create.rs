@@ -11,7 +11,7 @@ use super::backing::backing;
 use super::store::{Volumes, size_in};
 use super::{LOCAL_DRIVER, Volume, VolumeRequest, VolumeUser, error};
 use crate::store::{StoreError, random_id};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, events};
 
 impl Engine {
     /// Makes a volume, or finds the one that has the name already: its labels stay as they are, other
@@ -37,6 +37,7 @@ impl Engine {
         }
         let file = new_file(name, labels, request.options.clone());
         volumes.make(&lock, &file, Durability::Power)?;
+        self.emit(events::volume(file.name.as_str(), "create"));
         Ok(volumes.volume(file))
     }
 

@@ -12,6 +12,7 @@ use super::fill::{self, CopyUp};
 use super::remove::erase_all;
 use super::resolve::{Lookups, resolve};
 use super::store::{Volumes, VolumesLock};
+use crate::events::volume;
 use crate::options::{MountOrigin, MountRequest, VolumeBacking, VolumeMount};
 use crate::{CreateFile, CreateOptions, Engine, EngineError};
 
@@ -156,7 +157,9 @@ impl MadeVolumes<'_> {
 
     /// The container exists: its volumes stay.
     pub(crate) fn keep(mut self) {
-        self.made.clear();
+        let made = std::mem::take(&mut self.made);
+        let events = made.iter().map(|name| volume(name.as_str(), "create"));
+        self.engine.emit_all(events.collect());
     }
 }
 

@@ -6,7 +6,7 @@ use berth_persist::Durability;
 use super::store::{Retired, Volumes, size_in};
 use super::{HalfMade, error};
 use crate::options::MountRequest;
-use crate::{Container, Engine, EngineError};
+use crate::{Container, Engine, EngineError, events};
 
 /// Which unused volumes go.
 pub struct VolumePrune<'a> {
@@ -47,6 +47,7 @@ impl Engine {
             }
             volumes.retire(&lock, &parsed, Durability::Power)?
         };
+        self.emit(events::volume(name, "destroy"));
         retired.erase()
     }
 
@@ -81,6 +82,7 @@ impl Engine {
             }
         }
         for volume in retired {
+            self.emit(events::volume(volume.name.as_str(), "destroy"));
             pruned.reclaimed_bytes += size_in(&volume.folder).unwrap_or(0);
             pruned.errors.extend(volume.erase().err());
             pruned.removed.push(volume.name.clone());

@@ -42,7 +42,7 @@ pub(crate) struct VolumesLock(#[expect(dead_code, reason = "held, not read")] Fi
 /// A volume that is out of sight and only has to be deleted. Locked, so that no sweep is in the way.
 #[derive(Debug)]
 pub(crate) struct Retired {
-    pub(super) name: VolumeName,
+    pub(crate) name: VolumeName,
     pub(super) folder: PathBuf,
     _lock: File,
 }

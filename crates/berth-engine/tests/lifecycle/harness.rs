@@ -139,6 +139,7 @@ fn configuration(
         cgroup_parent: Some(cgroup_parent),
         image_limits: Default::default(),
         log: Default::default(),
+        events: Default::default(),
     })
 }
 
@@ -242,6 +243,7 @@ pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
         cgroup_parent: None,
         image_limits: Default::default(),
         log: Default::default(),
+        events: Default::default(),
     });
     let removed = engine.and_then(|e| e.exited(&id.parse().expect("an id")));
     Some(ExitCode::from(u8::from(removed.is_err())))

@@ -82,6 +82,7 @@ impl Monitor {
                 continue;
             };
             let (failure, outcome) = (unit.failure.take(), unit.outcome);
+            self.note_session_end(outcome);
             self.say_goodbye(number, failure.as_ref(), outcome);
             // The session init lives on with its orphans; its end is reaped like any other.
             self.units.retain(|unit| unit.number != number);
@@ -212,6 +213,8 @@ impl Monitor {
             finished_at: Timestamp::from(SystemTime::now()),
             error: None,
         };
+        // Before the record, so that whoever waits for that finds it in the journal.
+        self.note_end(&file);
         let folder = config.persistent_dir.join("exits");
         let path = folder.join(format!("{}.json", config.run));
         let made = std::fs::create_dir(&folder);

@@ -6,6 +6,7 @@
 //! engine's files, allocate without need, or wait for anything but [`poll`](Monitor::run).
 
 mod client;
+mod events;
 mod finish;
 mod input;
 mod log;
@@ -227,6 +228,7 @@ impl Monitor {
                     .as_ref()
                     .map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
                 self.tell(number, protocol::STARTED, &pid.to_le_bytes());
+                self.note_start(number);
             }
             StarterSaid::Failed(Some(failure)) => {
                 unit.failure = Some(failure);

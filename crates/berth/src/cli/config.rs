@@ -11,15 +11,17 @@ use berth_base::ErrorClass;
 use berth_image::registry::HostConfig;
 use serde::Deserialize;
 
+use super::events::EventsSection;
 use super::failure::Failure;
 use super::global::DefaultNetworkName;
 use super::image::ImageSection;
 use super::logs::LogSection;
 use super::network::NetworkSection;
+use super::parse::nearest::nearest;
 use super::proxies::ProxySection;
 
 /// For everybody on the machine.
-const SYSTEM: &str = "/etc/berth/config.toml";
+pub(super) const SYSTEM: &str = "/etc/berth/config.toml";
 
 /// What a configuration file may set; the names are those of the flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -39,6 +41,9 @@ pub(crate) struct ConfigFile {
     pub(crate) registry: BTreeMap<String, HostConfig>,
     /// `[proxies]`: the way to registries.
     pub(crate) proxies: ProxySection,
+    /// `[events]`.
+    #[serde(default)]
+    pub(crate) events: EventsSection,
     /// `[image]`.
     #[serde(default)]
     pub(crate) image: ImageSection,
@@ -77,6 +82,7 @@ impl ConfigFile {
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
             default_network: self.default_network.or(other.default_network),
             proxies: self.proxies.over(other.proxies),
+            events: self.events.over(other.events),
             image: self.image.over(other.image),
             network: self.network.over(other.network),
             log: self.log.over(other.log),
@@ -97,12 +103,37 @@ fn read(path: &Path) -> Result<ConfigFile, Failure> {
                 .and_then(|span| text.get(..span.start))
                 .map_or(1, |before| before.matches('\n').count() + 1);
             let why = error.message().replace('\n', " ");
-            cannot(ErrorClass::Invalid, &format!("line {line}: {why}"))
+            let meant = meant(&why);
+            cannot(ErrorClass::Invalid, &format!("line {line}: {why}{meant}"))
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(ConfigFile::default()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(ConfigFile::default()),
         Err(error) => Err(cannot(ErrorClass::Denied, &error.to_string())),
     }
+}
+
+/// The nearest of the keys that there are, where serde names one that is unknown and those that it
+/// knows, each in backticks.
+fn meant(message: &str) -> String {
+    if !message.starts_with("unknown field") {
+        return String::new();
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let near = quoted.next().and_then(|word| nearest(word, quoted));
+    near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
+}
+
+/// What a file says, as it stands there; `None` where it is missing. One that is wrong was refused
+/// before.
+pub(super) fn as_json(path: &Path) -> Result<Option<serde_json::Value>, Failure> {
+    // by path: a file of the user's or the administrator's
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return Ok(None);
+    };
+    toml::from_str(&text).map(Some).map_err(|error| {
+        let text = format!("cannot use {}: {}", path.display(), error.message());
+        Failure::new(ErrorClass::Invalid, text).on(path.display().to_string())
+    })
 }
 
 #[cfg(test)]
@@ -156,9 +187,11 @@ mod tests {
     fn mistakes_are_named_with_their_line() {
         let unknown = user("root = \"/a\"\nrot = \"/b\"\n").unwrap_err().message;
         assert!(
-            unknown.contains("line 2") && unknown.contains("rot"),
+            unknown.contains("line 2") && unknown.ends_with("; did you mean root?"),
             "{unknown}"
         );
+        let deep = user("[image]\nlayer-byte = 3\n").unwrap_err().message;
+        assert!(deep.ends_with("; did you mean layer-bytes?"), "{deep}");
         let wrong = user("root = 3\n").unwrap_err().message;
         assert!(wrong.contains("line 1"), "{wrong}");
         assert!(!wrong.contains('\n'));

@@ -13,9 +13,11 @@ use super::parse::nearest::nearest;
 use crate::view::mounts::sources;
 use crate::view::row::network;
 
-const KEYS: [&str; 10] = [
-    "ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume",
+const KEYS: [&str; 13] = [
+    "ancestor", "before", "exited", "expose", "health", "id", "label", "name", "network",
+    "publish", "since", "status", "volume",
 ];
+const HEALTH: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 const STATUSES: [&str; 8] = [
     "created",
     "starting",
@@ -32,6 +34,9 @@ const STATUSES: [&str; 8] = [
 pub(super) struct Filters {
     values: BTreeMap<String, Vec<String>>,
     ancestors: Vec<Ancestor>,
+    /// `publish` and `expose`: ports of the container.
+    published: Vec<Ports>,
+    exposed: Vec<Ports>,
     before: Option<Timestamp>,
     since: Option<Timestamp>,
 }
@@ -69,6 +74,16 @@ impl Filters {
             match key.as_str() {
                 "before" => filters.before = Some(created(value)?),
                 "since" => filters.since = Some(created(value)?),
+                "publish" => filters.published.push(ports(key, value)?),
+                "expose" => filters.exposed.push(ports(key, value)?),
+                // By name, or by the beginning of an id.
+                "network" => {
+                    let name = engine
+                        .network(value)
+                        .map(|found| found.file.name.to_string());
+                    let names = filters.values.entry(key.clone()).or_default();
+                    names.push(name.unwrap_or_else(|_| value.clone()));
+                }
                 "ancestor" => filters.ancestors.push(Ancestor {
                     text: value.clone(),
                     image: engine.images().resolve(value).ok(),
@@ -96,6 +111,9 @@ impl Filters {
         let created = container.create.created_at;
         self.before.is_none_or(|before| created < before)
             && self.since.is_none_or(|since| created > since)
+            && (self.published.is_empty()
+                || self.published.iter().any(|p| p.is_published(container)))
+            && (self.exposed.is_empty() || self.exposed.iter().any(|p| p.is_exposed(container)))
             && (self.ancestors.is_empty() || self.ancestors.iter().any(|a| a.fits(container)))
             && self.values.iter().all(|(key, values)| match key.as_str() {
                 "label" => values.iter().all(|value| fits(container, key, value)),
@@ -106,6 +124,10 @@ impl Filters {
 
 fn check(key: &str, value: &str) -> Result<(), Failure> {
     let refuse = |what: String| Failure::usage(format!("invalid --filter {key}={value}: {what}"));
+    if key == "is-task" {
+        let why = "there are no tasks without a swarm, which is none of berth's business";
+        return Err(refuse(why.to_owned()));
+    }
     if !KEYS.contains(&key) {
         return Err(refuse(match nearest(key, KEYS) {
             Some(near) => format!("no filter is called {key}; did you mean {near}?"),
@@ -117,6 +139,9 @@ fn check(key: &str, value: &str) -> Result<(), Failure> {
             "no status is called so; there are {}",
             STATUSES.join(", ")
         )));
+    }
+    if key == "health" && !HEALTH.contains(&value) {
+        return Err(refuse(format!("give one of {}", HEALTH.join(", "))));
     }
     if key == "exited" && value.parse::<u8>().is_err() {
         return Err(refuse("an exit code is a number from 0 to 255".to_owned()));
@@ -142,7 +167,12 @@ fn fits(container: &Container, key: &str, value: &str) -> bool {
             let found = create.options.labels.get(key);
             found.is_some_and(|found| wanted.is_none_or(|wanted| wanted == found))
         }
-        "network" => network(container) == value,
+        "network" => {
+            let networks = &create.options.networks;
+            networks.iter().any(|one| one.name == value)
+                || (networks.is_empty() && network(container) == value)
+        }
+        "health" => health(container) == value,
         "volume" => {
             let mounts = create.options.mounts.iter();
             let targets = mounts.filter_map(|mount| mount.target().map(str::to_owned));
@@ -152,6 +182,66 @@ fn fits(container: &Container, key: &str, value: &str) -> bool {
                 .any(|path| path == value)
         }
         _ => false,
+    }
+}
+
+/// How its health is; `none` where nobody looks.
+fn health(_container: &Container) -> &'static str {
+    "none"
+}
+
+/// A port or a range of ports of one transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ports {
+    first: u16,
+    last: u16,
+    transport: String,
+}
+
+impl Ports {
+    fn has(&self, port: u16, transport: &str) -> bool {
+        (self.first..=self.last).contains(&port) && self.transport == transport
+    }
+
+    /// Docker compares the container's port, and not the host's.
+    fn is_published(&self, container: &Container) -> bool {
+        let wired = container.wiring.published.iter();
+        let mut wired = wired.map(|port| (port.container_port, port.transport.to_string()));
+        let asked = container.create.options.publish.iter();
+        let mut asked = asked.map(|port| (port.container_port, port.transport.to_string()));
+        wired.any(|(port, transport)| self.has(port, &transport))
+            || asked.any(|(port, transport)| self.has(port, &transport))
+    }
+
+    fn is_exposed(&self, container: &Container) -> bool {
+        let exposed = container.create.options.exposed_ports.iter();
+        let mut exposed = exposed.filter_map(|text| ports("expose", text).ok());
+        exposed.any(|ports| {
+            ports.transport == self.transport
+                && ports.first <= self.last
+                && self.first <= ports.last
+        })
+    }
+}
+
+/// Reads `80`, `80/udp`, `8000-8080/tcp`. Without a transport Docker means tcp.
+fn ports(key: &str, text: &str) -> Result<Ports, Failure> {
+    let refuse = || {
+        let why = "give a port or a range, such as 80, 53/udp or 8000-8080/tcp";
+        Failure::usage(format!("invalid --filter {key}={text}: {why}"))
+    };
+    let (range, transport) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+    let (first, last) = (port(first), port(last));
+    let known = ["tcp", "udp", "sctp"].contains(&transport);
+    match (first, last) {
+        (Some(first), Some(last)) if first <= last && known => Ok(Ports {
+            first,
+            last,
+            transport: transport.to_owned(),
+        }),
+        _ => Err(refuse()),
     }
 }
 
@@ -202,6 +292,20 @@ mod tests {
         insta::assert_snapshot!(line("stats", "exited"), @"invalid --filter stats=exited: no filter is called stats; did you mean status?");
         insta::assert_snapshot!(line("status", "runing"), @"invalid --filter status=runing: no status is called so; there are created, starting, running, paused, restarting, exited, removing, dead");
         insta::assert_snapshot!(line("exited", "x"), @"invalid --filter exited=x: an exit code is a number from 0 to 255");
+        insta::assert_snapshot!(line("is-task", "true"), @"invalid --filter is-task=true: there are no tasks without a swarm, which is none of berth's business");
+        insta::assert_snapshot!(line("health", "good"), @"invalid --filter health=good: give one of starting, healthy, unhealthy, none");
         assert!(check("label", "a=b").is_ok());
+    }
+
+    #[test]
+    fn ports_are_ranges() {
+        let range = ports("publish", "8000-8080/udp").unwrap();
+        assert!(range.has(8000, "udp") && range.has(8080, "udp"));
+        assert!(!range.has(8081, "udp") && !range.has(8000, "tcp"));
+        assert!(ports("expose", "80").unwrap().has(80, "tcp"));
+        for bad in ["", "0", "x", "80/ip", "90-80", "70000"] {
+            assert!(ports("expose", bad).is_err(), "{bad}");
+        }
+        insta::assert_snapshot!(ports("expose", "x").unwrap_err().message, @"invalid --filter expose=x: give a port or a range, such as 80, 53/udp or 8000-8080/tcp");
     }
 }

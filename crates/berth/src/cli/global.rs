@@ -45,6 +45,19 @@ pub(crate) struct GlobalFlags {
 }
 
 impl GlobalFlags {
+    /// The names of those that were given, of which a file may speak as well.
+    pub(super) fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("root", self.root.is_some()),
+            ("state", self.state.is_some()),
+            ("runtime", self.runtime.is_some()),
+            ("cgroup-parent", self.cgroup_parent.is_some()),
+            ("default-network", self.default_network.is_some()),
+        ];
+        let given = all.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(name, _)| name).collect()
+    }
+
     /// Completes the flags from the environment and the defaults of the caller.
     pub(crate) fn engine_config(&self) -> Result<EngineConfig, Failure> {
         let file = config_file()?;
@@ -73,6 +86,7 @@ impl GlobalFlags {
             cgroup_parent,
             default_network: default_network(self.default_network, file.default_network)?.into(),
             image_limits: file.image.limits(),
+            events: file.events.limits(),
             network: file.network.settings(),
             log: file.log.choice(),
         })

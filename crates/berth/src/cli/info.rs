@@ -1,6 +1,9 @@
 //! `berth info`.
 
-use berth_base::Status;
+use std::time::SystemTime;
+
+use berth_base::{Status, Timestamp};
+use berth_runtime::cgroup::Hierarchies;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -36,44 +39,134 @@ impl Info {
 
 /// Field names are Docker's where it has them.
 fn gather(context: &Context) -> Result<Value, Failure> {
-    let containers = context.engine.list()?;
+    let mut info = json!({
+        "ID": "",
+        "ServerVersion": env!("CARGO_PKG_VERSION"),
+        "Driver": "overlayfs",
+        "DriverStatus": [],
+        "Debug": false,
+        "DockerRootDir": context.config.root,
+        "StateDir": context.config.state,
+        "DefaultRuntime": "berth-runtime",
+        "Runtimes": {"berth-runtime": {"path": context.config.runtime_binary}},
+        "RuntimePath": context.config.runtime_binary,
+        "LoggingDriver": "json-file",
+        "InitBinary": "berth-runtime",
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "Labels": [],
+        "LiveRestoreEnabled": true,
+        "ExperimentalBuild": false,
+        "Swarm": {"LocalNodeState": "inactive"},
+        "Warnings": [],
+    });
+    for part in [counts(context)?, cgroups(context), host(), security()] {
+        if let (Value::Object(all), Value::Object(part)) = (&mut info, part) {
+            all.extend(part);
+        }
+    }
+    Ok(info)
+}
+
+fn counts(context: &Context) -> Result<Value, Failure> {
+    let containers = context.containers()?;
     let count = |wanted: &[Status]| {
         containers
             .iter()
             .filter(|container| wanted.contains(&container.status))
             .count()
     };
-    let system = rustix::system::sysinfo();
-    let kernel = rustix::system::uname();
-    let memory = u64::from(system.mem_unit).saturating_mul(system.totalram);
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let uid = rustix::process::geteuid();
+    let images = context.engine.images().images().map_err(Failure::from)?;
+    let pools = context.config.network.pools.iter();
+    let pools: Vec<Value> = pools
+        .map(|pool| json!({"Base": pool.base.to_string(), "Size": pool.prefix}))
+        .collect();
     Ok(json!({
-        "ServerVersion": env!("CARGO_PKG_VERSION"),
         "Containers": containers.len(),
         "ContainersRunning": count(&[Status::Running]),
         "ContainersPaused": count(&[Status::Paused]),
         "ContainersStopped": count(&[Status::Created, Status::Exited]),
-        "DockerRootDir": context.config.root,
-        "StateDir": context.config.state,
-        "DefaultRuntime": "berth-runtime",
-        "RuntimePath": context.config.runtime_binary,
-        "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs",
+        "Images": images.len(),
+        "DefaultAddressPools": pools,
+    }))
+}
+
+/// What may be limited, and how.
+fn cgroups(context: &Context) -> Value {
+    let read = |file| std::fs::read_to_string(file).unwrap_or_default();
+    let found = Hierarchies::discover(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    let kind = match (found.v1.is_empty(), found.v2.is_some()) {
+        (false, true) => "hybrid",
+        (false, false) => "v1",
+        (true, true) => "v2",
+        (true, false) => "none",
+    };
+    let v2 = found.v2.as_ref().map(|v2| match is_root() {
+        true => v2.mount.clone(),
+        false => v2.own_directory().unwrap_or_default(),
+    });
+    // by path: a cgroup
+    let v2 = v2.and_then(|folder| std::fs::read_to_string(folder.join("cgroup.controllers")).ok());
+    let v2 = v2.unwrap_or_default();
+    let has = |v1: &str, name: &str| {
+        (is_root() && found.v1_of(v1).is_some()) || v2.split_whitespace().any(|word| word == name)
+    };
+    json!({
+        "CgroupDriver": if is_root() || kind == "v2" { "cgroupfs" } else { "none" },
+        // As Docker: that of the controllers.
+        "CgroupVersion": if kind == "v2" { "2" } else { "1" },
         "CgroupParent": context.config.cgroup_parent.as_deref().unwrap_or(""),
-        "CgroupHierarchies": cgroup_hierarchies(),
+        "CgroupHierarchies": kind,
+        "MemoryLimit": has("memory", "memory"),
+        "SwapLimit": has("memory", "memory"),
+        "CpuCfsPeriod": has("cpu", "cpu"),
+        "CpuCfsQuota": has("cpu", "cpu"),
+        "CPUShares": has("cpu", "cpu"),
+        "CPUSet": has("cpuset", "cpuset"),
+        "PidsLimit": has("pids", "pids"),
+        "OomKillDisable": is_root() && found.v1_of("memory").is_some(),
+    })
+}
+
+fn host() -> Value {
+    let system = rustix::system::sysinfo();
+    let kernel = rustix::system::uname();
+    let memory = u64::from(system.mem_unit).saturating_mul(system.totalram);
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    json!({
         "KernelVersion": kernel.release().to_string_lossy(),
-        "OperatingSystem": operating_system(),
+        "OperatingSystem": os_release("PRETTY_NAME"),
+        "OSVersion": os_release("VERSION_ID"),
         "OSType": std::env::consts::OS,
         "Architecture": version::architecture(),
         "NCPU": cpus,
         "MemTotal": memory,
         "Name": kernel.nodename().to_string_lossy(),
-        "Rootless": !uid.is_root(),
-        "SeccompActions": sysctl("kernel/seccomp/actions_avail"),
+        "SystemTime": Timestamp::from(SystemTime::now()).to_string(),
+        "IPv4Forwarding": sysctl("net/ipv4/ip_forward") == "1",
         "PidMax": sysctl("kernel/pid_max"),
         "UserNamespacesMax": sysctl("user/max_user_namespaces"),
-    }))
+    })
+}
+
+fn security() -> Value {
+    let actions = sysctl("kernel/seccomp/actions_avail");
+    let mut options = Vec::new();
+    if !actions.is_empty() {
+        options.push("name=seccomp,profile=builtin");
+    }
+    if !is_root() {
+        options.push("name=rootless");
+    }
+    options.push("name=cgroupns");
+    json!({
+        "SecurityOptions": options,
+        "SeccompActions": actions,
+        "Rootless": !is_root(),
+    })
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 fn sysctl(name: &str) -> String {
@@ -83,30 +176,14 @@ fn sysctl(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// What is mounted: `v2`, `v1` or `hybrid`.
-fn cgroup_hierarchies() -> &'static str {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let has = |kind: &str| {
-        mounts
-            .lines()
-            .filter_map(|line| line.split_once(" - "))
-            .any(|(_, tail)| tail.split(' ').next() == Some(kind))
-    };
-    match (has("cgroup"), has("cgroup2")) {
-        (true, true) => "hybrid",
-        (true, false) => "v1",
-        (false, true) => "v2",
-        (false, false) => "none",
-    }
-}
-
-/// PRETTY_NAME of os-release(5).
-fn operating_system() -> String {
+/// A value of os-release(5).
+fn os_release(key: &str) -> String {
     let content = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = content
+    let value = content
         .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    name.map(|name| name.trim_matches('"').to_owned())
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    value
+        .map(|value| value.trim_matches('"').to_owned())
         .unwrap_or_default()
 }
 
@@ -123,11 +200,15 @@ fn text(info: &Value) -> String {
         (" Running", show("ContainersRunning")),
         (" Paused", show("ContainersPaused")),
         (" Stopped", show("ContainersStopped")),
+        ("Images", show("Images")),
+        ("Storage driver", show("Driver")),
         ("Root", show("DockerRootDir")),
         ("State", show("StateDir")),
         ("Runtime", show("RuntimePath")),
         ("Rootless", show("Rootless")),
         ("Logging driver", show("LoggingDriver")),
+        ("Cgroup driver", show("CgroupDriver")),
+        ("Cgroup version", show("CgroupVersion")),
         ("Cgroup hierarchies", show("CgroupHierarchies")),
         ("Cgroup parent", show("CgroupParent")),
         ("Kernel", show("KernelVersion")),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use berth_base::ContainerId;
 use clap::{Args, Subcommand};
 
-use super::failure::Failure;
+use super::failure::{EXIT_FAILURE, Failure};
 use super::{Context, Outcome};
 
 /// What monitors execute.
@@ -29,6 +29,11 @@ enum InternalCommand {
         /// Its newest file
         path: PathBuf,
     },
+    /// Try one thing that "system doctor" wants to know, in namespaces of its own
+    Probe {
+        /// Which thing
+        what: String,
+    },
     /// Make unpacked layers outlive a loss of power
     Settle,
     /// Work on files of many users, in a user namespace
@@ -49,6 +54,15 @@ impl Internal {
             InternalCommand::PackLog { path } => {
                 berth_engine::pack_log(path)?;
                 return Ok(0);
+            }
+            InternalCommand::Probe { what } => {
+                return match super::system::doctor::probe::perform(what) {
+                    Ok(()) => Ok(0),
+                    Err(why) => {
+                        context.out.line(&why)?;
+                        Ok(EXIT_FAILURE)
+                    }
+                };
             }
             InternalCommand::Settle => {
                 context.engine.settle_layers()?;

@@ -7,6 +7,7 @@ mod cp;
 mod create;
 mod diff;
 mod enter;
+mod events;
 mod exec;
 mod export;
 pub(crate) mod failure;
@@ -55,7 +56,7 @@ mod who;
 use std::ffi::OsString;
 
 use berth_base::ContainerId;
-use berth_engine::{Engine, EngineConfig};
+use berth_engine::{Container, Engine, EngineConfig};
 use clap::builder::styling::Styles;
 use clap::{Parser, Subcommand};
 
@@ -144,6 +145,8 @@ pub(crate) enum CliCommand {
     Import(import::Import),
     /// Show what containers use up
     Stats(stats::Stats),
+    /// Show what happens, and what has happened
+    Events(events::Events),
     /// Show which ports of the host lead to a container
     Port(port::Port),
     /// List the processes of a container
@@ -179,6 +182,8 @@ pub(crate) enum CliCommand {
 pub(crate) struct Context {
     pub(crate) engine: Engine,
     pub(crate) config: EngineConfig,
+    /// The global flags that were given.
+    pub(crate) flags: Vec<&'static str>,
     pub(crate) console: Console,
     pub(crate) out: Output,
 }
@@ -223,6 +228,7 @@ fn execute(cli: Cli, console: Console) -> Outcome {
     let mut context = Context {
         engine: Engine::open(config.clone())?,
         config,
+        flags: cli.global.given(),
         console,
         out: Output::stdout(),
     };
@@ -262,6 +268,7 @@ impl CliCommand {
             Self::Save(command) => command.execute(context),
             Self::Import(command) => command.execute(context),
             Self::Stats(command) => command.execute(context),
+            Self::Events(command) => command.execute(context),
             Self::Port(command) => command.execute(context),
             Self::Top(command) => command.execute(context),
             Self::Pid(command) => command.execute(context),
@@ -296,6 +303,17 @@ impl Context {
         for warning in warnings {
             self.console.warn(warning);
         }
+    }
+
+    /// All containers that can be read; the user is told of the others, which hide nothing.
+    pub(crate) fn containers(&self) -> Result<Vec<Container>, Failure> {
+        let listing = self.engine.listing()?;
+        for (id, error) in listing.unreadable {
+            let id = id.short();
+            self.console
+                .warn(&format!("container {id} is left out: {error}"));
+        }
+        Ok(listing.containers)
     }
 
     /// Does something for each of several containers: failures are reported and the others still

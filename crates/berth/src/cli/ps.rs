@@ -83,8 +83,8 @@ impl Ps {
             }
         };
         // The list is newest first.
-        let rows: Vec<_> = engine
-            .list()?
+        let rows: Vec<_> = context
+            .containers()?
             .iter()
             .filter(|container| all || container.status.is_live())
             .filter(|container| filters.accept(container))

@@ -1,5 +1,6 @@
 //! `berth top`: the processes of a container, with their PIDs side by side.
 
+use berth_engine::EventObject;
 use berth_map::lookup::LookupError;
 use berth_map::model::World;
 use berth_map::top::{TopRow, read_commands, rows};
@@ -44,6 +45,12 @@ impl Top {
         let format = Format::parse(self.format.as_deref(), TABLE)?;
         check_runs(context, &self.container)?;
         let sources = sources(context)?;
+        // Others' containers are none of our journal's.
+        if let Ok(id) = context.engine.resolve(&self.container)
+            && let Ok(ours) = context.engine.inspect(&id)
+        {
+            context.engine.note(EventObject::Container(&ours), "top");
+        }
         let world = World::discover(&sources)?;
         let container = world
             .find_container(&self.container)

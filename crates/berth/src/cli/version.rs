@@ -45,8 +45,19 @@ fn about(context: &Context) -> Value {
             "KernelVersion": kernel.release().to_string_lossy(),
             "Runtime": context.config.runtime_binary,
         },
-        // There is no daemon.
-        "Server": null,
+        // There is no daemon: the engine is the client.
+        "Server": {
+            "Platform": {"Name": "Berth"},
+            "Components": [
+                {"Name": "Engine", "Version": env!("CARGO_PKG_VERSION"), "Details": {}},
+                {"Name": "berth-runtime", "Version": env!("CARGO_PKG_VERSION"), "Details": {}},
+            ],
+            "Version": env!("CARGO_PKG_VERSION"),
+            "Os": std::env::consts::OS,
+            "Arch": architecture(),
+            "KernelVersion": kernel.release().to_string_lossy(),
+            "Experimental": false,
+        },
     })
 }
 

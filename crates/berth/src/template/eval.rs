@@ -250,7 +250,7 @@ impl Evaluator<'_> {
 }
 
 /// Looks a field up: missing ones are absent in a map and an error in a struct.
-fn field<'v>(value: &'v Value, name: &str) -> Result<&'v Value, String> {
+pub(super) fn field<'v>(value: &'v Value, name: &str) -> Result<&'v Value, String> {
     match value {
         Value::Object(map) => match map.get(name) {
             Some(found) => Ok(found),

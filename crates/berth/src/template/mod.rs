@@ -9,6 +9,7 @@
 //! Owns no state, does no I/O, never panics on any input.
 
 mod ast;
+mod check;
 mod compare;
 mod error;
 mod eval;
@@ -65,6 +66,15 @@ impl Template {
             source: source.to_owned(),
             nodes,
         })
+    }
+
+    /// Checks the fields that are named against an object of the shape that is to be rendered.
+    pub(crate) fn check(
+        &self,
+        sample: &Value,
+        is_method: &dyn Fn(&str) -> bool,
+    ) -> Result<(), TemplateError> {
+        check::check(&self.nodes, sample, is_method).map_err(|fault| fault.at(&self.source))
     }
 
     /// Renders one object.

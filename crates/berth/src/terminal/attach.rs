@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use berth_base::state::ExitOutcome;
 use berth_base::{ContainerId, ErrorClass};
-use berth_engine::{Engine, Session};
+use berth_engine::{Engine, EventObject, Session};
 
 use super::input::Input;
 use super::output::Output;
@@ -87,7 +87,10 @@ pub(crate) fn attach(
     loop {
         match pump.run(session)? {
             Stop::Exited(outcome) => return Ok(End::Exited(outcome)),
-            Stop::Detached => return Ok(End::Detached),
+            Stop::Detached => {
+                note_detached(attachment);
+                return Ok(End::Detached);
+            }
             Stop::OutputClosed => return Ok(End::OutputClosed),
             Stop::Signalled(signal) => return Ok(End::Signalled(signal)),
             Stop::GaveUp => return Ok(End::GaveUp),
@@ -119,6 +122,18 @@ pub(crate) fn attach(
                 }
             },
         }
+    }
+}
+
+/// Leaving an exec session is another event than leaving the container.
+fn note_detached(attachment: &Attachment<'_>) {
+    let action = match attachment.first_process {
+        true => "detach",
+        false => "exec_detach",
+    };
+    if let Ok(container) = attachment.engine.inspect(attachment.id) {
+        let object = EventObject::Container(&container);
+        attachment.engine.note(object, action);
     }
 }
 

@@ -26,11 +26,19 @@ pub(crate) struct Inspect {
     args: Vec<String>,
     state: State,
     image: String,
+    resolv_conf_path: String,
+    hostname_path: String,
+    hosts_path: String,
     log_path: String,
     name: String,
     restart_count: u32,
     driver: &'static str,
     platform: &'static str,
+    mount_label: &'static str,
+    process_label: &'static str,
+    #[serde(rename = "AppArmorProfile")]
+    apparmor_profile: &'static str,
+    graph_driver: Value,
     host_config: Value,
     mounts: Vec<Value>,
     config: Value,
@@ -70,17 +78,52 @@ pub(crate) fn inspect(container: &Container, log: LogView) -> Inspect {
         args,
         state: state(container),
         image: create.image.clone(),
+        resolv_conf_path: file_of(container, "resolv.conf"),
+        hostname_path: file_of(container, "hostname"),
+        hosts_path: file_of(container, "hosts"),
         log_path: log.docker_path(container),
         name: format!("/{}", container.name),
         restart_count: container.restart_count,
         driver: "overlay",
         platform: "linux",
+        // Neither SELinux nor AppArmor confines it.
+        mount_label: "",
+        process_label: "",
+        apparmor_profile: "",
+        graph_driver: graph_driver(container),
         host_config: host_config(container),
         mounts: mounts::mounts(container),
         config: config(container),
         network_settings: ports::settings(container),
         berth: own(container, log),
     }
+}
+
+/// A file that the engine makes for a container on networks, where it is.
+fn file_of(container: &Container, name: &str) -> String {
+    let path = container.volatile_dir.join(name);
+    // by path: a state folder
+    match path.exists() {
+        true => path.display().to_string(),
+        false => String::new(),
+    }
+}
+
+/// Where the layers are, as Docker's overlay2 tells it.
+fn graph_driver(container: &Container) -> Value {
+    let data = match &container.create.root {
+        RootSource::Layers {
+            lowers,
+            upper,
+            work,
+            ..
+        } => {
+            let lowers: Vec<String> = lowers.iter().map(|l| l.display().to_string()).collect();
+            json!({"LowerDir": lowers.join(":"), "UpperDir": upper, "WorkDir": work})
+        }
+        RootSource::Host | RootSource::Directory { .. } => Value::Null,
+    };
+    json!({"Name": "overlay", "Data": data})
 }
 
 fn state(container: &Container) -> State {
@@ -164,6 +207,8 @@ fn config(container: &Container) -> Value {
     let entrypoint = &options.entrypoint;
     let mut config = json!({
         "Hostname": create.hostname,
+        "Domainname": "",
+        "OnBuild": null,
         "User": options.user.as_deref().unwrap_or(""),
         "AttachStdin": options.stdin_once,
         "Tty": options.terminal,

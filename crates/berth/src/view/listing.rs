@@ -73,6 +73,24 @@ impl Format {
         }
     }
 
+    /// A field that no object has is an error also where there is no object.
+    fn check(&self, rows: &[Row], columns: &[Column], method: Method) -> Result<(), Failure> {
+        let (Self::Lines(template) | Self::Table(template)) = self else {
+            return Ok(());
+        };
+        let mut sample: Map<String, Value> = columns
+            .iter()
+            .map(|(field, _)| ((*field).to_owned(), Value::from("")))
+            .collect();
+        if let Some(Value::Object(first)) = rows.first().map(|row| &row.fields) {
+            sample.extend(first.clone());
+        }
+        let is_method = |name: &str| method(&Value::Null, name, &[Value::from("")]).is_some();
+        template
+            .check(&Value::Object(sample), &is_method)
+            .map_err(refuse)
+    }
+
     /// Writes the objects.
     pub(crate) fn write(
         &self,
@@ -81,32 +99,40 @@ impl Format {
         method: Method,
         out: &mut Output,
     ) -> Result<(), Failure> {
+        let is_terminal = out.is_terminal();
+        out.text(&self.render(rows, columns, method, is_terminal)?)
+    }
+
+    /// The objects as text, for a terminal or for a program.
+    pub(crate) fn render(
+        &self,
+        rows: &[Row],
+        columns: &[Column],
+        method: Method,
+        for_terminal: bool,
+    ) -> Result<String, Failure> {
+        self.check(rows, columns, method)?;
+        let mut lines: Vec<String> = Vec::with_capacity(rows.len() + 1);
         match self {
-            Self::Json => {
-                for row in rows {
-                    out.line(&json::line(&row.fields))?;
-                }
-                Ok(())
-            }
+            Self::Json => lines.extend(rows.iter().map(|row| json::line(&row.fields))),
             Self::Lines(template) => {
                 for row in rows {
-                    let line = if out.is_terminal() {
-                        row.escaped().render(template, method)?
-                    } else {
-                        row.render(template, method)?
-                    };
-                    out.line(&line)?;
+                    lines.push(match for_terminal {
+                        true => row.escaped().render(template, method)?,
+                        false => row.render(template, method)?,
+                    });
                 }
-                Ok(())
             }
             Self::Table(template) => {
-                let mut lines = vec![heading(template, columns)?];
+                lines.push(heading(template, columns)?);
                 for row in rows {
                     lines.push(row.escaped().render(template, method)?);
                 }
-                out.text(&table::align(&lines))
+                return Ok(table::align(&lines));
             }
         }
+        let ended = lines.into_iter().map(|line| line + "\n");
+        Ok(ended.collect())
     }
 }
 

@@ -16,11 +16,12 @@ use super::wires::Wires;
 pub(crate) const TABLE: &str = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
 
 /// What `--format` of `network ls` may name.
-pub(crate) const COLUMNS: [Column; 8] = [
+pub(crate) const COLUMNS: [Column; 9] = [
     ("ID", "NETWORK ID"),
     ("Name", "NAME"),
     ("Driver", "DRIVER"),
     ("Scope", "SCOPE"),
+    ("IPv4", "IPV4"),
     ("IPv6", "IPV6"),
     ("Internal", "INTERNAL"),
     ("Labels", "LABELS"),
@@ -46,6 +47,7 @@ pub(crate) fn row(file: &NetworkFile, width: Width) -> Row {
             "CreatedAt": span::date(file.created_at),
             "Driver": file.driver.as_str(),
             "ID": id,
+            "IPv4": file.subnets.iter().any(|one| one.subnet.addr().is_ipv4()).to_string(),
             "IPv6": file.ipv6().is_some().to_string(),
             "Internal": file.internal.to_string(),
             "Labels": labels.join(","),

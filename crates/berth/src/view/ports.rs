@@ -5,8 +5,20 @@ use std::net::IpAddr;
 
 use berth_base::PublishedPort;
 use berth_base::state::WiredInterface;
-use berth_engine::{Container, PublishRequest};
+use berth_engine::{Container, DEFAULT_NETWORK, PublishRequest};
 use serde_json::{Map, Value, json};
+
+/// Fields of `NetworkSettings` that are those of the default network.
+const OLD: [&str; 8] = [
+    "EndpointID",
+    "Gateway",
+    "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen",
+    "IPAddress",
+    "IPPrefixLen",
+    "IPv6Gateway",
+    "MacAddress",
+];
 
 /// The column of `ps`: `0.0.0.0:8080->80/tcp, 443/tcp`. Nothing for one that does not run.
 pub(crate) fn column(container: &Container) -> String {
@@ -68,13 +80,28 @@ pub(crate) fn settings(container: &Container) -> Value {
             let wired = wired
                 .iter()
                 .find(|i| i.network == request.name && live.is_some());
-            (request.name.clone(), network(wired, &request.aliases))
+            let shown = network(wired, &request.aliases, container);
+            (request.name.clone(), shown)
         })
         .collect();
-    json!({"SandboxKey": sandbox, "Ports": ports, "Networks": networks})
+    // Of the days when there was one network: what a container has on that.
+    let old = networks.get(DEFAULT_NETWORK).cloned();
+    let old = old.unwrap_or_else(|| network(None, &[], container));
+    let mut settings = json!({
+        "Bridge": "",
+        "SandboxID": live.map_or("", |_| container.id.as_str()),
+        "SandboxKey": sandbox,
+        "HairpinMode": false,
+        "Ports": ports,
+        "Networks": networks,
+    });
+    for key in OLD {
+        settings[key] = old[key].clone();
+    }
+    settings
 }
 
-fn network(wired: Option<&WiredInterface>, aliases: &[String]) -> Value {
+fn network(wired: Option<&WiredInterface>, aliases: &[String], container: &Container) -> Value {
     let address = |v6: bool| {
         let mut all = wired.iter().flat_map(|i| &i.addresses);
         all.find(|(address, _)| address.is_ipv6() == v6).copied()
@@ -85,8 +112,16 @@ fn network(wired: Option<&WiredInterface>, aliases: &[String]) -> Value {
     };
     let text = |address: Option<IpAddr>| address.map(|a| a.to_string()).unwrap_or_default();
     let (v4, v6) = (address(false), address(true));
+    let mut names = vec![container.name.to_string()];
+    names.extend(aliases.iter().cloned());
+    names.push(container.id.short().to_owned());
     json!({
         "Aliases": aliases,
+        "DNSNames": names,
+        "DriverOpts": null,
+        "EndpointID": wired.map_or("", |_| container.id.as_str()),
+        "IPAMConfig": null,
+        "Links": null,
         "MacAddress": wired.and_then(|i| i.mac).map(|mac| mac.to_string()).unwrap_or_default(),
         "Gateway": text(gateway(false)),
         "IPAddress": text(v4.map(|(address, _)| address)),

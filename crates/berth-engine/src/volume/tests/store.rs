@@ -27,6 +27,7 @@ fn engine(dir: &Path) -> Engine {
         cgroup_parent: None,
         image_limits: Default::default(),
         log: Default::default(),
+        events: Default::default(),
     })
     .unwrap()
 }

@@ -43,6 +43,10 @@ pub(in crate::cli) fn view(context: &Context, name: &str) -> Result<Value, Failu
         .collect();
     Ok(json!({
         "Id": image.id,
+        "Parent": "",
+        "DockerVersion": "",
+        "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},
+        "Descriptor": image.manifest,
         "RepoTags": familiar(&image.references),
         "RepoDigests": familiar(&image.repo_digests),
         "Created": config.created,

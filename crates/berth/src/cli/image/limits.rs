@@ -10,7 +10,14 @@ use crate::cli::parse::size::size;
 
 /// A number, or a size such as `"64m"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Amount(u64);
+pub(in crate::cli) struct Amount(u64);
+
+impl Amount {
+    /// The number.
+    pub(in crate::cli) const fn value(self) -> u64 {
+        self.0
+    }
+}
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -17,7 +17,7 @@ use crate::view::{size, span};
 const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 const DIGESTS: &str =
     "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 10] = [
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
     ("Digest", "DIGEST"),
@@ -26,6 +26,8 @@ const COLUMNS: [Column; 8] = [
     ("CreatedAt", "CREATED AT"),
     ("Size", "SIZE"),
     ("Containers", "CONTAINERS"),
+    ("SharedSize", "SHARED SIZE"),
+    ("UniqueSize", "UNIQUE SIZE"),
 ];
 const NONE: &str = "<none>";
 
@@ -132,6 +134,9 @@ impl Images {
                 "CreatedAt": span::date(created),
                 "Size": size::decimal(bytes),
                 "Containers": containers.to_string(),
+                // As docker images: "system df -v" tells.
+                "SharedSize": "N/A",
+                "UniqueSize": "N/A",
             });
             Row::plain(fields)
         };

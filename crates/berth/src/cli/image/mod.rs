@@ -18,6 +18,7 @@ use super::{Context, Outcome};
 pub(crate) use filter::ImageFilters;
 pub(crate) use history::History;
 pub(in crate::cli) use inspect::view;
+pub(in crate::cli) use limits::Amount;
 pub(crate) use limits::ImageSection;
 pub(crate) use ls::Images;
 pub(in crate::cli) use prune::{prunable, prune};

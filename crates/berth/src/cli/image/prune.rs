@@ -1,5 +1,6 @@
 //! `berth image prune`.
 
+use berth_engine::PruneKind;
 use clap::Args;
 
 use super::filter::ImageFilters;
@@ -49,6 +50,7 @@ pub(in crate::cli) fn prune(
     let pruned = context
         .engine
         .prune_images(all || filters.wants_named(), |image| !filters.accept(image))?;
+    context.engine.note_prune(PruneKind::Images, pruned.bytes);
     let lines: Vec<String> = pruned.removed.iter().map(line_of).collect();
     pruning.add(
         context,

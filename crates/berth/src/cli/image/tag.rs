@@ -1,5 +1,6 @@
 //! `berth tag`.
 
+use berth_engine::EventObject;
 use berth_image::ImageRef;
 use clap::Args;
 
@@ -30,6 +31,8 @@ impl Tag {
         store
             .tag(&lease, Some(&name), &image.manifest, None)
             .map_err(Failure::from)?;
+        let (id, name) = (image.id.to_string(), name.familiar());
+        context.engine.note(EventObject::Image(&id, &name), "tag");
         Ok(0)
     }
 }

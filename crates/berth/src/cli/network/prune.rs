@@ -1,5 +1,6 @@
 //! `berth network prune`.
 
+use berth_engine::PruneKind;
 use clap::Args;
 
 use super::filter::Filters;
@@ -31,5 +32,6 @@ impl Prune {
 fn prune(context: &mut Context, filters: &Filters, pruning: &mut Pruning) -> Result<(), Failure> {
     let fits = |file: &_| filters.accept(file, false);
     let (removed, errors) = context.engine.prune_networks(&fits)?;
+    context.engine.note_prune(PruneKind::Networks, 0);
     pruning.add(context, "Deleted Networks:", &removed, 0, errors)
 }

@@ -35,6 +35,8 @@ impl Df {
             return self.each(context);
         }
         let format = Format::parse(self.format.as_deref(), TABLE)?;
+        // For its warnings.
+        context.containers()?;
         let engine = &context.engine;
         let rows = [
             ("Images", engine.images_disk_usage()?),
@@ -79,7 +81,7 @@ impl Df {
             ("Names", "NAMES"),
         ];
         let mut rows = Vec::new();
-        for container in context.engine.list()? {
+        for container in context.containers()? {
             let bytes = context.engine.container_bytes(&container);
             rows.push(Row::plain(json!({
                 "ID": container.id.short(),

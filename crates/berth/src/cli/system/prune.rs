@@ -1,7 +1,7 @@
 //! `berth system prune`.
 
 use berth_base::Status;
-use berth_engine::{RemoveOptions, VolumePrune};
+use berth_engine::{PruneKind, RemoveOptions, VolumePrune};
 use clap::Args;
 
 use crate::cli::failure::Failure;
@@ -59,7 +59,7 @@ fn prune_containers(
     let mut removed = Vec::new();
     let mut bytes = 0;
     let mut errors = Vec::new();
-    for container in context.engine.list()? {
+    for container in context.containers()? {
         let over = matches!(container.status, Status::Created | Status::Exited);
         let options = &container.create.options;
         if !over || !filters.accept_labels(&options.labels, container.create.created_at) {
@@ -79,5 +79,6 @@ fn prune_containers(
             Err(error) => errors.push(error),
         }
     }
+    context.engine.note_prune(PruneKind::Containers, bytes);
     pruning.add(context, "Deleted Containers:", &removed, bytes, errors)
 }

@@ -1,6 +1,6 @@
 //! `berth volume prune`.
 
-use berth_engine::VolumePrune;
+use berth_engine::{PruneKind, VolumePrune};
 use clap::Args;
 
 use super::filter::Filters;
@@ -45,6 +45,8 @@ pub(in crate::cli) fn prune(
     pruning: &mut Pruning,
 ) -> Result<(), Failure> {
     let pruned = context.engine.prune_volumes(wanted)?;
+    let freed = pruned.reclaimed_bytes;
+    context.engine.note_prune(PruneKind::Volumes, freed);
     pruning.add(
         context,
         "Deleted Volumes:",

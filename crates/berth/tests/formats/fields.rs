@@ -1,0 +1,145 @@
+//! Fields and filters: those that Docker documents are there, and a misspelt one is an error with the
+//! nearest, also where the listing has no line.
+
+use crate::cli::Berth;
+
+/// Commands, and the fields that Docker's documentation names for each.
+const LISTINGS: &[(&str, &str)] = &[
+    (
+        "ps -a",
+        ".ID .Image .Command .CreatedAt .RunningFor .Ports .State .Status .Size .Names .Labels .Mounts .Networks .LocalVolumes",
+    ),
+    (
+        "images",
+        ".ID .Repository .Tag .Digest .CreatedSince .CreatedAt .Size .Containers .SharedSize .UniqueSize",
+    ),
+    (
+        "stats --no-stream",
+        ".Container .Name .ID .CPUPerc .MemUsage .NetIO .BlockIO .MemPerc .PIDs",
+    ),
+    (
+        "network ls",
+        ".ID .Name .Driver .Scope .IPv4 .IPv6 .Internal .Labels .CreatedAt",
+    ),
+    ("volume ls", ".Name .Driver .Scope .Mountpoint .Labels"),
+    ("system df", ".Type .TotalCount .Active .Size .Reclaimable"),
+    (
+        "events --until 0s",
+        ".Type .Action .Actor.ID .Actor.Attributes .Scope .Time .TimeNano .Status .ID .From",
+    ),
+    (
+        "info",
+        ".ServerVersion .Containers .ContainersRunning .ContainersPaused .ContainersStopped .Images .Driver .DriverStatus .LoggingDriver .CgroupDriver .CgroupVersion .KernelVersion .OperatingSystem .OSVersion .OSType .Architecture .NCPU .MemTotal .DockerRootDir .Name .Labels .DefaultRuntime .Runtimes .SecurityOptions .MemoryLimit .SwapLimit .CPUShares .CPUSet .PidsLimit .IPv4Forwarding .OomKillDisable .SystemTime .Swarm.LocalNodeState .LiveRestoreEnabled .DefaultAddressPools .Warnings",
+    ),
+    (
+        "version",
+        ".Client.Version .Client.Os .Client.Arch .Server.Version .Server.Os .Server.Arch .Server.KernelVersion .Server.Platform.Name .Server.Components .Server.Experimental",
+    ),
+];
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+/// In a store without anything, and in one with something.
+#[test]
+fn documented_fields_are_there_and_others_are_not() {
+    for full in [false, true] {
+        let berth = Berth::new();
+        if full {
+            berth.ok(&["run", "-d", "-v", "data:/x", "host", "sleep", "1000"]);
+        }
+        for (command, fields) in LISTINGS {
+            for field in words(fields) {
+                let template = format!("{{{{{field}}}}}");
+                let arguments = [words(command), vec!["--format", &template]].concat();
+                let done = berth.run(&arguments);
+                assert_eq!(done.code, 0, "{command} {field}: {done:?}");
+            }
+            let last = words(fields).pop().unwrap();
+            let template = format!("{{{{{last}x}}}}");
+            let done = berth.run(&[words(command), vec!["--format", &template]].concat());
+            assert_eq!(done.code, 125, "{command}: {done:?}");
+            let near = last.rsplit('.').next().unwrap();
+            let expected = format!("did you mean .{near}?");
+            assert!(done.err.contains(&expected), "{command}: {}", done.err);
+            assert!(done.out.is_empty(), "{command}: {}", done.out);
+        }
+    }
+}
+
+#[test]
+fn misspelt_filters_are_errors_without_a_line_too() {
+    let berth = Berth::new();
+    for (command, filter, near) in [
+        ("ps", "stats=exited", "status"),
+        ("ps", "publsh=80", "publish"),
+        ("images", "danglig=true", "dangling"),
+        ("network ls", "drver=bridge", "driver"),
+        ("volume ls", "nme=x", "name"),
+        ("events --until 0s", "tpe=container", "type"),
+    ] {
+        let done = berth.run(&[words(command), vec!["--filter", filter]].concat());
+        assert_eq!(done.code, 125, "{command} {filter}: {done:?}");
+        let expected = format!("did you mean {near}?");
+        assert!(done.err.contains(&expected), "{command}: {}", done.err);
+    }
+    let done = berth.run(&["ps", "--filter", "is-task=true"]);
+    assert_eq!(done.code, 125, "{done:?}");
+    assert!(done.err.contains("no tasks without a swarm"), "{done:?}");
+}
+
+#[test]
+fn containers_by_port_network_and_health() {
+    let berth = Berth::new();
+    berth.ok(&[
+        "create",
+        "--name",
+        "a",
+        "--expose",
+        "80",
+        "--expose",
+        "5000-5002/udp",
+        "host",
+        "true",
+    ]);
+    berth.ok(&["create", "--name", "b", "--network", "host", "host", "true"]);
+    let names = |filter: &str| {
+        let format = ["ps", "-a", "--format", "{{.Names}}", "--filter", filter];
+        berth.ok(&format).replace('\n', " ")
+    };
+    assert_eq!(names("expose=80"), "a");
+    assert_eq!(names("expose=80/udp"), "");
+    assert_eq!(names("expose=4999-5000/udp"), "a");
+    assert_eq!(names("publish=80"), "");
+    assert_eq!(names("network=host"), "b");
+    assert_eq!(names("network=none"), "a");
+    assert_eq!(names("health=none"), "b a");
+    assert_eq!(names("health=healthy"), "");
+    assert_eq!(berth.run(&["ps", "--filter", "expose=x"]).code, 125);
+    assert_eq!(berth.run(&["ps", "--filter", "health=good"]).code, 125);
+}
+
+/// One screen is written over the last, so that nothing flickers; a pipe gets no control characters.
+#[test]
+fn stats_of_a_running_container() {
+    let berth = Berth::new();
+    berth.ok(&["run", "-d", "--name", "web", "host", "sleep", "1000"]);
+    let line = berth.ok(&[
+        "stats",
+        "--no-stream",
+        "--format",
+        r#"{{.Name}} {{.NetIO}} {{.PIDs}} {{.Raw "pids"}} {{.Raw "network_sent_bytes"}}"#,
+    ]);
+    assert_eq!(line, "web 0B / 0B 1 1 0");
+    let mut terminal = crate::cli::Terminal::start(&berth, &["stats"]);
+    terminal.expect("\u{1b}[HCONTAINER ID");
+    terminal.expect("web");
+    let rest = terminal.expect("\u{1b}[HCONTAINER ID");
+    assert!(
+        rest.contains("\u{1b}[J") && !rest.contains("\u{1b}[2J"),
+        "{rest:?}"
+    );
+    crate::cli::signal(&terminal.child, rustix::process::Signal::KILL);
+    terminal.child.wait().unwrap();
+}
