@@ -19,6 +19,18 @@ impl Engine {
     }
 }
 
+impl Container {
+    /// Whether the kernel's OOM killer ended a process of the present run, or of the last one.
+    /// Asks the kernel where the container lives.
+    pub fn oom_killed(&self) -> bool {
+        match (&self.exit, &self.live) {
+            (Some(exit), _) => exit.oom_killed,
+            (None, Some(live)) => of_run(live).oom_kills().is_ok_and(|kills| kills > 0),
+            (None, None) => false,
+        }
+    }
+}
+
 /// The cgroups of a run.
 pub(crate) fn of_run(run: &RunFile) -> Cgroup {
     Cgroup::from_paths(&run.cgroups)
@@ -33,10 +45,15 @@ pub(crate) fn of_container(container: &Container) -> Cgroup {
     Cgroup::from_paths(&paths)
 }
 
-fn locate(path: &str) -> CgroupPaths {
+/// What this host has mounted.
+pub(crate) fn hierarchies() -> Hierarchies {
+    // by path: procfs
     let read = |file| std::fs::read_to_string(file).unwrap_or_default();
-    let hierarchies =
-        Hierarchies::discover(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    Hierarchies::discover(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
+}
+
+fn locate(path: &str) -> CgroupPaths {
+    let hierarchies = hierarchies();
     let below = path.trim_start_matches('/');
     let join = |mount: &std::path::Path| mount.join(below).display().to_string();
     CgroupPaths {

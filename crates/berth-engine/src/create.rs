@@ -20,8 +20,8 @@ use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, network,
-    quota, seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, device, facts, image, namespaces,
+    network, quota, seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
@@ -74,6 +74,8 @@ impl Engine {
             Ok((id, create))
         })?;
         let spec_facts = SpecFacts {
+            limit_facts: facts::limit_facts(options)?,
+            injected: device::resolve(&options.limits)?,
             argv: argv(options, root)?,
             hostname: hostname(options, &id, &sources)?,
             user: image::resolve_user(self, &rooted)?,
@@ -164,10 +166,7 @@ impl Engine {
             }
             None => store.claim_generated_name(&names, id)?,
         };
-        let settings = SettingsFile {
-            version: STATE_VERSION,
-            name: name.clone(),
-        };
+        let settings = SettingsFile::new(name.clone());
         let published = store
             .write_hidden(
                 "container.create.settings",
@@ -287,9 +286,6 @@ fn host_facts(
         facts.host_has_mqueue = Path::new("/dev/mqueue").is_dir();
         // by path: the host's /dev
         facts.host_has_shm = Path::new("/dev/shm").is_dir();
-    }
-    if options.nano_cpus.is_some() {
-        facts.cpus = facts::online_cpus();
     }
     if options.privileged {
         facts.devices = facts::host_devices();

@@ -6,7 +6,7 @@ use berth_base::state::ExitFile;
 use berth_base::{ContainerId, ErrorClass, HostPid, Status};
 
 use crate::view::View;
-use crate::{Container, Engine, EngineError, StopOptions, empty, hint, words};
+use crate::{Container, Engine, EngineError, StopOptions, empty, hint, limits, words};
 
 /// SIGKILL and SIGTERM.
 const KILL: i32 = 9;
@@ -92,6 +92,7 @@ impl Engine {
         process
             .signal(signal)
             .map_err(|e| cannot_signal(signal, process.pid(), e))?;
+        limits::thaw(view)?;
         process.wait_for(timeout);
         Ok(())
     }
@@ -114,7 +115,13 @@ impl Engine {
         }
         process
             .signal(signal)
-            .map_err(|e| cannot_signal(signal, process.pid(), e))
+            .map_err(|e| cannot_signal(signal, process.pid(), e))?;
+        // One that is meant to end has to run for that.
+        let options = &view.container.create.options;
+        if signal == options.stop_signal.unwrap_or(TERM) {
+            limits::thaw(&view)?;
+        }
+        Ok(())
     }
 
     /// Waits for the end of the current run, or returns the end of the last. Takes no lock.
