@@ -13,8 +13,8 @@ pub struct Limits {
     /// `--memory-swappiness`, 0 to 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_swappiness: Option<u8>,
-    /// `--kernel-memory` in bytes; no kernel has it any more.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `--kernel-memory` in bytes; no kernel has it any more, so it is not kept.
+    #[serde(skip)]
     pub kernel_memory_bytes: Option<u64>,
     /// `--oom-kill-disable`.
     #[serde(skip_serializing_if = "is_false")]

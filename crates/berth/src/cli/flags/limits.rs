@@ -90,7 +90,7 @@ pub(super) struct LimitFlags {
     pub(super) resources: ResourceFlags,
     /// How eagerly it is swapped out, 0 to 100; cgroup v1 alone has it
     #[arg(long, value_name = "NUMBER", value_parser = swappiness, allow_negative_numbers = true)]
-    memory_swappiness: Option<Option<u8>>,
+    memory_swappiness: Option<i8>,
     /// Ignored: kernels have no such limit any more
     #[arg(long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
     kernel_memory: Option<u64>,
@@ -154,7 +154,7 @@ impl LimitFlags {
     /// What stays as it is created.
     pub(super) fn limits(&self, devices: &DeviceFlags) -> Limits {
         Limits {
-            memory_swappiness: self.memory_swappiness.flatten(),
+            memory_swappiness: self.memory_swappiness.and_then(|n| u8::try_from(n).ok()),
             kernel_memory_bytes: self.kernel_memory.filter(|bytes| *bytes > 0),
             oom_kill_disable: self.oom_kill_disable,
             oom_score_adj: self.oom_score_adj.filter(|score| *score != 0),

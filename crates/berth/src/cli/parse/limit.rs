@@ -13,11 +13,10 @@ pub(crate) fn swap(text: &str) -> Result<i64, Rejected> {
     i64::try_from(bytes).map_err(|_| Rejected::new("a size is at most 8 EiB"))
 }
 
-/// 0 to 100; `None` for -1, Docker's word for "as it is".
-pub(crate) fn swappiness(text: &str) -> Result<Option<u8>, Rejected> {
-    match text.parse::<i16>() {
-        Ok(-1) => Ok(None),
-        Ok(value @ 0..=100) => Ok(u8::try_from(value).ok()),
+/// 0 to 100, or -1, Docker's word for "as it is".
+pub(crate) fn swappiness(text: &str) -> Result<i8, Rejected> {
+    match text.parse() {
+        Ok(value @ -1..=100) => Ok(value),
         _ => Err(Rejected::new(
             "give a number from 0 to 100, or -1 to leave it as it is",
         )),
@@ -69,8 +68,8 @@ mod tests {
         assert_eq!(swap("-1"), Ok(-1));
         assert_eq!(swap("1g"), Ok(1 << 30));
         assert!(swap("-2").is_err() && swap("x").is_err() && swap("9000000t").is_err());
-        assert_eq!(swappiness("-1"), Ok(None));
-        assert_eq!(swappiness("100"), Ok(Some(100)));
+        assert_eq!(swappiness("-1"), Ok(-1));
+        assert_eq!(swappiness("100"), Ok(100));
         assert!(swappiness("101").is_err() && swappiness("").is_err());
         assert_eq!(oom_score("-1000"), Ok(-1000));
         assert!(oom_score("1001").is_err() && oom_score("x").is_err());
