@@ -1,8 +1,12 @@
 //! The cgroups of a container, also of one whose run.json was never written.
 
+use std::path::Path;
+
 use berth_base::ErrorClass;
 use berth_base::state::{CgroupPaths, RunFile};
 use berth_runtime::cgroup::{Cgroup, CgroupError, Hierarchies, Usage};
+
+use rustix::fs::{Access, access};
 
 use crate::{Container, ContainerId, Engine, EngineError};
 
@@ -43,6 +47,34 @@ pub(crate) fn of_container(container: &Container) -> Cgroup {
         None => CgroupPaths::default(),
     };
     Cgroup::from_paths(&paths)
+}
+
+/// Where a caller without root may have cgroups in the v2 hierarchy: the nearest above its own that
+/// is its user's and holds no process, since one that does can pass on no controller
+/// (cgroup-v2.rst, "No Internal Process Constraint"); else its own, where at least no limit is
+/// needed.
+pub(crate) fn delegated_parent() -> Option<String> {
+    // by path: procfs
+    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    // The line with hierarchy 0 (cgroups(7)).
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mount = hierarchies().v2?.mount;
+    let is_ours = |dir: &Path| {
+        [".", "cgroup.procs", "cgroup.subtree_control"]
+            .iter()
+            .all(|file| access(dir.join(file), Access::WRITE_OK).is_ok())
+    };
+    let is_empty = |dir: &Path| {
+        // by path: a cgroup file system
+        std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|list| list.is_empty())
+    };
+    let parent = Path::new(own)
+        .ancestors()
+        .filter_map(|path| path.to_str())
+        .map(|path| (path, mount.join(path.trim_start_matches('/'))))
+        .take_while(|(_, dir)| is_ours(dir))
+        .find(|(_, dir)| is_empty(dir));
+    Some(parent.map_or(own, |(path, _)| path).to_owned())
 }
 
 /// What this host has mounted.

@@ -20,8 +20,8 @@ use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, device, facts, image, namespaces,
-    network, quota, seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, cgroup, device, facts, image,
+    namespaces, network, quota, seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
@@ -246,13 +246,13 @@ impl Engine {
     }
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;
-    /// without root it is the caller's own cgroup, which may be delegated to it.
+    /// without root it is the caller's own cgroup or one above, which may be delegated to it.
     fn cgroups_path(&self, options: &CreateOptions, id: &ContainerId, rootless: bool) -> String {
         let parent = options
             .cgroup_parent
             .clone()
             .or_else(|| self.config().cgroup_parent.clone())
-            .or_else(|| rootless.then(own_v2_cgroup).flatten())
+            .or_else(|| rootless.then(cgroup::delegated_parent).flatten())
             .unwrap_or_default();
         let parent = parent.trim_matches('/');
         if parent.is_empty() {
@@ -304,15 +304,6 @@ struct Prepared {
     image: Option<Image>,
     /// Mount points that the image lacks.
     points: MountPoints,
-}
-
-/// The caller's cgroup in the v2 hierarchy (cgroups(7): the line with hierarchy 0).
-fn own_v2_cgroup() -> Option<String> {
-    // by path: procfs
-    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("0::"))
-        .map(str::to_owned)
 }
 
 /// Entrypoint and command, as Docker joins them.

@@ -7,6 +7,7 @@
 mod images;
 mod networks;
 mod stores;
+mod update;
 
 /// Which binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +186,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
         images::OPERATIONS,
         networks::OPERATIONS,
         stores::OPERATIONS,
+        update::OPERATIONS,
     ]
     .into_iter()
     .flatten()

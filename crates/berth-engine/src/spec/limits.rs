@@ -305,3 +305,6 @@ fn number_of(device: &DeviceAmount, facts: &LimitFacts) -> Result<(i64, i64), Sp
         None => Err(SpecError::DeviceUnknown(device.path.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests;
