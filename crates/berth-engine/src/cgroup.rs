@@ -1,8 +1,12 @@
 //! The cgroups of a container, also of one whose run.json was never written.
 
+use std::path::Path;
+
 use berth_base::ErrorClass;
 use berth_base::state::{CgroupPaths, RunFile};
 use berth_runtime::cgroup::{Cgroup, CgroupError, Hierarchies, Usage};
+
+use rustix::fs::{Access, access};
 
 use crate::{Container, ContainerId, Engine, EngineError};
 
@@ -16,6 +20,18 @@ impl Engine {
         Cgroup::from_paths(&live.cgroups)
             .usage()
             .map_err(|e| on_cgroup(&container, e))
+    }
+}
+
+impl Container {
+    /// Whether the kernel's OOM killer ended a process of the present run, or of the last one.
+    /// Asks the kernel where the container lives.
+    pub fn oom_killed(&self) -> bool {
+        match (&self.exit, &self.live) {
+            (Some(exit), _) => exit.oom_killed,
+            (None, Some(live)) => of_run(live).oom_kills().is_ok_and(|kills| kills > 0),
+            (None, None) => false,
+        }
     }
 }
 
@@ -38,10 +54,43 @@ pub(crate) fn at_path(path: &str) -> Cgroup {
     Cgroup::from_paths(&locate(path))
 }
 
-fn locate(path: &str) -> CgroupPaths {
+/// Where a caller without root may have cgroups in the v2 hierarchy: the nearest above its own that
+/// is its user's and holds no process, since one that does can pass on no controller
+/// (cgroup-v2.rst, "No Internal Process Constraint"); else its own, where at least no limit is
+/// needed.
+pub(crate) fn delegated_parent() -> Option<String> {
+    // by path: procfs
+    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    // The line with hierarchy 0 (cgroups(7)).
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mount = hierarchies().v2?.mount;
+    let is_ours = |dir: &Path| {
+        [".", "cgroup.procs", "cgroup.subtree_control"]
+            .iter()
+            .all(|file| access(dir.join(file), Access::WRITE_OK).is_ok())
+    };
+    let is_empty = |dir: &Path| {
+        // by path: a cgroup file system
+        std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|list| list.is_empty())
+    };
+    let parent = Path::new(own)
+        .ancestors()
+        .filter_map(|path| path.to_str())
+        .map(|path| (path, mount.join(path.trim_start_matches('/'))))
+        .take_while(|(_, dir)| is_ours(dir))
+        .find(|(_, dir)| is_empty(dir));
+    Some(parent.map_or(own, |(path, _)| path).to_owned())
+}
+
+/// What this host has mounted.
+pub(crate) fn hierarchies() -> Hierarchies {
+    // by path: procfs
     let read = |file| std::fs::read_to_string(file).unwrap_or_default();
-    let hierarchies =
-        Hierarchies::discover(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    Hierarchies::discover(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
+}
+
+fn locate(path: &str) -> CgroupPaths {
+    let hierarchies = hierarchies();
     let below = path.trim_start_matches('/');
     let join = |mount: &std::path::Path| mount.join(below).display().to_string();
     CgroupPaths {

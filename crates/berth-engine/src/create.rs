@@ -20,8 +20,8 @@ use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, events, facts, image, namespaces,
-    network, quota, seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, cgroup, device, events, facts, image,
+    namespaces, network, quota, seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
@@ -76,6 +76,8 @@ impl Engine {
             Ok((id, create))
         })?;
         let spec_facts = SpecFacts {
+            limit_facts: facts::limit_facts(options)?,
+            injected: device::resolve(&options.limits)?,
             argv: argv(options, root)?,
             hostname: hostname(options, &id, &sources)?,
             user: image::resolve_user(self, &rooted)?,
@@ -166,10 +168,7 @@ impl Engine {
             }
             None => store.claim_generated_name(&names, id)?,
         };
-        let settings = SettingsFile {
-            version: STATE_VERSION,
-            name: name.clone(),
-        };
+        let settings = SettingsFile::new(name.clone());
         let published = store
             .write_hidden(
                 "container.create.settings",
@@ -249,7 +248,7 @@ impl Engine {
     }
 
     /// `PARENT/berth/ID`. The parent is the option, else the engine's, else the hierarchy's root;
-    /// without root it is the caller's own cgroup, which may be delegated to it.
+    /// without root it is the caller's own cgroup or one above, which may be delegated to it.
     pub(crate) fn cgroups_path(
         &self,
         options: &CreateOptions,
@@ -260,7 +259,7 @@ impl Engine {
             .cgroup_parent
             .clone()
             .or_else(|| self.config().cgroup_parent.clone())
-            .or_else(|| rootless.then(own_v2_cgroup).flatten())
+            .or_else(|| rootless.then(cgroup::delegated_parent).flatten())
             .unwrap_or_default();
         let parent = parent.trim_matches('/');
         if parent.is_empty() {
@@ -295,9 +294,6 @@ fn host_facts(
         // by path: the host's /dev
         facts.host_has_shm = Path::new("/dev/shm").is_dir();
     }
-    if options.nano_cpus.is_some() {
-        facts.cpus = facts::online_cpus();
-    }
     if options.privileged {
         facts.devices = facts::host_devices();
     } else {
@@ -315,15 +311,6 @@ struct Prepared {
     image: Option<Image>,
     /// Mount points that the image lacks.
     points: MountPoints,
-}
-
-/// The caller's cgroup in the v2 hierarchy (cgroups(7): the line with hierarchy 0).
-fn own_v2_cgroup() -> Option<String> {
-    // by path: procfs
-    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("0::"))
-        .map(str::to_owned)
 }
 
 /// Entrypoint and command, as Docker joins them.

@@ -14,7 +14,7 @@ use crate::members::{self, Marks};
 use crate::process::Process;
 use crate::store::ContainerLock;
 use crate::view::View;
-use crate::{Container, Engine, EngineError, Session, cgroup};
+use crate::{Container, Engine, EngineError, Session, cgroup, limits};
 
 /// SIGKILL.
 const KILL: i32 = 9;
@@ -55,6 +55,7 @@ fn kill_own(view: &View, run: &RunFile, deadline: Instant) -> Result<bool, Engin
     process
         .signal(9)
         .map_err(|e| crate::cannot_signal(9, process.pid(), e))?;
+    limits::thaw(view)?;
     if process.wait_for(Some(THAW_AFTER)) {
         return Ok(true);
     }
@@ -199,6 +200,10 @@ impl Engine {
                 .read_exit(&container.id, container.run)?
                 .is_none()
         {
+            let group = match &view.last_run {
+                Some(run) => cgroup::of_run(run),
+                None => cgroup::of_container(container),
+            };
             let outcome = view
                 .process
                 .as_ref()
@@ -207,7 +212,7 @@ impl Engine {
                 version: STATE_VERSION,
                 run: container.run,
                 outcome,
-                oom_killed: false,
+                oom_killed: group.oom_kills().is_ok_and(|kills| kills > 0),
                 started_at: container.live.as_ref().map(|live| live.started_at),
                 finished_at: Timestamp::from(SystemTime::now()),
                 error: None,

@@ -9,6 +9,7 @@ use berth_runtime::exec_request::ExecRequest;
 use oci_spec::runtime::{Process, Spec};
 
 use crate::capabilities::Capabilities;
+use crate::limits::refuse_paused;
 use crate::process::Process as Held;
 use crate::session::SessionError;
 use crate::spec::{SpecError, capability_sets, merge_env, user_of};
@@ -28,6 +29,7 @@ impl Engine {
         if !container.status.is_live() {
             return Err(not_running(&container));
         }
+        refuse_paused(&container, "attach to")?;
         let session = self.connect(&container)?;
         let stdin = if stdin { protocol::attach::STDIN } else { 0 };
         session
@@ -47,6 +49,7 @@ impl Engine {
         if live.run != container.run {
             return Err(not_running(container));
         }
+        refuse_paused(container, "run a process in").map_err(|e| e.exit_code(125))?;
         let spec = self.spec_of_run(container)?;
         let request = request(&spec, options, process, container)?;
         let json = serde_json::to_vec(&request).map_err(|e| {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::spec::{CallerLimits, DeviceKind, HostDevice};
+use crate::spec::{CallerLimits, DeviceKind, HostDevice, LimitFacts};
+use crate::{CreateOptions, EngineError, device};
 
 /// Whether the caller is not root: then its containers need a user namespace.
 pub(crate) fn is_rootless() -> bool {
@@ -60,6 +61,39 @@ pub(crate) fn thermal_throttles() -> Vec<String> {
         .collect()
 }
 
+/// What limits of these options depend on, as far as they ask for it. The options name a block
+/// device that is none: then this fails.
+pub(crate) fn limit_facts(options: &CreateOptions) -> Result<LimitFacts, EngineError> {
+    let mut facts = LimitFacts::default();
+    let (changeable, limits) = (&options.resources, &options.limits);
+    if changeable.nano_cpus.is_some() {
+        facts.cpus = online_cpus();
+    }
+    if changeable.cpuset_cpus.is_some() {
+        facts.cpu_list = read_cpus("online").trim().to_owned();
+    }
+    if changeable.cpuset_mems.is_some() {
+        // by path: sysfs
+        let nodes = fs::read_to_string("/sys/devices/system/node/has_memory");
+        facts.node_list = nodes.unwrap_or_default().trim().to_owned();
+    }
+    if changeable.blkio_weight.is_some() || !limits.is_empty() {
+        facts.hints = crate::cgroup::hierarchies().hints();
+    }
+    let amounts = [
+        &limits.weight_devices,
+        &limits.read_bps,
+        &limits.write_bps,
+        &limits.read_iops,
+        &limits.write_iops,
+    ];
+    for device in amounts.into_iter().flatten() {
+        let number = device::block_number(&device.path)?;
+        facts.block_devices.push((device.path.clone(), number));
+    }
+    Ok(facts)
+}
+
 fn read_cpus(which: &str) -> String {
     fs::read_to_string(Path::new("/sys/devices/system/cpu").join(which)).unwrap_or_default()
 }
@@ -72,6 +106,28 @@ fn parse_cpu_list(text: &str) -> impl Iterator<Item = u32> {
             (Ok(first), Ok(last)) => first..last.saturating_add(1),
             _ => 0..0,
         }
+    })
+}
+
+/// A device node, by the metadata of the file that it is; `None` for other files.
+pub(crate) fn device_node(path: &str, metadata: &fs::Metadata) -> Option<HostDevice> {
+    let kind = metadata.file_type();
+    let kind = if kind.is_block_device() {
+        DeviceKind::Block
+    } else if kind.is_char_device() {
+        DeviceKind::Character
+    } else {
+        return None;
+    };
+    let device = metadata.rdev();
+    Some(HostDevice {
+        path: path.to_owned(),
+        kind,
+        major: rustix::fs::major(device),
+        minor: rustix::fs::minor(device),
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
     })
 }
 
@@ -96,26 +152,10 @@ pub(crate) fn host_devices() -> Vec<HostDevice> {
                 }
                 continue;
             }
-            let kind = if kind.is_block_device() {
-                DeviceKind::Block
-            } else if kind.is_char_device() {
-                DeviceKind::Character
-            } else {
+            if path.as_os_str() == "/dev/console" {
                 continue;
-            };
-            let Some(path) = path.to_str().filter(|p| *p != "/dev/console") else {
-                continue;
-            };
-            let device = metadata.rdev();
-            devices.push(HostDevice {
-                path: path.to_owned(),
-                kind,
-                major: rustix::fs::major(device),
-                minor: rustix::fs::minor(device),
-                mode: metadata.mode() & 0o7777,
-                uid: metadata.uid(),
-                gid: metadata.gid(),
-            });
+            }
+            devices.extend(path.to_str().and_then(|path| device_node(path, &metadata)));
         }
     }
     devices.sort_by(|a, b| a.path.cmp(&b.path));

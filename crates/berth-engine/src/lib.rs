@@ -8,6 +8,7 @@ mod cgroup;
 mod container;
 mod copy;
 mod create;
+mod device;
 mod empty;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod hint;
 mod ids;
 mod image;
 mod logs;
+mod limits;
 mod members;
 mod namespaces;
 mod network;
@@ -43,6 +45,7 @@ mod words;
 use berth_base::ContainerId;
 use stop::{cannot_signal, not_running};
 
+pub use berth_base::state::Resources;
 pub use berth_net::lease::Lease;
 pub use berth_net::subnet::AddressPool;
 pub use berth_net::{DEFAULT_NETWORK, NetworkFile, NetworkName};
@@ -60,13 +63,15 @@ pub use logs::{
     Follow, LOG_OPTIONS, LogChoice, LogReader, LogRecord, LogRequest, LogSettings, LogStream,
     pack_log,
 };
+pub use limits::Updated;
 pub use network::{
     CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
     PublishRequest, dropping_chains, probe_packet_filter,
 };
 pub use options::{
-    Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,
-    NameOptions, NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
+    Capability, CreateOptions, DeviceAmount, DeviceRequest, DeviceRule, ExecOptions, GpuRequest,
+    Healthcheck, ImageRequest, Limits, MountOrigin, MountRequest, NameOptions, NamespaceMode,
+    NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};

@@ -1,14 +1,18 @@
 //! What a user may ask of `create` and `exec`, parsed once at the edge.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use berth_base::ContainerName;
-use berth_base::state::VolumeName;
+use berth_base::state::{Resources, VolumeName};
 use serde::{Deserialize, Serialize};
 
 use crate::LogChoice;
+pub use limits::{DeviceAmount, DeviceRequest, DeviceRule, GpuRequest, Limits};
+
 use crate::network::{HostAddress, NetworkRequest, PublishRequest};
 
 /// Everything `create` and `run` accept, as Docker's flags mean it.
@@ -74,15 +78,15 @@ pub struct CreateOptions {
     /// `-P`: every port that is exposed.
     #[serde(default)]
     pub publish_all: bool,
-    /// `-m` in bytes.
-    pub memory_bytes: Option<u64>,
+    /// Limits that `update` may change.
+    #[serde(flatten)]
+    pub resources: Resources,
+    /// Limits and devices that stay.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// `--storage-opt size=` in bytes: what its own layer may take on disk.
     #[serde(default)]
     pub storage_bytes: Option<u64>,
-    /// `--cpus` in billionths of a CPU.
-    pub nano_cpus: Option<u64>,
-    /// `--pids-limit`; zero or less means no limit.
-    pub pids_limit: Option<i64>,
     /// `--ulimit`.
     pub ulimits: Vec<Ulimit>,
     /// `--cap-add`.

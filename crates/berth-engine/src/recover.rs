@@ -88,6 +88,10 @@ impl Engine {
             done.removed.push(id.clone());
             return Ok(());
         }
+        if self.is_updating(&view) {
+            self.settle_update(&self.store().lock(id)?)?;
+            done.settled.push(id.clone());
+        }
         let is_lost = self.store().read_status(id)?.is_none();
         let unsettled = match view.container.status {
             _ if is_lost => true,

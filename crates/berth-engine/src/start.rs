@@ -15,6 +15,7 @@ use berth_base::state::{
 use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Timestamp};
 use berth_runtime::facts::{forget_volatile, is_volatile};
 use berth_runtime::launch::{LaunchRequest, launch};
+use oci_spec::runtime::LinuxResources;
 
 use crate::session::Packet;
 use crate::spec::{self, IdMappings, RunFacts};
@@ -23,7 +24,7 @@ use crate::subid::{IdKind, IdMap, map_of};
 use crate::view::View;
 use crate::{
     Container, Engine, EngineError, Session, StartAttach, Started, cgroup, empty::await_warden,
-    ids, namespaces, words,
+    facts, ids, namespaces, words,
 };
 
 /// The spec of a run.
@@ -52,6 +53,7 @@ impl Engine {
         let lock = self.store().lock(id)?;
         let view = self.view(id)?;
         let before = self.check_startable(&lock, &view)?;
+        self.settle_update(&lock)?;
         let container = &view.container;
         let mut run = view.written.run.saturating_add(1);
         // It has the ports that the new one wants.
@@ -119,7 +121,10 @@ impl Engine {
                     Status::Exited
                 })
             }
-            Status::Running | Status::Paused => Err(conflict(format!(
+            Status::Paused => Err(conflict(format!(
+                "container {name} is paused; let it go on with \"berth unpause {name}\""
+            ))),
+            Status::Running => Err(conflict(format!(
                 "container {name} is {} already; stop it with \"berth stop {name}\" to start it again",
                 view.container.status
             ))),
@@ -240,7 +245,8 @@ impl Engine {
     ) -> Result<RunSpec, EngineError> {
         let immutable = container.persistent_dir.join("spec.json");
         let sources = &container.create.namespaces;
-        if !spec::needs_run_spec(sources) {
+        let resources = self.changed_limits(container, warnings)?;
+        if !spec::needs_run_spec(sources) && resources.is_none() {
             return Ok(RunSpec {
                 path: immutable,
                 root_ids: None,
@@ -265,6 +271,7 @@ impl Engine {
                 .collect(),
             mappings,
             joined_mappings,
+            resources,
         };
         let mapped = facts.mappings.as_ref().or(facts.joined_mappings.as_ref());
         let root_ids = mapped.and_then(|ids| Some((of_root(&ids.uid)?, of_root(&ids.gid)?)));
@@ -275,6 +282,22 @@ impl Engine {
             path: container.volatile_dir.join("spec.json"),
             root_ids,
         })
+    }
+
+    /// The limits of a container where they are not those of its spec any more.
+    fn changed_limits(
+        &self,
+        container: &Container,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<LinuxResources>, EngineError> {
+        let settings = self.store().read_settings(&container.id)?;
+        if settings.is_none_or(|settings| settings.resources.is_empty()) {
+            return Ok(None);
+        }
+        let options = &container.create.options;
+        let facts = facts::limit_facts(options)?;
+        let changed = spec::changeable_resources(options, &facts, warnings)?;
+        Ok(Some(changed))
     }
 
     fn monitor_config(

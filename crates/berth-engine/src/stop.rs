@@ -6,7 +6,7 @@ use berth_base::state::ExitFile;
 use berth_base::{ContainerId, ErrorClass, HostPid, Status};
 
 use crate::view::View;
-use crate::{Container, Engine, EngineError, StopOptions, empty, hint, words};
+use crate::{Container, Engine, EngineError, StopOptions, empty, hint, limits, words};
 
 /// SIGKILL and SIGTERM.
 pub(crate) const KILL: i32 = 9;
@@ -100,6 +100,7 @@ impl Engine {
             .signal(signal)
             .map_err(|e| cannot_signal(signal, process.pid(), e))?;
         self.note_signal(view, signal);
+        limits::thaw(view)?;
         process.wait_for(timeout);
         Ok(())
     }
@@ -125,6 +126,11 @@ impl Engine {
             .signal(signal)
             .map_err(|e| cannot_signal(signal, process.pid(), e))?;
         self.note_signal(&view, signal);
+        // One that is meant to end has to run for that.
+        let options = &view.container.create.options;
+        if signal == options.stop_signal.unwrap_or(TERM) {
+            limits::thaw(&view)?;
+        }
         Ok(())
     }
 

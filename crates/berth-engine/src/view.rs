@@ -6,6 +6,7 @@
 use berth_base::state::{ExitFile, RunFile, STATE_VERSION, StatusFile};
 use berth_base::{ContainerId, Status};
 
+use crate::limits::is_frozen;
 use crate::process::Process;
 use crate::store::StoreError;
 use crate::{Container, CreateFile, Engine, EngineError};
@@ -19,6 +20,8 @@ pub(crate) struct RunEvidence {
     pub(crate) was_started: bool,
     /// Its process lives, by identity.
     pub(crate) is_alive: bool,
+    /// The kernel has it frozen, as far as a pause was meant.
+    pub(crate) is_frozen: bool,
 }
 
 /// Derives the status. `written` is intent; whoever crashed after writing it left it behind.
@@ -29,7 +32,10 @@ pub(crate) const fn derive(written: Status, evidence: RunEvidence) -> Status {
         Status::Starting if evidence.is_alive => Status::Running,
         Status::Starting if evidence.was_started => Status::Exited,
         Status::Starting => Status::Starting,
-        Status::Running | Status::Paused if evidence.is_alive => written,
+        Status::Running if evidence.is_alive => written,
+        Status::Paused if evidence.is_alive && evidence.is_frozen => written,
+        // Whoever paused it died before, whoever let it go on after.
+        Status::Paused if evidence.is_alive => Status::Running,
         // Its process is gone, or was of an earlier boot.
         Status::Running | Status::Paused => Status::Exited,
     }
@@ -109,12 +115,15 @@ impl Engine {
         let missing = || StoreError::NoContainer(id.short().to_owned());
         // In this order: what is read later is newer, so that an end is never overlooked.
         let written = store.read_status(id)?;
-        let create = self.read_create(id)?;
+        let mut create = self.read_create(id)?;
         let written = match written {
             Some(written) => written,
             None => self.status_after_loss(&create)?,
         };
-        let name = store.read_settings(id)?.ok_or_else(missing)?.name;
+        let settings = store.read_settings(id)?.ok_or_else(missing)?;
+        let name = settings.name;
+        let resources = &mut create.options.resources;
+        *resources = settings.resources.over(resources);
         let last_run = store.read_run(id)?.filter(|run| run.run == written.run);
         let process = last_run.as_ref().and_then(|run| Process::open(&run.init));
         let exit = self.exit_of(id, written.run)?;
@@ -122,6 +131,8 @@ impl Engine {
             has_exit: exit.is_some(),
             was_started: last_run.is_some(),
             is_alive: process.is_some(),
+            // Asked only where it matters.
+            is_frozen: written.status == Status::Paused && last_run.as_ref().is_some_and(is_frozen),
         };
         let status = derive(written.status, evidence);
         let wiring = match create.options.networks.is_empty() {
@@ -186,21 +197,29 @@ mod tests {
         has_exit: false,
         was_started: false,
         is_alive: false,
+        is_frozen: false,
     };
     const ALIVE: RunEvidence = RunEvidence {
         has_exit: false,
         was_started: true,
         is_alive: true,
+        is_frozen: false,
+    };
+    const FROZEN: RunEvidence = RunEvidence {
+        is_frozen: true,
+        ..ALIVE
     };
     const DEAD: RunEvidence = RunEvidence {
         has_exit: false,
         was_started: true,
         is_alive: false,
+        is_frozen: false,
     };
     const ENDED: RunEvidence = RunEvidence {
         has_exit: true,
         was_started: true,
         is_alive: false,
+        is_frozen: false,
     };
 
     #[test]
@@ -216,7 +235,9 @@ mod tests {
             (Status::Running, ENDED, Status::Exited),
             // After a reboot the volatile folder is gone.
             (Status::Running, NOTHING, Status::Exited),
-            (Status::Paused, ALIVE, Status::Paused),
+            (Status::Paused, FROZEN, Status::Paused),
+            (Status::Paused, ALIVE, Status::Running),
+            (Status::Running, FROZEN, Status::Running),
             (Status::Paused, NOTHING, Status::Exited),
             (Status::Exited, NOTHING, Status::Exited),
             (Status::Removing, ALIVE, Status::Removing),

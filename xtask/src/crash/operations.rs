@@ -8,6 +8,7 @@ mod images;
 mod logs;
 mod networks;
 mod stores;
+mod update;
 
 /// Which binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +188,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
         logs::OPERATIONS,
         networks::OPERATIONS,
         stores::OPERATIONS,
+        update::OPERATIONS,
     ]
     .into_iter()
     .flatten()

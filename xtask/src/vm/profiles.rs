@@ -198,6 +198,19 @@ const ROWS: &[Row] = &[
     },
     Row {
         profile: "plain",
+        // cgroup v2 with all controllers.
+        suite: Suite::Programs("berth", "limits"),
+        names: &["_"],
+        share: Share::Only(&[
+            "limits_are_in",
+            "a_running_one_has",
+            "below_what_is",
+            "alone_",
+        ]),
+        limit_s: 240,
+    },
+    Row {
+        profile: "plain",
         // Without listmount of other mount namespaces and the ioctls of newer kernels.
         suite: Suite::Programs("berth-map", "holders"),
         names: &["_"],

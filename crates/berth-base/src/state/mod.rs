@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `spec.json` | engine | once, at create: the OCI runtime spec |
 //! | `create.json` | engine | once, at create: what the user asked for |
-//! | `settings.json` | engine | name and policies, under the container's lock |
+//! | `settings.json` | engine | name, policies and changed limits, under the container's lock |
 //! | `status.json` | engine | status and run number, under the container's lock |
 //! | `exits/N.json` | monitor, else recover | once per run, first writer wins |
 //! | `log.json`, `log.local` | monitor | what it writes, by its log driver; older parts are `.1`, `.2`, ... |
@@ -40,6 +40,7 @@ mod event;
 mod exit;
 mod log;
 mod monitor;
+mod resources;
 mod run;
 mod settings;
 mod status;
@@ -51,8 +52,9 @@ pub use event::{EVENT_VERSION, EventKind, EventRecord, MonitorEvents};
 pub use exit::{ExitFile, ExitOutcome};
 pub use log::{LOST_FILE, LogConfig, LogDriver, LostFile};
 pub use monitor::{MonitorConfig, RootSource, StdioConfig};
+pub use resources::{CgroupValue, Resources};
 pub use run::{CgroupPaths, RunFile};
-pub use settings::SettingsFile;
+pub use settings::{SettingsFile, Updating};
 pub use status::StatusFile;
 pub use volume::{ANONYMOUS_LABEL, InvalidVolumeName, VolumeFile, VolumeName};
 pub use wiring::{NetworkHelper, Readiness, ResolverRequest, WiredInterface, WiredLink, Wiring};

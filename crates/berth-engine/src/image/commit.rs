@@ -7,7 +7,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, SystemTime};
 
 use berth_base::state::RootSource;
-use berth_base::{ContainerId, Digest, ErrorClass, Timestamp, signal_name};
+use berth_base::{ContainerId, Digest, ErrorClass, Status, Timestamp, signal_name};
 use berth_image::archive::Changes;
 use berth_image::layer::{Change, Packed};
 use berth_image::manifest::{Manifest, media};
@@ -61,7 +61,7 @@ impl Engine {
             lease.protect(&layer.descriptor.digest)?;
         }
         let packed = {
-            let _frozen = Frozen::begin(&container, options.running)?;
+            let _frozen = Frozen::begin(self, &container, options.running)?;
             let spool = store.spool()?;
             let work = PackLayer {
                 upper: layers.upper.clone(),
@@ -245,25 +245,46 @@ fn describe(
     });
 }
 
-/// A running container's processes, stopped until this is dropped.
-struct Frozen(Option<berth_runtime::cgroup::Cgroup>);
+/// A running container's processes, stopped until this is dropped. One that is paused stays so.
+struct Frozen<'e> {
+    engine: &'e Engine,
+    id: ContainerId,
+    cgroup: Option<berth_runtime::cgroup::Cgroup>,
+}
 
-impl Frozen {
-    fn begin(container: &Container, stays_running: bool) -> Result<Self, EngineError> {
-        let Some(live) = container.live.as_ref().filter(|_| !stays_running) else {
-            return Ok(Self(None));
-        };
-        let cgroup = cgroup::of_run(live);
-        cgroup
-            .freeze()
-            .map_err(|e| cgroup::on_cgroup(container, e))?;
-        Ok(Self(Some(cgroup)))
+impl<'e> Frozen<'e> {
+    fn begin(
+        engine: &'e Engine,
+        container: &Container,
+        stays_running: bool,
+    ) -> Result<Self, EngineError> {
+        let live = container.live.as_ref();
+        let live = live.filter(|_| !stays_running && container.status != Status::Paused);
+        let cgroup = live.map(cgroup::of_run);
+        if let Some(cgroup) = &cgroup {
+            cgroup
+                .freeze()
+                .map_err(|e| cgroup::on_cgroup(container, e))?;
+        }
+        Ok(Self {
+            engine,
+            id: container.id.clone(),
+            cgroup,
+        })
+    }
+
+    /// Whether somebody has paused it since.
+    fn is_paused(&self) -> bool {
+        let status = self.engine.store().read_status(&self.id);
+        matches!(status, Ok(Some(file)) if file.status == Status::Paused)
     }
 }
 
-impl Drop for Frozen {
+impl Drop for Frozen<'_> {
     fn drop(&mut self) {
-        if let Some(cgroup) = &self.0 {
+        if let Some(cgroup) = &self.cgroup
+            && !self.is_paused()
+        {
             // What stays frozen "berth stop" and "rm -f" still end: a kill thaws.
             drop(cgroup.thaw());
         }

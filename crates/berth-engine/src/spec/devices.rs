@@ -1,6 +1,11 @@
 //! Device nodes and the device rules of the cgroup.
 
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType};
+use std::path::PathBuf;
+
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Mount};
+
+use crate::CreateOptions;
+use crate::options::DeviceRule;
 
 /// A device node of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +28,36 @@ pub(crate) enum DeviceKind {
     Character,
 }
 
+/// A device that a container gets: its node in there, and what it may do with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// The node, by its path in the container.
+    pub(crate) device: HostDevice,
+    /// Where the host has it.
+    pub(crate) host: PathBuf,
+    /// `r`, `w` and `m`.
+    pub(crate) access: String,
+}
+
+impl Grant {
+    /// Whether its path in the container is not that of its node on the host.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.host.as_os_str() != self.device.path.as_str()
+    }
+}
+
+/// What devices bring along for a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Injected {
+    pub(crate) devices: Vec<Grant>,
+    /// Mounts besides those of the user.
+    pub(crate) mounts: Vec<Mount>,
+    /// `KEY=VALUE`, over those of the container.
+    pub(crate) env: Vec<String>,
+    /// Further groups of the first process.
+    pub(crate) groups: Vec<u32>,
+}
+
 impl HostDevice {
     pub(super) fn to_spec(&self) -> LinuxDevice {
         let mut device = LinuxDevice::default();
@@ -43,7 +78,7 @@ impl HostDevice {
 
 /// Everything denied, then what Docker and runc together allow: making any node, and using null,
 /// zero, full, random, urandom, tty, console, ptmx and pseudo terminals.
-pub(super) fn default_rules() -> Vec<LinuxDeviceCgroup> {
+fn default_rules() -> Vec<LinuxDeviceCgroup> {
     let character = LinuxDeviceType::C;
     let mut rules = vec![
         rule(false, LinuxDeviceType::A, None, None, "rwm"),
@@ -66,8 +101,37 @@ pub(super) fn default_rules() -> Vec<LinuxDeviceCgroup> {
     rules
 }
 
+/// The device rules of a container that root starts: the later ones win.
+pub(super) fn rules(options: &CreateOptions, grants: &[Grant]) -> Vec<LinuxDeviceCgroup> {
+    if options.privileged {
+        return all_allowed();
+    }
+    let mut rules = default_rules();
+    rules.extend(grants.iter().map(|grant| {
+        let device = &grant.device;
+        let kind = match device.kind {
+            DeviceKind::Block => LinuxDeviceType::B,
+            DeviceKind::Character => LinuxDeviceType::C,
+        };
+        let (major, minor) = (i64::from(device.major), i64::from(device.minor));
+        rule(true, kind, Some(major), Some(minor), &grant.access)
+    }));
+    rules.extend(options.limits.device_rules.iter().map(of_user));
+    rules
+}
+
+fn of_user(asked: &DeviceRule) -> LinuxDeviceCgroup {
+    let kind = match asked.kind {
+        'a' => LinuxDeviceType::A,
+        'b' => LinuxDeviceType::B,
+        _ => LinuxDeviceType::C,
+    };
+    let (major, minor) = (asked.major.map(i64::from), asked.minor.map(i64::from));
+    rule(true, kind, major, minor, &asked.access)
+}
+
 /// `--privileged`: every device.
-pub(super) fn all_allowed() -> Vec<LinuxDeviceCgroup> {
+fn all_allowed() -> Vec<LinuxDeviceCgroup> {
     vec![rule(true, LinuxDeviceType::A, None, None, "rwm")]
 }
 

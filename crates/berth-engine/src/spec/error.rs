@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use berth_base::ErrorClass;
+use berth_runtime::cgroup::CgroupError;
 
 use crate::EngineError;
 use crate::capabilities::UnknownCapability;
@@ -48,6 +49,36 @@ pub(crate) enum SpecError {
         "--cpus {asked} is out of range; it goes from 0.01 to {most}.00, the CPUs of this host"
     )]
     Cpus { asked: String, most: u32 },
+    #[error(
+        "--memory-swap needs --memory: it is the limit of memory and swap together; give both, or --memory-swap=-1 for no limit of swap"
+    )]
+    SwapWithoutMemory,
+    #[error(
+        "--memory-swap {swap} is less than --memory {limit}: it is the limit of memory and swap together; give at least {limit}, or -1 for no limit of swap"
+    )]
+    SwapBelowMemory { swap: i64, limit: i64 },
+    #[error(
+        "--memory-reservation {reservation} is more than --memory {limit}; lower the first or raise the second"
+    )]
+    ReservationAboveMemory { reservation: i64, limit: i64 },
+    #[error("{flag} {asked:?} cannot be had: {why}")]
+    Cpuset {
+        flag: &'static str,
+        asked: String,
+        why: String,
+    },
+    #[error(transparent)]
+    Resource(Box<CgroupError>),
+    #[error("the device {} was not looked up; this is a defect of berth", .0.display())]
+    DeviceUnknown(PathBuf),
+    #[error(
+        "--device-cgroup-rule needs root: without it no rule of devices can be set, and what the container may open its user's own rights decide; leave it out"
+    )]
+    RuleWithoutRoot,
+    #[error("cannot set --sysctl {key}: {why}")]
+    Sysctl { key: String, why: String },
+    #[error("--oom-score-adj {0} is out of range; it goes from -1000 to 1000")]
+    OomScore(i32),
     #[error("the mount target {0:?} is not an absolute path below /; write one such as /data")]
     MountTarget(String),
     #[error(
@@ -75,7 +106,11 @@ pub(crate) enum SpecError {
 impl From<SpecError> for EngineError {
     fn from(error: SpecError) -> Self {
         let class = match &error {
-            SpecError::Internal(_) | SpecError::VolumeUnknown(_) => ErrorClass::Internal,
+            SpecError::Internal(_) | SpecError::VolumeUnknown(_) | SpecError::DeviceUnknown(_) => {
+                ErrorClass::Internal
+            }
+            SpecError::RuleWithoutRoot => ErrorClass::Denied,
+            SpecError::Resource(error) => error.class(),
             SpecError::UlimitAboveCaller { .. } => ErrorClass::Denied,
             _ => ErrorClass::Invalid,
         };

@@ -4,6 +4,7 @@
 //! be snapshot-tested. What only a start knows (which process holds a joined namespace, which ids
 //! are free) is filled in by [`for_run`].
 
+mod cpuset;
 mod devices;
 mod error;
 mod limits;
@@ -11,6 +12,7 @@ mod mounts;
 mod paths;
 mod process;
 mod run;
+mod sysctls;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +21,13 @@ use std::path::PathBuf;
 
 use berth_base::NamespaceKind;
 use berth_base::state::NamespaceSource;
-use oci_spec::runtime::{Linux, LinuxBuilder, LinuxNamespace, LinuxNamespaceType, Root, Spec};
+use oci_spec::runtime::{
+    Linux, LinuxBuilder, LinuxDevice, LinuxNamespace, LinuxNamespaceType, Root, Spec,
+};
 
-pub(crate) use devices::{DeviceKind, HostDevice};
+pub(crate) use devices::{DeviceKind, Grant, HostDevice, Injected};
 pub(crate) use error::SpecError;
+pub(crate) use limits::{LimitFacts, changeable_resources};
 pub(crate) use mounts::normalise as normalise_target;
 pub(crate) use process::{capability_sets, merge_env, user as user_of};
 pub(crate) use run::{IdMappings, RunFacts, for_run, needs_run_spec};
@@ -49,8 +54,10 @@ pub(crate) struct SpecFacts {
     pub(crate) limits: CallerLimits,
     pub(crate) namespaces: BTreeMap<NamespaceKind, NamespaceSource>,
     pub(crate) cgroups_path: Option<String>,
-    /// How many CPUs are online.
-    pub(crate) cpus: u32,
+    /// What limits depend on.
+    pub(crate) limit_facts: LimitFacts,
+    /// What the devices come to that were asked for.
+    pub(crate) injected: Injected,
     /// The host's devices, for `--privileged`.
     pub(crate) devices: Vec<HostDevice>,
     /// Whether the host has a mqueue file system at /dev/mqueue.
@@ -115,6 +122,10 @@ pub(crate) fn build(options: &CreateOptions, facts: &SpecFacts) -> Result<Built,
         options.privileged,
         facts.available,
     )?;
+    let mut warnings: Vec<String> = granted.warning.into_iter().collect();
+    let annotations = &options.limits.annotations;
+    let annotations = (!annotations.is_empty())
+        .then(|| annotations.clone().into_iter().collect::<HashMap<_, _>>());
     let mut root = Root::default();
     root.set_path("rootfs".into())
         .set_readonly(Some(options.read_only));
@@ -124,16 +135,20 @@ pub(crate) fn build(options: &CreateOptions, facts: &SpecFacts) -> Result<Built,
         .set_process(Some(process::process(options, facts, granted.set)?))
         .set_mounts(Some(mounts::mounts(options, facts)?))
         .set_hostname(own_uts.then(|| facts.hostname.clone()))
-        .set_annotations(None)
-        .set_linux(Some(linux(options, facts)?));
+        .set_annotations(annotations)
+        .set_linux(Some(linux(options, facts, &mut warnings)?));
     Ok(Built {
         spec,
         granted: granted.set,
-        warnings: granted.warning.into_iter().collect(),
+        warnings,
     })
 }
 
-fn linux(options: &CreateOptions, facts: &SpecFacts) -> Result<Linux, SpecError> {
+fn linux(
+    options: &CreateOptions,
+    facts: &SpecFacts,
+    warnings: &mut Vec<String>,
+) -> Result<Linux, SpecError> {
     let (masked, read_only) = if options.privileged {
         (Vec::new(), Vec::new())
     } else {
@@ -141,19 +156,34 @@ fn linux(options: &CreateOptions, facts: &SpecFacts) -> Result<Linux, SpecError>
     };
     let mut linux = LinuxBuilder::default()
         .namespaces(namespaces(facts))
-        .resources(limits::resources(options, facts)?)
+        .resources(limits::resources(options, facts, warnings)?)
         .masked_paths(masked)
         .readonly_paths(read_only)
         .build()
         .map_err(SpecError::Internal)?;
     linux
         .set_cgroups_path(facts.cgroups_path.clone().map(Into::into))
-        .set_sysctl(sysctls(facts));
-    if options.privileged && !facts.rootless {
-        let devices = facts.devices.iter().map(HostDevice::to_spec).collect();
-        linux.set_devices(Some(devices));
-    }
+        .set_sysctl(sysctls::sysctls(&options.limits.sysctls, facts)?)
+        .set_devices(nodes(options, facts));
     Ok(linux)
+}
+
+/// The nodes of devices, with `--privileged` all of the host's. Where a user namespace forbids
+/// mknod, the runtime binds the host's node of the same path; others are mounts.
+fn nodes(options: &CreateOptions, facts: &SpecFacts) -> Option<Vec<LinuxDevice>> {
+    let mut nodes: Vec<LinuxDevice> = Vec::new();
+    if options.privileged && !facts.rootless {
+        nodes.extend(facts.devices.iter().map(HostDevice::to_spec));
+    }
+    for grant in &facts.injected.devices {
+        if facts.has_user_namespace() && grant.is_elsewhere() {
+            continue;
+        }
+        let node = grant.device.to_spec();
+        nodes.retain(|other| other.path() != node.path());
+        nodes.push(node);
+    }
+    (!nodes.is_empty() || options.privileged && !facts.rootless).then_some(nodes)
 }
 
 /// One entry per namespace that is not the caller's, in a fixed order.
@@ -185,16 +215,4 @@ pub(crate) const fn namespace_type(kind: NamespaceKind) -> LinuxNamespaceType {
         NamespaceKind::User => LinuxNamespaceType::User,
         NamespaceKind::Uts => LinuxNamespaceType::Uts,
     }
-}
-
-/// Docker's sysctls of a network namespace of the container's own: ports below 1024 and ping need
-/// no privilege. Not in a user namespace, whose group range has no meaning outside.
-fn sysctls(facts: &SpecFacts) -> Option<HashMap<String, String>> {
-    let own = facts.is_private(NamespaceKind::Net) && !facts.has_user_namespace();
-    own.then(|| {
-        HashMap::from([
-            ("net.ipv4.ip_unprivileged_port_start".into(), "0".into()),
-            ("net.ipv4.ping_group_range".into(), "0 2147483647".into()),
-        ])
-    })
 }

@@ -26,10 +26,17 @@ pub(super) fn mounts(options: &CreateOptions, facts: &SpecFacts) -> Result<Vec<M
         }
         own.push(mount);
     }
+    for mount in facts.injected.mounts.iter().chain(&bound_devices(facts)) {
+        let target = normalise(&mount.destination().to_string_lossy())?;
+        // The user's own is what is wanted.
+        if targets.insert(target) {
+            own.push(mount.clone());
+        }
+    }
     // Parents before children; sorting is stable, so that the user's order stays otherwise.
     own.sort_by_key(|mount| mount.destination().components().count());
     // A mount of the user's replaces the default one; a /dev of the user's brings its own inside.
-    let mut all: Vec<Mount> = defaults(options.privileged, facts)
+    let mut all: Vec<Mount> = defaults(options, facts)
         .into_iter()
         .filter(|mount| {
             let target = mount.destination().to_string_lossy();
@@ -43,8 +50,8 @@ pub(super) fn mounts(options: &CreateOptions, facts: &SpecFacts) -> Result<Vec<M
 
 /// Docker's mounts. Where a user namespace does not own the PID, network or IPC namespace, the
 /// kernel refuses a fresh procfs, sysfs or mqueue, and the runtime shows the host's.
-fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
-    let access = if privileged { "rw" } else { "ro" };
+fn defaults(options: &CreateOptions, facts: &SpecFacts) -> Vec<Mount> {
+    let access = if options.privileged { "rw" } else { "ro" };
     let mut mounts = Vec::with_capacity(8);
     let kernel = ["nosuid", "noexec", "nodev"];
     let sys = ["nosuid", "noexec", "nodev", access];
@@ -78,8 +85,12 @@ fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
     if host_ipc && facts.host_has_shm {
         mounts.push(bind("/dev/shm", "/dev/shm", &["nosuid", "noexec", "nodev"]));
     } else {
-        let options = ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"];
-        mounts.push(mount("/dev/shm", "tmpfs", "shm", &options));
+        let size = match options.limits.shm_bytes {
+            Some(bytes) => format!("size={bytes}"),
+            None => "size=65536k".to_owned(),
+        };
+        let all = ["nosuid", "noexec", "nodev", "mode=1777", &size];
+        mounts.push(mount("/dev/shm", "tmpfs", "shm", &all));
     }
     for (name, source) in &facts.network_files {
         // Ours, below a folder that a container's root need not be able to enter.
@@ -88,6 +99,19 @@ fn defaults(privileged: bool, facts: &SpecFacts) -> Vec<Mount> {
         mounts.push(mount);
     }
     mounts
+}
+
+/// Devices at another path than the host's, where a user namespace forbids to make their nodes.
+fn bound_devices(facts: &SpecFacts) -> Vec<Mount> {
+    let grants = facts.injected.devices.iter();
+    grants
+        .filter(|grant| facts.has_user_namespace() && grant.is_elsewhere())
+        .map(|grant| {
+            let mut mount = bind(&grant.device.path, "", &["nosuid", "noexec"]);
+            mount.set_source(Some(grant.host.clone()));
+            mount
+        })
+        .collect()
 }
 
 /// One request with its normalised target; nothing for `--volumes-from`, whose mounts stand beside it.

@@ -47,14 +47,25 @@ pub(super) fn process(
     let mut process = Process::default();
     process
         .set_terminal(Some(options.terminal))
-        .set_user(user(&facts.user))
+        .set_user(user(&with_groups(&facts.user, &facts.injected.groups)))
         .set_args(Some(facts.argv.clone()))
         .set_env(Some(environment(options, facts)?))
         .set_cwd(cwd.into())
         .set_capabilities(Some(capability_sets(granted, facts.user.uid)?))
         .set_rlimits((!rlimits.is_empty()).then_some(rlimits))
+        .set_oom_score_adj(oom_score(options.limits.oom_score_adj)?)
         .set_no_new_privileges(Some(options.no_new_privileges));
     Ok(process)
+}
+
+/// The range of /proc/PID/oom_score_adj (proc(5)).
+fn oom_score(asked: Option<i32>) -> Result<Option<i32>, SpecError> {
+    match asked {
+        Some(score) if !(-1000..=1000).contains(&score) => Err(SpecError::OomScore(score)),
+        // As it is.
+        Some(0) | None => Ok(None),
+        Some(score) => Ok(Some(score)),
+    }
 }
 
 /// The spec's form of a resolved user.
@@ -63,6 +74,16 @@ pub(crate) fn user(resolved: &ResolvedUser) -> User {
     user.set_uid(resolved.uid)
         .set_gid(resolved.gid)
         .set_additional_gids((!resolved.groups.is_empty()).then(|| resolved.groups.clone()));
+    user
+}
+
+fn with_groups(user: &ResolvedUser, further: &[u32]) -> ResolvedUser {
+    let mut user = user.clone();
+    for group in further {
+        if !user.groups.contains(group) {
+            user.groups.push(*group);
+        }
+    }
     user
 }
 
@@ -76,6 +97,7 @@ fn environment(options: &CreateOptions, facts: &SpecFacts) -> Result<Vec<String>
         env.push("TERM=xterm".into());
     }
     merge_env(&mut env, &options.env)?;
+    merge_env(&mut env, &facts.injected.env)?;
     if !env.iter().any(|e| e.starts_with("HOME=")) {
         env.push(format!("HOME={}", facts.user.home));
     }

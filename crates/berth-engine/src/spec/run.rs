@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use berth_base::state::NamespaceSource;
 use berth_base::{ContainerId, NamespaceKind};
-use oci_spec::runtime::{LinuxIdMapping, Spec};
+use oci_spec::runtime::{LinuxBlockIo, LinuxIdMapping, LinuxResources, Spec};
 
 use super::{SpecError, namespace_type};
 use crate::subid::IdMap;
@@ -26,6 +26,9 @@ pub(crate) struct RunFacts {
     pub(crate) mappings: Option<IdMappings>,
     /// The ids of a joined user namespace, which the spec must not map again.
     pub(crate) joined_mappings: Option<IdMappings>,
+    /// The limits that were changed since the container was created, as they are now, all of those
+    /// that can be.
+    pub(crate) resources: Option<LinuxResources>,
 }
 
 /// The path that stands in `spec.json` for a namespace of another container. It names no file,
@@ -61,6 +64,10 @@ pub(crate) fn for_run(mut spec: Spec, facts: &RunFacts) -> Result<Spec, SpecErro
                 }
             }
         }
+        if let Some(changed) = &facts.resources {
+            let resources = linux.resources_mut().get_or_insert_default();
+            change_limits(resources, changed);
+        }
         if let Some(mappings) = &facts.mappings {
             linux
                 .set_uid_mappings(Some(to_spec(&mappings.uid)?))
@@ -68,6 +75,19 @@ pub(crate) fn for_run(mut spec: Spec, facts: &RunFacts) -> Result<Spec, SpecErro
         }
     }
     Ok(spec)
+}
+
+/// Puts the limits that can be changed in the place of those from the creation.
+fn change_limits(resources: &mut LinuxResources, changed: &LinuxResources) {
+    resources
+        .set_memory(*changed.memory())
+        .set_cpu(changed.cpu().clone())
+        .set_pids(*changed.pids());
+    let weight = changed.block_io().as_ref().and_then(LinuxBlockIo::weight);
+    if weight.is_some() || resources.block_io().is_some() {
+        let block = resources.block_io_mut().get_or_insert_default();
+        block.set_weight(weight);
+    }
 }
 
 /// An id that the namespace does not map cannot be had: setuid(2) answers EINVAL.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use berth_base::state::NamespaceSource;
+use berth_base::state::{NamespaceSource, Resources};
 use berth_base::{ContainerId, NamespaceKind};
 
 use super::*;
@@ -33,7 +33,11 @@ fn facts() -> SpecFacts {
         },
         namespaces,
         cgroups_path: Some("/berth/ID".into()),
-        cpus: 2,
+        limit_facts: LimitFacts {
+            cpus: 2,
+            ..LimitFacts::default()
+        },
+        injected: Injected::default(),
         devices: vec![HostDevice {
             path: "/dev/kvm".into(),
             kind: DeviceKind::Character,
@@ -82,9 +86,12 @@ fn a_spec_with_everything_asked_for() {
         workdir: Some("/srv".into()),
         terminal: true,
         read_only: true,
-        memory_bytes: Some(64 << 20),
-        nano_cpus: Some(1_500_000_000),
-        pids_limit: Some(100),
+        resources: Resources {
+            memory_bytes: Some(64 << 20),
+            nano_cpus: Some(1_500_000_000),
+            pids_limit: Some(100),
+            ..Resources::default()
+        },
         no_new_privileges: true,
         ulimits: vec![
             Ulimit {
@@ -281,6 +288,12 @@ fn bad_requests_say_what_to_do() {
             ..CreateOptions::default()
         })
     };
+    let limit = |resources| {
+        error(CreateOptions {
+            resources,
+            ..CreateOptions::default()
+        })
+    };
     let messages = [
         mount("data"),
         mount("/"),
@@ -293,17 +306,17 @@ fn bad_requests_say_what_to_do() {
         ulimit("nofile", 1, 1_048_576),
         ulimit("nofile", 2, 1),
         ulimit("speed", 1, 1),
-        error(CreateOptions {
+        limit(Resources {
             memory_bytes: Some(1000),
-            ..CreateOptions::default()
+            ..Resources::default()
         }),
-        error(CreateOptions {
+        limit(Resources {
             nano_cpus: Some(2_500_000_000),
-            ..CreateOptions::default()
+            ..Resources::default()
         }),
-        error(CreateOptions {
+        limit(Resources {
             nano_cpus: Some(1),
-            ..CreateOptions::default()
+            ..Resources::default()
         }),
         error(CreateOptions {
             workdir: Some("srv".into()),

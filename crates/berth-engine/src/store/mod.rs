@@ -124,6 +124,23 @@ impl Store {
         file::read(&self.persistent_dir(id).join("settings.json"))
     }
 
+    /// Replaces `settings.json`.
+    pub(crate) fn write_settings(
+        &self,
+        lock: &ContainerLock,
+        settings: &SettingsFile,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let dir = self.persistent_dir(lock.id());
+        file::write(
+            "container.settings.write",
+            &dir,
+            "settings.json",
+            settings,
+            durability,
+        )
+    }
+
     /// `None` also where a loss of power emptied it.
     pub(crate) fn read_status(&self, id: &ContainerId) -> Result<Option<StatusFile>, StoreError> {
         file::read_unsynced(&self.persistent_dir(id).join("status.json"))

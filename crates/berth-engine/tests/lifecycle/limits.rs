@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
 fn too_much_memory(world: &mut World) -> Outcome {
     // tail keeps what it reads until the end of the input: 100 MB of it.
     let script = "head -c 100000000 /dev/zero | tail";
-    let (id, started) = world.run(script, |o| o.memory_bytes = Some(64 << 20));
+    let (id, started) = world.run(script, |o| o.resources.memory_bytes = Some(64 << 20));
     let outcome = read_all(&started.session).2;
     assert_eq!(outcome.shell_code(), 137, "{outcome:?}");
     let exit = world.engine.wait(&id)?;
@@ -44,7 +44,7 @@ fn limits_are_seen_inside(world: &mut World) -> Outcome {
         o.workdir = Some("/usr/share".into());
         o.user = Some("1:2".into());
         o.group_add = vec!["7".into()];
-        o.pids_limit = Some(50);
+        o.resources.pids_limit = Some(50);
     });
     let out = read_all(&started.session).0;
     assert!(
@@ -212,7 +212,7 @@ fn bad_requests(world: &mut World) -> Outcome {
                 origin: Default::default(),
             }];
         }),
-        create(world, |o| o.memory_bytes = Some(4096)),
+        create(world, |o| o.resources.memory_bytes = Some(4096)),
         create(world, |o| o.user = Some("nobody-of-that-name".into())),
         create(world, |o| o.hostname = Some("a b".into())),
     ];

@@ -26,6 +26,7 @@ mod place;
 mod processes;
 mod remove;
 pub mod stats;
+mod support;
 mod systemd;
 mod usage;
 mod walk;
@@ -49,6 +50,7 @@ pub use keepers::{KEEPERS, keeper_group};
 pub use limits::{check_resources, field_of, ignored_limits};
 pub use oom::{OomNotice, OomWatch};
 pub use place::{CgroupPath, Placement};
+pub use support::HintSupport;
 pub use systemd::{Bus, Scope, SystemdPlace};
 pub use usage::Usage;
 

@@ -23,7 +23,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
 
-pub(crate) use rules::{number_list, sysctl_key, sysctl_namespace};
+pub(crate) use rules::number_list;
+pub use rules::{sysctl_key, sysctl_namespace};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -105,7 +105,7 @@ pub(crate) fn number_list(text: &str) -> Option<Vec<u16>> {
 ///
 /// As in sysctl(8), the first separator decides: in `net.ipv4.conf.eth0/1.forwarding` a slash
 /// stands for the dot of an interface's name, in `net/ipv4/conf/eth0.1/forwarding` a dot does.
-pub(crate) fn sysctl_key(key: &str) -> Option<String> {
+pub fn sysctl_key(key: &str) -> Option<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/' | b'_' | b'-' | b':');
     if !key.bytes().all(plain) {
         return None;
@@ -128,7 +128,7 @@ pub(crate) fn sysctl_key(key: &str) -> Option<String> {
 
 /// The CLONE_NEW* flag of the namespace that a sysctl belongs to, by its path below /proc/sys;
 /// `None` for those of the whole host (CVE-2022-0811).
-pub(crate) fn sysctl_namespace(path: &str) -> Option<u64> {
+pub fn sysctl_namespace(path: &str) -> Option<u64> {
     /// Files of IPC namespaces among those of the host (ipc_namespaces(7), ipc/ipc_sysctl.c).
     const OF_IPC: [&str; 12] = [
         "kernel/msgmax",

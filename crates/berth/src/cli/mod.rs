@@ -29,6 +29,7 @@ mod network;
 mod ns;
 pub(crate) mod output;
 pub(crate) mod parse;
+mod pause;
 mod pid;
 mod port;
 mod progress;
@@ -47,6 +48,7 @@ mod stop;
 mod subject;
 mod system;
 mod top;
+mod update;
 mod usage;
 mod version;
 mod volume;
@@ -103,6 +105,12 @@ pub(crate) enum CliCommand {
     Stop(stop::Stop),
     /// Send a signal to containers, SIGKILL unless told otherwise
     Kill(kill::Kill),
+    /// Stop every process of containers where it is
+    Pause(pause::Pause),
+    /// Let paused containers go on
+    Unpause(pause::Unpause),
+    /// Change the limits of containers
+    Update(update::Update),
     /// Remove containers
     Rm(rm::Rm),
     /// Wait until containers end, then print their exit codes
@@ -247,6 +255,9 @@ impl CliCommand {
             Self::Ps(command) => command.execute(context),
             Self::Stop(command) => command.execute(context),
             Self::Kill(command) => command.execute(context),
+            Self::Pause(command) => command.execute(context),
+            Self::Unpause(command) => command.execute(context),
+            Self::Update(command) => command.execute(context),
             Self::Rm(command) => command.execute(context),
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),

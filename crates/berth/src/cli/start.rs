@@ -1,6 +1,6 @@
 //! `berth start`.
 
-use berth_base::ContainerId;
+use berth_base::{ContainerId, Status};
 use berth_engine::StartAttach;
 use clap::{ArgAction, Args};
 
@@ -44,8 +44,9 @@ impl Start {
             };
         }
         context.for_each(&self.containers, |context, reference, id| {
-            // As Docker: what runs already is started.
-            if !context.engine.inspect(id)?.status.is_live() {
+            // As Docker: what runs already is started, and what is paused cannot be.
+            let status = context.engine.inspect(id)?.status;
+            if !status.is_live() || status == Status::Paused {
                 let started = context.engine.start(id, &StartAttach::default())?;
                 context.warn_all(&started.warnings);
             }

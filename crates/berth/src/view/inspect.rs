@@ -1,5 +1,7 @@
 //! A container as `docker inspect` shows one, and what Berth knows beyond that.
 
+mod limits;
+
 use std::collections::BTreeMap;
 
 use berth_base::state::RootSource;
@@ -135,7 +137,7 @@ fn state(container: &Container) -> State {
         running: container.status.is_live(),
         paused: container.status == Status::Paused,
         restarting: false,
-        oom_killed: exit.is_some_and(|exit| exit.oom_killed),
+        oom_killed: container.oom_killed(),
         dead: false,
         pid: live.map_or(0, |live| live.init.pid.get()),
         exit_code: exit.map_or(0, |exit| exit.outcome.shell_code()),
@@ -154,43 +156,34 @@ fn host_config(container: &Container) -> Value {
     let capabilities = |list: &[berth_engine::Capability]| -> Vec<String> {
         list.iter().map(|capability| capability.0.clone()).collect()
     };
-    let ulimits: Vec<Value> = options
-        .ulimits
-        .iter()
-        .map(|limit| {
-            json!({"Name": limit.name, "Soft": signed(limit.soft), "Hard": signed(limit.hard)})
-        })
-        .collect();
-    json!({
+    let mut config = json!({
         "AutoRemove": options.auto_remove,
         "Binds": mounts::binds(container),
         "CapAdd": capabilities(&options.cap_add),
         "CapDrop": capabilities(&options.cap_drop),
-        "CgroupParent": options.cgroup_parent.as_deref().unwrap_or(""),
         "CgroupnsMode": mode(NamespaceKind::Cgroup, "private"),
         "GroupAdd": options.group_add,
         "Init": options.init,
         "IpcMode": mode(NamespaceKind::Ipc, "private"),
         "LogConfig": log_config(container),
-        "Memory": options.memory_bytes.unwrap_or(0),
-        "NanoCpus": options.nano_cpus.unwrap_or(0),
         "NetworkMode": network_mode(container),
         "PidMode": mode(NamespaceKind::Pid, ""),
-        "PidsLimit": options.pids_limit,
         "PortBindings": ports::bindings(&options.publish),
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "Runtime": "berth-runtime",
         "SecurityOpt": security_options(container),
-        "ShmSize": 64 << 20,
         "StorageOpt": options.storage_bytes.map(|bytes| json!({"size": bytes.to_string()})),
         "Tmpfs": mounts::tmpfs(container),
         "UTSMode": mode(NamespaceKind::Uts, ""),
-        "Ulimits": ulimits,
         "UsernsMode": mode(NamespaceKind::User, "private"),
         "VolumesFrom": mounts::volumes_from(container),
-    })
+    });
+    if let Some(fields) = config.as_object_mut() {
+        fields.append(&mut limits::limits(container));
+    }
+    config
 }
 
 /// As with Docker, the first network's name.
@@ -298,9 +291,4 @@ fn security_options(container: &Container) -> Vec<String> {
         SeccompChoice::Profile { path } => list.push(format!("seccomp={}", path.display())),
     }
     list
-}
-
-/// A limit as Docker writes it: unlimited is -1.
-fn signed(limit: u64) -> i64 {
-    i64::try_from(limit).unwrap_or(-1)
 }

@@ -90,10 +90,7 @@ fn container(engine: &Engine, number: u8, mounts: &[MountRequest]) -> CreateFile
     let options = engine.resolve_mounts(&options(mounts), &[]).unwrap();
     let create = record(&id, options);
     engine.make_volumes(&create).unwrap().keep();
-    let settings = SettingsFile {
-        version: STATE_VERSION,
-        name: format!("c{number}").parse().unwrap(),
-    };
+    let settings = SettingsFile::new(format!("c{number}").parse().unwrap());
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
     write("create.json", serde_json::to_string(&create).unwrap());
     write("settings.json", serde_json::to_string(&settings).unwrap());

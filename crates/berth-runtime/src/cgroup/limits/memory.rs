@@ -1,10 +1,12 @@
 //! Memory: `memory.*` of v1 and v2.
 
 use oci_spec::runtime::LinuxMemory;
+use rustix::io::Errno;
 
 use super::{Plan, Setting, Version, in_range, invalid, unsupported};
+use crate::cgroup::branch::Branch;
 use crate::cgroup::controller::Controller::Memory;
-use crate::cgroup::{Cgroup, CgroupError};
+use crate::cgroup::{Cgroup, CgroupError, files};
 
 const LIMIT: &str = "memory limit";
 const SWAP: &str = "memory plus swap limit";
@@ -163,21 +165,38 @@ impl Cgroup {
         let Some(branch) = &self.v2 else {
             return Ok(());
         };
-        let Some(text) = branch.read_if_present("memory.current")? else {
-            return Ok(());
-        };
-        match text.trim().parse::<i64>() {
-            Ok(used) if used > asked => Err(CgroupError::OutOfRange {
+        let mut used = memory_in_use(branch)?;
+        if let Some(over) = used.map(|used| used - asked).filter(|over| *over > 0) {
+            // As v1 does first: what is cache only goes. It came with kernel 5.19, and says EAGAIN
+            // when it got less than asked.
+            let reclaimed = branch
+                .dir()
+                .and_then(|dir| files::write_at(dir, "memory.reclaim", &over.to_string()));
+            if matches!(reclaimed, Ok(()) | Err(Errno::AGAIN)) {
+                used = memory_in_use(branch)?;
+            }
+        }
+        match used {
+            Some(used) if used > asked => Err(CgroupError::OutOfRange {
                 limit: LIMIT,
                 asked: format!("{asked} bytes"),
                 least: format!("{used} bytes, which are in use"),
                 most: None,
             }),
-            Ok(_) => Ok(()),
-            Err(_) => Err(CgroupError::Malformed {
-                path: branch.file("memory.current"),
-                text,
-            }),
+            _ => Ok(()),
         }
     }
+}
+
+/// memory.current; `None` where the file or the cgroup is not there.
+fn memory_in_use(branch: &Branch) -> Result<Option<i64>, CgroupError> {
+    const FILE: &str = "memory.current";
+    let Some(text) = branch.read_if_present(FILE)? else {
+        return Ok(None);
+    };
+    let used = text.trim().parse().map_err(|_| CgroupError::Malformed {
+        path: branch.file(FILE),
+        text,
+    })?;
+    Ok(Some(used))
 }

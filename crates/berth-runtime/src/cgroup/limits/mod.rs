@@ -12,6 +12,7 @@ mod memory;
 mod network;
 mod pids;
 mod rdma;
+mod undo;
 mod unified;
 mod update;
 

@@ -20,7 +20,7 @@ impl Cgroup {
     }
 
     /// Fills in what v2 has to be told along with what was asked.
-    fn complete<'r>(
+    pub(super) fn complete<'r>(
         &self,
         resources: &'r LinuxResources,
     ) -> Result<Cow<'r, LinuxResources>, CgroupError> {

@@ -5,24 +5,21 @@ use std::path::PathBuf;
 
 use berth_base::state::LogDriver;
 use berth_base::{ContainerName, MacAddress};
-use berth_engine::{Capability, HostAddress, MountRequest, NamespaceMode, Ulimit};
+use berth_engine::{Capability, HostAddress, MountRequest, NamespaceMode};
 use berth_image::Platform;
 use clap::{Args, ValueEnum};
 
 use crate::cli::load::platform;
 use crate::cli::parse::capability::capability;
-use crate::cli::parse::cpus::nano_cpus;
 use crate::cli::parse::env::{EnvRequest, env};
 use crate::cli::parse::label::label;
 use crate::cli::parse::log::{log_driver, log_option};
 use crate::cli::parse::mount::{Unplaced, mount, tmpfs, volume, volumes_from};
 use crate::cli::parse::namespace::{NetworkArgument, namespace, network};
-use crate::cli::parse::number::{process_limit, seconds};
+use crate::cli::parse::number::seconds;
 use crate::cli::parse::publish::{PublishArgument, add_host, domain_name, expose, publish};
 use crate::cli::parse::security::{SecurityOption, security_option};
 use crate::cli::parse::signal::signal;
-use crate::cli::parse::size::{size, storage_option};
-use crate::cli::parse::ulimit::ulimit;
 use crate::cli::parse::{absolute_path, container_name, host_name, user};
 
 /// Who the container is.
@@ -231,30 +228,6 @@ pub(super) struct LogFlags {
     /// How, such as max-size=10m, max-file=3 or mode=non-blocking
     #[arg(long, value_name = "KEY=VALUE", value_parser = log_option)]
     pub(super) log_opt: Vec<(String, String)>,
-}
-
-/// What it may use up.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Limits")]
-pub(super) struct LimitFlags {
-    /// Memory, such as 64m or 1.5g
-    #[arg(short, long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
-    pub(super) memory: Option<u64>,
-    /// Disk space for what it changes, size=SIZE
-    #[arg(long, value_name = "KEY=VALUE", value_parser = storage_option)]
-    pub(super) storage_opt: Vec<u64>,
-    /// CPUs, such as 1.5
-    #[arg(long, value_name = "NUMBER", value_parser = nano_cpus, allow_negative_numbers = true)]
-    pub(super) cpus: Option<u64>,
-    /// Processes and threads; -1 for no limit
-    #[arg(long, value_name = "NUMBER", value_parser = process_limit, allow_negative_numbers = true)]
-    pub(super) pids_limit: Option<i64>,
-    /// Resource limit of each process, such as nofile=1024:2048
-    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]
-    pub(super) ulimit: Vec<Ulimit>,
-    /// Cgroup below which the container's own is made
-    #[arg(long, value_name = "PATH")]
-    pub(super) cgroup_parent: Option<String>,
 }
 
 /// What it may do.

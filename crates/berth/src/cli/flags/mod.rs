@@ -3,6 +3,7 @@
 //! One struct for each group of the help text; [`ContainerFlags::options`] joins them.
 
 mod groups;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,9 +22,11 @@ use super::parse::namespace::NetworkArgument;
 use super::parse::security::SecurityOption;
 pub(crate) use groups::PullPolicy;
 use groups::{
-    FileFlags, IdentityFlags, LifeFlags, LimitFlags, LogFlags, NamespaceFlags, NetworkFlags,
-    ProcessFlags, PullFlags, SecurityFlags,
+    FileFlags, IdentityFlags, LifeFlags, LogFlags, NamespaceFlags, NetworkFlags, ProcessFlags,
+    PullFlags, SecurityFlags,
 };
+pub(crate) use limits::ResourceFlags;
+use limits::{DeviceFlags, LimitFlags};
 
 /// Everything that describes a container on the command line.
 #[derive(Args, Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct ContainerFlags {
     namespaces: NamespaceFlags,
     #[command(flatten)]
     limits: LimitFlags,
+    #[command(flatten)]
+    devices: DeviceFlags,
     #[command(flatten)]
     security: SecurityFlags,
     #[command(flatten)]
@@ -143,15 +148,14 @@ impl ContainerFlags {
                 resolver_options: self.network.dns_option.clone(),
                 add_hosts: self.network.add_host.clone(),
             },
-            memory_bytes: self.limits.memory.filter(|bytes| *bytes > 0),
+            resources: self.limits.resources.resources(),
+            limits: self.limits.limits(&self.devices),
             storage_bytes: self
                 .limits
                 .storage_opt
                 .last()
                 .copied()
                 .filter(|bytes| *bytes > 0),
-            nano_cpus: self.limits.cpus.filter(|nanos| *nanos > 0),
-            pids_limit: self.limits.pids_limit.filter(|limit| *limit != 0),
             ulimits: self.limits.ulimit.clone(),
             cap_add: self.security.cap_add.clone(),
             cap_drop: self.security.cap_drop.clone(),

@@ -5,11 +5,13 @@
 
 pub(crate) mod capability;
 pub(crate) mod cpus;
+pub(crate) mod device;
 pub(crate) mod env;
 pub(crate) mod filter;
 pub(crate) mod keys;
 pub(crate) mod label;
 pub(crate) mod log;
+pub(crate) mod limit;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod nearest;

@@ -13,7 +13,7 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
 }
 
 /// `web` runs, `idle` was never started, `done` has ended, `kept` was made from the image `box`.
-pub(super) const CASES: [Case; 83] = [
+pub(super) const CASES: [Case; 87] = [
     case("Unknown image", "run --pull never nginx", 125),
     case("No image", "run", 125),
     case("Command not found", "run host frobnicate", 127),
@@ -32,6 +32,18 @@ pub(super) const CASES: [Case; 83] = [
     case("No such container", "stop nosuch", 1),
     case("Container not running", "exec idle true", 125),
     case("Removing a running container", "rm web", 1),
+    case("Letting one go on that runs", "unpause web", 1),
+    case("Changing nothing", "update web", 125),
+    case(
+        "Limits that exclude each other",
+        "run --cpus 1 --cpu-quota 5000 host true",
+        125,
+    ),
+    case(
+        "A kernel setting of the whole host",
+        "run --sysctl kernel.pid_max=5 host true",
+        125,
+    ),
     case("PID 0", "pid 0", 1),
     case("Text for a PID", "pid frobnicate", 1),
     case("A PID that no process has", "pid 4194304", 1),

@@ -1,0 +1,35 @@
+//! `berth update`.
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::flags::ResourceFlags;
+use super::{Context, Outcome};
+
+/// Change the limits of containers, running or not.
+#[derive(Args, Debug)]
+#[command(args_override_self = true)]
+pub(crate) struct Update {
+    #[command(flatten)]
+    resources: ResourceFlags,
+    /// Containers, by name, id or unique beginning of an id
+    #[arg(value_name = "CONTAINER", required = true)]
+    containers: Vec<String>,
+}
+
+impl Update {
+    pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        let change = self.resources.resources();
+        if change.is_empty() {
+            return Err(Failure::usage(
+                "nothing to change; give a limit, as in \"berth update --memory 1g web\"",
+            ));
+        }
+        context.for_each(&self.containers, |context, reference, id| {
+            let updated = context.engine.update(id, &change)?;
+            context.warn_all(&updated.warnings);
+            context.out.line(reference)?;
+            context.out.flush()
+        })
+    }
+}
