@@ -1,0 +1,80 @@
+//! Commands of Docker's that are not Berth's work, and where that work is done.
+
+use super::failure::Failure;
+
+/// What is out of scope: its names, what that is in a sentence, and what to do instead.
+struct Elsewhere {
+    names: &'static [&'static str],
+    what: &'static str,
+    hint: Option<&'static str>,
+}
+
+const ELSEWHERE: [Elsewhere; 8] = [
+    Elsewhere {
+        names: &["build", "buildx", "builder", "bake"],
+        what: "berth builds no images",
+        hint: Some(
+            "use buildah, or \"docker build -t NAME .\" and then \"docker save NAME | berth load\"",
+        ),
+    },
+    Elsewhere {
+        names: &["compose"],
+        what: "berth runs no compose files",
+        hint: Some("start each service with \"berth run -d\" on a network of their own"),
+    },
+    Elsewhere {
+        names: &["swarm", "service", "stack", "node", "secret", "config"],
+        what: "berth runs containers on one host and knows no swarm",
+        hint: None,
+    },
+    Elsewhere {
+        names: &["context"],
+        what: "berth has no daemon, so there is none to choose",
+        hint: Some("run berth on the host that is meant, by ssh for one"),
+    },
+    Elsewhere {
+        names: &["plugin", "checkpoint", "scout", "trust", "init", "sbom"],
+        what: "this part of docker is out of scope",
+        hint: None,
+    },
+    Elsewhere {
+        names: &["manifest"],
+        what: "berth makes no lists of manifests",
+        hint: Some("use skopeo or \"buildah manifest\""),
+    },
+    Elsewhere {
+        names: &["search"],
+        what: "berth searches no registry",
+        hint: Some("search on the registry's page, then \"berth pull NAME\""),
+    },
+    Elsewhere {
+        names: &["api", "dockerd", "daemon"],
+        what: "berth has no daemon and serves no Docker API",
+        hint: None,
+    },
+];
+
+/// What to say of a command that Docker has and Berth leaves to others.
+pub(super) fn refusal(typed: &str) -> Option<Failure> {
+    let known = |one: &&Elsewhere| one.names.contains(&typed);
+    let one = ELSEWHERE.iter().find(known)?;
+    let mut failure = Failure::usage(format!("{typed:?} is not for berth: {}", one.what));
+    failure.hint = one.hint.map(str::to_owned);
+    Some(failure.on(typed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::usage::surface;
+
+    #[test]
+    fn nothing_is_refused_that_is_there() {
+        let command = surface();
+        for name in ELSEWHERE.iter().flat_map(|one| one.names) {
+            assert!(command.find_subcommand(name).is_none(), "{name}");
+            assert_eq!(refusal(name).unwrap().exit_code, Some(125));
+        }
+        assert!(refusal("run").is_none());
+    }
+}
