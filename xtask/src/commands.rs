@@ -2,7 +2,7 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, crash, demo, fuzz, setup, soak, spec, test, tidy, vm};
+use crate::{bench, build, crash, demo, fuzz, setup, soak, spec, test, tidy, verbs, vm};
 
 /// One command of xtask.
 struct Command {
@@ -72,6 +72,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--json]",
         about: "which duties of the runtime specification have a test",
         run: spec::command,
+    },
+    Command {
+        name: "verbs",
+        usage: "[--write]",
+        about: "docker's commands and flags against ours, and the reasons for what differs",
+        run: verbs::command,
     },
     Command {
         name: "tidy",

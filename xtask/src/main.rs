@@ -20,6 +20,7 @@ mod soak;
 mod spec;
 mod test;
 mod tidy;
+mod verbs;
 mod vm;
 mod workspace;
 

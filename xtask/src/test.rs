@@ -9,7 +9,7 @@ use crate::args::Args;
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, crash, fuzz, soak, spec, tidy, vm};
+use crate::{build, crash, fuzz, soak, spec, tidy, verbs, vm};
 
 /// CI runs a twentieth of the soak.
 const SOAK_SHARE: usize = 20;
@@ -46,7 +46,9 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         skips::add(&skip_file, &vm::run(&vm::Selection::share(), &binaries)?)?;
         soak::run(SOAK_SHARE)?;
     }
-    build::debug()?;
+    let debug = build::debug()?;
+    exec::announce("verbs");
+    verbs::check(&debug[0], false)?;
     crash::share(CRASH_SHARE)?;
     fuzz::share(FUZZ_TIME)?;
     runner::run(runner, &skip_file)

@@ -1,4 +1,4 @@
-//! Commands of Docker's that are not Berth's work, and where that work is done.
+//! Commands and flags of Docker's that are not Berth's work, and where that work is done.
 
 use super::failure::Failure;
 
@@ -61,6 +61,82 @@ pub(super) fn refusal(typed: &str) -> Option<Failure> {
     let mut failure = Failure::usage(format!("{typed:?} is not for berth: {}", one.what));
     failure.hint = one.hint.map(str::to_owned);
     Some(failure.on(typed))
+}
+
+/// Flags of Docker's that are refused: the commands, none for the program itself, the flags without
+/// dashes, and why.
+type RefusedFlags = (
+    &'static [&'static str],
+    &'static [&'static str],
+    &'static str,
+);
+
+const CREATING: &[&str] = &["run", "create"];
+const ANY: &[&str] = &[];
+
+const REFUSED_FLAGS: [RefusedFlags; 8] = [
+    (
+        &["run", "create", "connect", "rm"],
+        &["link"],
+        "links are gone: containers on one network of their own find each other by name, and \
+         --network-alias gives further names",
+    ),
+    (
+        CREATING,
+        &["gpus"],
+        "name the device by its CDI name, as in --device vendor.com/gpu=all",
+    ),
+    (
+        CREATING,
+        &["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"],
+        "that is for Windows alone; --cpus limits processors",
+    ),
+    (
+        CREATING,
+        &["kernel-memory"],
+        "the kernel has given it up; --memory counts what the kernel uses too",
+    ),
+    (
+        &["run", "create", "connect"],
+        &["link-local-ip"],
+        "interfaces have the addresses of their network alone",
+    ),
+    (
+        CREATING,
+        &["use-api-socket"],
+        "berth has no daemon, so there is no socket to pass on",
+    ),
+    (
+        &["start"],
+        &["checkpoint", "checkpoint-dir"],
+        "berth makes no checkpoints",
+    ),
+    (
+        ANY,
+        &[
+            "host",
+            "context",
+            "tls",
+            "tlscacert",
+            "tlscert",
+            "tlskey",
+            "tlsverify",
+        ],
+        "berth has no daemon; run it on the host that is meant",
+    ),
+];
+
+/// What to say of a flag that Docker has and Berth refuses. `command`: the last word of its path, or
+/// nothing for the program itself.
+pub(super) fn flag_refusal(command: Option<&str>, long: &str) -> Option<&'static str> {
+    let meant = |(commands, flags, _): &&RefusedFlags| {
+        let here = match command {
+            Some(command) => commands.contains(&command),
+            None => commands.is_empty(),
+        };
+        here && flags.contains(&long)
+    };
+    REFUSED_FLAGS.iter().find(meant).map(|(_, _, why)| *why)
 }
 
 #[cfg(test)]

@@ -174,6 +174,14 @@ fn unknown_argument(
         .on(typed);
     }
     let long = typed.strip_prefix("--");
+    let of = command.map(Command::get_name);
+    let refusal = |long: &str| {
+        let of_program = || elsewhere::flag_refusal(None, long);
+        elsewhere::flag_refusal(of, long).or_else(of_program)
+    };
+    if let Some(why) = long.and_then(refusal) {
+        return Failure::usage(format!("{typed} is not for berth: {why}")).on(typed);
+    }
     let is_global = |long: &str| root.get_arguments().any(|arg| arg.get_long() == Some(long));
     let next = match long {
         Some(long) if command.is_some() && is_global(long) => {

@@ -25,6 +25,9 @@ pub(super) struct Inspect {
     /// json, table for the wires as text, or a Go template such as {{.Driver}}
     #[arg(short, long, value_name = "FORMAT", allow_hyphen_values = true)]
     format: Option<String>,
+    /// Accepted for Docker's sake: all is shown
+    #[arg(short, long)]
+    verbose: bool,
     /// Networks, by name or id
     #[arg(value_name = "NETWORK", required = true)]
     networks: Vec<String>,
