@@ -2,7 +2,7 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, crash, demo, fuzz, setup, soak, spec, test, tidy, verbs, vm};
+use crate::{bench, build, crash, demo, fuzz, script, setup, soak, spec, test, tidy, verbs, vm};
 
 /// One command of xtask.
 struct Command {
@@ -78,6 +78,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--write]",
         about: "docker's commands and flags against ours, and the reasons for what differs",
         run: verbs::command,
+    },
+    Command {
+        name: "script",
+        usage: "[--write] [--verbose]",
+        about: "a hundred docker commands, done by docker and by berth, and what they print",
+        run: script::command,
     },
     Command {
         name: "tidy",

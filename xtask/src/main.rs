@@ -15,6 +15,7 @@ mod failure;
 mod fuzz;
 mod interrupt;
 mod scratch;
+mod script;
 mod setup;
 mod soak;
 mod spec;

@@ -9,7 +9,7 @@ use crate::args::Args;
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, crash, fuzz, soak, spec, tidy, verbs, vm};
+use crate::{build, crash, fuzz, script, soak, spec, tidy, verbs, vm};
 
 /// CI runs a twentieth of the soak.
 const SOAK_SHARE: usize = 20;
@@ -49,6 +49,8 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     let debug = build::debug()?;
     exec::announce("verbs");
     verbs::check(&debug[0], false)?;
+    exec::announce("script");
+    script::check(&debug[0])?;
     crash::share(CRASH_SHARE)?;
     fuzz::share(FUZZ_TIME)?;
     runner::run(runner, &skip_file)
