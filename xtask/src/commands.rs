@@ -2,7 +2,9 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, crash, demo, fuzz, script, setup, soak, spec, test, tidy, verbs, vm};
+use crate::{
+    bench, build, crash, deb, demo, fuzz, man, script, setup, soak, spec, test, tidy, verbs, vm,
+};
 
 /// One command of xtask.
 struct Command {
@@ -60,6 +62,18 @@ const COMMANDS: &[Command] = &[
         usage: "",
         about: "release binaries, linked into target/release/",
         run: build::command,
+    },
+    Command {
+        name: "deb",
+        usage: "[--dev] [--trial]",
+        about: "Debian's package in target/debian/; tried on a copy of this machine",
+        run: deb::command,
+    },
+    Command {
+        name: "man",
+        usage: "[FOLDER]",
+        about: "a manual page for each command, read by groff",
+        run: man::command,
     },
     Command {
         name: "setup",
