@@ -11,7 +11,7 @@ mod live;
 mod map;
 mod memory;
 mod net;
-mod peers;
+pub(crate) mod peers;
 pub(crate) mod rootfs;
 mod stopwatch;
 mod table;

@@ -46,6 +46,16 @@ pub(crate) fn debug() -> Outcome<Vec<PathBuf>> {
     Ok(BINARIES.iter().map(|name| from.join(name)).collect())
 }
 
+/// Builds `berth` alone with the dev profile; returns its path.
+///
+/// # Errors
+/// The build fails.
+pub(crate) fn debug_engine() -> Outcome<PathBuf> {
+    exec::run(exec::cargo().args(["build", "--locked", "--package", BINARIES[0]]))?;
+    let from = workspace::target_dir()?.join(TRIPLE).join("debug");
+    Ok(from.join(BINARIES[0]))
+}
+
 /// Builds an example of a package, of the release unless `dev`; returns its path.
 ///
 /// # Errors

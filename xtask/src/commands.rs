@@ -2,7 +2,9 @@
 
 use crate::args::{Args, nearest};
 use crate::failure::{Failure, Outcome};
-use crate::{bench, build, crash, demo, fuzz, setup, soak, spec, test, tidy, vm};
+use crate::{
+    bench, build, crash, deb, demo, fuzz, man, script, setup, soak, spec, test, tidy, verbs, vm,
+};
 
 /// One command of xtask.
 struct Command {
@@ -62,6 +64,18 @@ const COMMANDS: &[Command] = &[
         run: build::command,
     },
     Command {
+        name: "deb",
+        usage: "[--dev] [--trial]",
+        about: "Debian's package in target/debian/; tried on a copy of this machine",
+        run: deb::command,
+    },
+    Command {
+        name: "man",
+        usage: "[FOLDER]",
+        about: "a manual page for each command, read by groff",
+        run: man::command,
+    },
+    Command {
         name: "setup",
         usage: "[build|test|vm|bench|peers|images|nets|soak|demo]",
         about: "install what the other commands need from the system",
@@ -72,6 +86,18 @@ const COMMANDS: &[Command] = &[
         usage: "[--json]",
         about: "which duties of the runtime specification have a test",
         run: spec::command,
+    },
+    Command {
+        name: "verbs",
+        usage: "[--write]",
+        about: "docker's commands and flags against ours, and the reasons for what differs",
+        run: verbs::command,
+    },
+    Command {
+        name: "script",
+        usage: "[--write] [--verbose]",
+        about: "a hundred docker commands, done by docker and by berth, and what they print",
+        run: script::command,
     },
     Command {
         name: "tidy",

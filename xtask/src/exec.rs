@@ -19,6 +19,11 @@ pub(crate) fn cargo() -> Command {
         "CARGO_MANIFEST_PATH",
         "CARGO_PKG_NAME",
         "CARGO_PKG_VERSION",
+        "CARGO_PKG_VERSION_MAJOR",
+        "CARGO_PKG_VERSION_MINOR",
+        "CARGO_PKG_VERSION_PATCH",
+        "CARGO_PKG_VERSION_PRE",
+        "CARGO_MANIFEST_LINKS",
     ] {
         command.env_remove(name);
     }

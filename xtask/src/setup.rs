@@ -101,6 +101,10 @@ const PACKAGES: &[Package] = &[
         Test,
         "the network of containerd's pods",
     ),
+    package("groff-base", Test, "reads the manual pages"),
+    package("mandoc", Test, "reads them more strictly"),
+    package("zsh", Test, "a shell whose completion is tried"),
+    package("fish", Test, "the same"),
     package("podman", Test, "a real peer"),
     package(
         "firewalld",
@@ -267,6 +271,23 @@ pub(crate) fn nextest() -> Outcome<Runner> {
             Ok(Runner::CargoTest)
         }
     }
+}
+
+/// Makes sure that cargo-deb is installed, which packs for Debian.
+///
+/// # Errors
+/// It cannot be built.
+pub(crate) fn cargo_deb() -> Outcome {
+    if exec::installed("cargo-deb") {
+        return Ok(());
+    }
+    println!("cargo-deb is missing; it is built once now, which takes some minutes");
+    let mut install = exec::cargo();
+    // Outside the workspace, whose configuration builds for static linking.
+    install
+        .args(["install", "--locked", "cargo-deb"])
+        .current_dir("/");
+    exec::run(&mut install)
 }
 
 /// Whether dpkg lists the package as installed. False where there is no dpkg.

@@ -9,7 +9,7 @@ use crate::args::Args;
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, crash, fuzz, soak, spec, tidy, vm};
+use crate::{build, crash, deb, fuzz, man, script, soak, spec, tidy, verbs, vm};
 
 /// CI runs a twentieth of the soak.
 const SOAK_SHARE: usize = 20;
@@ -45,8 +45,16 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         let binaries = build::release()?;
         skips::add(&skip_file, &vm::run(&vm::Selection::share(), &binaries)?)?;
         soak::run(SOAK_SHARE)?;
+        exec::announce("deb");
+        deb::check(&binaries)?;
     }
-    build::debug()?;
+    let debug = build::debug()?;
+    exec::announce("verbs");
+    verbs::check(&debug[0], false)?;
+    exec::announce("man");
+    man::check(&debug[0])?;
+    exec::announce("script");
+    script::check(&debug[0])?;
     crash::share(CRASH_SHARE)?;
     fuzz::share(FUZZ_TIME)?;
     runner::run(runner, &skip_file)

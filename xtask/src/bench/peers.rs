@@ -45,7 +45,7 @@ exec "$@"
 "#;
 
 /// The cgroup below which the peers make theirs, so that all they leave can be removed.
-pub(super) const CGROUP: &str = "berth-bench";
+pub(crate) const CGROUP: &str = "berth-bench";
 
 /// podman's own defaults are beyond what a caller without CAP_SYS_RESOURCE may set.
 const CONTAINERS_CONF: &str =
@@ -106,6 +106,11 @@ fn words<const N: usize>(first: [&str; N], folder: &Path) -> Vec<String> {
     first.iter().chain(&rest).map(|w| (*w).to_owned()).collect()
 }
 
+/// Words that execute what follows them in namespaces of their own.
+pub(crate) fn entrance(folder: &Path) -> Vec<String> {
+    Apart::alone(folder).entrance
+}
+
 /// No engines, for what only runtimes take part in.
 pub(super) fn none(stage: &Stage) -> Peers {
     nobody(&stage.folder, Apart::alone(&stage.folder))
@@ -163,8 +168,10 @@ pub(super) fn archive(stage: &Stage) -> Outcome<PathBuf> {
 
 /// Whether dockerd makes its bridge, and rules for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bridge {
+pub(crate) enum Bridge {
+    /// Neither.
     None,
+    /// Both.
     Own,
 }
 
@@ -181,9 +188,22 @@ impl Drop for Peers {
     fn drop(&mut self) {
         // First the daemon, then what it leaves.
         self.docker = None;
-        for point in cgroup_points() {
-            remove_cgroup(&point.join(CGROUP));
-        }
+        remove_cgroups();
+    }
+}
+
+/// What peers leave of cgroups, removed when dropped: to be kept behind the peers themselves.
+pub(crate) struct Leavings;
+
+impl Drop for Leavings {
+    fn drop(&mut self) {
+        remove_cgroups();
+    }
+}
+
+fn remove_cgroups() {
+    for point in cgroup_points() {
+        remove_cgroup(&point.join(CGROUP));
     }
 }
 
@@ -363,13 +383,17 @@ impl Watches {
 }
 
 /// A dockerd of our own.
-struct Docker {
+pub(crate) struct Docker {
     daemon: Child,
     client: Vec<String>,
 }
 
 impl Docker {
-    fn start(folder: &Path, enter: &[String], bridge: Bridge) -> Outcome<Self> {
+    /// Starts it behind the words of an entrance, with what it keeps below the folder.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn start(folder: &Path, enter: &[String], bridge: Bridge) -> Outcome<Self> {
         let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let log = folder.join("dockerd.log");
         let errors =
@@ -380,6 +404,7 @@ impl Docker {
             .args(["dockerd", "--data-root", &at("docker")]);
         command.args(["--exec-root", &at("docker-run"), "-p", &at("docker.pid")]);
         command.args(["-H", &format!("unix://{}", at("docker.sock"))]);
+        command.args(["--cgroup-parent", &format!("/{CGROUP}")]);
         if bridge == Bridge::None {
             // Every measured container has loopback alone.
             command.args(["--bridge=none", "--iptables=false", "--ip-masq=false"]);
@@ -399,6 +424,11 @@ impl Docker {
         let mut docker = Self { daemon, client };
         docker.wait_until_it_answers(&log)?;
         Ok(docker)
+    }
+
+    /// The words before a subcommand.
+    pub(crate) fn client(&self) -> &[String] {
+        &self.client
     }
 
     fn command(&self) -> Command {

@@ -8,20 +8,25 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::failure::{EXIT_FAILURE, Failure};
-use super::{Context, Outcome, image};
+use super::network::Seen;
+use super::{Context, Outcome, image, network};
 use crate::template::{Surroundings, Template};
 use crate::view::inspect::{Inspect as Container, inspect};
 use crate::view::log::LogView;
 use crate::view::{json, listing, volume};
 
-/// Show everything about containers, images and volumes.
+/// Show everything about containers, images, networks and volumes.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
 pub(crate) struct Inspect {
     /// json, or a Go template such as {{.State.Pid}}
     #[arg(short, long, value_name = "FORMAT", allow_hyphen_values = true)]
     format: Option<String>,
-    /// What to inspect: container, image or volume; without, whichever is found first, in this order
+    /// Add up what containers take on disk
+    #[arg(short, long)]
+    size: bool,
+    /// What to inspect: container, image, network or volume; without, whichever is found first, in
+    /// this order
     #[arg(long = "type", value_name = "TYPE", hide_possible_values = true)]
     kind: Option<Kind>,
     /// Their names, or ids
@@ -34,16 +39,18 @@ pub(crate) struct Inspect {
 enum Kind {
     Container,
     Image,
+    Network,
     Volume,
 }
 
 impl Inspect {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        let seen = Seen::new();
         each(
             context,
             &self.names,
             self.format.as_deref(),
-            |context, name| self.look_up(context, name),
+            |context, name| self.look_up(context, name, &seen),
         )
     }
 }
@@ -89,6 +96,7 @@ impl Kind {
         match self {
             Self::Container => true,
             Self::Image => name.parse::<ImageRef>().is_ok() || name.starts_with("sha256:"),
+            Self::Network => true,
             Self::Volume => name.parse::<VolumeName>().is_ok(),
         }
     }
@@ -97,45 +105,64 @@ impl Kind {
 /// What was found.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum View {
+pub(super) enum View {
     Container(Box<Container>),
+    Sized(Box<SizedContainer>),
     Other(Value),
 }
 
+/// A container with what it takes on disk.
+#[derive(Serialize)]
+pub(super) struct SizedContainer {
+    #[serde(flatten)]
+    container: Container,
+    #[serde(rename = "SizeRw")]
+    own_bytes: u64,
+    #[serde(rename = "SizeRootFs")]
+    all_bytes: u64,
+}
+
 impl Inspect {
-    fn look_up(&self, context: &Context, name: &str) -> Result<View, Failure> {
-        match self.kind {
-            Some(kind) => look_up(context, kind, name),
-            None => {
-                let kinds = [Kind::Container, Kind::Image, Kind::Volume];
-                for kind in kinds.into_iter().filter(|kind| kind.may_be_called(name)) {
-                    match look_up(context, kind, name) {
-                        Err(failure) if failure.class == ErrorClass::NotFound => {}
-                        found => return found,
-                    }
-                }
-                let text = format!("no container, image or volume is called {name}");
-                Err(Failure::new(ErrorClass::NotFound, text).on(name))
+    fn look_up(&self, context: &Context, name: &str, seen: &Seen) -> Result<View, Failure> {
+        let of_kind = |kind| match kind {
+            Kind::Container => container(context, name, self.size),
+            Kind::Image => Ok(View::Other(image::view(context, name)?)),
+            Kind::Network => Ok(View::Other(network::inspected(context, name, seen)?)),
+            Kind::Volume => Ok(View::Other(volume::inspect(&context.engine.volume(name)?))),
+        };
+        if let Some(kind) = self.kind {
+            return of_kind(kind);
+        }
+        let kinds = [Kind::Container, Kind::Image, Kind::Network, Kind::Volume];
+        for kind in kinds.into_iter().filter(|kind| kind.may_be_called(name)) {
+            match of_kind(kind) {
+                Err(failure) if failure.class == ErrorClass::NotFound => {}
+                found => return found,
             }
         }
+        let text = format!("no container, image, network or volume is called {name}");
+        Err(Failure::new(ErrorClass::NotFound, text).on(name))
     }
 }
 
-fn look_up(context: &Context, kind: Kind, name: &str) -> Result<View, Failure> {
-    match kind {
-        Kind::Container => {
-            let id = context.engine.resolve(name)?;
-            let container = context.engine.inspect(&id)?;
-            let log = LogView::new(
-                context.engine.log_path(&container),
-                context.engine.log_lost(&container),
-            );
-            let view = inspect(&container, log);
-            Ok(View::Container(Box::new(view)))
-        }
-        Kind::Image => Ok(View::Other(image::view(context, name)?)),
-        Kind::Volume => Ok(View::Other(volume::inspect(&context.engine.volume(name)?))),
+/// A container in Docker's shape. `size` adds up its files, which takes time.
+pub(super) fn container(context: &Context, name: &str, size: bool) -> Result<View, Failure> {
+    let id = context.engine.resolve(name)?;
+    let found = context.engine.inspect(&id)?;
+    let log = LogView::new(
+        context.engine.log_path(&found),
+        context.engine.log_lost(&found),
+    );
+    let container = inspect(&found, log);
+    if !size {
+        return Ok(View::Container(Box::new(container)));
     }
+    let (own_bytes, all_bytes) = context.engine.container_sizes(&found);
+    Ok(View::Sized(Box::new(SizedContainer {
+        container,
+        own_bytes,
+        all_bytes,
+    })))
 }
 
 fn show(context: &mut Context, template: &Template, view: &impl Serialize) -> Result<(), Failure> {

@@ -1,12 +1,16 @@
-//! `berth internal`: what monitors execute. No user types it.
+//! `berth internal`: what monitors, shells and the packaging execute. No user types it.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use berth_base::ContainerId;
-use clap::{Args, Subcommand};
+use berth_base::{ContainerId, ErrorClass};
+use berth_engine::Engine;
+use clap::{Args, CommandFactory, Subcommand};
 
+use super::complete::{EngineNames, complete};
 use super::failure::{EXIT_FAILURE, Failure};
-use super::{Context, Outcome};
+use super::surface::describe;
+use super::{Cli, Context, Outcome, usage};
 
 /// What monitors execute.
 #[derive(Args, Debug)]
@@ -41,6 +45,19 @@ enum InternalCommand {
         /// Which work
         work: String,
     },
+    /// Say what could come next on a command line
+    Complete {
+        /// What stands behind the program's name; the last word is the one to complete
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
+    /// Describe every command and flag as JSON
+    Surface,
+    /// Write a manual page for each command
+    Man {
+        /// The folder, which exists
+        folder: PathBuf,
+    },
 }
 
 impl Internal {
@@ -72,6 +89,15 @@ impl Internal {
                 berth_engine::storage_worker(work);
                 return Ok(0);
             }
+            InternalCommand::Complete { words } => {
+                context.out.bytes(completions(words).as_bytes())?;
+                return Ok(0);
+            }
+            InternalCommand::Surface => {
+                context.out.document(&describe(&usage::surface()))?;
+                return Ok(0);
+            }
+            InternalCommand::Man { folder } => return manual_pages(folder),
         };
         let id: ContainerId = id.parse().map_err(|_| {
             Failure::usage(format!("{id:?} is no full container id")).on(id.as_str())
@@ -79,4 +105,40 @@ impl Internal {
         context.engine.exited(&id)?;
         Ok(0)
     }
+}
+
+/// What could come next. The names are those of the engine that the line itself chooses by its global
+/// flags.
+fn completions(words: &[OsString]) -> String {
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let engine = engine_of(&words);
+    complete(&usage::surface(), &words, &EngineNames(engine)).text()
+}
+
+/// The engine of a line that may be incomplete: what stands before its command decides.
+fn engine_of(words: &[String]) -> Option<Engine> {
+    let root = Cli::command();
+    let end = words
+        .iter()
+        .position(|word| root.find_subcommand(word).is_some())?;
+    let mut line = vec![OsString::from("berth")];
+    line.extend(words[..end].iter().map(OsString::from));
+    line.push("version".into());
+    let cli = usage::parse(&line).ok()?;
+    Engine::open(cli.global.engine_config().ok()?).ok()
+}
+
+/// Booleans stand there without the `=false` that they also take, which every page would repeat.
+fn manual_pages(folder: &Path) -> Outcome {
+    let command = Cli::command()
+        .disable_help_subcommand(true)
+        .version(env!("CARGO_PKG_VERSION"));
+    clap_mangen::generate_to(command, folder).map_err(|error| {
+        let text = format!("cannot write manual pages to {}: {error}", folder.display());
+        Failure::new(ErrorClass::Unavailable, text)
+    })?;
+    Ok(0)
 }

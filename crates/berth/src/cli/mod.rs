@@ -2,10 +2,14 @@
 
 mod check;
 mod commit;
+mod complete;
+mod completion;
 mod config;
+mod container;
 mod cp;
 mod create;
 mod diff;
+mod elsewhere;
 mod enter;
 mod events;
 mod exec;
@@ -14,6 +18,7 @@ pub(crate) mod failure;
 mod filter;
 mod flags;
 mod global;
+mod help;
 mod image;
 mod import;
 mod info;
@@ -46,6 +51,7 @@ mod start;
 mod stats;
 mod stop;
 mod subject;
+mod surface;
 mod system;
 mod top;
 mod update;
@@ -119,7 +125,7 @@ pub(crate) enum CliCommand {
     Logs(logs::Logs),
     /// Copy files between the host and a container
     Cp(cp::Cp),
-    /// Show everything about containers
+    /// Show everything about containers, images, networks and volumes
     Inspect(inspect::Inspect),
     /// List images
     Images(image::Images),
@@ -171,6 +177,8 @@ pub(crate) enum CliCommand {
     Enter(enter::Enter),
     /// Find what is wrong with how containers are isolated
     Check(check::Check),
+    /// Manage containers
+    Container(container::Container),
     /// Look after the whole store
     System(system::System),
     /// Manage networks
@@ -181,6 +189,8 @@ pub(crate) enum CliCommand {
     Version(version::Version),
     /// Show the engine's surroundings
     Info(info::Info),
+    /// Write the completion of a shell
+    Completion(completion::Completion),
     /// What monitors execute
     #[command(hide = true)]
     Internal(internal::Internal),
@@ -210,6 +220,7 @@ pub(crate) fn run(arguments: &[OsString]) -> u8 {
             return EXIT_ENGINE;
         }
     };
+    let cli = cli.at_the_top();
     let usual = cli.command.failure_code();
     match execute(cli, console) {
         Ok(code) => code,
@@ -243,6 +254,16 @@ fn execute(cli: Cli, console: Console) -> Outcome {
     let code = cli.command.execute(&mut context)?;
     context.out.flush()?;
     Ok(code)
+}
+
+impl Cli {
+    /// The same with `container run` as `run`.
+    pub(crate) fn at_the_top(mut self) -> Self {
+        if let CliCommand::Container(group) = self.command {
+            self.command = group.at_the_top();
+        }
+        self
+    }
 }
 
 impl CliCommand {
@@ -288,11 +309,13 @@ impl CliCommand {
             Self::Who(command) => command.execute(context),
             Self::Enter(command) => command.execute(context),
             Self::Check(command) => command.execute(context),
+            Self::Container(command) => command.execute(context),
             Self::System(command) => command.execute(context),
             Self::Network(command) => command.execute(context),
             Self::Volume(command) => command.execute(context),
             Self::Version(command) => command.execute(context),
             Self::Info(command) => command.execute(context),
+            Self::Completion(command) => command.execute(context),
             Self::Internal(command) => command.execute(context),
         }
     }

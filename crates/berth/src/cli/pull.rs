@@ -24,6 +24,9 @@ pub(crate) struct Pull {
     /// Print nothing but the names
     #[arg(short, long)]
     quiet: bool,
+    /// Accepted for Docker's sake: images are checked by their digests, and no notary is asked
+    #[arg(long)]
+    disable_content_trust: bool,
     /// Download every tag of the repository
     #[arg(short, long)]
     all_tags: bool,

@@ -9,6 +9,7 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use super::Cli;
 use super::failure::Failure;
 use super::parse::nearest::nearest;
+use super::{elsewhere, help};
 
 /// The value name that marks a boolean which also takes `=true` and `=false`.
 const BOOLEAN: &str = "BOOL";
@@ -38,7 +39,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Early> {
 
 /// The command line as clap sees it. Boolean flags take `=true` and `=false` as Docker's do.
 pub(crate) fn surface() -> Command {
-    docker_booleans(Cli::command())
+    help::arrange(docker_booleans(Cli::command()))
 }
 
 fn docker_booleans(command: Command) -> Command {
@@ -145,6 +146,11 @@ fn unknown_command(root: &Command, command: Option<&Command>, name: &str, typed:
         Some(group) => (group, name),
         None => (root, root.get_name()),
     };
+    if name == root.get_name()
+        && let Some(refusal) = elsewhere::refusal(typed)
+    {
+        return refusal;
+    }
     let known = group.get_subcommands().filter(|c| !c.is_hide_set());
     let next = match nearest(typed, known.map(Command::get_name)) {
         Some(near) => format!("did you mean \"{name} {near}\"?"),
@@ -168,6 +174,14 @@ fn unknown_argument(
         .on(typed);
     }
     let long = typed.strip_prefix("--");
+    let of = command.map(Command::get_name);
+    let refusal = |long: &str| {
+        let of_program = || elsewhere::flag_refusal(None, long);
+        elsewhere::flag_refusal(of, long).or_else(of_program)
+    };
+    if let Some(why) = long.and_then(refusal) {
+        return Failure::usage(format!("{typed} is not for berth: {why}")).on(typed);
+    }
     let is_global = |long: &str| root.get_arguments().any(|arg| arg.get_long() == Some(long));
     let next = match long {
         Some(long) if command.is_some() && is_global(long) => {

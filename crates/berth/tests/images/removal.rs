@@ -124,7 +124,7 @@ fn prune_takes_what_nothing_uses() {
     assert_eq!((done.code, done.out.as_str()), (0, ""), "no answer is a no");
     let out = world.ok("image prune -f");
     assert!(
-        out.starts_with("Deleted Images:\nDeleted: sha256:"),
+        out.starts_with("Deleted Images:\ndeleted: sha256:"),
         "{out}"
     );
     assert_eq!(world.images(), ["box:1", "kept:1", "moved:1"]);

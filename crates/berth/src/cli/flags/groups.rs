@@ -35,6 +35,9 @@ pub(super) struct IdentityFlags {
     /// Metadata, KEY=VALUE or KEY
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = label, allow_hyphen_values = true)]
     pub(super) label: Vec<(String, String)>,
+    /// Read metadata from a file, one KEY=VALUE a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) label_file: Vec<PathBuf>,
     /// Write the container's id to a file that does not exist yet
     #[arg(long, value_name = "FILE")]
     pub(super) cidfile: Option<PathBuf>,

@@ -2,10 +2,11 @@
 //!
 //! One struct for each group of the help text; [`ContainerFlags::options`] joins them.
 
+mod compat;
 mod groups;
+mod labels;
 mod limits;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
@@ -20,11 +21,13 @@ use super::failure::Failure;
 use super::parse::env::{EnvRequest, env_file};
 use super::parse::namespace::NetworkArgument;
 use super::parse::security::SecurityOption;
+use compat::CompatFlags;
 pub(crate) use groups::PullPolicy;
 use groups::{
     FileFlags, IdentityFlags, LifeFlags, LogFlags, NamespaceFlags, NetworkFlags, ProcessFlags,
     PullFlags, SecurityFlags,
 };
+use labels::labels;
 pub(crate) use limits::ResourceFlags;
 use limits::{DeviceFlags, LimitFlags};
 
@@ -53,6 +56,7 @@ pub(crate) struct ContainerFlags {
     security: SecurityFlags,
     #[command(flatten)]
     log: LogFlags,
+    compat: CompatFlags,
     /// The image, then the command and its arguments; after the image nothing is a flag
     #[arg(value_name = "IMAGE", trailing_var_arg = true, hide = true)]
     image_and_command: Vec<String>,
@@ -120,12 +124,7 @@ impl ContainerFlags {
             open_stdin: self.process.interactive,
             stdin_once: self.process.interactive && !detached,
             auto_remove: self.life.rm,
-            labels: self
-                .identity
-                .label
-                .iter()
-                .cloned()
-                .collect::<BTreeMap<_, _>>(),
+            labels: labels(&self.identity.label_file, &self.identity.label)?,
             stop_signal: self.life.stop_signal,
             stop_timeout_s: self.life.stop_timeout,
             exposed_ports: self.network.expose.clone(),

@@ -45,6 +45,22 @@ impl ImageFilters {
 
     /// Those of `image prune` and `system prune`.
     pub(in crate::cli) fn for_prune(pairs: &[(String, String)]) -> Result<Self, Failure> {
+        Self::of_what_goes(pairs, &PRUNING)
+    }
+
+    /// Those of `container prune`.
+    pub(in crate::cli) fn for_containers(pairs: &[(String, String)]) -> Result<Self, Failure> {
+        let known = &PRUNING[1..];
+        match pairs.iter().find(|(key, _)| key == "dangling") {
+            Some((key, value)) => Err(Failure::usage(format!(
+                "invalid --filter {key}={value}: no filter is called {key}; there are {}",
+                known.join(", ")
+            ))),
+            None => Self::of_what_goes(pairs, known),
+        }
+    }
+
+    fn of_what_goes(pairs: &[(String, String)], known: &[&'static str]) -> Result<Self, Failure> {
         let mut filters = Self::default();
         for (key, value) in pairs {
             match key.as_str() {
@@ -54,7 +70,7 @@ impl ImageFilters {
                         Failure::usage(format!("invalid --filter until={value}: {rejected}"))
                     })?);
                 }
-                _ => filters.common(key, value, &PRUNING)?,
+                _ => filters.common(key, value, known)?,
             }
         }
         Ok(filters)

@@ -11,8 +11,11 @@ mod tag;
 
 use clap::{Args, Subcommand};
 
+use super::import::Import;
+use super::load::Load;
 use super::pull::Pull;
 use super::push::Push;
+use super::save::Save;
 use super::{Context, Outcome};
 
 pub(crate) use filter::ImageFilters;
@@ -47,6 +50,12 @@ enum ImageCommand {
     Pull(Pull),
     /// Upload an image to a registry
     Push(Push),
+    /// Load images from an archive
+    Load(Load),
+    /// Write images into an archive
+    Save(Save),
+    /// Make an image of the tar of a root filesystem
+    Import(Import),
     /// Remove images
     #[command(visible_alias = "remove")]
     Rm(Rmi),
@@ -63,6 +72,9 @@ impl Image {
             ImageCommand::Tag(command) => command.execute(context),
             ImageCommand::Pull(command) => command.execute(context),
             ImageCommand::Push(command) => command.execute(context),
+            ImageCommand::Load(command) => command.execute(context),
+            ImageCommand::Save(command) => command.execute(context),
+            ImageCommand::Import(command) => command.execute(context),
             ImageCommand::Rm(command) => command.execute(context),
             ImageCommand::Prune(command) => command.execute(context),
         }

@@ -1,10 +1,9 @@
 //! `berth image prune`.
 
-use berth_engine::PruneKind;
+use berth_engine::{PruneKind, Removal};
 use clap::Args;
 
 use super::filter::ImageFilters;
-use super::rm::line_of;
 use crate::cli::failure::Failure;
 use crate::cli::prune::{PruneFlags, Pruning};
 use crate::cli::{Context, Outcome};
@@ -51,7 +50,7 @@ pub(in crate::cli) fn prune(
         .engine
         .prune_images(all || filters.wants_named(), |image| !filters.accept(image))?;
     context.engine.note_prune(PruneKind::Images, pruned.bytes);
-    let lines: Vec<String> = pruned.removed.iter().map(line_of).collect();
+    let lines: Vec<String> = pruned.removed.iter().map(pruned_line).collect();
     pruning.add(
         context,
         "Deleted Images:",
@@ -59,4 +58,12 @@ pub(in crate::cli) fn prune(
         pruned.bytes,
         pruned.errors,
     )
+}
+
+/// Says what was removed as Docker does when pruning: in small letters, where `rmi` has capitals.
+fn pruned_line(removal: &Removal) -> String {
+    match removal {
+        Removal::Untagged(name) => format!("untagged: {name}"),
+        Removal::Deleted(digest) => format!("deleted: {digest}"),
+    }
 }

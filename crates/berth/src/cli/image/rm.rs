@@ -43,7 +43,7 @@ impl Rmi {
 }
 
 /// Says what was removed, as Docker does.
-pub(super) fn line_of(removal: &Removal) -> String {
+fn line_of(removal: &Removal) -> String {
     match removal {
         Removal::Untagged(name) => format!("Untagged: {name}"),
         Removal::Deleted(digest) => format!("Deleted: {digest}"),

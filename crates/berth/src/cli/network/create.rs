@@ -40,6 +40,15 @@ pub(super) struct Create {
     /// An option of the driver, such as parent=eth0
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = label)]
     opt: Vec<(String, String)>,
+    /// Accepted for Docker's sake: a container can be put on any network by hand
+    #[arg(long)]
+    attachable: bool,
+    /// Accepted for Docker's sake: default, berth gives the addresses
+    #[arg(long, value_name = "DRIVER", value_parser = ["default"], hide_possible_values = true)]
+    ipam_driver: Option<String>,
+    /// Accepted for Docker's sake: local, networks are this host's
+    #[arg(long, value_name = "SCOPE", value_parser = ["local"], hide_possible_values = true)]
+    scope: Option<String>,
     /// Its name
     #[arg(value_name = "NETWORK")]
     name: NetworkName,

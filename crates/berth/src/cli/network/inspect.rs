@@ -8,6 +8,7 @@ use berth_engine::Network;
 use berth_map::World;
 use berth_map::model::Wanted;
 use clap::Args;
+use serde_json::Value;
 
 use crate::cli::failure::{EXIT_FAILURE, Failure};
 use crate::cli::inspect::each;
@@ -24,13 +25,16 @@ pub(super) struct Inspect {
     /// json, table for the wires as text, or a Go template such as {{.Driver}}
     #[arg(short, long, value_name = "FORMAT", allow_hyphen_values = true)]
     format: Option<String>,
+    /// Accepted for Docker's sake: all is shown
+    #[arg(short, long)]
+    verbose: bool,
     /// Networks, by name or id
     #[arg(value_name = "NETWORK", required = true)]
     networks: Vec<String>,
 }
 
 /// The host as it is, read when the first network with somebody on it is shown.
-type Seen = OnceCell<Result<World, String>>;
+pub(in crate::cli) type Seen = OnceCell<Result<World, String>>;
 
 impl Inspect {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
@@ -40,8 +44,7 @@ impl Inspect {
             return self.tables(context, &seen);
         }
         each(context, &self.networks, format, |context, name| {
-            let one = context.engine.network(name).map_err(Failure::from)?;
-            Ok(network::inspect(&one, &look(context, &one, &seen)))
+            inspected(context, name, &seen)
         })
     }
 
@@ -63,6 +66,16 @@ impl Inspect {
         }
         Ok(code)
     }
+}
+
+/// A network in Docker's shape, and its wires.
+pub(in crate::cli) fn inspected(
+    context: &Context,
+    name: &str,
+    seen: &Seen,
+) -> Result<Value, Failure> {
+    let one = context.engine.network(name).map_err(Failure::from)?;
+    Ok(network::inspect(&one, &look(context, &one, seen)))
 }
 
 /// Asks engine and kernel about a network's wires.

@@ -12,6 +12,7 @@ mod section;
 
 use clap::{Args, Subcommand};
 
+pub(in crate::cli) use inspect::{Seen, inspected};
 pub(crate) use section::NetworkSection;
 
 use super::{Context, Outcome};

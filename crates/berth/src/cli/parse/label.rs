@@ -11,9 +11,36 @@ pub(crate) fn label(text: &str) -> Result<(String, String), Rejected> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
+/// Reads the lines of a file of labels: blank lines and those that begin with `#` are skipped.
+pub(crate) fn label_file(content: &[u8]) -> Result<Vec<(String, String)>, Rejected> {
+    let mut labels = Vec::new();
+    for (index, line) in content.split(|b| *b == b'\n').enumerate() {
+        let number = index + 1;
+        let line = std::str::from_utf8(line)
+            .map_err(|_| Rejected::new(format!("line {number} is not UTF-8")))?;
+        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let read = label(line);
+        labels.push(read.map_err(|_| Rejected::new(format!("line {number} has no key")))?);
+    }
+    Ok(labels)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_labels() {
+        let read = label_file(b"# note\n\n  a=1\r\nb\n").unwrap();
+        assert_eq!(
+            read,
+            [("a".into(), "1".into()), ("b".into(), String::new())]
+        );
+        insta::assert_snapshot!(label_file(b"a\n=1").unwrap_err(), @"line 2 has no key");
+    }
 
     #[test]
     fn values_may_be_absent_or_hold_equals() {

@@ -1,10 +1,9 @@
 //! `berth system prune`.
 
-use berth_base::Status;
-use berth_engine::{PruneKind, RemoveOptions, VolumePrune};
+use berth_engine::VolumePrune;
 use clap::Args;
 
-use crate::cli::failure::Failure;
+use crate::cli::container;
 use crate::cli::image::{self, ImageFilters};
 use crate::cli::prune::{PruneFlags, Pruning};
 use crate::cli::volume;
@@ -37,7 +36,7 @@ impl Prune {
             return Ok(0);
         }
         let mut pruning = Pruning::default();
-        prune_containers(context, &filters, &mut pruning)?;
+        container::prune(context, &filters, &mut pruning)?;
         if self.volumes {
             let wanted = VolumePrune {
                 all: false,
@@ -48,37 +47,4 @@ impl Prune {
         image::prune(context, self.all, &filters, &mut pruning)?;
         pruning.end(context)
     }
-}
-
-/// Removes ended containers, and those that were never started.
-fn prune_containers(
-    context: &mut Context,
-    filters: &ImageFilters,
-    pruning: &mut Pruning,
-) -> Result<(), Failure> {
-    let mut removed = Vec::new();
-    let mut bytes = 0;
-    let mut errors = Vec::new();
-    for container in context.containers()? {
-        let over = matches!(container.status, Status::Created | Status::Exited);
-        let options = &container.create.options;
-        if !over || !filters.accept_labels(&options.labels, container.create.created_at) {
-            continue;
-        }
-        let size = context.engine.container_bytes(&container);
-        let options = RemoveOptions {
-            force: false,
-            volumes: false,
-        };
-        match context.engine.remove(&container.id, &options) {
-            Ok(()) => {
-                bytes += size;
-                removed.push(container.id);
-            }
-            // Started or removed meanwhile by somebody else.
-            Err(error) => errors.push(error),
-        }
-    }
-    context.engine.note_prune(PruneKind::Containers, bytes);
-    pruning.add(context, "Deleted Containers:", &removed, bytes, errors)
 }

@@ -1,0 +1,77 @@
+//! Questions of a shell, answered from names that do not exist.
+
+use super::*;
+use crate::cli::usage::surface;
+
+struct Made;
+
+impl Names for Made {
+    fn containers(&self, fit: Fit) -> Vec<(String, String)> {
+        let all = [("web", Fit::Live), ("old", Fit::Ended)];
+        let fits = all.iter().filter(|(_, is)| fit == Fit::All || fit == *is);
+        fits.map(|(name, _)| ((*name).to_owned(), "box".to_owned()))
+            .collect()
+    }
+
+    fn images(&self) -> Vec<String> {
+        vec!["busybox:latest".into(), "evil\x1b]0;x\x07:1".into()]
+    }
+
+    fn networks(&self) -> Vec<String> {
+        vec!["bridge".into(), "lan".into()]
+    }
+
+    fn volumes(&self) -> Vec<String> {
+        vec!["data".into()]
+    }
+}
+
+/// The words that are offered, and the line for the shell.
+fn ask(line: &str) -> String {
+    let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+    let text = complete(&surface(), &words, &Made).text();
+    let words = text.lines().map(|l| l.split('\t').next().unwrap_or(l));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_comes_next() {
+    let lines = [
+        "ru",
+        "container r",
+        "container ls --f",
+        "run --net",
+        "run --network ",
+        "run --network=l",
+        "run -it --name x ",
+        "run -e ",
+        "run --env-file ",
+        "run -w",
+        "run --pid ",
+        "run -v ",
+        "run --volumes-from ",
+        "run busybox ",
+        "run busybox --na",
+        "run --pull ",
+        "exec ",
+        "exec web ",
+        "start ",
+        "stop -s ",
+        "stop -- ",
+        "rm web ",
+        "cp ",
+        "logs w",
+        "rmi ",
+        "tag ",
+        "network connect ",
+        "network connect lan ",
+        "volume rm ",
+        "inspect ",
+        "--root ",
+        "--error-format ",
+        "internal ",
+        "frobnicate ",
+    ];
+    let answers: Vec<String> = lines.iter().map(|l| format!("{l}| {}", ask(l))).collect();
+    insta::assert_snapshot!(answers.join("\n"), @"");
+}

@@ -1,0 +1,108 @@
+//! `berth container`: the commands about containers under the names of Docker's group.
+//!
+//! The commands are those at the top, struct for struct; only `inspect` and `prune` are of the group
+//! alone.
+
+mod inspect;
+mod prune;
+
+use clap::{Args, Subcommand};
+
+use super::{CliCommand, Context, Outcome};
+use super::{commit, cp, create, diff, exec, export, kill, logs, port, ps, rm, run, start, stats};
+use super::{stop, top, wait};
+
+pub(in crate::cli) use prune::prune;
+
+/// Manage containers.
+#[derive(Args, Debug)]
+pub(crate) struct Container {
+    #[command(subcommand)]
+    command: ContainerCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum ContainerCommand {
+    #[command(flatten)]
+    Flat(FlatCommand),
+    /// Show everything about containers
+    Inspect(inspect::Inspect),
+    /// Remove all containers that do not run
+    Prune(prune::Prune),
+}
+
+/// Makes the commands of the group, and the way from each to the same one at the top.
+macro_rules! flat_commands {
+    ($($(#[$attribute:meta])* $name:ident($type:ty),)*) => {
+        #[derive(Subcommand, Debug)]
+        enum FlatCommand {
+            $($(#[$attribute])* $name($type),)*
+        }
+
+        impl FlatCommand {
+            fn at_the_top(self) -> CliCommand {
+                match self {
+                    $(Self::$name(command) => CliCommand::$name(command),)*
+                }
+            }
+        }
+    };
+}
+
+// One line for each command at the top that is about containers.
+flat_commands! {
+    /// Make an image of a container
+    Commit(commit::Commit),
+    /// Copy files between the host and a container
+    Cp(cp::Cp),
+    /// Create a container without starting it
+    Create(create::Create),
+    /// Show what a container changed of its image
+    Diff(diff::Diff),
+    /// Run a further process in a running container
+    Exec(exec::Exec),
+    /// Write the root of a container as a tar
+    Export(export::Export),
+    /// Send a signal to containers, SIGKILL unless told otherwise
+    Kill(kill::Kill),
+    /// Show what a container wrote
+    Logs(logs::Logs),
+    /// List containers
+    #[command(name = "ls", visible_aliases = ["list", "ps"])]
+    Ps(ps::Ps),
+    /// Show which ports of the host lead to a container
+    Port(port::Port),
+    /// Remove containers
+    #[command(visible_alias = "remove")]
+    Rm(rm::Rm),
+    /// Create and start a container
+    Run(run::Run),
+    /// Start containers
+    Start(start::Start),
+    /// Show what containers use up
+    Stats(stats::Stats),
+    /// Stop containers: a signal, a timeout, then SIGKILL
+    Stop(stop::Stop),
+    /// List the processes of a container
+    Top(top::Top),
+    /// Wait until containers end, then print their exit codes
+    Wait(wait::Wait),
+}
+
+impl Container {
+    /// The command at the top that this one is, or itself.
+    pub(super) fn at_the_top(self) -> CliCommand {
+        match self.command {
+            ContainerCommand::Flat(command) => command.at_the_top(),
+            command => CliCommand::Container(Self { command }),
+        }
+    }
+
+    pub(super) fn execute(self, context: &mut Context) -> Outcome {
+        match self.command {
+            ContainerCommand::Flat(command) => command.at_the_top().execute(context),
+            ContainerCommand::Inspect(command) => command.execute(context),
+            ContainerCommand::Prune(command) => command.execute(context),
+        }
+    }
+}

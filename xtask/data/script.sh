@@ -1,0 +1,141 @@
+# A hundred ordinary docker commands, as Docker's tutorials have them: images, first containers, a service
+# with its network and volume, files in and out, looking at things, cleaning up. A line is a command;
+# "cargo xtask script" runs each with docker and with berth, in a folder with busybox.tar, and compares
+# what it prints and its exit code.
+
+# Images
+docker import --change 'CMD ["sh"]' busybox.tar busybox:1.36
+docker images
+docker images --format '{{.Repository}}:{{.Tag}}'
+docker image ls --quiet
+docker tag busybox:1.36 registry.example/team/busybox:stable
+docker images --filter reference='registry.example/*/*' --format '{{.Repository}} {{.Tag}}'
+docker image inspect --format '{{.Os}}/{{.Architecture}}' busybox:1.36
+docker image inspect --format '{{json .Config.Cmd}}' busybox:1.36
+docker history --format '{{.Comment}}' busybox:1.36
+docker rmi registry.example/team/busybox:stable
+
+# First containers
+docker run --rm busybox:1.36 echo hello from a container
+docker run --name greeter busybox:1.36 sh -c 'echo out; echo err >&2; exit 3'
+docker ps
+docker ps --all
+docker ps -a --format '{{.Names}}: {{.Image}}, {{.Status}}'
+docker inspect -f '{{.State.ExitCode}}' greeter
+docker logs greeter
+docker start --attach greeter
+docker wait greeter
+docker rm greeter
+docker run --rm -e COLOR=blue -e EMPTY= busybox:1.36 sh -c 'echo $COLOR-$EMPTY-'
+docker run --rm --env-file settings.env busybox:1.36 env
+docker run --rm -w /srv busybox:1.36 pwd
+docker run --rm -u 1000:1000 busybox:1.36 id
+docker run --rm --hostname box busybox:1.36 hostname
+docker run --rm --entrypoint echo busybox:1.36 another program
+echo piped | docker run --rm -i busybox:1.36 cat
+docker run --rm --read-only busybox:1.36 touch /file
+docker run --rm --tmpfs /scratch busybox:1.36 sh -c 'echo kept in memory >/scratch/f && cat /scratch/f'
+docker run --rm -m 64m --cpus 0.5 --pids-limit 50 busybox:1.36 true
+docker run --rm --init busybox:1.36 sh -c 'test $$ != 1'
+docker run --rm busybox:1.36 no-such-program
+docker run --rm busybox:1.36 /etc
+docker run --rm --network none busybox:1.36 ls /sys/class/net
+docker run --rm no-such-image:1 --pull never true
+docker run --no-such-flag busybox:1.36
+
+# A service with a network and a volume
+docker network create app
+docker network ls --format '{{.Name}} {{.Driver}} {{.Scope}}'
+docker network inspect app --format '{{.Name}} {{.Driver}} {{.Internal}}'
+docker volume create --label part=data data
+docker volume ls
+docker volume inspect data --format '{{.Name}} {{.Driver}} {{json .Labels}}'
+docker run -d --name web --network app -p 8080:80 -v data:/srv --label tier=front busybox:1.36 httpd -f -p 80 -h /srv
+docker exec web sh -c 'echo "<h1>It works</h1>" >/srv/index.html'
+docker run --rm --network app busybox:1.36 wget -q -O - http://web/
+docker run --rm -v data:/data:ro busybox:1.36 cat /data/index.html
+docker ps
+docker ps --filter label=tier=front --format '{{.Names}} {{.Ports}}'
+docker ps --filter status=running --quiet
+docker container ls --last 1 --format '{{.Names}}'
+docker port web
+docker port web 80
+docker top web
+docker stats --no-stream --format '{{.Name}}' web
+docker exec web ps
+docker exec -e GREETING=hi -w /srv web sh -c 'echo $GREETING from $(pwd)'
+docker exec -u nobody web id -u
+echo typed | docker exec -i web cat
+docker exec web false
+docker exec web no-such-program
+
+# Looking closely
+docker inspect --format '{{.State.Status}} {{.State.Running}}' web
+docker inspect --format '{{json .Config.Labels}}' web
+docker inspect --format '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}}{{end}}' web
+docker inspect --format '{{range $name, $net := .NetworkSettings.Networks}}{{$name}}{{end}}' web
+docker inspect --format '{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}' web
+docker inspect --format '{{.HostConfig.NetworkMode}} {{.HostConfig.Privileged}} {{.Config.Tty}}' web
+docker inspect --format '{{join .Config.Cmd " "}}' web
+docker inspect --format '{{upper .Name}}' web
+docker inspect --type volume --format '{{.Name}}' data
+docker inspect no-such-thing
+docker container inspect --format '{{.Path}} {{.Args}}' web
+
+# Logs
+docker run -d --name ticker busybox:1.36 sh -c 'for i in 1 2 3 4 5; do echo line $i; done; sleep 300'
+docker logs ticker
+docker logs --tail 2 ticker
+docker logs --timestamps --tail 1 ticker
+docker logs --since 1h ticker
+docker logs --until 1h ticker
+
+# Files in and out
+docker cp notes.txt web:/tmp/notes.txt
+docker exec web cat /tmp/notes.txt
+docker cp web:/srv/index.html - | tar -xO
+docker cp web:/etc/passwd passwd-of-web && head -n 1 passwd-of-web
+docker diff web
+docker commit --message 'with notes' --change 'ENV NOTES=/tmp/notes.txt' web site:1
+docker run --rm site:1 sh -c 'cat $NOTES'
+docker image inspect --format '{{.Comment}}' site:1
+docker save --output site.tar site:1 && docker rmi site:1 >/dev/null && docker load --input site.tar
+docker export web | tar -t | grep -x tmp/notes.txt
+
+# A life
+docker create --name later busybox:1.36 echo started late
+docker ps --all --filter status=created --format '{{.Names}} {{.Status}}'
+docker start -a later
+docker rename later sooner
+docker pause web
+docker ps --filter name=web --format '{{.Status}}'
+docker unpause web
+docker update --memory 128m --memory-swap 256m ticker
+docker inspect --format '{{.HostConfig.Memory}}' ticker
+docker restart -t 1 ticker
+docker run -d --name again --restart on-failure:2 busybox:1.36 true
+docker inspect --format '{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}' again
+docker run -d --name healthy --health-cmd true --health-interval 1s busybox:1.36 sleep 300
+docker kill --signal TERM healthy
+docker network create --subnet 10.99.0.0/24 back
+docker network connect --alias site back web
+docker run --rm --network back busybox:1.36 wget -q -O - http://site/
+docker network disconnect back web
+docker stop -t 1 web
+docker inspect --format '{{.State.Status}} {{.State.ExitCode}}' web
+docker kill ticker
+docker wait ticker
+docker stop no-such-container
+
+# Cleaning up
+docker rm web ticker
+docker rm --force again healthy sooner later
+docker container prune --force
+docker volume rm data
+docker network rm app back
+docker image prune --force
+docker rmi site:1
+docker ps --all --quiet
+docker volume prune --force
+docker system df --format '{{.Type}}: {{.TotalCount}}'
+docker system prune --force --all
