@@ -150,6 +150,8 @@ fn request(
         stdin: options.open_stdin,
         seccomp: !options.privileged && has_seccomp(spec),
         size: options.size,
+        user: options.user.clone(),
+        ends_with_client: options.ends_with_client,
     })
 }
 

@@ -369,6 +369,8 @@ pub struct ExecOptions {
     pub detach: bool,
     /// `--privileged`.
     pub privileged: bool,
+    /// `--end-with-client`: its processes end when the client does, however that ends.
+    pub ends_with_client: bool,
     /// Terminal size: rows, columns; 0 when unknown.
     pub size: (u16, u16),
 }

@@ -28,6 +28,7 @@
 //! | `wiring.json` | engine | before each start: its addresses and interfaces |
 //! | `lock` | engine | flock(2): who writes the container's files |
 //! | `monitor.sock` | keeper | before each start |
+//! | `sessions/ID.json` | monitor | while processes of an exec session live |
 //!
 //! Every file carries `version`; a reader refuses a newer one.
 
@@ -35,6 +36,7 @@ mod create;
 mod exit;
 mod monitor;
 mod run;
+mod session;
 mod settings;
 mod status;
 mod volume;
@@ -44,6 +46,7 @@ pub use create::{CreateFile, ImageSource, NamespaceSource};
 pub use exit::{ExitFile, ExitOutcome};
 pub use monitor::{LogConfig, MonitorConfig, RootSource, StdioConfig};
 pub use run::{CgroupPaths, RunFile};
+pub use session::SessionFile;
 pub use settings::SettingsFile;
 pub use status::StatusFile;
 pub use volume::{ANONYMOUS_LABEL, InvalidVolumeName, VolumeFile, VolumeName};

@@ -82,6 +82,7 @@ impl Monitor {
                 continue;
             };
             let (failure, outcome) = (unit.failure.take(), unit.outcome);
+            self.session_is_over(number);
             self.say_goodbye(number, failure.as_ref(), outcome);
             // The session init lives on with its orphans; its end is reaped like any other.
             self.units.retain(|unit| unit.number != number);
@@ -139,7 +140,7 @@ impl Monitor {
     }
 
     /// run.json of this run.
-    fn run_file(&self) -> Option<RunFile> {
+    pub(super) fn run_file(&self) -> Option<RunFile> {
         let text = std::fs::read(self.house.config.volatile_dir.join("run.json")).ok()?;
         let run: RunFile = serde_json::from_slice(&text).ok()?;
         (run.run == self.house.config.run).then_some(run)

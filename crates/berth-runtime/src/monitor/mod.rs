@@ -9,7 +9,9 @@ mod client;
 mod finish;
 mod input;
 mod log;
+mod readers;
 mod serve;
+mod sessions;
 mod sources;
 mod unit;
 
@@ -48,6 +50,8 @@ pub(crate) struct Monitor {
     clients: Vec<Client>,
     log: Option<LogWriter>,
     next_session: u32,
+    /// Sessions on record.
+    sessions: Vec<sessions::Recorded>,
 }
 
 impl Monitor {
@@ -71,6 +75,7 @@ impl Monitor {
             clients: Vec::new(),
             log,
             next_session: CONTAINER + 1,
+            sessions: Vec::new(),
         })
     }
 
@@ -92,6 +97,7 @@ impl Monitor {
             // Its output is lost with it; the exit status is not.
         }
         self.units.push(unit);
+        self.adopt_sessions();
     }
 
     /// Adds the client that asked for the start, and the container's unit with its stage.
@@ -102,6 +108,7 @@ impl Monitor {
             unit: CONTAINER,
             output: stdio.attached,
             input: stdio.attached,
+            owner: true,
         });
         self.clients.push(client);
         let mut unit = Unit::new(CONTAINER);
@@ -123,8 +130,7 @@ impl Monitor {
             for source in sources::wait(&self) {
                 self.attend(source, &mut buffer);
             }
-            self.clients
-                .retain(|client| !(client.is_gone() || client.closing && !client.is_behind()));
+            self.dismiss_clients();
             self.end_sessions(&mut buffer);
             if let Some(ended) = self.end_container(&mut buffer) {
                 return ended;
@@ -176,6 +182,7 @@ impl Monitor {
                     if let Some(unit) = unit {
                         unit.child_ended(outcome);
                     }
+                    self.forget_session(pid);
                 }
                 Err(Errno::INTR) => {}
                 Ok(None) | Err(_) => return,
@@ -224,6 +231,8 @@ impl Monitor {
                     .child
                     .as_ref()
                     .map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
+                // Who hears that it runs finds it on record.
+                self.record_session(number);
                 self.tell(number, protocol::STARTED, &pid.to_le_bytes());
             }
             StarterSaid::Failed(Some(failure)) => {
@@ -284,13 +293,10 @@ impl Monitor {
             log::Stream::Stdout => protocol::STDOUT,
             log::Stream::Stderr => protocol::STDERR,
         };
-        let reads = |b: &Binding| b.unit == number && b.output;
-        for client in self
-            .clients
-            .iter_mut()
-            .filter(|c| c.binding.as_ref().is_some_and(reads))
-        {
-            client.push(kind, chunk);
+        for client in &mut self.clients {
+            if readers::reads(client, number) {
+                client.push_output(kind, chunk);
+            }
         }
         true
     }
