@@ -68,6 +68,8 @@ pub mod attach {
     pub const STDIN: u8 = 1;
     /// Receive output.
     pub const OUTPUT: u8 = 2;
+    /// It is the client that began the process, and lost its monitor since. From version 2 on.
+    pub const OWNER: u8 = 4;
 }
 
 use serde::{Deserialize, Serialize};

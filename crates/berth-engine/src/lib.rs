@@ -4,6 +4,7 @@
 //! terminal, `$HOME` or the environment; the binary passes everything in.
 
 mod capabilities;
+mod caretaker;
 mod cgroup;
 mod container;
 mod copy;
@@ -12,6 +13,7 @@ mod empty;
 mod engine;
 mod error;
 mod exec;
+mod exec_sessions;
 mod facts;
 mod hint;
 mod ids;
@@ -24,6 +26,7 @@ mod process;
 mod quota;
 mod recover;
 mod remove;
+mod rename;
 mod seccomp;
 mod session;
 mod spec;
@@ -50,6 +53,7 @@ pub use container::{
 pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
+pub use exec_sessions::ExecSession;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use ipnet::{IpNet, Ipv4Net};
 pub use network::{

@@ -41,6 +41,12 @@ pub struct CreateOptions {
     pub open_stdin: bool,
     /// The first client's end of input closes standard input (foreground `run -i`).
     pub stdin_once: bool,
+    /// The client that makes it shows its standard output. For `inspect` alone.
+    #[serde(default)]
+    pub attach_stdout: bool,
+    /// The same of its standard error.
+    #[serde(default)]
+    pub attach_stderr: bool,
     /// `--rm`.
     pub auto_remove: bool,
     /// `--label`.

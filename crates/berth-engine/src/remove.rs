@@ -42,6 +42,7 @@ impl Engine {
             return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
         }
         if is_live || empty::has_leftovers(view) {
+            crate::stop::wake(view);
             empty::kill(view)?;
             self.conclude(view)?;
         }

@@ -6,7 +6,7 @@ use berth_base::state::ExitFile;
 use berth_base::{ContainerId, ErrorClass, HostPid, Status};
 
 use crate::view::View;
-use crate::{Container, Engine, EngineError, StopOptions, empty, hint, words};
+use crate::{Container, Engine, EngineError, StopOptions, caretaker, empty, hint, words};
 
 /// SIGKILL and SIGTERM.
 const KILL: i32 = 9;
@@ -33,6 +33,7 @@ impl Engine {
         if !self.is_to_end(&view)? {
             return Ok(());
         }
+        wake(&view);
         let signal = check_signal(
             options
                 .signal
@@ -109,6 +110,7 @@ impl Engine {
             return Err(not_running(&view.container));
         };
         if signal == KILL {
+            wake(&view);
             empty::kill(&view)?;
             return self.over(&view);
         }
@@ -179,6 +181,13 @@ impl Engine {
                 Ok(false)
             }
         }
+    }
+}
+
+/// Whoever is to reap what ends must not be stopped.
+pub(crate) fn wake(view: &View) {
+    if let Some(run) = &view.last_run {
+        caretaker::wake(run);
     }
 }
 

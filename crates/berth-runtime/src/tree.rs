@@ -60,6 +60,16 @@ impl<'a> Tree<'a> {
         children.min_by_key(|p| p.start_ticks).map(|p| p.pid)
     }
 
+    /// Sends a signal to the first child of the root; one that has ended is no error.
+    pub fn signal_first_child(&self, number: i32) -> Result<(), Errno> {
+        let all = everybody();
+        let children = all.values().filter(|p| p.parent == self.root.get());
+        match children.min_by_key(|p| p.start_ticks) {
+            Some(first) => signal(first, number),
+            None => Ok(()),
+        }
+    }
+
     /// Hangs up, gives everybody a second, and kills who is left; see [`Self::kill`].
     pub fn hang_up(&self, cgroup: &Cgroup, deadline: Instant) -> Result<bool, Errno> {
         for member in self.members() {

@@ -12,7 +12,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::serve::encode;
 use super::unit::{CONTAINER, Unit};
-use super::{Ended, Monitor, log};
+use super::{Ended, Monitor, log, readers};
 use crate::cgroup::Cgroup;
 use crate::{failure, state, wire};
 
@@ -242,8 +242,8 @@ impl Monitor {
         }
     }
 
-    /// Waits until every client has taken its last packet. The launcher of `run --rm` in the
-    /// foreground removes the container itself; only its leaving says that it has, or cannot.
+    /// Waits until every client has taken its last packet, or takes none. The launcher of `run --rm`
+    /// in the foreground removes the container itself; only its leaving says that it has, or cannot.
     fn see_clients_off(&mut self) {
         let handles_exit = self.house.config.client_handles_exit;
         let mut buffer = Box::new([0u8; protocol::MAX_PACKET]);
@@ -252,6 +252,7 @@ impl Monitor {
                 !client.is_gone()
                     && client.binding.is_some()
                     && (client.is_behind() || (client.is_launcher && handles_exit))
+                    && readers::farewell(client) != Some(Duration::ZERO)
             };
             self.clients.retain(stays);
             let mut polled: Vec<_> = self
@@ -269,7 +270,12 @@ impl Monitor {
             if polled.is_empty() {
                 return;
             }
-            if poll(&mut polled, None).is_err() {
+            let patience = self.clients.iter().filter_map(readers::farewell).min();
+            let timeout = patience.map(|left| Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            });
+            if poll(&mut polled, timeout.as_ref()).is_err() {
                 continue;
             }
             for client in &mut self.clients {

@@ -293,8 +293,14 @@ impl Monitor {
             log::Stream::Stdout => protocol::STDOUT,
             log::Stream::Stderr => protocol::STDERR,
         };
+        let terminal = unit.terminal.is_some();
         for client in &mut self.clients {
-            if readers::reads(client, number) {
+            if !readers::reads(client, number) {
+                continue;
+            }
+            if readers::is_end_of_pipe(client, terminal) {
+                client.push(kind, chunk);
+            } else {
                 client.push_output(kind, chunk);
             }
         }

@@ -18,6 +18,9 @@ use super::unit::Unit;
 /// How long a process waits for clients that look on and take nothing.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the end of a container waits for the client of a session that takes nothing.
+const OWNERS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Whether output is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
@@ -70,6 +73,24 @@ impl Monitor {
 pub(super) fn reads(client: &Client, unit: u32) -> bool {
     let bound = client.binding.is_some_and(|b| b.unit == unit && b.output);
     bound && !client.is_gone()
+}
+
+/// Whether a client is the end of a pipe, of which nothing is left out.
+pub(super) fn is_end_of_pipe(client: &Client, terminal: bool) -> bool {
+    !terminal && client.binding.is_some_and(|binding| binding.owner)
+}
+
+/// How long a client is waited for that has not taken all, once the container has ended; `None`
+/// for ever.
+pub(super) fn farewell(client: &Client) -> Option<Duration> {
+    let is_owner = client.binding.is_some_and(|binding| binding.owner);
+    let patience = match (client.is_launcher, is_owner) {
+        (true, _) => return None,
+        (false, true) => OWNERS_PATIENCE,
+        (false, false) => PATIENCE,
+    };
+    let behind = client.behind_since().map(|since| since.elapsed());
+    Some(patience.saturating_sub(behind.unwrap_or_default()))
 }
 
 fn pace(readers: impl Iterator<Item = Reader>, terminal: bool) -> Pace {

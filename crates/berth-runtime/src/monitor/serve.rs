@@ -8,7 +8,7 @@ use rustix::net::{SocketFlags, accept_with};
 
 use super::Monitor;
 use super::client::{Binding, Client};
-use super::unit::{CONTAINER, Unit};
+use super::unit::CONTAINER;
 use crate::failure;
 
 /// More clients than this are refused, so that a broken one cannot exhaust our descriptors.
@@ -136,7 +136,7 @@ impl Monitor {
             unit: CONTAINER,
             output: flags & attach::OUTPUT != 0,
             input: flags & attach::STDIN != 0,
-            owner: false,
+            owner: flags & attach::OWNER != 0,
         });
         let pid = pid.map_or(0, std::num::NonZero::get);
         client.push(protocol::STARTED, &pid.to_le_bytes());

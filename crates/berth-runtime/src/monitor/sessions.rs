@@ -275,8 +275,10 @@ fn end_apart(pid: Pid, pidfd: &OwnedFd, cgroup: &Cgroup) {
         // Reaped like any other.
         Ok(Forked::Parent { pidfd, .. }) => drop(pidfd),
         Err(Errno::AGAIN | Errno::NOMEM) => {
-            // As many processes as there may be: at least its main process ends.
-            drop(berth_sys::signal::pidfd_kill(pidfd.as_fd(), 15));
+            // As many processes as there may be: its main process at least is asked to end.
+            if berth_sys::signal::pidfd_kill(pidfd.as_fd(), 15).is_err() {
+                // It has.
+            }
         }
         Err(_) => {}
     }

@@ -126,7 +126,8 @@ fn look_up(context: &Context, kind: Kind, name: &str) -> Result<View, Failure> {
             let id = context.engine.resolve(name)?;
             let container = context.engine.inspect(&id)?;
             let log = context.engine.log_path(&id);
-            let view = inspect(&container, log.display().to_string());
+            let sessions = context.engine.exec_ids(&container);
+            let view = inspect(&container, log.display().to_string(), sessions);
             Ok(View::Container(Box::new(view)))
         }
         Kind::Image => Ok(View::Other(image::view(context, name)?)),

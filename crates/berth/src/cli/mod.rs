@@ -1,5 +1,6 @@
 //! The command line: what it looks like, and one file for each command.
 
+mod attach;
 mod check;
 mod commit;
 mod config;
@@ -8,6 +9,7 @@ mod create;
 mod diff;
 mod enter;
 mod exec;
+mod exec_sessions;
 mod export;
 pub(crate) mod failure;
 mod filter;
@@ -37,6 +39,7 @@ mod ps;
 mod pull;
 mod push;
 mod registry;
+mod rename;
 mod rm;
 mod run;
 mod save;
@@ -96,12 +99,16 @@ pub(crate) enum CliCommand {
     Start(start::Start),
     /// Run a further process in a running container
     Exec(exec::Exec),
+    /// Join the streams of a running container
+    Attach(attach::Attach),
     /// List containers
     Ps(ps::Ps),
     /// Stop containers: a signal, a timeout, then SIGKILL
     Stop(stop::Stop),
     /// Send a signal to containers, SIGKILL unless told otherwise
     Kill(kill::Kill),
+    /// Give a container another name
+    Rename(rename::Rename),
     /// Remove containers
     Rm(rm::Rm),
     /// Wait until containers end, then print their exit codes
@@ -238,9 +245,11 @@ impl CliCommand {
             Self::Create(command) => command.execute(context),
             Self::Start(command) => command.execute(context),
             Self::Exec(command) => command.execute(context),
+            Self::Attach(command) => command.execute(context),
             Self::Ps(command) => command.execute(context),
             Self::Stop(command) => command.execute(context),
             Self::Kill(command) => command.execute(context),
+            Self::Rename(command) => command.execute(context),
             Self::Rm(command) => command.execute(context),
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),

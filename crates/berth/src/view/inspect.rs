@@ -27,6 +27,9 @@ pub(crate) struct Inspect {
     image: String,
     log_path: String,
     name: String,
+    /// As with Docker, null where there are none.
+    #[serde(rename = "ExecIDs")]
+    exec_ids: Option<Vec<String>>,
     restart_count: u32,
     driver: &'static str,
     platform: &'static str,
@@ -55,8 +58,12 @@ struct State {
     finished_at: String,
 }
 
-/// Makes the object; `log_path` is the engine's.
-pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
+/// Makes the object; `log_path` and the ids of its exec sessions are the engine's.
+pub(crate) fn inspect(
+    container: &Container,
+    log_path: String,
+    exec_ids: Vec<String>,
+) -> Inspect {
     let create = &container.create;
     let (path, args) = match create.argv.split_first() {
         Some((path, args)) => (path.clone(), args.to_vec()),
@@ -71,6 +78,7 @@ pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
         image: create.image.clone(),
         log_path,
         name: format!("/{}", container.name),
+        exec_ids: (!exec_ids.is_empty()).then_some(exec_ids),
         restart_count: container.restart_count,
         driver: "overlay",
         platform: "linux",
@@ -165,6 +173,8 @@ fn config(container: &Container) -> Value {
         "Hostname": create.hostname,
         "User": options.user.as_deref().unwrap_or(""),
         "AttachStdin": options.stdin_once,
+        "AttachStdout": options.attach_stdout,
+        "AttachStderr": options.attach_stderr,
         "Tty": options.terminal,
         "OpenStdin": options.open_stdin,
         "StdinOnce": options.stdin_once,
