@@ -83,6 +83,42 @@ impl fmt::Debug for ContainerId {
     }
 }
 
+/// The identity of an exec session; it looks as a container's does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(ContainerId);
+
+impl SessionId {
+    /// Makes an id from random bytes; the caller supplies the randomness.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(ContainerId::from_bytes(bytes))
+    }
+
+    /// The full 64 digits.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The first 12 digits, as listings show them.
+    pub fn short(&self) -> &str {
+        self.0.short()
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A container's name: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 characters, and not `host`,
 /// which means the host wherever a PID is named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ mod time;
 pub use class::ErrorClass;
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
 pub use escape::escape_untrusted;
-pub use id::{ContainerId, ContainerName, InvalidId, InvalidName};
+pub use id::{ContainerId, ContainerName, InvalidId, InvalidName, SessionId};
 pub use mac::{InvalidMacAddress, MacAddress};
 pub use pid::{HostPid, NamespaceId, NamespaceKind, NsPid, ProcessIdentity};
 pub use port::{PublishedPort, Transport};

@@ -6,9 +6,26 @@
 //! launch connection, a socketpair the keeper inherits, skips the hello.
 //!
 //! Terminal output and standard output share [`STDOUT`].
+//!
+//! # Versions
+//!
+//! A monitor lives as long as its container, so a client meets monitors of earlier and of later
+//! builds. A client says the newest version that it speaks; the monitor answers the lower one of
+//! that and its own, and both speak what was answered.
+//!
+//! | Version | Has |
+//! |---|---|
+//! | 1 | everything that does not name another version. Its monitors speak to clients of version 1 alone: they answer 1 and close, and the client connects again |
+//! | 2 | [`SKIPPED`]; sessions that end with their client, and are kept on record in files (`SessionFile`) |
 
-/// The version of this protocol, the payload (u16) of both hellos.
-pub const VERSION: u16 = 1;
+/// The newest version of this protocol, the payload (u16) of the client's hello.
+pub const VERSION: u16 = 2;
+/// The version that every monitor and every client speaks.
+pub const FIRST_VERSION: u16 = 1;
+/// The first version whose monitors keep sessions on record and can end them with their client.
+pub const SESSIONS_SINCE: u16 = 2;
+/// The first version that has [`SKIPPED`].
+pub const SKIPPED_SINCE: u16 = 2;
 /// The longest packet, type byte included.
 pub const MAX_PACKET: usize = 32 * 1024 + 1;
 
@@ -36,6 +53,9 @@ pub const STARTED: u8 = b'S';
 pub const STDOUT: u8 = b'o';
 /// Monitor: bytes of standard error.
 pub const STDERR: u8 = b'r';
+/// Monitor: u64, so many bytes of output were left out here, since this client did not take them
+/// in time while others did. From version 2 on.
+pub const SKIPPED: u8 = b'k';
 /// Monitor: the process ended; one byte how (0 code, 1 signal, 2 unknown), one byte value. After
 /// the last output.
 pub const EXITED: u8 = b'X';
@@ -48,6 +68,8 @@ pub mod attach {
     pub const STDIN: u8 = 1;
     /// Receive output.
     pub const OUTPUT: u8 = 2;
+    /// It is the client that began the process, and lost its monitor since. From version 2 on.
+    pub const OWNER: u8 = 4;
 }
 
 use serde::{Deserialize, Serialize};
@@ -84,6 +106,12 @@ pub const fn decode_outcome(payload: &[u8]) -> ExitOutcome {
     }
 }
 
+/// The version that two sides speak who know these; `None` where there is none.
+pub fn agree(client: u16, monitor: u16) -> Option<u16> {
+    let lower = client.min(monitor);
+    (lower >= FIRST_VERSION).then_some(lower)
+}
+
 /// Encodes the payload of [`RESIZE`].
 pub const fn encode_size(rows: u16, columns: u16) -> [u8; 4] {
     let [r0, r1] = rows.to_le_bytes();
@@ -99,5 +127,33 @@ pub const fn decode_size(payload: &[u8]) -> Option<(u16, u16)> {
             u16::from_le_bytes([*c0, *c1]),
         )),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_version_is_spoken() {
+        assert_eq!(agree(1, 2), Some(1));
+        assert_eq!(agree(2, 1), Some(1));
+        assert_eq!(agree(9, 2), Some(2));
+        assert_eq!(agree(0, 2), None);
+    }
+
+    /// What is on the wire is forever: a monitor of any build must be understood.
+    #[test]
+    fn the_bytes_of_version_1_stay() {
+        let kinds = [
+            CLIENT_HELLO, ATTACH, STDIN, STDIN_EOF, RESIZE, SIGNAL, EXEC, MONITOR_HELLO, STARTED,
+            STDOUT, STDERR, EXITED, FAILED,
+        ];
+        assert_eq!(&kinds, b"haiewsxHSorXE");
+        assert_eq!(MAX_PACKET, 32769);
+        assert_eq!((attach::STDIN, attach::OUTPUT), (1, 2));
+        assert_eq!(encode_size(24, 80), [24, 0, 80, 0]);
+        assert_eq!(encode_outcome(ExitOutcome::Code(7)), [0, 7]);
+        assert_eq!(encode_outcome(ExitOutcome::Signal(9)), [1, 9]);
     }
 }

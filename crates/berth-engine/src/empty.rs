@@ -141,6 +141,7 @@ impl Engine {
     /// write one writes it. Afterwards the container is `exited`, on disk too.
     pub(crate) fn conclude(&self, view: &View) -> Result<ExitFile, EngineError> {
         let container = &view.container;
+        crate::stop::wake(view);
         if let Some(exit) = self.await_record(container)? {
             return Ok(exit);
         }

@@ -4,16 +4,17 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use berth_base::{ContainerId, ErrorClass, protocol};
+use berth_base::{ContainerId, ErrorClass, Status, protocol};
 use berth_runtime::exec_request::ExecRequest;
 use oci_spec::runtime::{Process, Spec};
 
 use crate::capabilities::Capabilities;
+use crate::caretaker::{is_hopeless, unreachable};
 use crate::limits::refuse_paused;
 use crate::process::Process as Held;
 use crate::session::SessionError;
 use crate::spec::{SpecError, capability_sets, merge_env, user_of};
-use crate::start::await_started;
+use crate::start::{Awaited, await_started_unless};
 use crate::user::{Accounts, ResolvedUser};
 use crate::{Container, Engine, EngineError, ExecOptions, Session, events, not_running};
 
@@ -23,19 +24,37 @@ const TAKEOVER_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Engine {
-    /// Attaches to the streams of a running container; also the way back after its monitor died.
+    /// Attaches to the streams of a running container.
     pub fn attach(&self, id: &ContainerId, stdin: bool) -> Result<Session, EngineError> {
+        let container = self.inspect(id)?;
+        if container.status != Status::Running {
+            return Err(not_attachable(&container));
+        }
+        let session = self.attach_to(&container, stdin, 0)?;
+        self.emit_of(&container, "attach", &[]);
+        Ok(session)
+    }
+
+    /// The way back for the client that began a container's first process, after its monitor died.
+    pub fn attach_again(&self, id: &ContainerId, stdin: bool) -> Result<Session, EngineError> {
         let container = self.inspect(id)?;
         if !container.status.is_live() {
             return Err(not_running(&container));
         }
-        refuse_paused(&container, "attach to")?;
-        let session = self.connect(&container)?;
+        self.attach_to(&container, stdin, protocol::attach::OWNER)
+    }
+
+    fn attach_to(
+        &self,
+        container: &Container,
+        stdin: bool,
+        flags: u8,
+    ) -> Result<Session, EngineError> {
+        let session = self.connect(container)?;
         let stdin = if stdin { protocol::attach::STDIN } else { 0 };
         session
-            .attach(protocol::attach::OUTPUT | stdin)
-            .map_err(|e| unreachable_monitor(&container, &e))?;
-        self.emit_of(&container, "attach", &[]);
+            .attach(protocol::attach::OUTPUT | stdin | flags)
+            .map_err(|e| unreachable(container, &e))?;
         Ok(session)
     }
 
@@ -65,6 +84,9 @@ impl Engine {
             return Err(EngineError::new(ErrorClass::Invalid, text).exit_code(125));
         }
         let session = self.connect(container)?;
+        if options.ends_with_client && session.version() < protocol::SESSIONS_SINCE {
+            return Err(too_old(container, "end a session with its client"));
+        }
         let command = options.command.join(" ");
         let event = events::container(&container.create, container.name.as_str(), "");
         self.emit_all(vec![
@@ -73,26 +95,29 @@ impl Engine {
         ]);
         session
             .exec(&json)
-            .map_err(|e| unreachable_monitor(container, &e))?;
-        await_started(&session).map_err(|e| e.on(container.name.as_str()))?;
-        Ok(session)
+            .map_err(|e| unreachable(container, &e))?;
+        let hopeless = |silent_for| is_hopeless(container, silent_for);
+        match await_started_unless(&session, &hopeless) {
+            Ok(_) => Ok(session),
+            Err(Awaited::Silent) => Err(unreachable(container, &SessionError::Silent)),
+            Err(Awaited::Failed(error)) => Err(error.on(container.name.as_str())),
+        }
     }
 
     /// Connects to the monitor. While a keeper takes over from a monitor that died, nobody
     /// accepts for a moment.
     fn connect(&self, container: &Container) -> Result<Session, EngineError> {
         let deadline = Instant::now() + TAKEOVER_WITHIN;
+        let hopeless = |silent_for| is_hopeless(container, silent_for);
         loop {
-            match Session::connect(&container.volatile_dir) {
+            match Session::connect(&container.volatile_dir, &hopeless) {
                 Ok(session) => return Ok(session),
-                Err(SessionError::Version(version)) => {
-                    let error = SessionError::Version(version);
-                    return Err(unreachable_monitor(container, &error));
+                Err(SessionError::Connect(_) | SessionError::Broken(_))
+                    if Instant::now() < deadline =>
+                {
+                    std::thread::sleep(PAUSE);
                 }
-                Err(error) if Instant::now() >= deadline => {
-                    return Err(unreachable_monitor(container, &error));
-                }
-                Err(_) => std::thread::sleep(PAUSE),
+                Err(error) => return Err(unreachable(container, &error)),
             }
         }
     }
@@ -160,6 +185,8 @@ fn request(
         stdin: options.open_stdin,
         seccomp: !options.privileged && has_seccomp(spec),
         size: options.size,
+        user: options.user.clone(),
+        ends_with_client: options.ends_with_client,
     })
 }
 
@@ -211,12 +238,27 @@ fn resolve_user(
     Ok(Accounts::read(root.as_fd())?.resolve(Some(user), &[])?)
 }
 
-fn unreachable_monitor(container: &Container, error: &SessionError) -> EngineError {
+/// What a monitor of an earlier build cannot do.
+pub(crate) fn too_old(container: &Container, what: &str) -> EngineError {
+    let name = &container.name;
     let text = format!(
-        "cannot reach the monitor of container {0}: {error}; its keeper is gone as well, stop it with \"berth stop {0}\"",
-        container.name
+        "the monitor of container {name} is one of an earlier berth and cannot {what}; it can once \
+         the container was stopped and started again"
     );
-    EngineError::new(ErrorClass::Unavailable, text)
-        .on(container.name.as_str())
-        .exit_code(125)
+    EngineError::new(ErrorClass::Unsupported, text).on(name.as_str())
+}
+
+fn not_attachable(container: &Container) -> EngineError {
+    let name = &container.name;
+    let next = match container.status {
+        Status::Paused => format!("let it go on with \"berth unpause {name}\""),
+        Status::Removing => format!("finish that with \"berth rm -f {name}\""),
+        Status::Starting => "wait until it runs".to_owned(),
+        _ => format!("start it with \"berth start {name}\", or both at once with start -a"),
+    };
+    let text = format!(
+        "cannot attach to container {name}: it is {}; {next}",
+        container.status
+    );
+    EngineError::new(ErrorClass::Conflict, text).on(name.as_str())
 }

@@ -4,6 +4,7 @@
 //! terminal, `$HOME` or the environment; the binary passes everything in.
 
 mod capabilities;
+mod caretaker;
 mod cgroup;
 mod container;
 mod copy;
@@ -14,6 +15,7 @@ mod engine;
 mod error;
 mod events;
 mod exec;
+mod exec_sessions;
 mod facts;
 mod hint;
 mod ids;
@@ -28,6 +30,7 @@ mod process;
 mod quota;
 mod recover;
 mod remove;
+mod rename;
 mod seccomp;
 mod session;
 mod spec;
@@ -57,6 +60,7 @@ pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use events::{EventLimits, EventObject, EventReader, EventsFrom, PruneKind};
+pub use exec_sessions::ExecSession;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use ipnet::{IpNet, Ipv4Net};
 pub use logs::{

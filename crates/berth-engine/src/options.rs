@@ -46,6 +46,12 @@ pub struct CreateOptions {
     pub open_stdin: bool,
     /// The first client's end of input closes standard input (foreground `run -i`).
     pub stdin_once: bool,
+    /// The client that makes it shows its standard output. For `inspect` alone.
+    #[serde(default)]
+    pub attach_stdout: bool,
+    /// The same of its standard error.
+    #[serde(default)]
+    pub attach_stderr: bool,
     /// `--rm`.
     pub auto_remove: bool,
     /// `--label`.
@@ -377,6 +383,8 @@ pub struct ExecOptions {
     pub detach: bool,
     /// `--privileged`.
     pub privileged: bool,
+    /// `--end-with-client`: its processes end when the client does, however that ends.
+    pub ends_with_client: bool,
     /// Terminal size: rows, columns; 0 when unknown.
     pub size: (u16, u16),
 }

@@ -92,6 +92,12 @@ impl Engine {
             self.settle_update(&self.store().lock(id)?)?;
             done.settled.push(id.clone());
         }
+        let named = view.last_run.as_ref().map(|run| run.name.as_str());
+        if named.is_some_and(|name| name != view.container.name.as_str()) {
+            // Somebody died who renamed it.
+            let lock = self.store().lock(id)?;
+            self.spread_name(&lock, &self.view(id)?)?;
+        }
         let is_lost = self.store().read_status(id)?.is_none();
         let unsettled = match view.container.status {
             _ if is_lost => true,

@@ -48,6 +48,7 @@ impl Engine {
         }
         if is_live || empty::has_leftovers(view) {
             self.note_signal(view, KILL);
+            crate::stop::wake(view);
             empty::kill(view)?;
             self.conclude(view)?;
         }

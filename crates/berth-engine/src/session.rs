@@ -3,10 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use berth_base::HostPid;
 use berth_base::protocol::{self, Failure};
 use berth_base::state::ExitOutcome;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
     send, socket_with,
@@ -15,7 +17,11 @@ use rustix::net::{
 /// A connection bound to the first process of a container or to one exec session.
 pub struct Session {
     socket: OwnedFd,
+    version: u16,
 }
+
+/// How long a monitor may take to answer at least, and how often it is looked at meanwhile.
+const SLICE: Duration = Duration::from_secs(1);
 
 /// What a monitor says.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +32,8 @@ pub enum Packet<'a> {
     Stdout(&'a [u8]),
     /// Standard error.
     Stderr(&'a [u8]),
+    /// So many bytes of output were left out here: others took them, and this client was too slow.
+    Skipped(u64),
     /// It ended; nothing follows.
     Exited(ExitOutcome),
     /// The request failed; nothing follows.
@@ -43,6 +51,12 @@ pub enum SessionError {
     /// The peer speaks another version.
     #[error("the monitor speaks protocol {0}, this berth speaks {ours}; use the berth that started the container", ours = protocol::VERSION)]
     Version(u16),
+    /// It takes connections and says nothing.
+    #[error("it does not answer")]
+    Silent,
+    /// It has no place for one more client.
+    #[error("{}", .0.message)]
+    Refused(Failure),
     /// Sending or receiving failed.
     #[error("the connection to the monitor broke: {0}")]
     Broken(#[source] io::Error),
@@ -54,34 +68,64 @@ pub enum SessionError {
 impl Session {
     /// Wraps an established connection that needs no hello (the launch connection).
     pub const fn from_launch(socket: OwnedFd) -> Self {
-        Self { socket }
+        Self {
+            socket,
+            version: protocol::VERSION,
+        }
     }
 
     /// Connects to the socket `monitor.sock` in a container's volatile folder.
-    pub fn connect(volatile_dir: &Path) -> Result<Self, SessionError> {
-        let socket = open_socket(volatile_dir)?;
-        let session = Self { socket };
-        session.send(protocol::CLIENT_HELLO, &protocol::VERSION.to_le_bytes())?;
-        let mut buffer = [0; 64];
-        let length = session.receive_raw(&mut buffer)?;
-        match buffer.get(..length) {
-            Some([protocol::MONITOR_HELLO, a, b]) => {
-                let version = u16::from_le_bytes([*a, *b]);
-                if version == protocol::VERSION {
-                    Ok(session)
-                } else {
-                    Err(SessionError::Version(version))
-                }
+    ///
+    /// A monitor that takes its time is waited for as long as `is_hopeless`, which hears for how
+    /// long that is, says no.
+    pub fn connect(
+        volatile_dir: &Path,
+        is_hopeless: &dyn Fn(Duration) -> bool,
+    ) -> Result<Self, SessionError> {
+        let mut newest = protocol::VERSION;
+        loop {
+            let mut session = Self {
+                socket: open_socket(volatile_dir, is_hopeless)?,
+                version: newest,
+            };
+            session.send(protocol::CLIENT_HELLO, &newest.to_le_bytes())?;
+            let answered = session.hear_hello(is_hopeless)?;
+            if answered == 0 || answered > newest {
+                return Err(SessionError::Version(answered));
             }
+            session.version = answered;
+            // The first monitors close after an answer that is not what the client said.
+            if answered == newest || answered > protocol::FIRST_VERSION {
+                return Ok(session);
+            }
+            newest = answered;
+        }
+    }
+
+    fn hear_hello(&self, is_hopeless: &dyn Fn(Duration) -> bool) -> Result<u16, SessionError> {
+        let mut buffer = [0; 4096];
+        let length = self.receive_while(&mut buffer, is_hopeless)?;
+        match buffer.get(..length) {
+            Some([protocol::MONITOR_HELLO, a, b]) => Ok(u16::from_le_bytes([*a, *b])),
+            Some([protocol::FAILED, json @ ..]) => match serde_json::from_slice(json) {
+                Ok(failure) => Err(SessionError::Refused(failure)),
+                Err(_) => Err(SessionError::Unknown(protocol::FAILED)),
+            },
             _ => Err(SessionError::Connect(io::Error::from(
                 io::ErrorKind::UnexpectedEof,
             ))),
         }
     }
 
-    /// Whether a monitor, or a keeper about to become one, listens on a container's socket.
+    /// The version of the protocol that the monitor speaks with us.
+    pub const fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// Whether a monitor, or a keeper about to become one, listens on a container's socket. One
+    /// that does not come to accept connections listens all the same.
     pub(crate) fn is_served(volatile_dir: &Path) -> bool {
-        open_socket(volatile_dir).is_ok()
+        try_open(volatile_dir).is_ok()
     }
 
     /// Asks for the streams of the first process.
@@ -114,29 +158,42 @@ impl Session {
         self.send(protocol::SIGNAL, &[signal])
     }
 
+    /// As [`Self::receive`], but gives up once `is_hopeless`, which hears for how long nothing came,
+    /// says so.
+    pub(crate) fn receive_unless<'a>(
+        &self,
+        buffer: &'a mut [u8],
+        is_hopeless: &dyn Fn(Duration) -> bool,
+    ) -> Result<Packet<'a>, SessionError> {
+        let length = self.receive_while(buffer, is_hopeless)?;
+        decode(buffer.get(..length))
+    }
+
     /// Receives the next packet, blocking; `buffer` needs [`protocol::MAX_PACKET`] bytes.
     pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<Packet<'a>, SessionError> {
         let length = self.receive_raw(buffer)?;
-        let Some((kind, payload)) = buffer.get(..length).and_then(<[u8]>::split_first) else {
-            return Ok(Packet::Lost);
-        };
-        Ok(match *kind {
-            protocol::STARTED => Packet::Started(
-                payload
-                    .try_into()
-                    .ok()
-                    .map(u32::from_le_bytes)
-                    .and_then(HostPid::new),
-            ),
-            protocol::STDOUT => Packet::Stdout(payload),
-            protocol::STDERR => Packet::Stderr(payload),
-            protocol::EXITED => Packet::Exited(protocol::decode_outcome(payload)),
-            protocol::FAILED => match serde_json::from_slice(payload) {
-                Ok(failure) => Packet::Failed(failure),
-                Err(_) => return Err(SessionError::Unknown(*kind)),
-            },
-            other => return Err(SessionError::Unknown(other)),
-        })
+        decode(buffer.get(..length))
+    }
+
+    fn receive_while(
+        &self,
+        buffer: &mut [u8],
+        is_hopeless: &dyn Fn(Duration) -> bool,
+    ) -> Result<usize, SessionError> {
+        let began = Instant::now();
+        loop {
+            let slice = Timespec {
+                tv_sec: i64::try_from(SLICE.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: 0,
+            };
+            let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
+            match poll(&mut polled, Some(&slice)) {
+                Ok(0) if is_hopeless(began.elapsed()) => return Err(SessionError::Silent),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return self.receive_raw(buffer),
+                Err(e) => return Err(SessionError::Broken(e.into())),
+            }
+        }
     }
 
     fn receive_raw(&self, buffer: &mut [u8]) -> Result<usize, SessionError> {
@@ -164,29 +221,80 @@ impl Session {
     }
 }
 
-/// Connects to `monitor.sock` in a folder. The path is reached through /proc/self/fd, so that it
-/// may exceed the 108 bytes of sun_path (unix(7)).
-fn open_socket(volatile_dir: &Path) -> Result<OwnedFd, SessionError> {
+fn decode(packet: Option<&[u8]>) -> Result<Packet<'_>, SessionError> {
+    let Some((kind, payload)) = packet.and_then(<[u8]>::split_first) else {
+        return Ok(Packet::Lost);
+    };
+    Ok(match *kind {
+        protocol::STARTED => Packet::Started(
+            payload
+                .try_into()
+                .ok()
+                .map(u32::from_le_bytes)
+                .and_then(HostPid::new),
+        ),
+        protocol::STDOUT => Packet::Stdout(payload),
+        protocol::STDERR => Packet::Stderr(payload),
+        protocol::SKIPPED => Packet::Skipped(
+            payload
+                .first_chunk()
+                .map_or(0, |bytes| u64::from_le_bytes(*bytes)),
+        ),
+        protocol::EXITED => Packet::Exited(protocol::decode_outcome(payload)),
+        protocol::FAILED => match serde_json::from_slice(payload) {
+            Ok(failure) => Packet::Failed(failure),
+            Err(_) => return Err(SessionError::Unknown(*kind)),
+        },
+        other => return Err(SessionError::Unknown(other)),
+    })
+}
+
+/// Connects to `monitor.sock` in a folder; where too many wait already, waits too.
+fn open_socket(
+    volatile_dir: &Path,
+    is_hopeless: &dyn Fn(Duration) -> bool,
+) -> Result<OwnedFd, SessionError> {
+    let began = Instant::now();
+    loop {
+        if let Some(socket) = try_open(volatile_dir)? {
+            return Ok(socket);
+        }
+        if is_hopeless(began.elapsed()) {
+            return Err(SessionError::Silent);
+        }
+        std::thread::sleep(SLICE / 10);
+    }
+}
+
+/// Connects; `None` when as many wait to be accepted as can (EAGAIN, unix(7)). The path is reached
+/// through /proc/self/fd, so that it may exceed the 108 bytes of sun_path.
+fn try_open(volatile_dir: &Path) -> Result<Option<OwnedFd>, SessionError> {
+    let cannot = |e: rustix::io::Errno| SessionError::Connect(e.into());
     let dir = rustix::fs::open(
         volatile_dir,
         rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
     )
-    .map_err(|e| SessionError::Connect(e.into()))?;
+    .map_err(cannot)?;
     let path = format!(
         "/proc/self/fd/{}/monitor.sock",
         rustix::fd::AsRawFd::as_raw_fd(&dir)
     );
-    let address = SocketAddrUnix::new(path).map_err(|e| SessionError::Connect(e.into()))?;
+    let address = SocketAddrUnix::new(path).map_err(cannot)?;
     let socket = socket_with(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
         None,
     )
-    .map_err(|e| SessionError::Connect(e.into()))?;
-    connect(&socket, &address).map_err(|e| SessionError::Connect(e.into()))?;
-    Ok(socket)
+    .map_err(cannot)?;
+    match connect(&socket, &address) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::AGAIN) => return Ok(None),
+        Err(e) => return Err(cannot(e)),
+    }
+    rustix::io::ioctl_fionbio(&socket, false).map_err(cannot)?;
+    Ok(Some(socket))
 }
 
 impl AsFd for Session {

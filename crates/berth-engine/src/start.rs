@@ -5,21 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use berth_base::protocol::{Failure, MAX_PACKET};
 use berth_base::state::{
-    ExitFile, ExitOutcome, MonitorConfig, NamespaceSource, STATE_VERSION, StatusFile, StdioConfig,
-    Wiring,
+    ExitFile, ExitOutcome, MonitorConfig, NamespaceSource, STATE_VERSION, SessionFile, StatusFile,
+    StdioConfig, Wiring,
 };
 use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Timestamp};
 use berth_runtime::facts::{forget_volatile, is_volatile};
 use berth_runtime::launch::{LaunchRequest, launch};
 use oci_spec::runtime::LinuxResources;
 
-use crate::session::Packet;
+use crate::session::{Packet, SessionError};
 use crate::spec::{self, IdMappings, RunFacts};
-use crate::store::{ContainerLock, Durability};
+use crate::store::{ContainerLock, Durability, remove_tree};
 use crate::subid::{IdKind, IdMap, map_of};
 use crate::view::View;
 use crate::{
@@ -423,27 +423,57 @@ impl Engine {
         for name in ["run.json", "monitor.sock", "spec.json", "monitor.json"] {
             self.store().remove_volatile(lock, name)?;
         }
+        // Of sessions that ended with the run, while nobody was there to note it.
+        let sessions = self.store().volatile_dir(lock.id()).join(SessionFile::FOLDER);
+        if sessions.is_dir() {
+            remove_tree("container.run.sessions", &sessions)?;
+        }
         Ok(())
     }
+}
+
+/// Why a process does not run.
+pub(crate) enum Awaited {
+    /// Nobody says.
+    Silent,
+    /// This.
+    Failed(EngineError),
 }
 
 /// Waits for the first packet of a connection: the process runs, or why it does not.
 ///
 /// The PID is missing when the process ended at once.
-pub(crate) fn await_started(session: &Session) -> Result<Option<HostPid>, EngineError> {
-    let mut buffer = vec![0; MAX_PACKET];
-    let broken = |text: String| EngineError::new(ErrorClass::Internal, text).exit_code(125);
-    match session.receive(&mut buffer) {
-        Ok(Packet::Started(pid)) => Ok(pid),
-        Ok(Packet::Failed(failure)) => Err(failed(failure)),
-        Ok(Packet::Lost) => Err(broken(
-            "the runtime ended without an answer; its messages are on standard error".into(),
-        )),
-        Ok(other) => Err(broken(format!(
-            "the runtime answered out of turn ({other:?}); this is a defect of berth"
-        ))),
-        Err(e) => Err(broken(e.to_string())),
+fn await_started(session: &Session) -> Result<Option<HostPid>, EngineError> {
+    match await_started_unless(session, &|_| false) {
+        Ok(pid) => Ok(pid),
+        Err(Awaited::Failed(error)) => Err(error),
+        Err(Awaited::Silent) => Err(broken("the runtime does not answer".to_owned())),
     }
+}
+
+/// The same, until `is_hopeless` says that it is, after such a silence.
+pub(crate) fn await_started_unless(
+    session: &Session,
+    is_hopeless: &dyn Fn(Duration) -> bool,
+) -> Result<Option<HostPid>, Awaited> {
+    let mut buffer = vec![0; MAX_PACKET];
+    let error = match session.receive_unless(&mut buffer, is_hopeless) {
+        Ok(Packet::Started(pid)) => return Ok(pid),
+        Err(SessionError::Silent) => return Err(Awaited::Silent),
+        Ok(Packet::Failed(failure)) => failed(failure),
+        Ok(Packet::Lost) => {
+            broken("the runtime ended without an answer; its messages are on standard error".into())
+        }
+        Ok(other) => broken(format!(
+            "the runtime answered out of turn ({other:?}); this is a defect of berth"
+        )),
+        Err(e) => broken(e.to_string()),
+    };
+    Err(Awaited::Failed(error))
+}
+
+fn broken(text: String) -> EngineError {
+    EngineError::new(ErrorClass::Internal, text).exit_code(125)
 }
 
 fn failed(failure: Failure) -> EngineError {

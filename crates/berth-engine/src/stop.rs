@@ -6,7 +6,7 @@ use berth_base::state::ExitFile;
 use berth_base::{ContainerId, ErrorClass, HostPid, Status};
 
 use crate::view::View;
-use crate::{Container, Engine, EngineError, StopOptions, empty, hint, limits, words};
+use crate::{Container, Engine, EngineError, StopOptions, caretaker, empty, hint, limits, words};
 
 /// SIGKILL and SIGTERM.
 pub(crate) const KILL: i32 = 9;
@@ -33,6 +33,7 @@ impl Engine {
         if !self.is_to_end(&view)? {
             return Ok(());
         }
+        wake(&view);
         let signal = check_signal(
             options
                 .signal
@@ -119,6 +120,7 @@ impl Engine {
         };
         if signal == KILL {
             self.note_signal(&view, signal);
+            wake(&view);
             empty::kill(&view)?;
             return self.over(&view);
         }
@@ -196,6 +198,13 @@ impl Engine {
                 Ok(false)
             }
         }
+    }
+}
+
+/// Whoever is to reap what ends must not be stopped.
+pub(crate) fn wake(view: &View) {
+    if let Some(run) = &view.last_run {
+        caretaker::wake(run);
     }
 }
 

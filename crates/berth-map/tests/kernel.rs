@@ -104,6 +104,7 @@ impl Tree {
             namespace_ids: std::collections::BTreeMap::new(),
             cgroups: CgroupPaths::default(),
             started_at: Timestamp::from_nanos(0),
+            protocol: 1,
         };
         let dir = self.state.path().join("containers").join(id(digit));
         fs::create_dir_all(&dir).unwrap();

@@ -139,6 +139,7 @@ impl Birth<'_> {
             namespace_ids: self.namespace_ids(pid),
             cgroups: self.cgroup.paths(),
             started_at: Timestamp::from(std::time::SystemTime::now()),
+            protocol: berth_base::protocol::VERSION,
         };
         state::replace(&self.config.volatile_dir.join("run.json"), &run)
             .map_err(|e| internal("write run.json", &e))

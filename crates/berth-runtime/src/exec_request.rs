@@ -16,4 +16,10 @@ pub struct ExecRequest {
     pub seccomp: bool,
     /// Terminal size: rows, columns; 0 when unknown.
     pub size: (u16, u16),
+    /// Whose it is, in the words of who asked; the ids of the process where nobody did.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Its processes end when the client does. A monitor of protocol version 1 knows nothing of it.
+    #[serde(default)]
+    pub ends_with_client: bool,
 }

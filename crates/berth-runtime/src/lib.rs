@@ -30,8 +30,10 @@ pub mod spec;
 mod stage;
 mod state;
 mod survivor;
+mod tree;
 mod wire;
 pub mod wiring;
 
 pub use process::unique_namespace;
 pub use survivor::Survivor;
+pub use tree::{Relative, Tree};

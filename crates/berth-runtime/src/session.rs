@@ -45,6 +45,35 @@ pub(crate) struct BegunSession {
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
+    pub(crate) about: About,
+}
+
+/// What is recorded of a session.
+pub(crate) struct About {
+    pub(crate) command: Vec<String>,
+    pub(crate) user: String,
+    pub(crate) terminal: bool,
+    pub(crate) stdin: bool,
+    pub(crate) detached: bool,
+    pub(crate) ends_with_client: bool,
+}
+
+impl About {
+    fn of(request: &ExecRequest) -> Self {
+        let process = &request.process;
+        let user = request.user.clone().unwrap_or_else(|| {
+            let user = process.user();
+            format!("{}:{}", user.uid(), user.gid())
+        });
+        Self {
+            command: process.args().clone().unwrap_or_default(),
+            user,
+            terminal: process.terminal().unwrap_or(false),
+            stdin: request.stdin,
+            detached: request.detach,
+            ends_with_client: request.ends_with_client,
+        }
+    }
 }
 
 /// Makes the streams and clones the session stage.
@@ -72,6 +101,7 @@ pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
         None => (None, [None, None, None]),
         Some(streams) => (Some(streams.inside), streams.outside),
     };
+    let about = About::of(&request);
     match Clone3::default().run() {
         Ok(Forked::Child) => {
             drop((starter.0, report.0, outside));
@@ -93,6 +123,7 @@ pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
         stdin,
         stdout,
         stderr,
+        about,
     })
 }
 

@@ -28,6 +28,7 @@
 //! | `wiring.json` | engine | before each start: its addresses and interfaces |
 //! | `lock` | engine | flock(2): who writes the container's files |
 //! | `monitor.sock` | keeper | before each start |
+//! | `sessions/ID.json` | monitor | while processes of an exec session live |
 //! | `log.lost` | monitor | how many records of this run could not be kept, once there is one |
 //!
 //! And one for all of them: `events/journal.jsonl`, to which engines and monitors append what happened
@@ -42,6 +43,7 @@ mod log;
 mod monitor;
 mod resources;
 mod run;
+mod session;
 mod settings;
 mod status;
 mod volume;
@@ -54,6 +56,7 @@ pub use log::{LOST_FILE, LogConfig, LogDriver, LostFile};
 pub use monitor::{MonitorConfig, RootSource, StdioConfig};
 pub use resources::{CgroupValue, Resources};
 pub use run::{CgroupPaths, RunFile};
+pub use session::SessionFile;
 pub use settings::{SettingsFile, Updating};
 pub use status::StatusFile;
 pub use volume::{ANONYMOUS_LABEL, InvalidVolumeName, VolumeFile, VolumeName};

@@ -13,7 +13,7 @@ pub struct RunFile {
     pub version: u32,
     /// The container.
     pub id: ContainerId,
-    /// Its name at start.
+    /// Its name.
     pub name: String,
     /// Number of the run.
     pub run: u32,
@@ -40,6 +40,14 @@ pub struct RunFile {
     pub cgroups: CgroupPaths,
     /// When it was started.
     pub started_at: Timestamp,
+    /// The newest version of [`crate::protocol`] that its monitor speaks.
+    #[serde(default = "first_version")]
+    pub protocol: u16,
+}
+
+/// That of a file without one: it was written before there were others.
+const fn first_version() -> u16 {
+    crate::protocol::FIRST_VERSION
 }
 
 /// The cgroups of one container, as absolute directories on the host.

@@ -326,7 +326,8 @@ fn published(container: &Container, wiring: &Wiring) -> Vec<Published> {
     let addresses: Vec<IpAddr> = bridged
         .flat_map(|i| i.addresses.iter().map(|(a, _)| *a))
         .collect();
-    let owner = container.name.as_str();
+    // Not its name, which may change.
+    let owner = container.id.short();
     let ports = wiring.published.iter();
     ports
         .filter_map(|port| Published::to(*port, &addresses, owner))

@@ -78,6 +78,31 @@ impl Engine {
         Ok(())
     }
 
+    /// Writes the name that a container has now into its leases: the resolver answers to it from the
+    /// moment on in which the file is replaced.
+    pub(crate) fn rename_leases(&self, container: &Container) -> Result<(), EngineError> {
+        if has_tap(&container.wiring) {
+            return Ok(());
+        }
+        for interface in &container.wiring.interfaces {
+            let Ok(network) = interface.network.parse::<NetworkName>() else {
+                continue;
+            };
+            let leases = self.networks().leases(&network);
+            for (address, _) in &interface.addresses {
+                let lease = leases.read(*address)?;
+                let Some(mut lease) = lease.filter(|lease| lease.container == container.id) else {
+                    continue;
+                };
+                if lease.name != container.name.as_str() {
+                    lease.name = container.name.as_str().to_owned();
+                    leases.renew(&lease)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Gives back what containers had that are gone, and removes what is half made of networks.
     pub(crate) fn recover_networks(&self) -> Vec<EngineError> {
         let mut errors = Vec::new();

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use berth_base::state::{
-    CreateFile, ExitFile, MonitorConfig, RunFile, STATE_VERSION, SettingsFile, StatusFile, Wiring,
+    CreateFile, ExitFile, MonitorConfig, RunFile, STATE_VERSION, SessionFile, SettingsFile,
+    StatusFile, Wiring,
 };
 use berth_persist::{Durability, Op, Point, perform};
 use serde::Serialize;
@@ -35,6 +36,7 @@ versioned!(
     MonitorConfig,
     NetworksFile,
     RunFile,
+    SessionFile,
     SettingsFile,
     StatusFile,
     Wiring

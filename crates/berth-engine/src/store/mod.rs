@@ -14,7 +14,7 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use berth_base::state::{ExitFile, RunFile, SettingsFile, StatusFile, Wiring};
+use berth_base::state::{ExitFile, RunFile, SessionFile, SettingsFile, StatusFile, Wiring};
 use berth_base::{ContainerId, ContainerName};
 use berth_persist::{At, Op, Point, Replace, perform};
 
@@ -194,6 +194,33 @@ impl Store {
 
     pub(crate) fn read_run(&self, id: &ContainerId) -> Result<Option<RunFile>, StoreError> {
         file::read(&self.volatile_dir(id).join("run.json"))
+    }
+
+    /// The exec sessions on record; one that cannot be read is none.
+    pub(crate) fn read_sessions(&self, id: &ContainerId) -> Vec<SessionFile> {
+        let folder = self.volatile_dir(id).join(SessionFile::FOLDER);
+        entries(&folder)
+            .into_iter()
+            .filter(|(name, _)| name.ends_with(".json"))
+            .filter_map(|(_, path)| file::read(&path).ok().flatten())
+            .collect()
+    }
+
+    /// Replaces `settings.json`: from then on the container is called so.
+    pub(crate) fn write_settings(
+        &self,
+        lock: &ContainerLock,
+        settings: &SettingsFile,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let dir = self.persistent_dir(lock.id());
+        file::write(
+            "container.settings.write",
+            &dir,
+            "settings.json",
+            settings,
+            durability,
+        )
     }
 
     /// Reads an OCI spec, which has a version scheme of its own.

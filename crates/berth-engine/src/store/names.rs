@@ -117,17 +117,24 @@ impl Store {
         errors
     }
 
-    /// The container that has a name; `None` for a free or stale one.
+    /// The container that has a name; `None` for a free or stale one. What a container is called
+    /// say its settings: of two names between which somebody who renamed it died, one is stale.
     pub(super) fn holder(&self, name: &ContainerName) -> Result<Option<ContainerId>, StoreError> {
         let path = self.name_path(name);
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(text
                 .parse::<ContainerId>()
                 .ok()
-                .filter(|id| self.exists(id))),
+                .filter(|id| self.exists(id) && !self.is_called_otherwise(id, name))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io("read", &path, e)),
         }
+    }
+
+    /// One whose settings cannot be read is called what leads to it.
+    fn is_called_otherwise(&self, id: &ContainerId, name: &ContainerName) -> bool {
+        let settings = self.read_settings(id).ok().flatten();
+        settings.is_some_and(|settings| settings.name != *name)
     }
 
     /// The name of a container whose `settings.json` cannot be read.

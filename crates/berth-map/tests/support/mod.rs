@@ -329,6 +329,7 @@ pub fn run_file(digit: char, name: &str, init: &Fake, own_pid_namespace: bool) -
             .into(),
         },
         started_at: Timestamp::from_nanos(0),
+        protocol: 1,
     }
 }
 

@@ -1,10 +1,16 @@
 //! One connection to the monitor.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use berth_base::protocol::{self, MAX_PACKET};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// So many bytes of output wait for a client that does not take them; what comes then is left out.
+/// The kernel keeps some 200 KiB more in the socket.
+pub(super) const MAX_WAITING: usize = 256 * 1024;
 
 /// What a connection is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +21,8 @@ pub(super) struct Binding {
     pub(super) output: bool,
     /// It gives the input.
     pub(super) input: bool,
+    /// It began the process: it is not one that looks on, but the other end of its streams.
+    pub(super) owner: bool,
 }
 
 /// A client and what it has not taken yet.
@@ -24,7 +32,15 @@ pub(super) struct Client {
     pub(super) binding: Option<Binding>,
     /// The connection that asked for the start of the container.
     pub(super) is_launcher: bool,
-    waiting: Vec<Vec<u8>>,
+    /// The version of the protocol that is spoken.
+    version: u16,
+    waiting: VecDeque<Vec<u8>>,
+    /// Bytes in `waiting`.
+    waiting_bytes: usize,
+    /// Bytes of output that were left out since it took everything.
+    skipped: u64,
+    /// When it last took something, while something waits.
+    behind_since: Option<Instant>,
     /// Close once everything is taken: the process it was bound to has ended.
     pub(super) closing: bool,
     gone: bool,
@@ -37,7 +53,11 @@ impl Client {
             greeted: is_launcher,
             binding: None,
             is_launcher,
-            waiting: Vec::new(),
+            version: protocol::VERSION,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            skipped: 0,
+            behind_since: None,
             closing: false,
             gone: false,
         }
@@ -57,28 +77,63 @@ impl Client {
         !self.gone && !self.waiting.is_empty()
     }
 
+    /// Since when it has taken nothing of what waits for it.
+    pub(super) const fn behind_since(&self) -> Option<Instant> {
+        self.behind_since
+    }
+
+    /// Sends output, or keeps it, or leaves it out where too much is kept already.
+    pub(super) fn push_output(&mut self, kind: u8, bytes: &[u8]) {
+        if self.skipped > 0 || self.waiting_bytes + bytes.len() > MAX_WAITING {
+            self.skipped = self.skipped.saturating_add(bytes.len() as u64);
+        } else {
+            self.push(kind, bytes);
+        }
+    }
+
     /// Sends a packet, or keeps it until the client takes more.
     pub(super) fn push(&mut self, kind: u8, payload: &[u8]) {
         if self.gone {
             return;
         }
+        if kind != protocol::SKIPPED {
+            self.say_skipped();
+        }
         let mut packet = Vec::with_capacity(payload.len() + 1);
         packet.push(kind);
         packet.extend_from_slice(payload);
         if !self.waiting.is_empty() || !self.try_send(&packet) {
-            self.waiting.push(packet);
+            self.behind_since.get_or_insert_with(Instant::now);
+            self.waiting_bytes += packet.len();
+            self.waiting.push_back(packet);
+        }
+    }
+
+    /// Tells the client how much it missed; an old one would not know the packet.
+    fn say_skipped(&mut self) {
+        let skipped = std::mem::take(&mut self.skipped);
+        if skipped > 0 && self.version >= protocol::SKIPPED_SINCE {
+            self.push(protocol::SKIPPED, &skipped.to_le_bytes());
         }
     }
 
     /// Sends what waits, as far as the client takes it.
     pub(super) fn flush(&mut self) {
-        while !self.gone && !self.waiting.is_empty() {
-            let packet = self.waiting.remove(0);
+        while !self.gone
+            && let Some(packet) = self.waiting.pop_front()
+        {
             if !self.try_send(&packet) {
-                self.waiting.insert(0, packet);
+                self.waiting.push_front(packet);
                 return;
             }
+            self.waiting_bytes -= packet.len();
+            self.behind_since = Some(Instant::now());
         }
+        self.waiting_bytes = 0;
+        self.behind_since = None;
+        // What it needed once is not kept for as long as the container lives.
+        self.waiting = VecDeque::new();
+        self.say_skipped();
     }
 
     /// False when the client must be waited for.
@@ -120,11 +175,13 @@ impl Client {
         }
     }
 
-    /// Answers a hello; false when the client may not speak to us.
+    /// Answers a hello with the version that is spoken; false when there is none.
     pub(super) fn greet(&mut self, payload: &[u8]) -> bool {
-        let version = payload.first_chunk().map(|b| u16::from_le_bytes(*b));
-        self.push(protocol::MONITOR_HELLO, &protocol::VERSION.to_le_bytes());
-        self.greeted = version == Some(protocol::VERSION);
+        let newest = payload.first_chunk().map(|b| u16::from_le_bytes(*b));
+        let agreed = newest.and_then(|newest| protocol::agree(newest, protocol::VERSION));
+        self.version = agreed.unwrap_or(protocol::FIRST_VERSION);
+        self.push(protocol::MONITOR_HELLO, &self.version.to_le_bytes());
+        self.greeted = agreed.is_some();
         self.greeted
     }
 }

@@ -12,7 +12,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::serve::encode;
 use super::unit::{CONTAINER, Unit};
-use super::{Ended, Monitor, log};
+use super::{Ended, Monitor, log, readers};
 use crate::cgroup::Cgroup;
 use crate::{failure, state, wire};
 
@@ -83,6 +83,7 @@ impl Monitor {
             };
             let (failure, outcome) = (unit.failure.take(), unit.outcome);
             self.note_session_end(outcome);
+            self.session_is_over(number);
             self.say_goodbye(number, failure.as_ref(), outcome);
             // The session init lives on with its orphans; its end is reaped like any other.
             self.units.retain(|unit| unit.number != number);
@@ -140,7 +141,7 @@ impl Monitor {
     }
 
     /// run.json of this run.
-    fn run_file(&self) -> Option<RunFile> {
+    pub(super) fn run_file(&self) -> Option<RunFile> {
         let text = std::fs::read(self.house.config.volatile_dir.join("run.json")).ok()?;
         let run: RunFile = serde_json::from_slice(&text).ok()?;
         (run.run == self.house.config.run).then_some(run)
@@ -243,8 +244,8 @@ impl Monitor {
         }
     }
 
-    /// Waits until every client has taken its last packet. The launcher of `run --rm` in the
-    /// foreground removes the container itself; only its leaving says that it has, or cannot.
+    /// Waits until every client has taken its last packet, or takes none. The launcher of `run --rm`
+    /// in the foreground removes the container itself; only its leaving says that it has, or cannot.
     fn see_clients_off(&mut self) {
         let handles_exit = self.house.config.client_handles_exit;
         let mut buffer = Box::new([0u8; protocol::MAX_PACKET]);
@@ -253,6 +254,7 @@ impl Monitor {
                 !client.is_gone()
                     && client.binding.is_some()
                     && (client.is_behind() || (client.is_launcher && handles_exit))
+                    && readers::farewell(client) != Some(Duration::ZERO)
             };
             self.clients.retain(stays);
             let mut polled: Vec<_> = self
@@ -270,7 +272,12 @@ impl Monitor {
             if polled.is_empty() {
                 return;
             }
-            if poll(&mut polled, None).is_err() {
+            let patience = self.clients.iter().filter_map(readers::farewell).min();
+            let timeout = patience.map(|left| Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            });
+            if poll(&mut polled, timeout.as_ref()).is_err() {
                 continue;
             }
             for client in &mut self.clients {

@@ -10,7 +10,9 @@ mod events;
 mod finish;
 mod input;
 mod log;
+mod readers;
 mod serve;
+mod sessions;
 mod sources;
 mod unit;
 
@@ -49,6 +51,8 @@ pub(crate) struct Monitor {
     clients: Vec<Client>,
     log: Option<Log>,
     next_session: u32,
+    /// Sessions on record.
+    sessions: Vec<sessions::Recorded>,
 }
 
 impl Monitor {
@@ -69,6 +73,7 @@ impl Monitor {
             clients: Vec::new(),
             log,
             next_session: CONTAINER + 1,
+            sessions: Vec::new(),
         })
     }
 
@@ -90,6 +95,7 @@ impl Monitor {
             // Its output is lost with it; the exit status is not.
         }
         self.units.push(unit);
+        self.adopt_sessions();
     }
 
     /// Adds the client that asked for the start, and the container's unit with its stage.
@@ -100,6 +106,7 @@ impl Monitor {
             unit: CONTAINER,
             output: stdio.attached,
             input: stdio.attached,
+            owner: true,
         });
         self.clients.push(client);
         let mut unit = Unit::new(CONTAINER);
@@ -121,8 +128,7 @@ impl Monitor {
             for source in sources::wait(&self) {
                 self.attend(source, &mut buffer);
             }
-            self.clients
-                .retain(|client| !(client.is_gone() || client.closing && !client.is_behind()));
+            self.dismiss_clients();
             self.end_sessions(&mut buffer);
             if let Some(ended) = self.end_container(&mut buffer) {
                 return ended;
@@ -179,6 +185,7 @@ impl Monitor {
                     if let Some(unit) = unit {
                         unit.child_ended(outcome);
                     }
+                    self.forget_session(pid);
                 }
                 Err(Errno::INTR) => {}
                 Ok(None) | Err(_) => return,
@@ -227,6 +234,8 @@ impl Monitor {
                     .child
                     .as_ref()
                     .map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
+                // Who hears that it runs finds it on record.
+                self.record_session(number);
                 self.tell(number, protocol::STARTED, &pid.to_le_bytes());
                 self.note_start(number);
             }
@@ -287,13 +296,16 @@ impl Monitor {
             log::Stream::Stdout => protocol::STDOUT,
             log::Stream::Stderr => protocol::STDERR,
         };
-        let reads = |b: &Binding| b.unit == number && b.output;
-        for client in self
-            .clients
-            .iter_mut()
-            .filter(|c| c.binding.as_ref().is_some_and(reads))
-        {
-            client.push(kind, chunk);
+        let terminal = unit.terminal.is_some();
+        for client in &mut self.clients {
+            if !readers::reads(client, number) {
+                continue;
+            }
+            if readers::is_end_of_pipe(client, terminal) {
+                client.push(kind, chunk);
+            } else {
+                client.push_output(kind, chunk);
+            }
         }
         true
     }

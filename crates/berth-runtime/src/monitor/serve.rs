@@ -6,11 +6,10 @@ use berth_base::ErrorClass;
 use berth_base::protocol::{self, Failure, attach};
 use rustix::net::{SocketFlags, accept_with};
 
+use super::Monitor;
 use super::client::{Binding, Client};
-use super::unit::{CONTAINER, Unit};
-use super::{Monitor, input};
+use super::unit::CONTAINER;
 use crate::failure;
-use crate::session::{self, SessionInput};
 
 /// More clients than this are refused, so that a broken one cannot exhaust our descriptors.
 const MAX_CLIENTS: usize = 128;
@@ -22,8 +21,19 @@ impl Monitor {
         let Ok(socket) = accept_with(&self.house.listener, flags) else {
             return;
         };
-        if self.clients.len() < MAX_CLIENTS && may_connect(socket.as_fd()) {
-            self.clients.push(Client::new(socket, false));
+        if !may_connect(socket.as_fd()) {
+            return;
+        }
+        let mut client = Client::new(socket, false);
+        if self.clients.len() < MAX_CLIENTS {
+            self.clients.push(client);
+        } else {
+            let message = format!(
+                "the monitor of container {} has {MAX_CLIENTS} clients, and takes no more",
+                self.house.config.name
+            );
+            let failure = failure::engine(ErrorClass::Unavailable, message);
+            client.push(protocol::FAILED, &encode(&failure));
         }
     }
 
@@ -33,10 +43,6 @@ impl Monitor {
             return;
         };
         let Some((kind, payload)) = client.receive(buffer) else {
-            if client.is_gone() {
-                let binding = client.binding;
-                self.client_left(binding);
-            }
             return;
         };
         if !client.greeted {
@@ -92,10 +98,29 @@ impl Monitor {
         }
     }
 
-    /// A client that closes takes its input along.
+    /// Lets go of clients that have closed, or heard all that there is to hear.
+    pub(super) fn dismiss_clients(&mut self) {
+        let mut index = 0;
+        while let Some(client) = self.clients.get(index) {
+            if client.is_gone() || (client.closing && !client.is_behind()) {
+                let client = self.clients.remove(index);
+                if client.is_gone() {
+                    self.client_left(client.binding);
+                }
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// A client that closes takes its input along, and a session that ends with it.
     fn client_left(&mut self, binding: Option<Binding>) {
-        if let Some(binding) = binding.filter(|binding| binding.input) {
+        let Some(binding) = binding else { return };
+        if binding.input {
             self.end_input(binding);
+        }
+        if binding.unit != CONTAINER {
+            self.client_of_session_left(binding.unit);
         }
     }
 
@@ -111,58 +136,10 @@ impl Monitor {
             unit: CONTAINER,
             output: flags & attach::OUTPUT != 0,
             input: flags & attach::STDIN != 0,
+            owner: flags & attach::OWNER != 0,
         });
         let pid = pid.map_or(0, std::num::NonZero::get);
         client.push(protocol::STARTED, &pid.to_le_bytes());
-    }
-
-    /// Starts an exec session for a client.
-    fn begin_session(&mut self, index: usize, request: &[u8]) {
-        let number = self.next_session;
-        self.next_session += 1;
-        let begun = self.try_session(number, request);
-        let Some(client) = self.clients.get_mut(index) else {
-            return;
-        };
-        match begun {
-            Ok(unit) => {
-                client.binding = Some(Binding {
-                    unit: number,
-                    output: true,
-                    input: true,
-                });
-                self.units.push(unit);
-            }
-            Err(failure) => {
-                client.push(protocol::FAILED, &encode(&failure));
-                client.closing = true;
-            }
-        }
-    }
-
-    fn try_session(&mut self, number: u32, request: &[u8]) -> Result<Unit, Failure> {
-        let container = self.units.iter().find(|unit| unit.number == CONTAINER);
-        let child = container
-            .filter(|unit| unit.started)
-            .and_then(|unit| unit.child.as_ref());
-        let Some((pid, pidfd)) = child else {
-            let message = format!("container {} is not running", self.house.config.name);
-            return Err(failure::engine(ErrorClass::Conflict, message));
-        };
-        let input = SessionInput {
-            config: &self.house.config,
-            pid: *pid,
-            pidfd: pidfd.as_fd(),
-            request,
-        };
-        let begun = session::begin(&input)?;
-        let mut unit = Unit::new(number);
-        unit.starter = Some(begun.starter);
-        unit.report = Some(begun.report);
-        unit.input = input::Input::new(begun.stdin);
-        unit.stdout = begun.stdout;
-        unit.stderr = begun.stderr;
-        Ok(unit)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the monitor waits for.
 
 use std::os::fd::AsFd;
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Monitor;
 use super::log::{Log, Stream};
+use super::readers::Pace;
 use super::unit::CONTAINER;
 
 /// Something that can be attended to.
@@ -25,9 +27,11 @@ pub(super) enum Source {
 
 /// Waits until at least one source is ready.
 ///
-/// Output is not read while an attached client, or the journal, is behind: the process then waits on its full
-/// pipe, as it would without us. A client is not read while its process takes no input.
+/// Output is not read while it has to wait for its readers ([`super::readers`]), or for the journal: the
+/// process then waits on its full pipe, as it would without us. A client is not read while its process
+/// takes no input.
 pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
+    let now = Instant::now();
     let mut sources = Vec::with_capacity(16);
     let mut polled = Vec::with_capacity(16);
     let mut add = |source, fd, flags| {
@@ -57,15 +61,9 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
         if let Some(target) = unit.input.wants_write() {
             add(Source::Input(unit.number), target, PollFlags::OUT);
         }
-        let held_up = monitor.clients.iter().any(|client| {
-            client.is_behind()
-                && client
-                    .binding
-                    .is_some_and(|b| b.unit == unit.number && b.output)
-        });
-        let held_up = held_up || (unit.number == CONTAINER && log_is_behind);
+        let held_up = unit.number == CONTAINER && log_is_behind;
         // Clients hear STARTED first: output of a process that was quicker waits in its pipe.
-        if !held_up && unit.starter.is_none() {
+        if !held_up && monitor.pace(unit, now) == Pace::Go && unit.starter.is_none() {
             for (stream, fd) in unit.outputs() {
                 add(Source::Output(unit.number, stream), fd, PollFlags::IN);
             }
@@ -86,7 +84,11 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
             add(Source::ClientSays(index), client.socket(), PollFlags::IN);
         }
     }
-    if poll(&mut polled, None).is_err() {
+    let timeout = monitor.next_wake().map(|wake| Timespec {
+        tv_sec: i64::try_from(wake.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(wake.subsec_nanos()),
+    });
+    if poll(&mut polled, timeout.as_ref()).is_err() {
         // EINTR, or ENOMEM for a moment: look again.
         return Vec::new();
     }

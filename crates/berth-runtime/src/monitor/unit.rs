@@ -12,6 +12,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use super::input::Input;
 use super::log::Stream;
 use crate::act::terminal::peer;
+use crate::session::About;
 use crate::wire;
 
 /// The container's own number; sessions count from 1.
@@ -38,6 +39,10 @@ pub(super) struct Unit {
     pub(super) started: bool,
     pub(super) failure: Option<Failure>,
     pub(super) outcome: Option<ExitOutcome>,
+    /// What is to be recorded of an exec session once it runs.
+    pub(super) about: Option<Box<About>>,
+    /// An exec session whose processes end when its client does.
+    pub(super) ends_with_client: bool,
 }
 
 impl Unit {
@@ -56,6 +61,8 @@ impl Unit {
             started: false,
             failure: None,
             outcome: None,
+            about: None,
+            ends_with_client: false,
         }
     }
 

@@ -18,6 +18,7 @@ use super::image::ImageSection;
 use super::logs::LogSection;
 use super::network::NetworkSection;
 use super::parse::nearest::nearest;
+use super::parse::keys::DetachKeys;
 use super::proxies::ProxySection;
 
 /// For everybody on the machine.
@@ -37,6 +38,8 @@ pub(crate) struct ConfigFile {
     pub(crate) cgroup_parent: Option<String>,
     /// `--default-network`.
     pub(crate) default_network: Option<DefaultNetworkName>,
+    /// `--detach-keys`.
+    pub(crate) detach_keys: Option<DetachKeys>,
     /// `[registry."HOST"]`: what is to be known of registries.
     pub(crate) registry: BTreeMap<String, HostConfig>,
     /// `[proxies]`: the way to registries.
@@ -81,6 +84,7 @@ impl ConfigFile {
             runtime: self.runtime.or(other.runtime),
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
             default_network: self.default_network.or(other.default_network),
+            detach_keys: self.detach_keys.or(other.detach_keys),
             proxies: self.proxies.over(other.proxies),
             events: self.events.over(other.events),
             image: self.image.over(other.image),
@@ -159,6 +163,14 @@ mod tests {
         assert_eq!(both.root, Some("/a".into()));
         assert_eq!(both.state, Some("/c".into()));
         assert_eq!(both.cgroup_parent.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn detach_keys_are_read_as_the_flag_is() {
+        let keys = user("detach-keys = \"ctrl-a,d\"\n").unwrap().detach_keys;
+        assert_eq!(keys, Some(DetachKeys(vec![1, b'd'])));
+        let wrong = user("detach-keys = \"ctrl-9\"\n").unwrap_err().message;
+        assert!(wrong.contains("line 1") && wrong.contains("ctrl-p"), "{wrong}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `berth exec`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use berth_engine::ExecOptions;
@@ -11,13 +12,16 @@ use super::parse::env::{EnvRequest, env};
 use super::parse::keys::{DetachKeys, detach_keys};
 use super::parse::{absolute_path, user};
 use super::run::attached_keys;
-use super::{Context, Outcome};
-use crate::terminal::{Attachment, SignalPolicy, Signals, attach, check_terminal, terminal_size};
+use super::{Context, Outcome, exec_sessions};
+use crate::terminal::{
+    Attachment, Shown, SignalPolicy, Signals, attach, check_terminal, terminal_size,
+};
 
 /// Run a further process in a running container.
 #[derive(Args, Debug)]
 #[command(
-    override_usage = "berth exec [OPTIONS] CONTAINER COMMAND [ARG...]",
+    override_usage = "berth exec [OPTIONS] CONTAINER COMMAND [ARG...]\n       berth exec ls [OPTIONS] [CONTAINER]\n       berth exec kill [OPTIONS] SESSION...",
+    after_help = exec_sessions::HELP,
     args_override_self = true
 )]
 pub(crate) struct Exec {
@@ -45,6 +49,9 @@ pub(crate) struct Exec {
     /// Give it all that you have
     #[arg(long)]
     privileged: bool,
+    /// End all that it started when this client ends, however that happens
+    #[arg(long)]
+    end_with_client: bool,
     /// Keys that leave it
     #[arg(long, value_name = "KEYS", value_parser = detach_keys, allow_hyphen_values = true)]
     detach_keys: Option<DetachKeys>,
@@ -55,7 +62,11 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+        if let Some(verb) = self.verb(context) {
+            return exec_sessions::run(context, verb);
+        }
         let (reference, command) = self.subject()?;
+        self.check_end_with_client()?;
         if !self.detach {
             check_terminal(self.interactive, self.tty)?;
         }
@@ -68,7 +79,12 @@ impl Exec {
             open_stdin: self.interactive && !self.detach,
             detach: self.detach,
             privileged: self.privileged,
+            ends_with_client: self.end_with_client,
             size: terminal_size(),
+        };
+        let detach_keys = match self.end_with_client {
+            true => Vec::new(),
+            false => attached_keys(self.detach_keys.as_ref(), self.tty)?,
         };
         let id = context.engine.resolve(reference)?;
         if self.detach {
@@ -82,11 +98,40 @@ impl Exec {
             engine: &context.engine,
             id: &id,
             stdin: options.open_stdin,
+            output: Shown::ALL,
+            joins: false,
             raw: options.open_stdin && self.tty,
-            detach_keys: attached_keys(self.detach_keys.as_ref(), self.tty),
+            detach_keys,
             first_process: false,
         };
         Ok(attach(&attachment, &mut session, &mut signals)?.exit_code())
+    }
+
+    /// `ls` and `kill` stand where Docker has the container's name. They are verbs only where no
+    /// container is called so, and where nothing that belongs to a command comes before them: so no
+    /// line that works with Docker means something else here.
+    fn verb(&self, context: &Context) -> Option<&[String]> {
+        let words = self.container_and_command.as_slice();
+        let first = words.first().filter(|word| exec_sessions::is_verb(word))?;
+        let is_plain = !(self.detach || self.interactive || self.tty || self.privileged)
+            && self.env.is_empty()
+            && self.env_file.is_empty()
+            && self.workdir.is_none()
+            && self.user.is_none()
+            && self.detach_keys.is_none()
+            && !self.end_with_client
+            && !is_escaped(words.len());
+        (is_plain && context.engine.resolve(first).is_err()).then_some(words)
+    }
+
+    fn check_end_with_client(&self) -> Result<(), Failure> {
+        let other = match (self.end_with_client, self.detach, &self.detach_keys) {
+            (true, true, _) => "-d",
+            (true, _, Some(_)) => "--detach-keys",
+            _ => return Ok(()),
+        };
+        let text = format!("--end-with-client and {other} exclude each other; leave one out");
+        Err(Failure::usage(text).on("--end-with-client"))
     }
 
     /// The container and the command.
@@ -98,4 +143,12 @@ impl Exec {
             )),
         }
     }
+}
+
+/// Whether `--` stands before the last `words` arguments of the command line: then the first of them
+/// is a container.
+fn is_escaped(words: usize) -> bool {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let before = arguments.len().checked_sub(words + 1);
+    before.and_then(|at| arguments.get(at)).is_some_and(|a| a == "--")
 }

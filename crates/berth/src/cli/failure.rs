@@ -92,7 +92,10 @@ impl From<SessionError> for Failure {
         let class = match error {
             SessionError::Version(_) => ErrorClass::Conflict,
             SessionError::Unknown(_) => ErrorClass::Internal,
-            SessionError::Connect(_) | SessionError::Broken(_) => ErrorClass::Unavailable,
+            SessionError::Connect(_)
+            | SessionError::Broken(_)
+            | SessionError::Silent
+            | SessionError::Refused(_) => ErrorClass::Unavailable,
         };
         Self::new(class, error.to_string())
     }

@@ -153,7 +153,7 @@ pub(super) fn container(context: &Context, name: &str, size: bool) -> Result<Vie
         context.engine.log_path(&found),
         context.engine.log_lost(&found),
     );
-    let container = inspect(&found, log);
+    let container = inspect(&found, log, context.engine.exec_ids(&found));
     if !size {
         return Ok(View::Container(Box::new(container)));
     }

@@ -1,5 +1,6 @@
 //! The command line: what it looks like, and one file for each command.
 
+mod attach;
 mod check;
 mod commit;
 mod complete;
@@ -13,6 +14,7 @@ mod elsewhere;
 mod enter;
 mod events;
 mod exec;
+mod exec_sessions;
 mod export;
 pub(crate) mod failure;
 mod filter;
@@ -44,6 +46,7 @@ mod ps;
 mod pull;
 mod push;
 mod registry;
+mod rename;
 mod rm;
 mod run;
 mod save;
@@ -105,12 +108,16 @@ pub(crate) enum CliCommand {
     Start(start::Start),
     /// Run a further process in a running container
     Exec(exec::Exec),
+    /// Join the streams of a running container
+    Attach(attach::Attach),
     /// List containers
     Ps(ps::Ps),
     /// Stop containers: a signal, a timeout, then SIGKILL
     Stop(stop::Stop),
     /// Send a signal to containers, SIGKILL unless told otherwise
     Kill(kill::Kill),
+    /// Give a container another name
+    Rename(rename::Rename),
     /// Stop every process of containers where it is
     Pause(pause::Pause),
     /// Let paused containers go on
@@ -273,9 +280,11 @@ impl CliCommand {
             Self::Create(command) => command.execute(context),
             Self::Start(command) => command.execute(context),
             Self::Exec(command) => command.execute(context),
+            Self::Attach(command) => command.execute(context),
             Self::Ps(command) => command.execute(context),
             Self::Stop(command) => command.execute(context),
             Self::Kill(command) => command.execute(context),
+            Self::Rename(command) => command.execute(context),
             Self::Pause(command) => command.execute(context),
             Self::Unpause(command) => command.execute(context),
             Self::Update(command) => command.execute(context),

@@ -10,6 +10,7 @@ use clap::{ArgAction, Args};
 
 use super::failure::Failure;
 use super::flags::ContainerFlags;
+use super::global::config_file;
 use super::parse::keys::{DetachKeys, detach_keys};
 use super::{Context, Outcome};
 use crate::terminal::{
@@ -46,6 +47,12 @@ pub(crate) struct Run {
 impl Run {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let flags = &self.container;
+        if self.detach && flags.attached().is_some() {
+            return Err(Failure::usage(
+                "-a and -d exclude each other: -d attaches to nothing; leave one out",
+            )
+            .on("--attach"));
+        }
         let options = flags.options(self.detach)?;
         if !self.detach {
             check_terminal(flags.interactive(), flags.terminal())?;
@@ -70,12 +77,7 @@ impl Run {
 
     fn take_signals(&self) -> Result<Signals, Failure> {
         let terminal = self.container.terminal();
-        let policy = if self.sig_proxy && !terminal {
-            SignalPolicy::Forward
-        } else {
-            SignalPolicy::EndClient
-        };
-        Signals::take(policy, terminal)
+        Signals::take(SignalPolicy::of(self.sig_proxy, terminal), terminal)
     }
 
     fn background(&self, context: &mut Context, id: &ContainerId) -> Outcome {
@@ -93,21 +95,33 @@ impl Run {
         signals: &mut Signals,
     ) -> Outcome {
         let flags = &self.container;
+        let detach_keys = attached_keys(self.detach_keys.as_ref(), flags.terminal());
+        let detach_keys = detach_keys.map_err(|failure| undo(context, id, failure))?;
+        let output = flags.shown();
+        // -a stdin without -i feeds nobody, as with Docker.
+        let stdin = flags.interactive();
         let wanted = StartAttach {
-            output: true,
-            stdin: flags.interactive(),
+            output: output.any(),
+            stdin,
             size: terminal_size(),
             client_handles_exit: flags.auto_remove(),
         };
         let started = context.engine.start(id, &wanted);
         let mut started = started.map_err(|error| undo(context, id, error.into()))?;
         context.warn_all(&started.warnings);
+        if !output.any() {
+            // As with -d: whoever feeds it finds it again.
+            context.out.line(id.as_str())?;
+            context.out.flush()?;
+        }
         let attachment = Attachment {
             engine: &context.engine,
             id,
-            stdin: flags.interactive(),
-            raw: flags.interactive() && flags.terminal(),
-            detach_keys: attached_keys(self.detach_keys.as_ref(), flags.terminal()),
+            stdin,
+            output,
+            joins: false,
+            raw: stdin && flags.terminal(),
+            detach_keys,
             first_process: true,
         };
         // Held until the container is removed: the monitor removes it when we are gone.
@@ -124,13 +138,17 @@ impl Run {
     }
 }
 
-/// The keys that detach from a process with a terminal; none from one without.
-pub(super) fn attached_keys(keys: Option<&DetachKeys>, terminal: bool) -> Vec<u8> {
-    if terminal {
-        keys.cloned().unwrap_or_default().0
-    } else {
-        Vec::new()
+/// The keys that detach from a process with a terminal: the flag's, the configuration file's, else
+/// Docker's; none from one without.
+pub(super) fn attached_keys(keys: Option<&DetachKeys>, terminal: bool) -> Result<Vec<u8>, Failure> {
+    if !terminal {
+        return Ok(Vec::new());
     }
+    let keys = match keys {
+        Some(keys) => Some(keys.clone()),
+        None => config_file()?.detach_keys,
+    };
+    Ok(keys.unwrap_or_default().0)
 }
 
 /// Removes a container that was made but never ran, and answers why. Where that fails too, the

@@ -8,7 +8,9 @@ use super::failure::Failure;
 use super::parse::keys::{DetachKeys, detach_keys};
 use super::run::attached_keys;
 use super::{Context, Outcome};
-use crate::terminal::{Attachment, SignalPolicy, Signals, attach, check_terminal, terminal_size};
+use crate::terminal::{
+    Attachment, Shown, SignalPolicy, Signals, attach, check_terminal, terminal_size,
+};
 
 /// Start containers.
 #[derive(Args, Debug)]
@@ -60,13 +62,11 @@ impl Start {
         let options = container.create.options;
         let stdin = self.interactive && options.open_stdin;
         check_terminal(stdin, options.terminal)?;
-        let policy = if self.sig_proxy && !options.terminal {
-            SignalPolicy::Forward
-        } else {
-            SignalPolicy::EndClient
-        };
+        let policy = SignalPolicy::of(self.sig_proxy, options.terminal);
+        let detach_keys = attached_keys(self.detach_keys.as_ref(), options.terminal)?;
         let mut signals = Signals::take(policy, options.terminal)?;
-        let mut session = if container.status.is_live() {
+        let joins = container.status.is_live();
+        let mut session = if joins {
             context.engine.attach(&id, stdin)?
         } else {
             let wanted = StartAttach {
@@ -83,8 +83,10 @@ impl Start {
             engine: &context.engine,
             id: &id,
             stdin,
+            output: Shown::ALL,
+            joins,
             raw: stdin && options.terminal,
-            detach_keys: attached_keys(self.detach_keys.as_ref(), options.terminal),
+            detach_keys,
             first_process: true,
         };
         Ok(attach(&attachment, &mut session, &mut signals)?.exit_code())

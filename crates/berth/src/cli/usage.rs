@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use super::Cli;
 use super::failure::Failure;
@@ -25,10 +25,18 @@ pub(crate) enum Early {
 
 /// Parses the arguments, program name included.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Early> {
-    let mut command = surface();
-    let parsed = command
-        .try_get_matches_from_mut(arguments)
-        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    parse_with(surface(), arguments, |mut matches| {
+        Cli::from_arg_matches_mut(&mut matches)
+    })
+}
+
+/// Parses arguments by any command that is called berth.
+pub(super) fn parse_with<T>(
+    mut command: Command,
+    arguments: &[OsString],
+    read: impl FnOnce(ArgMatches) -> Result<T, clap::Error>,
+) -> Result<T, Early> {
+    let parsed = command.try_get_matches_from_mut(arguments).and_then(read);
     parsed.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
@@ -42,7 +50,7 @@ pub(crate) fn surface() -> Command {
     help::arrange(docker_booleans(Cli::command()))
 }
 
-fn docker_booleans(command: Command) -> Command {
+pub(super) fn docker_booleans(command: Command) -> Command {
     command
         .mut_args(|arg| match arg.get_action() {
             ArgAction::SetTrue => boolean(arg),

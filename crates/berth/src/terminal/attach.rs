@@ -28,6 +28,10 @@ pub(crate) struct Attachment<'a> {
     pub(crate) id: &'a ContainerId,
     /// Whether standard input goes along.
     pub(crate) stdin: bool,
+    /// Whether its standard output and its standard error are shown.
+    pub(crate) output: Shown,
+    /// Whether the process ran before, and is to hear of the size of our terminal.
+    pub(crate) joins: bool,
     /// Whether the process has a terminal and so do we: keys pass as they are.
     pub(crate) raw: bool,
     /// Keys that detach, where the process has a terminal.
@@ -35,6 +39,26 @@ pub(crate) struct Attachment<'a> {
     /// The session is the container's first process, which a keeper saves; exec sessions cannot
     /// be joined again.
     pub(crate) first_process: bool,
+}
+
+/// Which of its output is shown; the rest is read and dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+}
+
+impl Shown {
+    /// Both.
+    pub(crate) const ALL: Self = Self {
+        stdout: true,
+        stderr: true,
+    };
+
+    /// Whether there is any.
+    pub(crate) const fn any(self) -> bool {
+        self.stdout || self.stderr
+    }
 }
 
 /// How an attached session ended.
@@ -50,6 +74,8 @@ pub(crate) enum End {
     Signalled(u8),
     /// The user asked three times in vain; the process goes on.
     GaveUp,
+    /// Nothing but standard input was attached, and that ended.
+    InputEnded,
 }
 
 impl End {
@@ -57,7 +83,7 @@ impl End {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Exited(outcome) => outcome.shell_code(),
-            Self::Detached => 0,
+            Self::Detached | Self::InputEnded => 0,
             // As a shell shows death by SIGPIPE.
             Self::OutputClosed => 128 + 13,
             Self::Signalled(signal) => 128u8.saturating_add(*signal),
@@ -82,8 +108,15 @@ pub(crate) fn attach(
         )),
         false => None,
     };
-    let output = Output::new(own(io::stdout())?, own(io::stderr())?);
-    let mut pump = Pump::new(signals, raw.as_ref(), input, output);
+    let output = Output::new(own(io::stdout())?, own(io::stderr())?, attachment.output);
+    // Past what waits to be read: input that nobody takes must not hold up a signal.
+    let direct = |signal: u8| {
+        attachment.first_process && attachment.engine.kill(attachment.id, signal.into()).is_ok()
+    };
+    let mut pump = Pump::new(signals, raw.as_ref(), input, output, &direct);
+    if attachment.joins && attachment.raw {
+        pump.announce_size();
+    }
     loop {
         match pump.run(session)? {
             Stop::Exited(outcome) => return Ok(End::Exited(outcome)),
@@ -94,6 +127,7 @@ pub(crate) fn attach(
             Stop::OutputClosed => return Ok(End::OutputClosed),
             Stop::Signalled(signal) => return Ok(End::Signalled(signal)),
             Stop::GaveUp => return Ok(End::GaveUp),
+            Stop::InputEnded => return Ok(End::InputEnded),
             Stop::Refused(failure) => {
                 return Err(Failure {
                     exit_code: Some(failure.exit_code),
@@ -152,7 +186,7 @@ fn own(stream: impl AsFd) -> Result<OwnedFd, Failure> {
 fn reconnect(attachment: &Attachment<'_>) -> Option<Session> {
     let deadline = Instant::now() + TAKEOVER;
     while Instant::now() < deadline {
-        if let Ok(session) = attachment.engine.attach(attachment.id, attachment.stdin) {
+        if let Ok(session) = attachment.engine.attach_again(attachment.id, attachment.stdin) {
             return Some(session);
         }
         if let Ok(Some(_)) = attachment.engine.last_exit(attachment.id) {

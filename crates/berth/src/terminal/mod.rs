@@ -13,7 +13,7 @@ mod raw;
 mod secret;
 mod signals;
 
-pub(crate) use attach::{Attachment, End, attach};
+pub(crate) use attach::{Attachment, End, Shown, attach};
 pub(crate) use raw::{RawMode, check_terminal, terminal_size};
 pub(crate) use secret::read_secret;
 pub(crate) use signals::{SignalPolicy, Signals};

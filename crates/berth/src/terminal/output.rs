@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
+use super::attach::Shown;
+
 /// A pipe that poll(2) calls writable takes this much without blocking (pipe(7), PIPE_BUF).
 const PIPE_CHUNK: usize = 4096;
 
@@ -35,6 +37,7 @@ pub(super) struct Output {
     pending: Vec<u8>,
     written: usize,
     stream: Stream,
+    shown: Shown,
     error_closed: bool,
 }
 
@@ -46,26 +49,36 @@ struct Sink {
 
 impl Output {
     /// Writes to our standard output and error.
-    pub(super) fn new(out: OwnedFd, error: OwnedFd) -> Self {
+    pub(super) fn new(out: OwnedFd, error: OwnedFd, shown: Shown) -> Self {
         Self {
             out: Sink::new(out),
             error: Sink::new(error),
             pending: Vec::new(),
             written: 0,
             stream: Stream::Out,
+            shown,
             error_closed: false,
         }
     }
 
     /// Takes bytes; only while nothing is pending.
     pub(super) fn put(&mut self, stream: Stream, bytes: &[u8]) {
-        if stream == Stream::Error && self.error_closed {
+        let is_shown = match stream {
+            Stream::Out => self.shown.stdout,
+            Stream::Error => self.shown.stderr && !self.error_closed,
+        };
+        if !is_shown {
             return;
         }
         self.stream = stream;
         self.written = 0;
         self.pending.clear();
         self.pending.extend_from_slice(bytes);
+    }
+
+    /// Whether there is any output to wait for.
+    pub(super) const fn is_shown(&self) -> bool {
+        self.shown.any()
     }
 
     /// Where pending bytes go, if there are any.

@@ -33,6 +33,8 @@ pub(super) enum Stop {
     Signalled(u8),
     /// The user asked three times.
     GaveUp,
+    /// No output is attached, and the input has ended.
+    InputEnded,
 }
 
 /// Something for the monitor, in order.
@@ -40,6 +42,8 @@ enum Message {
     Stdin(Vec<u8>),
     StdinEnd,
     Size,
+    /// A size other than ours, so that the next one is a change.
+    OtherSize,
     Signal(u8),
 }
 
@@ -49,6 +53,8 @@ pub(super) struct Pump<'a> {
     raw: Option<&'a RawMode>,
     input: Option<Input>,
     output: Output,
+    /// Sends a signal past the connection; false where that cannot be.
+    direct: &'a dyn Fn(u8) -> bool,
     outgoing: VecDeque<Message>,
     packet: Vec<u8>,
     /// Once set, the loop ends as soon as what came before it is sent.
@@ -71,16 +77,25 @@ impl<'a> Pump<'a> {
         raw: Option<&'a RawMode>,
         input: Option<Input>,
         output: Output,
+        direct: &'a dyn Fn(u8) -> bool,
     ) -> Self {
         Self {
             signals,
             raw,
             input,
             output,
+            direct,
             outgoing: VecDeque::new(),
             packet: vec![0; MAX_PACKET],
             leaving: false,
         }
+    }
+
+    /// Tells a process that ran before us the size of our terminal, in two steps: a program that
+    /// draws the whole screen draws it anew for a size that is another one only.
+    pub(super) fn announce_size(&mut self) {
+        self.outgoing.push_back(Message::OtherSize);
+        self.outgoing.push_back(Message::Size);
     }
 
     /// Tells a new monitor what the old one was told: the size of our terminal, and that standard
@@ -98,8 +113,13 @@ impl<'a> Pump<'a> {
     /// Runs until there is a reason to stop. May be called again with a new connection.
     pub(super) fn run(&mut self, session: &Session) -> Result<Stop, Failure> {
         loop {
-            if self.leaving && self.outgoing.is_empty() {
-                return Ok(Stop::Detached);
+            if self.outgoing.is_empty() {
+                if self.leaving {
+                    return Ok(Stop::Detached);
+                }
+                if !self.output.is_shown() && self.input.as_ref().is_none_or(|i| !i.is_open()) {
+                    return Ok(Stop::InputEnded);
+                }
             }
             let ready = self.wait(session)?;
             if ready.signals
@@ -179,7 +199,11 @@ impl<'a> Pump<'a> {
     fn take_signals(&mut self) -> Option<Stop> {
         while let Some(reaction) = self.signals.next() {
             match reaction {
-                Reaction::Forward(signal) => self.outgoing.push_back(Message::Signal(signal)),
+                Reaction::Forward(signal) => {
+                    if !(self.direct)(signal) {
+                        self.outgoing.push_back(Message::Signal(signal));
+                    }
+                }
                 Reaction::Resize => self.outgoing.push_back(Message::Size),
                 Reaction::Resume => {
                     if let Some(raw) = self.raw {
@@ -219,9 +243,10 @@ impl<'a> Pump<'a> {
             Message::Stdin(bytes) => session.send_stdin(&bytes),
             Message::StdinEnd => session.send_stdin_eof(),
             Message::Signal(signal) => session.send_signal(signal),
-            Message::Size => {
+            Message::Size | Message::OtherSize => {
                 let (rows, columns) = terminal_size();
-                session.send_resize(rows, columns)
+                let more = u16::from(matches!(message, Message::OtherSize));
+                session.send_resize(rows.saturating_add(more), columns.saturating_add(more))
             }
         };
         if sent.is_err() {
@@ -242,6 +267,13 @@ impl<'a> Pump<'a> {
             }
             Packet::Stderr(bytes) => {
                 self.output.put(Stream::Error, bytes);
+                None
+            }
+            Packet::Skipped(bytes) => {
+                let note = format!(
+                    "\r\nberth: {bytes} bytes of output are left out here: this client did not take them in time; \"berth logs\" has them\r\n"
+                );
+                self.output.put(Stream::Error, note.as_bytes());
                 None
             }
             Packet::Started(_) => None,

@@ -13,6 +13,7 @@ use rustix::net::{
 use rustix::pipe::pipe;
 
 use super::*;
+use crate::terminal::Shown;
 use crate::terminal::signals::SignalPolicy;
 
 /// The monitor's end.
@@ -61,7 +62,7 @@ fn rig() -> Rig {
         monitor: Monitor(theirs),
         input,
         type_in: type_in.into(),
-        output: Output::new(out_end, error_end),
+        output: Output::new(out_end, error_end, Shown::ALL),
         out: out.into(),
         error: error.into(),
     }
@@ -74,7 +75,7 @@ fn pump<'a>(
     keys: &[u8],
 ) -> Pump<'a> {
     let input = input.map(|input| Input::new(input, keys.to_vec()));
-    Pump::new(signals, None, input, output)
+    Pump::new(signals, None, input, output, &|_| false)
 }
 
 fn signals() -> Signals {

@@ -31,6 +31,17 @@ pub(crate) enum SignalPolicy {
     EndClient,
 }
 
+impl SignalPolicy {
+    /// That of a client of a container: signals are passed on where it was asked for and there is no
+    /// terminal, through which they come as keys.
+    pub(crate) const fn of(sig_proxy: bool, terminal: bool) -> Self {
+        match sig_proxy && !terminal {
+            true => Self::Forward,
+            false => Self::EndClient,
+        }
+    }
+}
+
 /// What to do about a signal that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {

@@ -33,6 +33,9 @@ pub(crate) struct Inspect {
     hosts_path: String,
     log_path: String,
     name: String,
+    /// As with Docker, null where there are none.
+    #[serde(rename = "ExecIDs")]
+    exec_ids: Option<Vec<String>>,
     restart_count: u32,
     driver: &'static str,
     platform: &'static str,
@@ -66,8 +69,8 @@ struct State {
     finished_at: String,
 }
 
-/// Makes the object.
-pub(crate) fn inspect(container: &Container, log: LogView) -> Inspect {
+/// Makes the object; the ids of its exec sessions are the engine's.
+pub(crate) fn inspect(container: &Container, log: LogView, exec_ids: Vec<String>) -> Inspect {
     let create = &container.create;
     let (path, args) = match create.argv.split_first() {
         Some((path, args)) => (path.clone(), args.to_vec()),
@@ -85,6 +88,7 @@ pub(crate) fn inspect(container: &Container, log: LogView) -> Inspect {
         hosts_path: file_of(container, "hosts"),
         log_path: log.docker_path(container),
         name: format!("/{}", container.name),
+        exec_ids: (!exec_ids.is_empty()).then_some(exec_ids),
         restart_count: container.restart_count,
         driver: "overlay",
         platform: "linux",
@@ -204,6 +208,8 @@ fn config(container: &Container) -> Value {
         "OnBuild": null,
         "User": options.user.as_deref().unwrap_or(""),
         "AttachStdin": options.stdin_once,
+        "AttachStdout": options.attach_stdout,
+        "AttachStderr": options.attach_stderr,
         "Tty": options.terminal,
         "OpenStdin": options.open_stdin,
         "StdinOnce": options.stdin_once,

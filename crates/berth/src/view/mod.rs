@@ -3,6 +3,7 @@
 //! Pure: takes values, gives text. Text that a container controls is escaped here.
 
 pub(crate) mod columns;
+pub(crate) mod exec_session;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod listing;

@@ -151,7 +151,7 @@ pub(crate) fn namespace_mode(container: &Container, kind: NamespaceKind, private
 }
 
 /// Arguments on one line; one that holds a space stands in single quotes, as Docker has it.
-fn command_line(argv: &[String]) -> String {
+pub(super) fn command_line(argv: &[String]) -> String {
     let words: Vec<String> = argv
         .iter()
         .map(|word| {

@@ -20,6 +20,7 @@ use crate::cli::parse::number::seconds;
 use crate::cli::parse::publish::{PublishArgument, add_host, domain_name, expose, publish};
 use crate::cli::parse::security::{SecurityOption, security_option};
 use crate::cli::parse::signal::signal;
+use crate::cli::parse::stream::{StdStream, stream};
 use crate::cli::parse::{absolute_path, container_name, host_name, user};
 
 /// Who the container is.
@@ -53,6 +54,9 @@ pub(super) struct ProcessFlags {
     /// Give it a terminal
     #[arg(short, long)]
     pub(super) tty: bool,
+    /// Attach to stdin, stdout or stderr alone; may be given several times
+    #[arg(short, long, value_name = "STREAM", value_parser = stream)]
+    pub(super) attach: Vec<StdStream>,
     /// Environment variable, KEY=VALUE, or KEY for your own value
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = env, allow_hyphen_values = true)]
     pub(super) env: Vec<EnvRequest>,

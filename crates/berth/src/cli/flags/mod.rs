@@ -21,6 +21,8 @@ use super::failure::Failure;
 use super::parse::env::{EnvRequest, env_file};
 use super::parse::namespace::NetworkArgument;
 use super::parse::security::SecurityOption;
+use super::parse::stream::StdStream;
+use crate::terminal::Shown;
 use compat::CompatFlags;
 pub(crate) use groups::PullPolicy;
 use groups::{
@@ -73,6 +75,20 @@ impl ContainerFlags {
         self.process.interactive
     }
 
+    /// `-a`; `None` where it was not given.
+    pub(crate) fn attached(&self) -> Option<&[StdStream]> {
+        (!self.process.attach.is_empty()).then_some(self.process.attach.as_slice())
+    }
+
+    /// Which of its output the client of a foreground `run` shows.
+    pub(crate) fn shown(&self) -> Shown {
+        let has = |stream| self.attached().is_none_or(|list| list.contains(&stream));
+        Shown {
+            stdout: has(StdStream::Stdout),
+            stderr: has(StdStream::Stderr),
+        }
+    }
+
     /// What `--pull` and `--platform` come to, and the image that is wanted; `None` for what is not
     /// pulled.
     pub(crate) fn wanted_image(&self) -> Option<WantedImage<'_>> {
@@ -123,6 +139,8 @@ impl ContainerFlags {
             terminal: self.process.tty,
             open_stdin: self.process.interactive,
             stdin_once: self.process.interactive && !detached,
+            attach_stdout: self.shown().stdout && !detached,
+            attach_stderr: self.shown().stderr && !detached,
             auto_remove: self.life.rm,
             labels: labels(&self.identity.label_file, &self.identity.label)?,
             stop_signal: self.life.stop_signal,

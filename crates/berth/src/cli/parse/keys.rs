@@ -1,12 +1,23 @@
 //! `--detach-keys`.
 
+use serde::Deserialize;
+
 use super::Rejected;
 
 const ACCEPTED: &str = "give keys separated by commas, each a letter or ctrl- and one of a-z @ [ ] \\ ^ _, such as ctrl-p,ctrl-q";
 
 /// The keys that end an attached session without ending the container; none when empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) struct DetachKeys(pub(crate) Vec<u8>);
+
+impl TryFrom<String> for DetachKeys {
+    type Error = Rejected;
+
+    fn try_from(text: String) -> Result<Self, Rejected> {
+        detach_keys(&text)
+    }
+}
 
 impl Default for DetachKeys {
     /// Docker's ctrl-p, ctrl-q.

@@ -20,6 +20,7 @@ pub(crate) mod publish;
 pub(crate) mod security;
 pub(crate) mod signal;
 pub(crate) mod size;
+pub(crate) mod stream;
 pub(crate) mod time;
 pub(crate) mod ulimit;
 
