@@ -9,7 +9,7 @@ use berth_base::ContainerId;
 use berth_image::ImageStore;
 
 use crate::store::Store;
-use crate::{DefaultNetwork, EngineError, ImageLimits, LogChoice, NetworkSettings, EventLimits};
+use crate::{DefaultNetwork, EngineError, EventLimits, ImageLimits, LogChoice, NetworkSettings};
 
 /// Where an engine keeps its files, and which programs it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]

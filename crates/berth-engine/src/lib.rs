@@ -20,8 +20,8 @@ mod facts;
 mod hint;
 mod ids;
 mod image;
-mod logs;
 mod limits;
+mod logs;
 mod members;
 mod namespaces;
 mod network;
@@ -63,11 +63,11 @@ pub use events::{EventLimits, EventObject, EventReader, EventsFrom, PruneKind};
 pub use exec_sessions::ExecSession;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use ipnet::{IpNet, Ipv4Net};
+pub use limits::Updated;
 pub use logs::{
     Follow, LOG_OPTIONS, LogChoice, LogReader, LogRecord, LogRequest, LogSettings, LogStream,
     pack_log,
 };
-pub use limits::Updated;
 pub use network::{
     CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
     PublishRequest, dropping_chains, probe_packet_filter,

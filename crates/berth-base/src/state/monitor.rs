@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LogConfig, NetworkHelper, ResolverRequest, Wiring, MonitorEvents};
+use super::{LogConfig, MonitorEvents, NetworkHelper, ResolverRequest, Wiring};
 use crate::{ContainerId, ProcessIdentity};
 
 /// Everything that keeper, monitor and stage need beside the OCI spec.

@@ -124,7 +124,7 @@ impl Store {
         file::read(&self.persistent_dir(id).join("settings.json"))
     }
 
-    /// Replaces `settings.json`.
+    /// Replaces `settings.json`: what it says of the name decides what the container is called.
     pub(crate) fn write_settings(
         &self,
         lock: &ContainerLock,
@@ -204,23 +204,6 @@ impl Store {
             .filter(|(name, _)| name.ends_with(".json"))
             .filter_map(|(_, path)| file::read(&path).ok().flatten())
             .collect()
-    }
-
-    /// Replaces `settings.json`: from then on the container is called so.
-    pub(crate) fn write_settings(
-        &self,
-        lock: &ContainerLock,
-        settings: &SettingsFile,
-        durability: Durability,
-    ) -> Result<(), StoreError> {
-        let dir = self.persistent_dir(lock.id());
-        file::write(
-            "container.settings.write",
-            &dir,
-            "settings.json",
-            settings,
-            durability,
-        )
     }
 
     /// Reads an OCI spec, which has a version scheme of its own.

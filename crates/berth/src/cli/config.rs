@@ -17,8 +17,8 @@ use super::global::DefaultNetworkName;
 use super::image::ImageSection;
 use super::logs::LogSection;
 use super::network::NetworkSection;
-use super::parse::nearest::nearest;
 use super::parse::keys::DetachKeys;
+use super::parse::nearest::nearest;
 use super::proxies::ProxySection;
 
 /// For everybody on the machine.
@@ -170,7 +170,10 @@ mod tests {
         let keys = user("detach-keys = \"ctrl-a,d\"\n").unwrap().detach_keys;
         assert_eq!(keys, Some(DetachKeys(vec![1, b'd'])));
         let wrong = user("detach-keys = \"ctrl-9\"\n").unwrap_err().message;
-        assert!(wrong.contains("line 1") && wrong.contains("ctrl-p"), "{wrong}");
+        assert!(
+            wrong.contains("line 1") && wrong.contains("ctrl-p"),
+            "{wrong}"
+        );
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(crate) struct ContainerFlags {
     security: SecurityFlags,
     #[command(flatten)]
     log: LogFlags,
+    #[command(flatten)]
     compat: CompatFlags,
     /// The image, then the command and its arguments; after the image nothing is a flag
     #[arg(value_name = "IMAGE", trailing_var_arg = true, hide = true)]
