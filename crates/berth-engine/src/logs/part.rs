@@ -80,7 +80,7 @@ impl Part {
             Source::Plain(file) => file,
             Source::Packed(decoder) => decoder.get_ref(),
         };
-        // by path: our own descriptor, whatever the file is called by now
+        // Our own descriptor, whatever the file is called by now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let file = File::open(path)?;
         Ok(Self::new(
