@@ -225,7 +225,7 @@ pub(super) struct NetworkFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Log")]
 pub(super) struct LogFlags {
-    /// Keep what it writes as json-file, local, in the journal (journald), or none
+    /// Who keeps what it writes: json-file, local, journald or none
     #[arg(long, value_name = "DRIVER", value_parser = log_driver)]
     pub(super) log_driver: Option<LogDriver>,
     /// How, such as max-size=10m, max-file=3 or mode=non-blocking
