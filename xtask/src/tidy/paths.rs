@@ -27,6 +27,7 @@ const HOST_SIDE: &[(&str, &str)] = &[
     ("crates/berth-engine/src/facts.rs", "system folders and procfs"),
     ("crates/berth-engine/src/hint.rs", "procfs"),
     ("crates/berth-engine/src/ids.rs", "state folders"),
+    ("crates/berth-engine/src/logs", "state folders"),
     ("crates/berth-engine/src/members.rs", "procfs and cgroupfs"),
     ("crates/berth-engine/src/namespaces.rs", "an nsfs file that the caller names, checked to be one"),
     ("crates/berth-engine/src/process.rs", "procfs"),

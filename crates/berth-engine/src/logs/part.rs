@@ -80,7 +80,7 @@ impl Part {
             Source::Plain(file) => file,
             Source::Packed(decoder) => decoder.get_ref(),
         };
-        // by path: our own descriptor, whatever the file is called by now
+        // Our own descriptor, whatever the file is called by now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let file = File::open(path)?;
         Ok(Self::new(
@@ -210,13 +210,19 @@ impl Part {
         self.end = 0;
     }
 
-    /// Begins anew where the file was cut below what was read.
+    /// Begins anew where the file was cut below what was read. A torn record at its end can be cut
+    /// off, too: what comes in its place is read then.
     pub(super) fn rewind_if_cut(&mut self) -> io::Result<()> {
-        if let Source::Plain(file) = &self.source
-            && file.metadata()?.len() < self.position
-        {
+        let Source::Plain(file) = &self.source else {
+            return Ok(());
+        };
+        let length = file.metadata()?.len();
+        let taken = self.position - (self.end - self.start) as u64;
+        if length < taken {
             self.seek(0);
             self.first = None;
+        } else if length < self.position {
+            self.seek(taken);
         }
         Ok(())
     }

@@ -157,6 +157,14 @@ fn a_growing_log_is_followed() {
     assert!(texts(&mut reader).is_empty());
     append("log.json", line(2)[20..].to_owned());
     assert_eq!(texts(&mut reader), [2]);
+    // Half a line that its writer's successor cuts off.
+    let whole = path.metadata().unwrap().len();
+    append("log.json", line(9)[..20].to_owned());
+    assert!(texts(&mut reader).is_empty());
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_len(whole).unwrap();
+    reader.refresh().unwrap();
+    assert!(texts(&mut reader).is_empty());
     // The rest of the old file is read, then the new one, which may be empty first.
     append("log.json", line(3));
     std::fs::rename(&path, name("log.json.1")).unwrap();

@@ -17,7 +17,7 @@ const RUN: &[&str] = &[
     "host",
     "seq",
     "1",
-    "40",
+    "22",
 ];
 const RUN_PACKED: &[&str] = &[
     "run",
@@ -32,7 +32,7 @@ const RUN_PACKED: &[&str] = &[
     "host",
     "seq",
     "1",
-    "60",
+    "30",
 ];
 const START: &[&str] = &["start", "-a", "@victim"];
 

@@ -7,13 +7,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use berth_base::state::LogConfig;
 use berth_persist::{At, Op, Replace, perform};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::local;
 
@@ -40,7 +43,7 @@ pub(super) struct LogFile {
     max_bytes: u64,
     max_files: u32,
     pack: Vec<String>,
-    packer: Option<Child>,
+    packer: Option<OwnedFd>,
 }
 
 impl LogFile {
@@ -157,20 +160,21 @@ impl LogFile {
         let Some((program, arguments)) = self.pack.split_first() else {
             return;
         };
-        let is_busy = self
-            .packer
-            .as_mut()
-            .is_some_and(|packer| matches!(packer.try_wait(), Ok(None)));
-        if !is_busy {
-            // by path: what the engine asked for in monitor.json
-            self.packer = Command::new(program)
-                .args(arguments)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .ok();
+        if self.packer.as_ref().is_some_and(is_alive) {
+            return;
         }
+        // by path: what the engine asked for in monitor.json
+        let started = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        // By its pidfd: whoever reaps it leaves its number to another child.
+        self.packer = started.ok().and_then(|child| {
+            let pid = Pid::from_child(&child);
+            pidfd_open(pid, PidfdFlags::empty()).ok()
+        });
     }
 }
 
@@ -194,6 +198,15 @@ impl Kind {
             Self::Local => local::ends_whole(tail),
         }
     }
+}
+
+/// Whether a process has not ended: its pidfd is not readable (pidfd_open(2)).
+fn is_alive(pidfd: &OwnedFd) -> bool {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)) == Ok(0)
 }
 
 /// Opens a log for appending, mode 0600, and cuts off what a killed writer left half written.

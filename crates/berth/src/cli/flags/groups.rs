@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use berth_base::state::LogDriver;
 use berth_base::{ContainerName, MacAddress};
-use berth_engine::{Capability, HostAddress, MountRequest, NamespaceMode};
+use berth_engine::{Capability, HostAddress, LogChoice, MountRequest, NamespaceMode};
 use berth_image::Platform;
 use clap::{Args, ValueEnum};
 
@@ -229,12 +229,22 @@ pub(super) struct NetworkFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Log")]
 pub(super) struct LogFlags {
-    /// Keep what it writes as json-file, local, in the journal (journald), or none
+    /// Who keeps what it writes: json-file, local, journald or none
     #[arg(long, value_name = "DRIVER", value_parser = log_driver)]
-    pub(super) log_driver: Option<LogDriver>,
+    log_driver: Option<LogDriver>,
     /// How, such as max-size=10m, max-file=3 or mode=non-blocking
     #[arg(long, value_name = "KEY=VALUE", value_parser = log_option)]
-    pub(super) log_opt: Vec<(String, String)>,
+    log_opt: Vec<(String, String)>,
+}
+
+impl LogFlags {
+    /// What they come to; of an option that is given twice the last.
+    pub(super) fn choice(&self) -> LogChoice {
+        LogChoice {
+            driver: self.log_driver,
+            options: self.log_opt.iter().cloned().collect(),
+        }
+    }
 }
 
 /// What it may do.

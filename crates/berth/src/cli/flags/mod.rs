@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
 use berth_engine::{
-    CreateOptions, DEFAULT_NETWORK, ImageRequest, LogChoice, MountRequest, NameOptions,
-    NamespaceMode, NamespaceModes, NetworkRequest, SeccompChoice,
+    CreateOptions, DEFAULT_NETWORK, ImageRequest, MountRequest, NameOptions, NamespaceMode,
+    NamespaceModes, NetworkRequest, SeccompChoice,
 };
 use berth_image::Platform;
 use clap::Args;
@@ -180,10 +180,7 @@ impl ContainerFlags {
             no_new_privileges,
             seccomp,
             privileged: self.security.privileged,
-            log: LogChoice {
-                driver: self.log.log_driver,
-                options: self.log.log_opt.iter().cloned().collect(),
-            },
+            log: self.log.choice(),
             cgroup_parent: self.limits.cgroup_parent.clone(),
         })
     }
