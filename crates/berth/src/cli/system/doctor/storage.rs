@@ -62,7 +62,7 @@ fn existing(path: &Path) -> PathBuf {
 }
 
 fn kind(path: &Path, folder: &File) -> Finding {
-    let magic = fstatfs(folder).map_or(0, |found| i64::from(found.f_type));
+    let magic = fstatfs(folder).map_or(0, |found| found.f_type);
     let known = KINDS.iter().find(|(number, _, _)| *number == magic);
     let (name, is_fit) = known.map_or(("unknown", true), |(_, name, fit)| (*name, *fit));
     let shown = format!("{name} (0x{magic:x}), {}", path.display());
