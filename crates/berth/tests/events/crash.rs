@@ -118,3 +118,49 @@ fn torn_lines_hide_nothing() {
     let seen = berth.ok(&["events", "--until", "0s", "--format", "{{.Actor.ID}}"]);
     assert_eq!(seen, "one\ntwo");
 }
+
+/// Whoever moves the journal out of the way dies in the middle of it, before or after each of its
+/// renames: no event is lost, none is told twice, and the next writer goes on.
+#[test]
+fn a_crash_in_a_rotation_loses_nothing() {
+    for fault in [
+        "kill-before events.rotate 1",
+        "kill-before events.rotate 2",
+        "kill-after events.rotate 2",
+        "kill-before events.rotate 3",
+        "kill-after events.rotate 3",
+    ] {
+        let berth = Berth::new();
+        let config = berth.path("config/berth");
+        std::fs::create_dir_all(&config).unwrap();
+        let text = "[events]\nmax-size = \"64k\"\nmax-files = 4\n";
+        std::fs::write(config.join("config.toml"), text).unwrap();
+        let label = format!("long={}", "x".repeat(30_000));
+        let make = |fault: Option<&str>| {
+            let arguments = ["create", "--label", &label, "host", "true"];
+            let mut command = berth.command(&arguments);
+            command.env("XDG_CONFIG_HOME", berth.path("config"));
+            command.envs(fault.map(|fault| ("BERTH_FAULT", fault)));
+            command.output().unwrap().status
+        };
+        // Three events fill a file; each third writer moves it.
+        let mut killed = 0;
+        for number in 0..9 {
+            let is_due = number == 5;
+            let status = make(is_due.then_some(fault));
+            killed += usize::from(!status.success());
+        }
+        assert_eq!(killed, 1, "{fault}");
+        let events = berth.ok(&["events", "--until", "0s", "--format", "{{.Actor.ID}}"]);
+        let seen: Vec<&str> = events.lines().collect();
+        let mut unique = seen.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!((seen.len(), unique.len()), (9, 9), "{fault}");
+        // A gap in the numbers is all that may be left of it.
+        assert!(
+            berth.path("root/events/journal.jsonl.1").exists(),
+            "{fault}"
+        );
+    }
+}

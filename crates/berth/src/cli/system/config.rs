@@ -185,7 +185,7 @@ fn global_values(context: &Context) -> [(&'static str, Value); 5] {
 }
 
 fn source_of_global(context: &Context, key: &str, files: &[ReadFile]) -> String {
-    if context.flags.iter().any(|flag| *flag == key) {
+    if context.flags.contains(&key) {
         return format!("--{key}");
     }
     let variable = VARIABLES.iter().find(|(name, _)| *name == key);

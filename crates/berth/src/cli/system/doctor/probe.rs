@@ -1,15 +1,20 @@
 //! Trying things in a child that is in namespaces of its own: with its end nothing is left of them.
 
-use std::io;
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
 
 use berth_base::ErrorClass;
 use berth_engine::{EngineConfig, probe_packet_filter};
 use berth_sys::batch::{Batch, NetlinkSocket};
 use berth_sys::route::{NewLink, add_bridge, add_joint};
-use berth_sys::unshare_namespaces;
+use berth_sys::{MountAttributes, mount_setattr, unshare_namespaces};
+use rustix::fs::CWD;
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, OpenTreeFlags, mount, mount_change, open_tree,
+};
 
 /// Kinds of namespaces and their CLONE_NEW* flags (linux/sched.h).
 pub(super) const KINDS: [(&str, u64); 8] = [
@@ -25,6 +30,9 @@ pub(super) const KINDS: [(&str, u64); 8] = [
 const USER: u64 = 0x1000_0000;
 const MNT: u64 = 0x0002_0000;
 const NET: u64 = 0x4000_0000;
+
+/// Before the folder whose file system is to be mapped.
+pub(super) const IDMAP: &str = "idmap=";
 
 /// What cannot be done, in words.
 type Refused = String;
@@ -50,6 +58,8 @@ pub(super) fn try_in_child(config: &EngineConfig, word: &str) -> Result<(), Refu
 pub(in crate::cli) fn perform(word: &str) -> Result<(), Refused> {
     match word {
         "overlay" => overlay(),
+        "hold" => hold(),
+        word if word.starts_with(IDMAP) => idmap(word.trim_start_matches(IDMAP)),
         "nftables" => {
             enter(NET)?;
             probe_packet_filter().map_err(|error| match error.class {
@@ -101,6 +111,52 @@ fn link(make: impl FnOnce(&mut Batch)) -> Result<(), Refused> {
     socket
         .perform(bytes)
         .map_err(|refusal| words(refusal.errno))
+}
+
+/// A mount of a folder as another user namespace sees it (mount_setattr(2), MOUNT_ATTR_IDMAP): tried
+/// on a copy of the mount that is attached nowhere.
+fn idmap(folder: &str) -> Result<(), Refused> {
+    let text = |e: io::Error| e.to_string();
+    // by path: our own program
+    let mut holder = Command::new("/proc/self/exe")
+        .args(["internal", "probe", "hold"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(text)?;
+    let mapped = map_as(folder, &mut holder);
+    // Its standard input ends, and so does it.
+    drop(holder.stdin.take());
+    holder.wait().map_err(text)?;
+    mapped
+}
+
+fn map_as(folder: &str, holder: &mut Child) -> Result<(), Refused> {
+    let text = |e: io::Error| e.to_string();
+    let mut ready = [0; 1];
+    let said = holder.stdout.as_mut().map(|out| out.read_exact(&mut ready));
+    said.unwrap_or(Ok(())).map_err(text)?;
+    let pid = holder.id();
+    // by path: procfs, of our own child
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{pid}/{map}"), "0 100000 65536").map_err(text)?;
+    }
+    let users = File::open(format!("/proc/{pid}/ns/user")).map_err(text)?;
+    enter(MNT)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let copy = open_tree(CWD, folder, flags).map_err(words)?;
+    let attributes = MountAttributes::default();
+    mount_setattr(copy.as_fd(), c"", attributes, Some(users.as_fd())).map_err(words)
+}
+
+/// Holds a user namespace until nobody needs it any more.
+fn hold() -> Result<(), Refused> {
+    unshare_namespaces(USER).map_err(words)?;
+    let text = |e: io::Error| e.to_string();
+    io::stdout().write_all(b".").map_err(text)?;
+    io::stdout().flush().map_err(text)?;
+    io::stdin().read_to_end(&mut Vec::new()).map_err(text)?;
+    Ok(())
 }
 
 /// An overlay of three folders on a tmpfs, in a mount namespace that nobody else sees.

@@ -8,6 +8,7 @@ use rustix::fs::{Dir, FileType, Mode, OFlags, StatVfs, XattrFlags, fsetxattr, fs
 
 use super::Patient;
 use super::finding::{Finding, State};
+use super::probe::{IDMAP, try_in_child};
 use crate::view::size;
 
 const AREA: &str = "Storage";
@@ -36,6 +37,7 @@ pub(super) fn look(patient: &Patient<'_>) -> Vec<Finding> {
             all.extend(room("room at the root", &config.root, &root));
             all.push(entry_types(&root));
             all.push(attributes(patient, &root));
+            all.extend(mapped(patient, &root));
         }
         Err(error) => {
             let shown = root.display().to_string();
@@ -62,7 +64,7 @@ fn existing(path: &Path) -> PathBuf {
 }
 
 fn kind(path: &Path, folder: &File) -> Finding {
-    let magic = fstatfs(folder).map_or(0, |found| i64::from(found.f_type));
+    let magic = fstatfs(folder).map_or(0, |found| found.f_type);
     let known = KINDS.iter().find(|(number, _, _)| *number == magic);
     let (name, is_fit) = known.map_or(("unknown", true), |(_, name, fit)| (*name, *fit));
     let shown = format!("{name} (0x{magic:x}), {}", path.display());
@@ -116,6 +118,23 @@ fn entry_types(path: &Path) -> Finding {
         "containers of images do not start: overlayfs needs them",
         "mkfs.xfs -n ftype=1, or another file system",
     )
+}
+
+/// Where the file system cannot, files of images belong to nobody under `--userns private`.
+fn mapped(patient: &Patient<'_>, path: &Path) -> Option<Finding> {
+    if !patient.is_root {
+        // Users have the ids of their images on disk.
+        return None;
+    }
+    let word = format!("{IDMAP}{}", path.display());
+    let tried = try_in_child(&patient.context.config, &word);
+    let why = tried.as_ref().err().cloned().unwrap_or_default();
+    Some(Finding::ok(AREA, "idmapped mounts", why).unless(
+        tried.is_ok(),
+        State::Warning,
+        "--userns private works with --rootfs and host alone",
+        "berth --root /a/folder/on/ext4/or/xfs, with a kernel from 5.19 on",
+    ))
 }
 
 /// Tried on a file without a name, which goes when it is closed.
