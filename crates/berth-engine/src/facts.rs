@@ -72,7 +72,6 @@ pub(crate) fn limit_facts(options: &CreateOptions) -> LimitFacts {
         facts.cpu_list = read_cpus("online").trim().to_owned();
     }
     if changeable.cpuset_mems.is_some() {
-        // by path: sysfs
         let nodes = fs::read_to_string("/sys/devices/system/node/has_memory");
         facts.node_list = nodes.unwrap_or_default().trim().to_owned();
     }
