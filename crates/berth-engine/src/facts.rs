@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::spec::{CallerLimits, DeviceKind, HostDevice, LimitFacts};
+use crate::spec::{BlockDevices, CallerLimits, DeviceKind, HostDevice, LimitFacts};
 use crate::{CreateOptions, EngineError, Limits, device};
 
 /// Whether the caller is not root: then its containers need a user namespace.
@@ -82,7 +82,7 @@ pub(crate) fn limit_facts(options: &CreateOptions) -> LimitFacts {
 }
 
 /// The numbers of the block devices that have limits; one that is none is an error.
-pub(crate) fn block_devices(limits: &Limits) -> Result<Vec<(PathBuf, (u32, u32))>, EngineError> {
+pub(crate) fn block_devices(limits: &Limits) -> Result<BlockDevices, EngineError> {
     let amounts = [
         &limits.weight_devices,
         &limits.read_bps,
