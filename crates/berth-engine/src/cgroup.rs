@@ -59,7 +59,6 @@ pub(crate) fn at_path(path: &str) -> Cgroup {
 /// (cgroup-v2.rst, "No Internal Process Constraint"); else its own, where at least no limit is
 /// needed.
 pub(crate) fn delegated_parent() -> Option<String> {
-    // by path: procfs
     let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     // The line with hierarchy 0 (cgroups(7)).
     let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -70,7 +69,6 @@ pub(crate) fn delegated_parent() -> Option<String> {
             .all(|file| access(dir.join(file), Access::WRITE_OK).is_ok())
     };
     let is_empty = |dir: &Path| {
-        // by path: a cgroup file system
         std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|list| list.is_empty())
     };
     let parent = Path::new(own)
@@ -84,7 +82,6 @@ pub(crate) fn delegated_parent() -> Option<String> {
 
 /// What this host has mounted.
 pub(crate) fn hierarchies() -> Hierarchies {
-    // by path: procfs
     let read = |file| std::fs::read_to_string(file).unwrap_or_default();
     Hierarchies::discover(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
 }

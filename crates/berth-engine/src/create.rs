@@ -17,7 +17,7 @@ use crate::image::MountPoints;
 use crate::network::FilesOwner;
 use crate::options::MountRequest;
 use crate::process::boot_id;
-use crate::spec::{self, SpecFacts};
+use crate::spec::{self, LimitFacts, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
     CreateFile, CreateOptions, Created, Engine, EngineError, cgroup, device, events, facts, image,
@@ -76,7 +76,10 @@ impl Engine {
             Ok((id, create))
         })?;
         let spec_facts = SpecFacts {
-            limit_facts: facts::limit_facts(options)?,
+            limit_facts: LimitFacts {
+                block_devices: facts::block_devices(&options.limits)?,
+                ..facts::limit_facts(options)
+            },
             injected: device::resolve(&options.limits)?,
             argv: argv(options, root)?,
             hostname: hostname(options, &id, &sources)?,

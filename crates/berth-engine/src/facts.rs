@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::spec::{CallerLimits, DeviceKind, HostDevice, LimitFacts};
-use crate::{CreateOptions, EngineError, device};
+use crate::spec::{BlockDevices, CallerLimits, DeviceKind, HostDevice, LimitFacts};
+use crate::{CreateOptions, EngineError, Limits, device};
 
 /// Whether the caller is not root: then its containers need a user namespace.
 pub(crate) fn is_rootless() -> bool {
@@ -61,9 +61,8 @@ pub(crate) fn thermal_throttles() -> Vec<String> {
         .collect()
 }
 
-/// What limits of these options depend on, as far as they ask for it. The options name a block
-/// device that is none: then this fails.
-pub(crate) fn limit_facts(options: &CreateOptions) -> Result<LimitFacts, EngineError> {
+/// What limits of these options depend on, as far as they ask for it; block devices aside.
+pub(crate) fn limit_facts(options: &CreateOptions) -> LimitFacts {
     let mut facts = LimitFacts::default();
     let (changeable, limits) = (&options.resources, &options.limits);
     if changeable.nano_cpus.is_some() {
@@ -73,13 +72,17 @@ pub(crate) fn limit_facts(options: &CreateOptions) -> Result<LimitFacts, EngineE
         facts.cpu_list = read_cpus("online").trim().to_owned();
     }
     if changeable.cpuset_mems.is_some() {
-        // by path: sysfs
         let nodes = fs::read_to_string("/sys/devices/system/node/has_memory");
         facts.node_list = nodes.unwrap_or_default().trim().to_owned();
     }
     if changeable.blkio_weight.is_some() || !limits.is_empty() {
         facts.hints = crate::cgroup::hierarchies().hints();
     }
+    facts
+}
+
+/// The numbers of the block devices that have limits; one that is none is an error.
+pub(crate) fn block_devices(limits: &Limits) -> Result<BlockDevices, EngineError> {
     let amounts = [
         &limits.weight_devices,
         &limits.read_bps,
@@ -87,11 +90,10 @@ pub(crate) fn limit_facts(options: &CreateOptions) -> Result<LimitFacts, EngineE
         &limits.read_iops,
         &limits.write_iops,
     ];
-    for device in amounts.into_iter().flatten() {
-        let number = device::block_number(&device.path)?;
-        facts.block_devices.push((device.path.clone(), number));
-    }
-    Ok(facts)
+    let devices = amounts.into_iter().flatten();
+    devices
+        .map(|device| Ok((device.path.clone(), device::block_number(&device.path)?)))
+        .collect()
 }
 
 fn read_cpus(which: &str) -> String {

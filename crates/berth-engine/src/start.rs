@@ -245,7 +245,7 @@ impl Engine {
     ) -> Result<RunSpec, EngineError> {
         let immutable = container.persistent_dir.join("spec.json");
         let sources = &container.create.namespaces;
-        let resources = self.changed_limits(container, warnings)?;
+        let resources = self.changed_limits(container)?;
         if !spec::needs_run_spec(sources) && resources.is_none() {
             return Ok(RunSpec {
                 path: immutable,
@@ -285,18 +285,16 @@ impl Engine {
     }
 
     /// The limits of a container where they are not those of its spec any more.
-    fn changed_limits(
-        &self,
-        container: &Container,
-        warnings: &mut Vec<String>,
-    ) -> Result<Option<LinuxResources>, EngineError> {
+    fn changed_limits(&self, container: &Container) -> Result<Option<LinuxResources>, EngineError> {
         let settings = self.store().read_settings(&container.id)?;
         if settings.is_none_or(|settings| settings.resources.is_empty()) {
             return Ok(None);
         }
         let options = &container.create.options;
-        let facts = facts::limit_facts(options)?;
-        let changed = spec::changeable_resources(options, &facts, warnings)?;
+        let facts = facts::limit_facts(options);
+        // Who asked for it has been warned.
+        let mut known = Vec::new();
+        let changed = spec::changeable_resources(options, &facts, &mut known)?;
         Ok(Some(changed))
     }
 

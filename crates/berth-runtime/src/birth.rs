@@ -63,6 +63,10 @@ impl Birth<'_> {
         pidfd: BorrowedFd<'_>,
         init: BorrowedFd<'_>,
     ) -> Result<Option<ProcessIdentity>, Failure> {
+        // Before it knows of its ids: then it is no longer ours to write to, without root.
+        if let Some(score) = self.plan.oom_score_adj {
+            set_oom_score(pid, score)?;
+        }
         let mut helper = None;
         if let Some(mappings) = &self.plan.mappings {
             mapping::write(pid, mappings)?;
@@ -88,9 +92,6 @@ impl Birth<'_> {
         if self.config.helper.is_some() && helper.is_none() {
             let why = "its network is not its user namespace's; this is a defect of berth";
             return Err(failure::engine(ErrorClass::Internal, why.into()));
-        }
-        if let Some(score) = self.plan.oom_score_adj {
-            set_oom_score(pid, score)?;
         }
         let warden = helper.as_ref().map(|started| started.warden);
         let warden = warden.and_then(|pid| process::identify(pid).ok());

@@ -9,9 +9,9 @@
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use berth_base::ErrorClass;
 use berth_base::protocol::Failure;
 use berth_base::state::{MonitorConfig, RunFile};
+use berth_base::{ErrorClass, HostPid};
 use berth_sys::{ArgVector, Clone3, Forked, exit_now};
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
@@ -182,6 +182,10 @@ impl Session<'_> {
     }
 
     fn start(self, streams: Option<[OwnedFd; 3]>) -> Result<(), Failure> {
+        // Whom we clone has it of us; afterwards our files in /proc are no longer ours.
+        if let Some(score) = self.request.process.oom_score_adj() {
+            birth::set_oom_score(own_pid()?, score)?;
+        }
         // Before anything of the container can see us (CVE-2016-9962).
         stage::forbid_tracing()?;
         let doors = self.doors()?;
@@ -262,6 +266,12 @@ impl Session<'_> {
         };
         stage::filter_without_agent(profile, &config.cache_dir).map(Some)
     }
+}
+
+fn own_pid() -> Result<HostPid, Failure> {
+    let pid = u32::try_from(rustix::process::getpid().as_raw_pid()).ok();
+    pid.and_then(HostPid::new)
+        .ok_or_else(|| internal("tell the session's PID", &std::io::ErrorKind::Other.into()))
 }
 
 /// From the clone to execve.

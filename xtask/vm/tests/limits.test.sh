@@ -1,18 +1,18 @@
 # Limits of a user to whom a part of cgroup v2 is delegated. Runs as the user.
 
-# inside NAME FILE: what a file of the container's cgroup says, as the container sees it.
-inside() {
-    berth exec "$1" cat "/sys/fs/cgroup/$2"
+# own NAME FILE: what a file of the container's cgroup says.
+own() {
+    cat "$(berth inspect --format '{{.Berth.Live.Cgroups.v2}}' "$1")/$2"
 }
 
 test_rootless_limits_are_set() {
     berth run -d --name l -m 64m --pids-limit 12 --cpus 0.5 host sleep 1000
-    same memory.max 67108864 "$(inside l memory.max)"
-    same pids.max 12 "$(inside l pids.max)"
-    same cpu.max "50000 100000" "$(inside l cpu.max)"
+    same memory.max 67108864 "$(own l memory.max)"
+    same pids.max 12 "$(own l pids.max)"
+    same cpu.max "50000 100000" "$(own l cpu.max)"
     berth update -m 128m --pids-limit 20 l
-    same memory.max 134217728 "$(inside l memory.max)"
-    same pids.max 20 "$(inside l pids.max)"
+    same memory.max 134217728 "$(own l memory.max)"
+    same pids.max 20 "$(own l pids.max)"
 }
 
 test_rootless_limits_kill_the_greedy() {

@@ -200,9 +200,11 @@ fn parse(path: &Path) -> Option<Result<File, String>> {
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     // by path: a file of the host's administrator
     let metadata = fs::metadata(path).map_err(|e| e.to_string())?;
+    // by path: the same
     if !metadata.is_file() || metadata.len() > MOST_BYTES {
         return Err("it is no file, or too long for one of CDI".to_owned());
     }
+    // by path: the same
     fs::read(path).map_err(|e| e.to_string())
 }
 

@@ -19,8 +19,10 @@ const MOST_NODES: usize = 4096;
 pub(super) fn find(host: &Path, container: &Path, access: &str) -> Result<Vec<Grant>, EngineError> {
     // by path: a device of the host, which the caller names
     let real = fs::canonicalize(host).map_err(|e| unusable(host, &e))?;
+    // by path: the same
     let metadata = fs::metadata(&real).map_err(|e| unusable(host, &e))?;
     let mut grants = Vec::new();
+    // by path: the same
     if metadata.is_dir() {
         below(&real, container, access, &mut grants)?;
         if grants.is_empty() {
@@ -47,7 +49,7 @@ fn below(
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        // Links are not followed: what they lead to may be anywhere.
+        // by path: the same; links are not followed, what they lead to may be anywhere
         let Ok(metadata) = fs::symlink_metadata(&path) else {
             continue;
         };
@@ -55,6 +57,7 @@ fn below(
             continue;
         };
         let inside = container.join(name);
+        // by path: the same
         if metadata.is_dir() {
             below(&path, &inside, access, grants)?;
         } else if let Ok(found) = grant(&path, &inside, &metadata, access) {

@@ -36,10 +36,12 @@ impl Engine {
         let mut options = container.create.options.clone();
         check_against(&options.resources, change)?;
         options.resources = change.over(&options.resources);
-        let limit_facts = facts::limit_facts(&options)?;
+        let limit_facts = facts::limit_facts(&options);
         let mut warnings = Vec::new();
         let resources = changeable_resources(&options, &limit_facts, &mut warnings)
             .map_err(|e| EngineError::from(e).on(container.name.as_str()))?;
+        // Of the others whoever created it has been told.
+        warnings.retain(|line| change.blkio_weight.is_some() && line.starts_with("--blkio-weight"));
         if let Some(live) = &container.live {
             let asked = asked_part(resources, change);
             let group = cgroup::of_run(live);

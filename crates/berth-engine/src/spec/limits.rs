@@ -1,5 +1,7 @@
 //! The `resources` of a spec: what the cgroup limits.
 
+use std::path::PathBuf;
+
 use berth_base::state::Resources;
 use berth_runtime::cgroup::{HintSupport, check_resources};
 use oci_spec::runtime::{
@@ -32,9 +34,12 @@ pub(crate) struct LimitFacts {
     pub(crate) node_list: String,
     /// Settings that bound nothing, and that this host takes.
     pub(crate) hints: HintSupport,
-    /// Major and minor number of each block device that the options name.
-    pub(crate) block_devices: Vec<(std::path::PathBuf, (u32, u32))>,
+    /// Each block device that the options name.
+    pub(crate) block_devices: BlockDevices,
 }
+
+/// Block devices by path, with their major and minor numbers.
+pub(crate) type BlockDevices = Vec<(PathBuf, (u32, u32))>;
 
 /// Everything, with warnings about what this host cannot do and need not.
 pub(super) fn resources(

@@ -27,7 +27,7 @@ use oci_spec::runtime::{
 
 pub(crate) use devices::{DeviceKind, Grant, HostDevice, Injected};
 pub(crate) use error::SpecError;
-pub(crate) use limits::{LimitFacts, changeable_resources};
+pub(crate) use limits::{BlockDevices, LimitFacts, changeable_resources};
 pub(crate) use mounts::normalise as normalise_target;
 pub(crate) use process::{capability_sets, merge_env, user as user_of};
 pub(crate) use run::{IdMappings, RunFacts, for_run, needs_run_spec};

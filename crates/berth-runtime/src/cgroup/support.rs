@@ -48,7 +48,6 @@ fn has(hierarchy: &Hierarchy, files: &[&str]) -> bool {
         return true;
     }
     let mut seen = false;
-    // by path: a cgroup file system
     for entry in std::fs::read_dir(&hierarchy.mount).into_iter().flatten() {
         let Ok(entry) = entry else { continue };
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -158,6 +158,17 @@ fn what_its_processes_see() {
 }
 
 #[test]
+fn further_processes_have_it_too() {
+    let world = World::new();
+    world.start("a", "--oom-score-adj 500 --ulimit nofile=100:200");
+    let script = "cat /proc/self/oom_score_adj; ulimit -n";
+    assert_eq!(
+        world.berth.ok(&["exec", "a", "sh", "-c", script]),
+        "500\n100"
+    );
+}
+
+#[test]
 fn what_is_only_shown() {
     let world = World::new();
     world.ok("create --name a --oom-score-adj 3 --sysctl net.core.somaxconn=7 --annotation k=v --shm-size 1m --ulimit core=0 host true");

@@ -83,8 +83,14 @@ fn what_is_missing_is_said() {
 fn update_and_pause_say_it_too() {
     let world = World::new();
     prepare(&world);
-    let started = run(&world, "run -d --name a host sleep 1000");
+    let started = run(
+        &world,
+        "run -d --name a --oom-score-adj 700 host sleep 1000",
+    );
     assert!(started.status.success(), "{started:?}");
+    let score = run(&world, "exec a cat /proc/self/oom_score_adj");
+    let text = String::from_utf8_lossy(&score.stdout);
+    assert_eq!(text.trim(), "700", "{score:?}");
     for (line, said) in [
         (
             "update -m 64m a",

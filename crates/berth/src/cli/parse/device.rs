@@ -259,7 +259,6 @@ mod tests {
             "a=b",
             "a/b",
             "a/b=",
-            "/=",
             "1a/b=c",
             "a/b=c/d",
             "a b/c=d",
