@@ -31,7 +31,14 @@ pub(super) fn fill(folder: &Path, binaries: &[PathBuf]) -> Outcome {
         copy(binary, &bin.join(binary.file_name().unwrap_or_default()))?;
     }
     let berth = &binaries[0];
-    manual(berth, &data.join("share/man/man1"))?;
+    let manual_folder = data.join("share/man/man1");
+    manual(berth, &manual_folder)?;
+    // As the policy of Debian has manual pages, without the time in them.
+    exec::read(
+        Command::new("gzip")
+            .args(["-9", "-n", "-r"])
+            .arg(&manual_folder),
+    )?;
     for (shell, path) in COMPLETIONS {
         let script = exec::read(Command::new(berth).args(["completion", shell]))?;
         write(&data.join(path), &script)?;
