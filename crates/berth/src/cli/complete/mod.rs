@@ -117,6 +117,10 @@ pub(super) fn complete(root: &Command, words: &[String], names: &dyn Names) -> A
     }
     let mut answer = place.answer(typed, names);
     answer.offers.retain(|(word, _)| word.starts_with(typed));
+    // Behind the colon of a mount or a copy is the inside of a container.
+    if answer.beside == Beside::Files && typed.contains(':') {
+        answer.beside = Beside::Nothing;
+    }
     answer
 }
 
