@@ -54,7 +54,12 @@ pub(super) fn fill(folder: &Path, binaries: &[PathBuf]) -> Outcome {
 pub(super) fn manual(berth: &Path, folder: &Path) -> Outcome {
     make(folder)?;
     let mut command = Command::new(berth);
-    exec::read(command.args(["internal", "man"]).arg(folder)).map(drop)
+    command.args(["internal", "man"]).arg(folder);
+    // The day of the source, where git knows it, so that pages made twice are the same.
+    let mut git = exec::at_root("git");
+    let day = exec::read(git.args(["log", "-1", "--format=%cs"])).ok();
+    command.args(day.as_deref().map(str::trim));
+    exec::read(&mut command).map(drop)
 }
 
 /// The pages of docs/ and what is linked in with its licence.

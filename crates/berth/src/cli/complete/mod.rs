@@ -204,7 +204,11 @@ impl<'a> Place<'a> {
             };
         }
         if self.command.has_subcommands() {
-            return self.subcommands();
+            // Behind a word that is no command nothing makes sense.
+            return match self.seen {
+                0 => self.subcommands(),
+                _ => Answer::nothing(Beside::Nothing),
+            };
         }
         match self.positional() {
             Some(arg) => self.value(arg, "", names),
