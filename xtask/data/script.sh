@@ -61,6 +61,7 @@ docker container ls --last 1 --format '{{.Names}}'
 docker port web
 docker port web 80
 docker top web
+docker top web -o comm,pid | awk '{print $1}'
 docker stats --no-stream --format '{{.Name}}' web
 docker exec web ps
 docker exec -e GREETING=hi -w /srv web sh -c 'echo $GREETING from $(pwd)'

@@ -4,6 +4,7 @@ mod stage;
 mod trial;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::args::Args;
 use crate::exec;
@@ -21,7 +22,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     } else {
         build::release()?
     };
-    let package = pack(&binaries)?;
+    let package = pack(&binaries, dev)?;
     println!("{}", package.display());
     if try_it { trial::run(&package) } else { Ok(()) }
 }
@@ -31,7 +32,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
 /// # Errors
 /// It cannot be packed, or does not do what it should.
 pub(crate) fn check(binaries: &[PathBuf]) -> Outcome {
-    trial::run(&pack(binaries)?)
+    trial::run(&pack(binaries, false)?)
 }
 
 /// Writes the manual pages of these binaries into a folder.
@@ -42,13 +43,15 @@ pub(crate) fn manual(berth: &Path, folder: &Path) -> Outcome {
     stage::manual(berth, folder)
 }
 
-/// Makes the package in `target/debian/`.
-fn pack(binaries: &[PathBuf]) -> Outcome<PathBuf> {
+/// Makes the package in `target/debian/`; quickly where nobody is to have it.
+fn pack(binaries: &[PathBuf], quickly: bool) -> Outcome<PathBuf> {
     setup::cargo_deb()?;
     let target = workspace::target_dir()?;
     // cargo-deb finds what it packs below the folder of the profile, wherever that is.
     let profile = target.join(workspace::TRIPLE).join("release");
-    stage::fill(&profile.join("package"), binaries)?;
+    let folder = profile.join("package");
+    stage::fill(&folder, binaries)?;
+    let bin = folder.join("bin");
     let scratch = Scratch::make("deb")?;
     let mut cargo = exec::cargo();
     cargo.args([
@@ -59,6 +62,17 @@ fn pack(binaries: &[PathBuf]) -> Outcome<PathBuf> {
         "--offline",
     ]);
     cargo.args(["--package", "berth", "--target", workspace::TRIPLE]);
+    if quickly {
+        // Of the binaries of the dev profile nine tenths are of use to a debugger alone.
+        for name in build::BINARIES {
+            exec::read(
+                Command::new("strip")
+                    .arg("--strip-debug")
+                    .arg(bin.join(name)),
+            )?;
+        }
+        cargo.arg("--fast");
+    }
     cargo.arg("--output").arg(scratch.path());
     exec::run(&mut cargo)?;
     let made = std::fs::read_dir(scratch.path())

@@ -31,7 +31,14 @@ pub(super) fn fill(folder: &Path, binaries: &[PathBuf]) -> Outcome {
         copy(binary, &bin.join(binary.file_name().unwrap_or_default()))?;
     }
     let berth = &binaries[0];
-    manual(berth, &data.join("share/man/man1"))?;
+    let manual_folder = data.join("share/man/man1");
+    manual(berth, &manual_folder)?;
+    // As the policy of Debian has manual pages, without the time in them.
+    exec::read(
+        Command::new("gzip")
+            .args(["-9", "-n", "-r"])
+            .arg(&manual_folder),
+    )?;
     for (shell, path) in COMPLETIONS {
         let script = exec::read(Command::new(berth).args(["completion", shell]))?;
         write(&data.join(path), &script)?;
@@ -47,7 +54,12 @@ pub(super) fn fill(folder: &Path, binaries: &[PathBuf]) -> Outcome {
 pub(super) fn manual(berth: &Path, folder: &Path) -> Outcome {
     make(folder)?;
     let mut command = Command::new(berth);
-    exec::read(command.args(["internal", "man"]).arg(folder)).map(drop)
+    command.args(["internal", "man"]).arg(folder);
+    // The day of the source, where git knows it, so that pages made twice are the same.
+    let mut git = exec::at_root("git");
+    let day = exec::read(git.args(["log", "-1", "--format=%cs"])).ok();
+    command.args(day.as_deref().map(str::trim));
+    exec::read(&mut command).map(drop)
 }
 
 /// The pages of docs/ and what is linked in with its licence.

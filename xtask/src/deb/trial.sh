@@ -33,7 +33,7 @@ tar -C "$folder/memory/box" -cf "$root/tmp/box.tar" .
 listed() {
     # Not the data of dpkg and of what its triggers run.
     (cd "$upper" && find . ! -type d ! -path './var/lib/dpkg/*' ! -path './var/log/*' \
-        ! -path './var/cache/*' | sort)
+        ! -path './var/cache/*' ! -path './var/lib/berth' | sort)
 }
 listed >"$folder/before"
 

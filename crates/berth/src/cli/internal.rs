@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, Subcommand};
 use super::complete::{EngineNames, complete};
 use super::failure::{EXIT_FAILURE, Failure};
 use super::surface::describe;
-use super::{Cli, Context, Outcome, usage};
+use super::{Cli, Context, Outcome, manual, usage};
 
 /// What monitors execute.
 #[derive(Args, Debug)]
@@ -57,6 +57,9 @@ enum InternalCommand {
     Man {
         /// The folder, which exists
         folder: PathBuf,
+        /// The day at their foot, as 2026-01-31
+        #[arg(default_value = "1970-01-01")]
+        date: String,
     },
 }
 
@@ -97,7 +100,7 @@ impl Internal {
                 context.out.document(&describe(&usage::surface()))?;
                 return Ok(0);
             }
-            InternalCommand::Man { folder } => return manual_pages(folder),
+            InternalCommand::Man { folder, date } => return manual_pages(folder, date),
         };
         let id: ContainerId = id.parse().map_err(|_| {
             Failure::usage(format!("{id:?} is no full container id")).on(id.as_str())
@@ -131,12 +134,8 @@ fn engine_of(words: &[String]) -> Option<Engine> {
     Engine::open(cli.global.engine_config().ok()?).ok()
 }
 
-/// Booleans stand there without the `=false` that they also take, which every page would repeat.
-fn manual_pages(folder: &Path) -> Outcome {
-    let command = Cli::command()
-        .disable_help_subcommand(true)
-        .version(env!("CARGO_PKG_VERSION"));
-    clap_mangen::generate_to(command, folder).map_err(|error| {
+fn manual_pages(folder: &Path, date: &str) -> Outcome {
+    manual::write(folder, date).map_err(|error| {
         let text = format!("cannot write manual pages to {}: {error}", folder.display());
         Failure::new(ErrorClass::Unavailable, text)
     })?;

@@ -31,6 +31,7 @@ mod load;
 mod login;
 mod logout;
 mod logs;
+mod manual;
 mod map;
 mod network;
 mod ns;

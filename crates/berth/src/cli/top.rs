@@ -1,5 +1,8 @@
 //! `berth top`: the processes of a container, with their PIDs side by side.
 
+use std::process::{Command, Output};
+
+use berth_base::ErrorClass;
 use berth_engine::EventObject;
 use berth_map::lookup::LookupError;
 use berth_map::model::World;
@@ -7,6 +10,7 @@ use berth_map::top::{TopRow, read_commands, rows};
 use clap::Args;
 use serde_json::json;
 
+use super::failure::Failure;
 use super::pid::{check_runs, sources};
 use super::{Context, Outcome};
 use crate::view::listing::{Column, Format, Row};
@@ -38,6 +42,13 @@ pub(crate) struct Top {
     /// Container, by name, id or unique beginning of an id; others' as docker/web
     #[arg(value_name = "CONTAINER")]
     container: String,
+    /// Options of ps(1), as in aux or -o pid,comm: then its columns are shown, with PIDs of the host
+    #[arg(
+        value_name = "PS OPTION",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    ps_options: Vec<String>,
 }
 
 impl Top {
@@ -56,12 +67,61 @@ impl Top {
             .find_container(&self.container)
             .map_err(LookupError::from)?;
         let mut processes = rows(&world, container);
+        if !self.ps_options.is_empty() {
+            let pids: Vec<u32> = processes.iter().map(|one| one.host_pid.get()).collect();
+            return by_ps(context, &self.ps_options, &pids);
+        }
         read_commands(&mut processes, &world, &sources.proc);
         let lines: Vec<Row> = processes.iter().map(row).collect();
         format.write(&lines, &COLUMNS, |_, _, _| None, &mut context.out)?;
         context.warn_all(world.warnings());
         Ok(0)
     }
+}
+
+/// Shows the processes as the host's ps does with these options. Its own selection by PID is tried
+/// first, since without one it shows those of our terminal alone; some options do not go with it.
+fn by_ps(context: &mut Context, options: &[String], pids: &[u32]) -> Outcome {
+    let list: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let selected = ps(options, Some(&format!("-q{}", list.join(","))))?;
+    let output = match selected.status.success() {
+        true => selected,
+        false => ps(options, None)?,
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let first = said.lines().find(|line| !line.is_empty()).unwrap_or("");
+        return Err(Failure::usage(format!(
+            "ps does not know these options: {}",
+            first.trim()
+        )));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let Some(at) = head.split_whitespace().position(|title| title == "PID") else {
+        return Err(Failure::usage(
+            "ps shows no PID with these options, by which its lines are chosen; add pid to -o",
+        ));
+    };
+    context.out.line(head)?;
+    for line in lines {
+        let pid = line.split_whitespace().nth(at).and_then(|p| p.parse().ok());
+        if pid.is_some_and(|pid: u32| pids.contains(&pid)) {
+            context.out.line(line)?;
+        }
+    }
+    Ok(0)
+}
+
+fn ps(options: &[String], selection: Option<&str>) -> Result<Output, Failure> {
+    let output = Command::new("ps").args(options).args(selection).output();
+    output.map_err(|error| {
+        Failure::new(
+            ErrorClass::Unavailable,
+            format!("cannot start ps of the host: {error}; without options it is not needed"),
+        )
+    })
 }
 
 fn row(process: &TopRow) -> Row {

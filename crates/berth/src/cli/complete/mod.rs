@@ -117,6 +117,10 @@ pub(super) fn complete(root: &Command, words: &[String], names: &dyn Names) -> A
     }
     let mut answer = place.answer(typed, names);
     answer.offers.retain(|(word, _)| word.starts_with(typed));
+    // Behind the colon of a mount or a copy is the inside of a container.
+    if answer.beside == Beside::Files && typed.contains(':') {
+        answer.beside = Beside::Nothing;
+    }
     answer
 }
 
@@ -200,7 +204,11 @@ impl<'a> Place<'a> {
             };
         }
         if self.command.has_subcommands() {
-            return self.subcommands();
+            // Behind a word that is no command nothing makes sense.
+            return match self.seen {
+                0 => self.subcommands(),
+                _ => Answer::nothing(Beside::Nothing),
+            };
         }
         match self.positional() {
             Some(arg) => self.value(arg, "", names),

@@ -38,7 +38,7 @@ fn ask(line: &str) -> String {
 fn what_comes_next() {
     let lines = [
         "ru",
-        "container r",
+        "container cr",
         "container ls --f",
         "run --net",
         "run --network ",
@@ -69,9 +69,42 @@ fn what_comes_next() {
         "inspect ",
         "--root ",
         "--error-format ",
-        "internal ",
         "frobnicate ",
     ];
     let answers: Vec<String> = lines.iter().map(|l| format!("{l}| {}", ask(l))).collect();
-    insta::assert_snapshot!(answers.join("\n"), @"");
+    insta::assert_snapshot!(answers.join("\n"), @r"
+    ru| run :none
+    container cr| create :none
+    container ls --f| --filter --format :none
+    run --net| --network --network-alias :none
+    run --network | bridge lan none host container:web :none
+    run --network=l| --network=lan :none
+    run -it --name x | busybox:latest :none
+    run -e | :none
+    run --env-file | :files
+    run -w| :none
+    run --pid | private host container:web :none
+    run -v | data: :files
+    run --volumes-from | web old :none
+    run busybox | :files
+    run busybox --na| :files
+    run --pull | missing always never :none
+    exec | web :none
+    exec web | :files
+    start | old :none
+    stop -s | HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH :none
+    stop -- | web :none
+    rm web | web old :none
+    cp | web: old: :files
+    logs w| web :none
+    rmi | busybox:latest :none
+    tag | busybox:latest :none
+    network connect | bridge lan :none
+    network connect lan | web old :none
+    volume rm | data :none
+    inspect | web old busybox:latest bridge lan data :none
+    --root | :folders
+    --error-format | text json :none
+    frobnicate | :none
+    ");
 }

@@ -32,7 +32,9 @@ _berth() {
         :*) ;;
         *)
             word=${line%%$'\t'*}
-            printf -v word %q "${word#"$kept"}"
+            word=${word#"$kept"}
+            [[ -z $word ]] && continue
+            printf -v word %q "$word"
             COMPREPLY+=("$word")
             ;;
         esac
