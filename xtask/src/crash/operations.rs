@@ -6,6 +6,7 @@
 
 mod images;
 mod networks;
+mod rename;
 mod stores;
 
 /// Which binary.
@@ -184,6 +185,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
         OPERATIONS,
         images::OPERATIONS,
         networks::OPERATIONS,
+        rename::OPERATIONS,
         stores::OPERATIONS,
     ]
     .into_iter()
