@@ -1,6 +1,7 @@
 //! `attach`, `run -a`, `start -a`: which streams, which exit codes, which keys.
 
 use crate::support::{Berth, Terminal, eventually, exit_code, finish};
+use crate::world::{lines, wait_in_poll};
 
 #[test]
 fn the_output_and_the_exit_code_of_a_running_container() {
@@ -35,6 +36,7 @@ fn without_stdin_the_input_stays_whose_it_is() {
     berth.ok(&["run", "-di", "--name", "a", "host", "sh", "-c", script]);
     let mut watcher = berth.spawn(&["attach", "--no-stdin", "a"]);
     drop(watcher.stdin.take());
+    wait_in_poll(&watcher);
     // The end of the input of a detached container's client is not the end of its own.
     let done = berth.run_with(&["attach", "a"], b"one\n");
     assert_eq!((done.code, done.out.as_str()), (0, "got one\n"));
@@ -44,18 +46,20 @@ fn without_stdin_the_input_stays_whose_it_is() {
 #[test]
 fn signals_go_to_the_container_unless_told_otherwise() {
     let berth = Berth::new();
-    let script = "trap 'echo got usr1' USR1; echo ready; while :; do sleep 0.05; done";
+    let script = "trap 'echo got usr1' USR1; while :; do echo tick; sleep 0.05; done";
     berth.ok(&["run", "-d", "--name", "a", "host", "bash", "-c", script]);
     let mut proxy = berth.spawn(&["attach", "a"]);
     let mut alone = berth.spawn(&["attach", "--sig-proxy=false", "a"]);
-    eventually("the signal to arrive", || {
-        crate::support::signal(&proxy, rustix::process::Signal::USR1);
-        berth.run(&["logs", "a"]).out.contains("got usr1")
-    });
+    let mut seen = lines(&mut proxy);
+    assert_eq!(seen.next().unwrap(), "tick");
+    assert_eq!(lines(&mut alone).next().unwrap(), "tick");
+    crate::support::signal(&proxy, rustix::process::Signal::USR1);
+    assert!(seen.any(|line| line == "got usr1"));
     crate::support::signal(&alone, rustix::process::Signal::INT);
     assert_eq!(exit_code(&mut alone), 130);
     assert_eq!(berth.ok(&["ps", "--format", "{{.Names}}"]), "a");
     berth.ok(&["kill", "a"]);
+    seen.for_each(drop);
     assert_eq!(exit_code(&mut proxy), 137);
 }
 

@@ -1,5 +1,8 @@
 //! What these tests look at: processes of their own, by what they were started with.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Child;
+
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::Berth;
@@ -60,4 +63,27 @@ pub fn volatile_dir(berth: &Berth, container: &str) -> std::path::PathBuf {
     berth
         .ok(&["inspect", "-f", "{{.Berth.VolatileDir}}", container])
         .into()
+}
+
+/// The lines of a child's standard output.
+pub fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let out = BufReader::new(child.stdout.take().unwrap());
+    out.lines().map(Result::unwrap)
+}
+
+/// Waits until an attached client has nothing to do but wait for its container.
+pub fn wait_in_poll(child: &Child) {
+    crate::support::eventually("the client to be attached", || {
+        let folder = format!("/proc/{}", child.id());
+        let is = |file: &str, part: &str| {
+            std::fs::read_to_string(format!("{folder}/{file}")).is_ok_and(|t| t.contains(part))
+        };
+        let attached = std::fs::read_dir(format!("{folder}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+            .any(|link| link.to_string_lossy().starts_with("anon_inode:[signalfd]"));
+        attached && is("wchan", "poll")
+    });
 }
