@@ -146,8 +146,19 @@ mod tests {
     #[test]
     fn the_bytes_of_version_1_stay() {
         let kinds = [
-            CLIENT_HELLO, ATTACH, STDIN, STDIN_EOF, RESIZE, SIGNAL, EXEC, MONITOR_HELLO, STARTED,
-            STDOUT, STDERR, EXITED, FAILED,
+            CLIENT_HELLO,
+            ATTACH,
+            STDIN,
+            STDIN_EOF,
+            RESIZE,
+            SIGNAL,
+            EXEC,
+            MONITOR_HELLO,
+            STARTED,
+            STDOUT,
+            STDERR,
+            EXITED,
+            FAILED,
         ];
         assert_eq!(&kinds, b"haiewsxHSorXE");
         assert_eq!(MAX_PACKET, 32769);

@@ -67,9 +67,8 @@ impl Engine {
         }
         if container.status == Status::Paused {
             let name = &container.name;
-            let text = format!(
-                "container {name} is paused; let it go on with \"berth unpause {name}\""
-            );
+            let text =
+                format!("container {name} is paused; let it go on with \"berth unpause {name}\"");
             return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
         }
         let spec = self.spec_of_run(container)?;

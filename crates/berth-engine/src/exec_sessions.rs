@@ -112,9 +112,8 @@ impl Engine {
         let container = self.inspect(&session.container)?;
         if container.status == Status::Paused {
             let name = &container.name;
-            let text = format!(
-                "container {name} is paused; let it go on with \"berth unpause {name}\""
-            );
+            let text =
+                format!("container {name} is paused; let it go on with \"berth unpause {name}\"");
             return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
         }
         let id = session.file.id.short();

@@ -396,7 +396,10 @@ impl Engine {
             self.store().remove_volatile(lock, name)?;
         }
         // Of sessions that ended with the run, while nobody was there to note it.
-        let sessions = self.store().volatile_dir(lock.id()).join(SessionFile::FOLDER);
+        let sessions = self
+            .store()
+            .volatile_dir(lock.id())
+            .join(SessionFile::FOLDER);
         if sessions.is_dir() {
             remove_tree("container.run.sessions", &sessions)?;
         }

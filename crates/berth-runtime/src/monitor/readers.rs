@@ -59,12 +59,13 @@ impl Monitor {
     /// When to look again although nothing has happened; `None` for never.
     pub(super) fn next_wake(&self) -> Option<Duration> {
         let now = Instant::now();
-        let waits = self.units.iter().filter_map(|unit| {
-            match self.pace(unit, now) {
+        let waits = self
+            .units
+            .iter()
+            .filter_map(|unit| match self.pace(unit, now) {
                 Pace::WaitFor(left) => Some(left),
                 Pace::Go | Pace::Wait => None,
-            }
-        });
+            });
         waits.min()
     }
 }

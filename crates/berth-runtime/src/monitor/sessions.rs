@@ -269,7 +269,8 @@ fn end_apart(pid: Pid, pidfd: &OwnedFd, cgroup: &Cgroup) {
     let Some(root) = host_pid(pid) else { return };
     match Clone3::default().run() {
         Ok(Forked::Child) => {
-            let ended = Tree::new(root, pidfd.as_fd()).hang_up(cgroup, Instant::now() + EMPTY_WITHIN);
+            let ended =
+                Tree::new(root, pidfd.as_fd()).hang_up(cgroup, Instant::now() + EMPTY_WITHIN);
             exit_now(i32::from(!matches!(ended, Ok(true))))
         }
         // Reaped like any other.

@@ -134,7 +134,10 @@ mod tests {
         let keys = user("detach-keys = \"ctrl-a,d\"\n").unwrap().detach_keys;
         assert_eq!(keys, Some(DetachKeys(vec![1, b'd'])));
         let wrong = user("detach-keys = \"ctrl-9\"\n").unwrap_err().message;
-        assert!(wrong.contains("line 1") && wrong.contains("ctrl-p"), "{wrong}");
+        assert!(
+            wrong.contains("line 1") && wrong.contains("ctrl-p"),
+            "{wrong}"
+        );
     }
 
     #[test]

@@ -150,5 +150,7 @@ impl Exec {
 fn is_escaped(words: usize) -> bool {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let before = arguments.len().checked_sub(words + 1);
-    before.and_then(|at| arguments.get(at)).is_some_and(|a| a == "--")
+    before
+        .and_then(|at| arguments.get(at))
+        .is_some_and(|a| a == "--")
 }

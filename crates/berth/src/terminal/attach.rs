@@ -189,7 +189,10 @@ fn own(stream: impl AsFd) -> Result<OwnedFd, Failure> {
 fn reconnect(attachment: &Attachment<'_>) -> Option<Session> {
     let deadline = Instant::now() + TAKEOVER;
     while Instant::now() < deadline {
-        if let Ok(session) = attachment.engine.attach_again(attachment.id, attachment.stdin) {
+        if let Ok(session) = attachment
+            .engine
+            .attach_again(attachment.id, attachment.stdin)
+        {
             return Some(session);
         }
         if let Ok(Some(_)) = attachment.engine.last_exit(attachment.id) {

@@ -10,8 +10,7 @@ use super::span;
 use crate::template::quote;
 
 /// What `exec ls` shows without `--format`.
-pub(crate) const TABLE: &str =
-    "{{.ID}}\t{{.Container}}\t{{.Pid}}\t{{.Command}}\t{{.User}}\t{{.RunningFor}}\t{{.Tty}}\t{{.Status}}";
+pub(crate) const TABLE: &str = "{{.ID}}\t{{.Container}}\t{{.Pid}}\t{{.Command}}\t{{.User}}\t{{.RunningFor}}\t{{.Tty}}\t{{.Status}}";
 
 /// What `--format` of `exec ls` may name.
 pub(crate) const COLUMNS: [Column; 13] = [

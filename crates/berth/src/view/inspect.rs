@@ -59,11 +59,7 @@ struct State {
 }
 
 /// Makes the object; `log_path` and the ids of its exec sessions are the engine's.
-pub(crate) fn inspect(
-    container: &Container,
-    log_path: String,
-    exec_ids: Vec<String>,
-) -> Inspect {
+pub(crate) fn inspect(container: &Container, log_path: String, exec_ids: Vec<String>) -> Inspect {
     let create = &container.create;
     let (path, args) = match create.argv.split_first() {
         Some((path, args)) => (path.clone(), args.to_vec()),

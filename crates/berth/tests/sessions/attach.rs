@@ -52,7 +52,8 @@ fn signals_go_to_the_container_unless_told_otherwise() {
     let mut alone = berth.spawn(&["attach", "--sig-proxy=false", "a"]);
     let mut seen = lines(&mut proxy);
     assert_eq!(seen.next().unwrap(), "tick");
-    assert_eq!(lines(&mut alone).next().unwrap(), "tick");
+    let mut of_alone = lines(&mut alone);
+    assert_eq!(of_alone.next().unwrap(), "tick");
     crate::support::signal(&proxy, rustix::process::Signal::USR1);
     assert!(seen.any(|line| line == "got usr1"));
     crate::support::signal(&alone, rustix::process::Signal::INT);
@@ -118,7 +119,11 @@ fn a_run_shows_the_streams_that_it_was_told_to() {
         (&["--attach=stdin", "--attach=stdout"], "out\n", ""),
     ] {
         let done = berth.run(&[&["run", "--rm"], flags, &script].concat());
-        assert_eq!((done.out.as_str(), done.err.as_str()), (out, err), "{flags:?}");
+        assert_eq!(
+            (done.out.as_str(), done.err.as_str()),
+            (out, err),
+            "{flags:?}"
+        );
         assert_eq!(done.code, 3);
     }
 }
@@ -128,7 +133,9 @@ fn a_run_shows_the_streams_that_it_was_told_to() {
 fn a_run_with_its_input_alone_feeds_it_and_leaves() {
     let berth = Berth::new();
     let script = "cat; sleep 1000";
-    let flags = ["run", "-i", "-a", "stdin", "--name", "a", "host", "sh", "-c"];
+    let flags = [
+        "run", "-i", "-a", "stdin", "--name", "a", "host", "sh", "-c",
+    ];
     let done = berth.run_with(&[&flags[..], &[script]].concat(), b"fed\n");
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(done.out.trim_end(), berth.ids()[0]);
@@ -159,7 +166,11 @@ fn inspect_says_what_is_attached_as_docker_does() {
         (&["run", "-d", "-i"], "false false false"),
     ] {
         let id = berth.ok(&[flags, &["host", "true"]].concat());
-        assert_eq!(berth.ok(&["inspect", "-f", shown, &id]), expected, "{flags:?}");
+        assert_eq!(
+            berth.ok(&["inspect", "-f", shown, &id]),
+            expected,
+            "{flags:?}"
+        );
     }
 }
 

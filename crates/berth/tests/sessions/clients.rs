@@ -27,7 +27,10 @@ fn a_stopped_client_holds_up_nobody() {
     assert_eq!(of_quick.next().unwrap(), "hello");
     stop(slow.id());
     input.write_all(b"go\n").unwrap();
-    assert_eq!(of_quick.by_ref().take_while(|line| line != "last").count(), 4_194_304 / 16);
+    assert_eq!(
+        of_quick.by_ref().take_while(|line| line != "last").count(),
+        4_194_304 / 16
+    );
     assert_eq!(berth.ok(&["logs", "--tail", "1", "a"]), "last");
     signal(&slow, Signal::CONT);
     let rest = std::thread::spawn(move || of_slow.count());
@@ -35,7 +38,11 @@ fn a_stopped_client_holds_up_nobody() {
     let mut line = String::new();
     while !line.contains("are left out here") {
         line.clear();
-        assert_ne!(note.read_line(&mut line).unwrap(), 0, "no word about what is missing");
+        assert_ne!(
+            note.read_line(&mut line).unwrap(),
+            0,
+            "no word about what is missing"
+        );
     }
     input.write_all(b"end\n").unwrap();
     assert_eq!(exit_code(&mut slow), 7);
@@ -49,7 +56,7 @@ fn a_stopped_client_alone_does_not_hold_up_the_container() {
     let berth = Berth::new();
     let script = "read go; yes | head -c 4194304; exit 7";
     berth.ok(&["run", "-di", "--name", "a", "host", "sh", "-c", script]);
-    let mut slow = berth.spawn(&["attach", "a"]);
+    let slow = berth.spawn(&["attach", "a"]);
     wait_in_poll(&slow);
     stop(slow.id());
     let mut feeder = berth.spawn(&["attach", "a"]);
@@ -67,7 +74,11 @@ fn a_stopped_client_alone_does_not_hold_up_the_container() {
     // Its exit code is on record; what it missed is said, or at least that something is.
     assert_eq!(done.code, 7);
     let said = ["are left out here", "before this client had taken all"];
-    assert!(said.iter().any(|text| done.err.contains(text)), "{}", done.err);
+    assert!(
+        said.iter().any(|text| done.err.contains(text)),
+        "{}",
+        done.err
+    );
 }
 
 /// The client of a foreground `run` is the end of a pipe: nothing is left out, however slow it is.
@@ -89,7 +100,12 @@ fn the_end_of_a_pipe_gets_everything_whoever_looks_on() {
     std::thread::sleep(std::time::Duration::from_secs(3));
     let all: Vec<String> = of_owner.collect();
     assert_eq!(all.len(), 4_194_304 / 16 + 1);
-    assert!(all.iter().rev().skip(1).all(|line| line == "0123456789abcde"));
+    assert!(
+        all.iter()
+            .rev()
+            .skip(1)
+            .all(|line| line == "0123456789abcde")
+    );
     assert_eq!(exit_code(&mut owner), 7);
     looker.join().unwrap();
     exit_code(&mut looks_on);
@@ -122,7 +138,9 @@ fn killed_clients_leave_the_container_alone() {
 fn a_client_killed_in_front_of_a_pipe_leaves_the_removal_to_others() {
     let berth = Berth::new();
     let script = "echo ready; read line; yes | head -c 1000000; exit 3";
-    let mut client = berth.spawn(&["run", "--rm", "-i", "--name", "a", "host", "sh", "-c", script]);
+    let mut client = berth.spawn(&[
+        "run", "--rm", "-i", "--name", "a", "host", "sh", "-c", script,
+    ]);
     let mut line = String::new();
     let mut out = BufReader::new(client.stdout.take().unwrap());
     out.read_line(&mut line).unwrap();

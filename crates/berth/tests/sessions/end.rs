@@ -20,7 +20,12 @@ fn kills_everything(flags: &[&str], number: u32) {
     let berth = Berth::new();
     let sleep = marker(number);
     let beside = marker(number + 50);
-    let arguments = [&["run", "-d", "--name", "a"], flags, &["host", "sleep", "1000"]].concat();
+    let arguments = [
+        &["run", "-d", "--name", "a"],
+        flags,
+        &["host", "sleep", "1000"],
+    ]
+    .concat();
     berth.ok(&arguments);
     berth.ok(&["exec", "-d", "a", "sleep", &beside]);
     let mut client = berth.spawn(&["exec", "a", "sh", "-c", &script(&sleep)]);
@@ -49,7 +54,17 @@ fn also_in_that_of_another_container() {
     let berth = Berth::new();
     let sleep = marker(300);
     berth.ok(&["run", "-d", "--name", "o", "host", "sleep", "1000"]);
-    berth.ok(&["run", "-d", "--name", "a", "--pid", "container:o", "host", "sleep", "1000"]);
+    berth.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "a",
+        "--pid",
+        "container:o",
+        "host",
+        "sleep",
+        "1000",
+    ]);
     berth.ok(&["exec", "-d", "a", "sh", "-c", &script(&sleep)]);
     eventually("all to run", || with_argument(&sleep).len() == COUNT);
     berth.ok(&["exec", "kill", &sessions(&berth, "a")[0]]);
@@ -61,7 +76,17 @@ fn also_in_that_of_another_container() {
 #[test]
 fn a_session_that_forks_without_end_is_ended() {
     let berth = Berth::new();
-    let limit = ["run", "-d", "--name", "a", "--pids-limit", "150", "host", "sleep", "1000"];
+    let limit = [
+        "run",
+        "-d",
+        "--name",
+        "a",
+        "--pids-limit",
+        "150",
+        "host",
+        "sleep",
+        "1000",
+    ];
     berth.ok(&limit);
     let sleep = marker(400);
     // Each makes two of itself and ends.
@@ -113,20 +138,31 @@ fn with_the_flag_all_of_a_session_ends_with_its_client() {
     berth.ok(&["run", "-d", "--name", "a", "host", "sleep", "1000"]);
     for (number, ending) in [(600, Signal::KILL), (601, Signal::INT), (602, Signal::HUP)] {
         let sleep = marker(number);
-        let command = ["exec", "--end-with-client", "a", "sh", "-c", &script(&sleep)];
+        let command = [
+            "exec",
+            "--end-with-client",
+            "a",
+            "sh",
+            "-c",
+            &script(&sleep),
+        ];
         let mut client = berth.spawn(&command);
         eventually("all to run", || with_argument(&sleep).len() == COUNT);
         signal(&client, ending);
         exit_code(&mut client);
         eventually("all to have ended", || with_argument(&sleep).is_empty());
-        eventually("the session to be off the list", || sessions(&berth, "a").is_empty());
+        eventually("the session to be off the list", || {
+            sessions(&berth, "a").is_empty()
+        });
     }
     // What the command itself leaves behind, too.
     let sleep = marker(603);
     let text = format!("setsid sleep {sleep} >/dev/null 2>&1 & exit 4");
     let done = berth.run(&["exec", "--end-with-client", "a", "sh", "-c", &text]);
     assert_eq!(done.code, 4);
-    eventually("the orphan to have ended", || with_argument(&sleep).is_empty());
+    eventually("the orphan to have ended", || {
+        with_argument(&sleep).is_empty()
+    });
 }
 
 /// A new monitor knows the sessions of the one before it, and that their clients are gone.

@@ -22,7 +22,7 @@ fn create_json(id: &str, name: &str, script: &str, env: &str, labels: &str) -> S
 fn spec_json(id: &str, script: &str, env: &str) -> String {
     let short = &id[..12];
     format!(
-        r#"{{"ociVersion":"1.2.1","root":{{"path":"rootfs","readonly":false}},"mounts":[{{"destination":"/proc","type":"proc","source":"proc","options":["nosuid","noexec","nodev"]}},{{"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","strictatime","mode=755","size=65536k"]}},{{"destination":"/dev/pts","type":"devpts","source":"devpts","options":["nosuid","noexec","newinstance","ptmxmode=0666","mode=0620","gid=5"]}},{{"destination":"/sys","type":"sysfs","source":"sysfs","options":["nosuid","noexec","nodev","ro"]}},{{"destination":"/dev/mqueue","type":"mqueue","source":"mqueue","options":["nosuid","noexec","nodev"]}},{{"destination":"/dev/shm","type":"tmpfs","source":"shm","options":["nosuid","noexec","nodev","mode=1777","size=65536k"]}}],"process":{{"terminal":false,"user":{{"uid":0,"gid":0}},"args":["sh","-c","{script}"],"env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","HOSTNAME={short}",{env}"HOME=/root"],"cwd":"/","capabilities":{{"bounding":["CAP_KILL","CAP_CHOWN"],"effective":["CAP_KILL","CAP_CHOWN"],"inheritable":[],"permitted":["CAP_KILL","CAP_CHOWN"],"ambient":[]}},"noNewPrivileges":false}},"hostname":"{short}","linux":{{"resources":{{"devices":[{{"allow":false,"type":"a","access":"rwm"}},{{"allow":true,"type":"c","major":1,"minor":3,"access":"rwm"}},{{"allow":true,"type":"c","major":136,"access":"rwm"}}]}},"cgroupsPath":"/berth/{id}","namespaces":[{{"type":"cgroup"}},{{"type":"ipc"}},{{"type":"mount"}},{{"type":"network"}},{{"type":"pid"}},{{"type":"time"}},{{"type":"uts"}}]}}}}"#
+        r#"{{"ociVersion":"1.2.1","root":{{"path":"rootfs","readonly":false}},"mounts":[{{"destination":"/proc","type":"proc","source":"proc","options":["nosuid","noexec","nodev"]}},{{"destination":"/dev","type":"tmpfs","source":"tmpfs","options":["nosuid","strictatime","mode=755","size=65536k"]}},{{"destination":"/dev/pts","type":"devpts","source":"devpts","options":["nosuid","noexec","newinstance","ptmxmode=0666","mode=0620","gid=5"]}},{{"destination":"/sys","type":"sysfs","source":"sysfs","options":["nosuid","noexec","nodev","ro"]}},{{"destination":"/dev/mqueue","type":"mqueue","source":"mqueue","options":["nosuid","noexec","nodev"]}},{{"destination":"/dev/shm","type":"tmpfs","source":"shm","options":["nosuid","noexec","nodev","mode=1777","size=65536k"]}}],"process":{{"terminal":false,"user":{{"uid":0,"gid":0}},"args":["sh","-c","{script}"],"env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","HOSTNAME={short}",{env}"HOME=/root"],"cwd":"/","capabilities":{{"bounding":["CAP_KILL","CAP_CHOWN"],"effective":["CAP_KILL","CAP_CHOWN"],"inheritable":[],"permitted":["CAP_KILL","CAP_CHOWN"],"ambient":[]}},"noNewPrivileges":false}},"hostname":"{short}","linux":{{"resources":{{"devices":[{{"allow":false,"type":"a","access":"rwm"}},{{"allow":true,"type":"c","access":"m"}},{{"allow":true,"type":"b","access":"m"}},{{"allow":true,"type":"c","major":1,"minor":3,"access":"rwm"}},{{"allow":true,"type":"c","major":1,"minor":5,"access":"rwm"}},{{"allow":true,"type":"c","major":1,"minor":7,"access":"rwm"}},{{"allow":true,"type":"c","major":1,"minor":8,"access":"rwm"}},{{"allow":true,"type":"c","major":1,"minor":9,"access":"rwm"}},{{"allow":true,"type":"c","major":5,"minor":0,"access":"rwm"}},{{"allow":true,"type":"c","major":5,"minor":1,"access":"rwm"}},{{"allow":true,"type":"c","major":5,"minor":2,"access":"rwm"}},{{"allow":true,"type":"c","major":136,"access":"rwm"}}]}},"cgroupsPath":"/berth/{id}","namespaces":[{{"type":"cgroup"}},{{"type":"ipc"}},{{"type":"mount"}},{{"type":"network"}},{{"type":"pid"}},{{"type":"time"}},{{"type":"uts"}}]}}}}"#
     )
 }
 
@@ -41,17 +41,23 @@ fn write(root: &Path, id: &str, name: &str, files: &[(&str, String)]) {
 fn store(berth: &Berth) {
     let root = berth.path("root");
     let (idle, done) = ("echo $X; exit 3", "echo bye; exit 4");
-    let status = r#"{"version":1,"status":"created","run":0,"changed_at":"2026-11-26T14:10:20.756564548Z"}"#;
+    let status =
+        r#"{"version":1,"status":"created","run":0,"changed_at":"2026-11-26T14:10:20.756564548Z"}"#;
     let files = [
-        ("create.json", create_json(IDLE, "idle", idle, r#""X=y""#, r#""a":"b""#)),
+        (
+            "create.json",
+            create_json(IDLE, "idle", idle, r#""X=y""#, r#""a":"b""#),
+        ),
         ("spec.json", spec_json(IDLE, idle, r#""X=y","#)),
         ("status.json", status.to_owned()),
     ];
     write(&root, IDLE, "idle", &files);
     // It had ended, and nobody had written that into its status.
-    let status = r#"{"version":1,"status":"running","run":1,"changed_at":"2026-11-26T14:10:20.980339499Z"}"#;
+    let status =
+        r#"{"version":1,"status":"running","run":1,"changed_at":"2026-11-26T14:10:20.980339499Z"}"#;
     let exit = r#"{"version":1,"run":1,"outcome":{"how":"code","value":4},"oom_killed":false,"started_at":"2026-11-26T14:10:20.978215419Z","finished_at":"2026-11-26T14:10:20.993146263Z"}"#;
-    let log = "{\"log\":\"bye\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-26T14:10:20.981036262Z\"}\n";
+    let log =
+        "{\"log\":\"bye\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-26T14:10:20.981036262Z\"}\n";
     let files = [
         ("create.json", create_json(DONE, "done", done, "", "")),
         ("spec.json", spec_json(DONE, done, "")),
@@ -73,11 +79,18 @@ fn containers_of_the_first_build_go_on() {
         .collect();
     listed.sort();
     assert_eq!(listed, ["done exited ", "idle created a=b"]);
-    assert_eq!(berth.ok(&["inspect", "-f", "{{.State.ExitCode}}", "done"]), "4");
+    assert_eq!(
+        berth.ok(&["inspect", "-f", "{{.State.ExitCode}}", "done"]),
+        "4"
+    );
     assert_eq!(berth.ok(&["logs", "done"]), "bye");
     assert_eq!(berth.ok(&["wait", "done"]), "4");
     let started = berth.run(&["start", "-a", "idle"]);
-    assert_eq!((started.code, started.out.as_str()), (3, "y\n"), "{started:?}");
+    assert_eq!(
+        (started.code, started.out.as_str()),
+        (3, "y\n"),
+        "{started:?}"
+    );
     assert_eq!(berth.run(&["start", "-a", "done"]).code, 4);
     berth.ok(&["rename", "done", "over"]);
     berth.ok(&["rm", "idle", "over"]);
@@ -89,7 +102,10 @@ fn containers_of_the_first_build_go_on() {
 fn a_file_of_a_later_build_is_refused_and_the_others_are_listed() {
     let berth = Berth::new();
     store(&berth);
-    let settings = berth.path("root/containers").join(IDLE).join("settings.json");
+    let settings = berth
+        .path("root/containers")
+        .join(IDLE)
+        .join("settings.json");
     fs::write(settings, r#"{"version":2,"name":"idle","future":true}"#).unwrap();
     assert_eq!(berth.ok(&["ps", "-a", "--format", "{{.Names}}"]), "done");
     let done = berth.run(&["start", "idle"]);

@@ -7,19 +7,20 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with,
-    bind, listen, recv, send, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept_with, bind, listen, recv,
+    send, socket_with,
 };
 
 use crate::support::Berth;
-use crate::world::volatile_dir;
+use crate::world::{monitor_address, volatile_dir};
 
 /// What the old monitor heard on one connection, its hello aside.
 type Heard = Vec<(u8, Vec<u8>)>;
 
 /// Serves connections until the test ends; each that got past its hello is reported.
-fn old_monitor(path: &Path) -> Receiver<Heard> {
-    std::fs::remove_file(path).unwrap();
+fn old_monitor(folder: &Path) -> Receiver<Heard> {
+    std::fs::remove_file(folder.join("monitor.sock")).unwrap();
+    let folder = std::fs::File::open(folder).unwrap();
     let listener = socket_with(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -27,7 +28,7 @@ fn old_monitor(path: &Path) -> Receiver<Heard> {
         None,
     )
     .unwrap();
-    bind(&listener, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    bind(&listener, &monitor_address(&folder)).unwrap();
     listen(&listener, 8).unwrap();
     let (tell, told) = channel();
     std::thread::spawn(move || {
@@ -87,7 +88,7 @@ fn container(berth: &Berth) -> Receiver<Heard> {
     let without = run.replace(",\"protocol\":2", "");
     assert_ne!(run, without, "the file names the protocol");
     std::fs::write(folder.join("run.json"), without).unwrap();
-    old_monitor(&folder.join("monitor.sock"))
+    old_monitor(&folder)
 }
 
 #[test]
@@ -108,7 +109,11 @@ fn exec_and_attach_speak_its_version() {
     let done = berth.run(&["attach", "a"]);
     assert_eq!((done.code, done.out.as_str()), (17, "from long ago\n"));
     let heard = told.recv().unwrap();
-    assert_eq!(heard.first(), Some(&(b'a', vec![3])), "no flag that it does not know");
+    assert_eq!(
+        heard.first(),
+        Some(&(b'a', vec![3])),
+        "no flag that it does not know"
+    );
 }
 
 #[test]
@@ -123,8 +128,15 @@ fn what_it_cannot_do_is_said() {
     insta::assert_snapshot!(done.err, @"berth: the monitor of container a is one of an earlier berth and cannot tell its exec sessions; it can once the container was stopped and started again");
     let all = berth.run(&["exec", "ls", "-q"]);
     assert_eq!((all.code, all.out.as_str()), (0, ""));
-    assert!(all.err.contains("warning: the monitor of container a"), "{}", all.err);
-    assert_eq!(berth.ok(&["inspect", "-f", "{{json .ExecIDs}}", "a"]), "null");
+    assert!(
+        all.err.contains("warning: the monitor of container a"),
+        "{}",
+        all.err
+    );
+    assert_eq!(
+        berth.ok(&["inspect", "-f", "{{json .ExecIDs}}", "a"]),
+        "null"
+    );
 }
 
 /// Everything that asks no monitor does not care how old it is.
@@ -139,6 +151,9 @@ fn the_rest_works_as_ever() {
     berth.ok(&["stop", "-t", "0", "b"]);
     berth.ok(&["start", "b"]);
     // Its new monitor is one of this build.
-    assert_eq!(berth.ok(&["exec", "--end-with-client", "b", "echo", "new"]), "new");
+    assert_eq!(
+        berth.ok(&["exec", "--end-with-client", "b", "echo", "new"]),
+        "new"
+    );
     berth.ok(&["rm", "-f", "b"]);
 }

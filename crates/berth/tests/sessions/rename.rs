@@ -9,10 +9,16 @@ fn a_container_has_its_new_name_everywhere_and_its_old_one_nowhere() {
     berth.ok(&["exec", "-d", "old", "sleep", "1000"]);
     assert_eq!(berth.ok(&["rename", "old", "new"]), "");
     assert_eq!(berth.ok(&["ps", "--format", "{{.Names}}"]), "new");
-    assert_eq!(berth.ok(&["inspect", "-f", "{{.Id}} {{.Name}}", "new"]), format!("{id} /new"));
+    assert_eq!(
+        berth.ok(&["inspect", "-f", "{{.Id}} {{.Name}}", "new"]),
+        format!("{id} /new")
+    );
     assert_eq!(berth.run(&["inspect", "old"]).code, 1);
     assert_eq!(berth.ok(&["exec", "new", "echo", "inside"]), "inside");
-    assert_eq!(berth.ok(&["exec", "ls", "--format", "{{.Container}}"]), "new");
+    assert_eq!(
+        berth.ok(&["exec", "ls", "--format", "{{.Container}}"]),
+        "new"
+    );
     let pid = berth.ok(&["pid", "new"]);
     assert!(berth.ok(&["pid", &pid]).contains("new"), "the map knows it");
     // The old one is free, and by id it works too.
@@ -57,12 +63,20 @@ fn one_of_many_gets_a_name() {
     let ids: Vec<String> = (0..6)
         .map(|n| berth.ok(&["create", "--name", &format!("c{n}"), "host", "true"]))
         .collect();
-    let children: Vec<_> = ids.iter().map(|id| berth.spawn(&["rename", id, "it"])).collect();
-    let codes = children.into_iter().map(|child| crate::support::finish(child).code);
+    let children: Vec<_> = ids
+        .iter()
+        .map(|id| berth.spawn(&["rename", id, "it"]))
+        .collect();
+    let codes = children
+        .into_iter()
+        .map(|child| crate::support::finish(child).code);
     assert_eq!(codes.filter(|code| *code == 0).count(), 1);
     let listed = berth.ok(&["ps", "-a", "--format", "{{.Names}}"]);
     assert_eq!(listed.lines().filter(|name| *name == "it").count(), 1);
-    assert_eq!(listed.lines().filter(|name| name.starts_with('c')).count(), 5);
+    assert_eq!(
+        listed.lines().filter(|name| name.starts_with('c')).count(),
+        5
+    );
     for name in listed.lines() {
         berth.ok(&["inspect", name]);
     }

@@ -3,7 +3,9 @@
 use rustix::process::Signal;
 
 use crate::support::Berth;
-use crate::world::{marker, monitor_of, send, sessions, stat, stop, with_argument};
+use crate::world::{
+    marker, monitor_address, monitor_of, send, sessions, stat, stop, volatile_dir, with_argument,
+};
 
 fn stopped(berth: &Berth, script: &str) -> u32 {
     berth.ok(&["run", "-d", "--name", "a", "host", "sh", "-c", script]);
@@ -16,13 +18,25 @@ fn stopped(berth: &Berth, script: &str) -> u32 {
 fn what_needs_no_monitor_goes_on() {
     let berth = Berth::new();
     let sleep = marker(1);
-    berth.ok(&["run", "-d", "--name", "a", "host", "sh", "-c", "echo said; sleep 1000"]);
+    berth.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "a",
+        "host",
+        "sh",
+        "-c",
+        "echo said; sleep 1000",
+    ]);
     crate::support::eventually("its line", || berth.ok(&["logs", "a"]) == "said");
     berth.ok(&["exec", "-d", "a", "sleep", &sleep]);
     let monitor = monitor_of(&berth, "a");
     stop(monitor);
     assert_eq!(berth.ok(&["ps", "--format", "{{.Names}}"]), "a");
-    assert_eq!(berth.ok(&["inspect", "-f", "{{.State.Status}}", "a"]), "running");
+    assert_eq!(
+        berth.ok(&["inspect", "-f", "{{.State.Status}}", "a"]),
+        "running"
+    );
     assert_eq!(berth.ok(&["logs", "a"]), "said");
     assert!(berth.ok(&["top", "a"]).contains("sleep 1000"));
     berth.ok(&["rename", "a", "b"]);
@@ -52,8 +66,8 @@ fn what_needs_it_says_that_it_is_stopped() {
 fn a_queue_that_is_full_blocks_nobody() {
     let berth = Berth::new();
     let monitor = stopped(&berth, "sleep 1000");
-    let path = crate::world::volatile_dir(&berth, "a").join("monitor.sock");
-    let address = rustix::net::SocketAddrUnix::new(&path).unwrap();
+    let folder = std::fs::File::open(volatile_dir(&berth, "a")).unwrap();
+    let address = monitor_address(&folder);
     let mut waiting = Vec::new();
     loop {
         let socket = rustix::net::socket_with(
@@ -112,6 +126,8 @@ fn with_its_keeper_stopped_too() {
     berth.ok(&["rm", "-f", "a"]);
     assert!(berth.ids().is_empty());
     crate::support::eventually("both to be gone", || {
-        [keeper, monitor].iter().all(|pid| !crate::support::is_alive(*pid))
+        [keeper, monitor]
+            .iter()
+            .all(|pid| !crate::support::is_alive(*pid))
     });
 }

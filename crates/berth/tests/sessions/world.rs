@@ -87,3 +87,10 @@ pub fn wait_in_poll(child: &Child) {
         attached && is("wchan", "poll")
     });
 }
+
+/// The socket of a container's monitor, through a descriptor of its folder: the path itself may be
+/// too long for an address.
+pub fn monitor_address(folder: &std::fs::File) -> rustix::net::SocketAddrUnix {
+    let fd = std::os::fd::AsRawFd::as_raw_fd(folder);
+    rustix::net::SocketAddrUnix::new(format!("/proc/self/fd/{fd}/monitor.sock")).unwrap()
+}

@@ -23,7 +23,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         run: RENAME,
         again: RENAME,
         done: &["inspect", "@new"],
-        verify: &[&["exec", "@new", "true"], &["rm", "-f", "@new"], CREATE_VICTIM],
+        verify: &[
+            &["exec", "@new", "true"],
+            &["rm", "-f", "@new"],
+            CREATE_VICTIM,
+        ],
         ..BERTH
     },
     Operation {
