@@ -86,7 +86,9 @@ fn a_queue_that_is_full_blocks_nobody() {
     assert_eq!(done.code, 125);
     assert!(done.err.contains("it is stopped"), "{}", done.err);
     berth.ok(&["rm", "-f", "a"]);
-    assert!(!std::path::Path::new(&format!("/proc/{monitor}/comm")).exists());
+    crate::support::eventually("its monitor to be gone", || {
+        !crate::support::is_alive(monitor)
+    });
 }
 
 /// Who ends a container lets its monitor go on: only that can reap, and it knows the exit code.
