@@ -31,7 +31,7 @@ impl Caretaker {
     /// Who looks after a run; `None` where nobody does.
     pub(crate) fn of(run: &RunFile) -> Option<Self> {
         let (_, parent) = stat(run.init.pid)?;
-        let comm = std::fs::read_to_string(format!("/proc/{parent}/comm")).ok()?;
+        let comm = comm(parent)?;
         // An orphan's parent is a stranger.
         if !matches!(comm.trim_end(), "berth-monitor" | "berth-keeper") {
             return None;
@@ -57,7 +57,7 @@ pub(crate) fn is_hopeless(container: &Container, silent_for: Duration) -> bool {
 pub(crate) fn wake(run: &RunFile) {
     let caretaker = Caretaker::of(run).map(|caretaker| caretaker.pid);
     let keeper = stat(run.keeper).and_then(|_| {
-        let comm = std::fs::read_to_string(format!("/proc/{}/comm", run.keeper)).ok()?;
+        let comm = comm(run.keeper)?;
         comm.starts_with("berth-").then_some(run.keeper)
     });
     for pid in [keeper, caretaker].into_iter().flatten() {
@@ -99,8 +99,14 @@ pub(crate) fn unreachable(container: &Container, error: &SessionError) -> Engine
     EngineError::new(ErrorClass::Unavailable, text).on(name.as_str())
 }
 
+fn comm(pid: HostPid) -> Option<String> {
+    // by path: procfs of the host
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()
+}
+
 /// State and parent, fields 3 and 4 of /proc/PID/stat.
 fn stat(pid: HostPid) -> Option<(char, HostPid)> {
+    // by path: procfs of the host
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse(&stat)
 }

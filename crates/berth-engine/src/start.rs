@@ -332,7 +332,7 @@ impl Engine {
                 terminal: options.terminal,
                 stdin: options.open_stdin,
                 stdin_once: options.stdin_once,
-                attached: attach.output,
+                attached: attach.output || attach.stdin,
                 size: attach.size,
             },
             log: None,

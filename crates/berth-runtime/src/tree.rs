@@ -143,6 +143,7 @@ const fn ignore_gone(sent: Result<(), Errno>) -> Result<(), Errno> {
 }
 
 fn everybody() -> BTreeMap<u32, Relative> {
+    // by path: procfs of the host
     fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -175,6 +176,7 @@ fn below(root: HostPid, all: &BTreeMap<u32, Relative>) -> Vec<Relative> {
 
 /// Parent and start time, fields 4 and 22 of /proc/PID/stat; `None` when it is gone.
 fn look(pid: HostPid) -> Option<Relative> {
+    // by path: procfs of the host
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse(pid, &stat)
 }

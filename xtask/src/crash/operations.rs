@@ -7,6 +7,7 @@
 mod images;
 mod logs;
 mod networks;
+mod rename;
 mod stores;
 mod update;
 
@@ -187,6 +188,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
         images::OPERATIONS,
         logs::OPERATIONS,
         networks::OPERATIONS,
+        rename::OPERATIONS,
         stores::OPERATIONS,
         update::OPERATIONS,
     ]

@@ -43,6 +43,8 @@ pub(super) struct Client {
     behind_since: Option<Instant>,
     /// Close once everything is taken: the process it was bound to has ended.
     pub(super) closing: bool,
+    /// It takes nothing any more; what it said before is still to be read.
+    deaf: bool,
     gone: bool,
 }
 
@@ -59,6 +61,7 @@ impl Client {
             skipped: 0,
             behind_since: None,
             closing: false,
+            deaf: false,
             gone: false,
         }
     }
@@ -70,6 +73,11 @@ impl Client {
     /// Whether it has closed, or broken.
     pub(super) const fn is_gone(&self) -> bool {
         self.gone
+    }
+
+    /// Whether it takes nothing more of what is sent to it.
+    pub(super) const fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     /// Whether packets wait for it.
@@ -93,7 +101,7 @@ impl Client {
 
     /// Sends a packet, or keeps it until the client takes more.
     pub(super) fn push(&mut self, kind: u8, payload: &[u8]) {
-        if self.gone {
+        if self.gone || self.deaf {
             return;
         }
         if kind != protocol::SKIPPED {
@@ -148,7 +156,7 @@ impl Client {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN | Errno::NOBUFS) => return false,
                 Err(_) => {
-                    self.gone = true;
+                    self.deaf = true;
                     return true;
                 }
             }
@@ -183,5 +191,92 @@ impl Client {
         self.push(protocol::MONITOR_HELLO, &self.version.to_le_bytes());
         self.greeted = agreed.is_some();
         self.greeted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn client() -> (Client, OwnedFd) {
+        let flags = SocketFlags::CLOEXEC;
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        (Client::new(ours, false), theirs)
+    }
+
+    fn take(socket: &OwnedFd) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; MAX_PACKET];
+        let (length, _) = recv(socket, &mut buffer[..], RecvFlags::DONTWAIT).ok()?;
+        buffer.truncate(length);
+        Some(buffer)
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_what_is_left_out_is_said() {
+        let (mut client, theirs) = client();
+        let chunk = vec![7; 16 * 1024];
+        for _ in 0..1000 {
+            client.push_output(protocol::STDOUT, &chunk);
+        }
+        assert!(client.waiting_bytes <= MAX_WAITING);
+        assert!(client.behind_since().is_some());
+        client.push(protocol::EXITED, &[0, 3]);
+        let (mut taken, mut skipped) = (0, 0);
+        loop {
+            client.flush();
+            match take(&theirs) {
+                Some(packet) if packet[0] == protocol::SKIPPED => {
+                    skipped = u64::from_le_bytes(packet[1..].try_into().unwrap());
+                }
+                Some(packet) if packet[0] == protocol::EXITED => break,
+                Some(packet) => taken += packet.len() as u64 - 1,
+                None => panic!("the last packet is missing"),
+            }
+        }
+        assert!(skipped > 0);
+        assert_eq!(taken + skipped, 1000 * 16 * 1024);
+        assert!(!client.is_behind());
+        assert_eq!(client.behind_since(), None);
+        // From here on it is as any other.
+        client.push_output(protocol::STDOUT, b"x");
+        assert_eq!(take(&theirs).unwrap(), b"ox");
+    }
+
+    #[test]
+    fn one_of_version_1_hears_nothing_of_what_is_left_out() {
+        let (mut client, theirs) = client();
+        assert!(client.greet(&1u16.to_le_bytes()));
+        assert_eq!(take(&theirs).unwrap(), b"H\x01\x00");
+        client.skipped = 5;
+        client.push(protocol::EXITED, &[0, 0]);
+        assert_eq!(take(&theirs).unwrap(), b"X\x00\x00");
+    }
+
+    #[test]
+    fn a_hello_is_answered_with_the_lower_version() {
+        for (said, answered, greeted) in
+            [(1u16, 1, true), (2, 2, true), (700, 2, true), (0, 1, false)]
+        {
+            let (mut client, theirs) = client();
+            assert_eq!(client.greet(&said.to_le_bytes()), greeted);
+            assert_eq!(take(&theirs).unwrap(), [b'H', answered, 0]);
+        }
+        let (mut client, _theirs) = client();
+        assert!(!client.greet(&[]));
+    }
+
+    #[test]
+    fn what_a_client_said_before_it_closed_is_still_heard() {
+        let (mut client, theirs) = client();
+        send(&theirs, b"ifed", SendFlags::empty()).unwrap();
+        drop(theirs);
+        client.push(protocol::STDOUT, b"x");
+        assert!(client.is_deaf() && !client.is_gone());
+        let mut buffer = [0; MAX_PACKET];
+        assert_eq!(client.receive(&mut buffer), Some((b'i', &b"fed"[..])));
+        assert_eq!(client.receive(&mut buffer), None);
+        assert!(client.is_gone());
     }
 }

@@ -73,7 +73,7 @@ impl Monitor {
 /// Whether a client receives the output of a unit.
 pub(super) fn reads(client: &Client, unit: u32) -> bool {
     let bound = client.binding.is_some_and(|b| b.unit == unit && b.output);
-    bound && !client.is_gone()
+    bound && !client.is_gone() && !client.is_deaf()
 }
 
 /// Whether a client is the end of a pipe, of which nothing is left out.

@@ -244,7 +244,6 @@ fn session_file(id: &SessionId, run: u32, init: ProcessIdentity, about: About) -
 }
 
 fn read(path: &std::path::Path) -> Option<SessionFile> {
-    // by path: a state folder
     let text = std::fs::read(path).ok()?;
     serde_json::from_slice(&text).ok()
 }

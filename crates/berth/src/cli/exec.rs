@@ -49,7 +49,7 @@ pub(crate) struct Exec {
     /// Give it all that you have
     #[arg(long)]
     privileged: bool,
-    /// End all that it started when this client ends, however that happens
+    /// End all that it started when this client ends
     #[arg(long)]
     end_with_client: bool,
     /// Keys that leave it

@@ -13,7 +13,7 @@ use super::output::Output;
 use super::pump::{Pump, Stop};
 use super::raw::RawMode;
 use super::signals::Signals;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Console, ErrorFormat, Failure};
 
 /// How long a keeper may take to put a new monitor in the place of a dead one.
 const TAKEOVER: Duration = Duration::from_secs(2);
@@ -150,10 +150,7 @@ pub(crate) fn attach(
                     *session = again;
                     pump.repeat_state();
                 }
-                None => {
-                    let exit = attachment.engine.wait(attachment.id)?;
-                    return Ok(End::Exited(exit.outcome));
-                }
+                None => return cut_off(attachment),
             },
         }
     }
@@ -168,6 +165,27 @@ fn note_detached(attachment: &Attachment<'_>) {
     if let Ok(container) = attachment.engine.inspect(attachment.id) {
         let object = EventObject::Container(&container);
         attachment.engine.note(object, action);
+    }
+}
+
+/// The container ended while we were not looking, or took too little: its exit code is on record.
+fn cut_off(attachment: &Attachment<'_>) -> Result<End, Failure> {
+    let id = attachment.id.short();
+    match attachment.engine.wait(attachment.id) {
+        Ok(exit) => {
+            Console::new(ErrorFormat::Text).warn(&format!(
+                "container {id} ended before this client had taken all of its output; \"berth logs {id}\" has it"
+            ));
+            Ok(End::Exited(exit.outcome))
+        }
+        Err(error) if error.class == ErrorClass::NotFound => Err(Failure::new(
+            ErrorClass::NotFound,
+            format!(
+                "container {id} ended and was removed before this client had taken all of its output and its exit code"
+            ),
+        )
+        .on(id)),
+        Err(error) => Err(error.into()),
     }
 }
 

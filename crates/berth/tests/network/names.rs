@@ -47,6 +47,47 @@ fn names_aliases_and_addresses_are_found_on_ones_own_networks() {
     assert_eq!(look_up(&world, "db", "web"), "");
 }
 
+/// Renamed, it is found by its new name at once, and by the old one not at all; its ports stay.
+#[test]
+fn a_new_name_is_found_at_once() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "blue"]);
+    start(
+        &world,
+        "web",
+        &[
+            "--network",
+            "blue",
+            "--network-alias",
+            "www",
+            "-p",
+            "8080:80",
+        ],
+    );
+    start(&world, "db", &["--network", "blue"]);
+    let web = look_up(&world, "db", "web");
+    assert_ne!(web, "");
+    world.ok(&["rename", "web", "shop"]);
+    assert_eq!(look_up(&world, "db", "shop"), web);
+    assert_eq!(look_up(&world, "db", "www"), web, "an alias stays");
+    let back = format!("getent hosts {web}");
+    let back = world.ok(&["exec", "db", "sh", "-c", &back]);
+    assert!(back.ends_with("shop.blue"), "{back}");
+    assert!(
+        world
+            .ok(&["port", "shop"])
+            .starts_with("80/tcp -> 0.0.0.0:8080")
+    );
+    // Another one may have the old name, and is who is found by it.
+    start(&world, "web", &["--network", "blue"]);
+    let other = look_up(&world, "db", "web");
+    assert!(!other.is_empty() && other != web, "{other}");
+    world.ok(&["stop", "-t", "0", "shop"]);
+    world.ok(&["rename", "shop", "store"]);
+    world.ok(&["start", "store"]);
+    assert_eq!(look_up(&world, "db", "store"), web);
+}
+
 #[test]
 fn a_resolver_that_was_killed_is_started_by_recover() {
     let Some(world) = World::new() else { return };

@@ -1,0 +1,135 @@
+//! A monitor that was stopped: what needs none goes on, what does says so, and an end is an end.
+
+use rustix::process::Signal;
+
+use crate::support::Berth;
+use crate::world::{
+    marker, monitor_address, monitor_of, send, sessions, stat, stop, volatile_dir, with_argument,
+};
+
+fn stopped(berth: &Berth, script: &str) -> u32 {
+    berth.ok(&["run", "-d", "--name", "a", "host", "sh", "-c", script]);
+    let monitor = monitor_of(berth, "a");
+    stop(monitor);
+    monitor
+}
+
+#[test]
+fn what_needs_no_monitor_goes_on() {
+    let berth = Berth::new();
+    let sleep = marker(1);
+    berth.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "a",
+        "host",
+        "sh",
+        "-c",
+        "echo said; sleep 1000",
+    ]);
+    crate::support::eventually("its line", || berth.ok(&["logs", "a"]) == "said");
+    berth.ok(&["exec", "-d", "a", "sleep", &sleep]);
+    let monitor = monitor_of(&berth, "a");
+    stop(monitor);
+    assert_eq!(berth.ok(&["ps", "--format", "{{.Names}}"]), "a");
+    assert_eq!(
+        berth.ok(&["inspect", "-f", "{{.State.Status}}", "a"]),
+        "running"
+    );
+    assert_eq!(berth.ok(&["logs", "a"]), "said");
+    assert!(berth.ok(&["top", "a"]).contains("sleep 1000"));
+    berth.ok(&["rename", "a", "b"]);
+    let id = sessions(&berth, "b").remove(0);
+    berth.ok(&["exec", "kill", &id]);
+    assert_eq!(with_argument(&sleep), [0; 0]);
+    assert_eq!(stat(monitor).0, 'T', "nobody let it go on");
+}
+
+#[test]
+fn what_needs_it_says_that_it_is_stopped() {
+    let berth = Berth::new();
+    let monitor = stopped(&berth, "sleep 1000");
+    let expected = format!(
+        "berth: the monitor of container a, process {monitor}, does not answer: it is stopped; let it go on with \"kill -CONT {monitor}\", or end the container with \"berth stop a\"\n"
+    );
+    let exec = berth.run(&["exec", "a", "true"]);
+    assert_eq!((exec.code, exec.err.as_str()), (125, expected.as_str()));
+    let attach = berth.run(&["attach", "a"]);
+    assert_eq!((attach.code, attach.err.as_str()), (1, expected.as_str()));
+    send(monitor, Signal::CONT);
+    assert_eq!(berth.ok(&["exec", "a", "echo", "again"]), "again");
+}
+
+/// As many connections as wait for a monitor are no obstacle to what does not need its answer.
+#[test]
+fn a_queue_that_is_full_blocks_nobody() {
+    let berth = Berth::new();
+    let monitor = stopped(&berth, "sleep 1000");
+    let folder = std::fs::File::open(volatile_dir(&berth, "a")).unwrap();
+    let address = monitor_address(&folder);
+    let mut waiting = Vec::new();
+    loop {
+        let socket = rustix::net::socket_with(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::SEQPACKET,
+            rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        if rustix::net::connect(&socket, &address).is_err() {
+            break;
+        }
+        waiting.push(socket);
+    }
+    let done = berth.run(&["exec", "a", "true"]);
+    assert_eq!(done.code, 125);
+    assert!(done.err.contains("it is stopped"), "{}", done.err);
+    berth.ok(&["rm", "-f", "a"]);
+    crate::support::eventually("its monitor to be gone", || {
+        !crate::support::is_alive(monitor)
+    });
+}
+
+/// Who ends a container lets its monitor go on: only that can reap, and it knows the exit code.
+#[test]
+fn an_end_is_an_end_with_its_exit_code() {
+    for (verb, code) in [
+        (&["stop", "-t", "60", "a"][..], "5"),
+        (&["kill", "a"], "137"),
+        (&["stop", "-t", "0", "a"], "137"),
+    ] {
+        let berth = Berth::new();
+        let script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+        berth.ok(&["run", "-d", "--name", "a", "host", "bash", "-c", script]);
+        crate::support::eventually("its trap", || berth.ok(&["logs", "a"]) == "ready");
+        // Its zombie would keep the PID namespace from ending.
+        berth.ok(&["exec", "-d", "a", "sleep", "1000"]);
+        stop(monitor_of(&berth, "a"));
+        let mut done = berth.run(verb);
+        // -t 0 is a race between its trap and SIGKILL.
+        if verb.contains(&"0") {
+            done.err.clear();
+        }
+        assert_eq!(done.code, 0, "{done:?}");
+        let exit = berth.ok(&["inspect", "-f", "{{.State.ExitCode}}", "a"]);
+        assert!(exit == code || verb.contains(&"0"), "{verb:?} {exit}");
+        berth.ok(&["start", "a"]);
+    }
+}
+
+#[test]
+fn with_its_keeper_stopped_too() {
+    let berth = Berth::new();
+    let monitor = stopped(&berth, "sleep 1000");
+    let keeper = berth.ok(&["inspect", "-f", "{{.Berth.Live.KeeperPid}}", "a"]);
+    let keeper: u32 = keeper.parse().unwrap();
+    stop(keeper);
+    berth.ok(&["rm", "-f", "a"]);
+    assert!(berth.ids().is_empty());
+    crate::support::eventually("both to be gone", || {
+        [keeper, monitor]
+            .iter()
+            .all(|pid| !crate::support::is_alive(*pid))
+    });
+}
