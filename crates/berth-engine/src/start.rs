@@ -426,6 +426,7 @@ impl Engine {
             .store()
             .volatile_dir(lock.id())
             .join(SessionFile::FOLDER);
+        // by path: a state folder
         if sessions.is_dir() {
             remove_tree("container.run.sessions", &sessions)?;
         }
