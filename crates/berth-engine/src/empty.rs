@@ -215,7 +215,10 @@ impl Engine {
             self.store().write_exit_if_absent(&container.id, &exit)?;
             cgroup::end_leftovers(container)?;
         }
-        if !matches!(view.written.status, Status::Exited | Status::Removing) {
+        if !matches!(
+            (view.written.status, view.container.status),
+            (Status::Exited | Status::Removing, _) | (_, Status::Restarting)
+        ) {
             self.write_status(lock, container, (Status::Exited, container.run), None)?;
         }
         Ok(())

@@ -16,6 +16,7 @@ mod facts;
 mod hint;
 mod ids;
 mod image;
+mod life;
 mod members;
 mod namespaces;
 mod network;
@@ -51,13 +52,15 @@ pub use copy::{CopyReport, CopyRequest, HostEnd};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
+pub use berth_base::state::RestartPolicy;
 pub use ipnet::{IpNet, Ipv4Net};
+pub use life::Restored;
 pub use network::{
     CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
     PublishRequest,
 };
 pub use options::{
-    Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,
+    Capability, CreateOptions, ExecOptions, HealthAction, Healthcheck, ImageRequest, MountOrigin, MountRequest,
     NameOptions, NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
 };
 pub use recover::Recovered;

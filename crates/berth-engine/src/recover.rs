@@ -91,7 +91,7 @@ impl Engine {
         let is_lost = self.store().read_status(id)?.is_none();
         let unsettled = match view.container.status {
             _ if is_lost => true,
-            Status::Created | Status::Running | Status::Paused => false,
+            Status::Created | Status::Running | Status::Paused | Status::Restarting => false,
             Status::Starting | Status::Removing => true,
             Status::Exited => {
                 view.container.exit.is_none() || view.written.status != Status::Exited
@@ -120,7 +120,7 @@ impl Engine {
                 self.settle(&lock, &view)?;
                 done.settled.push(id.clone());
             }
-            Status::Created | Status::Running | Status::Paused => {}
+            Status::Created | Status::Running | Status::Paused | Status::Restarting => {}
         }
         if is_lost && view.container.status != Status::Removing {
             let status = (view.container.status, view.container.run);
