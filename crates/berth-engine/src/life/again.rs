@@ -10,6 +10,8 @@ use std::time::Duration;
 use berth_base::state::{RestartClaim, RestartRecord};
 use berth_base::{ContainerId, ErrorClass, ProcessIdentity, Status, Timestamp};
 
+use berth_runtime::launch::enter_keepers_cgroup;
+
 use super::claim::{is_attended, myself, now, outcome, pending};
 use super::policy;
 use crate::process::boot_id;
@@ -36,6 +38,7 @@ impl Engine {
             let Some(due) = self.claim_persistently(id, &me)? else {
                 return Ok(());
             };
+            detach();
             sleep(due.since(now()));
             match self.start_claimed(id, &me)? {
                 Came::Over => return Ok(()),
@@ -108,6 +111,15 @@ impl Engine {
             Err(_) => Ok(Came::Failed),
         }
     }
+}
+
+/// Leaves the session and the cgroup of whoever started us: their end is not ours. Children of a
+/// monitor are out of them already.
+fn detach() {
+    // Fails for the leader of a session, which has left.
+    rustix::process::setsid().ok();
+    // Where that fails, we live as long as the session that we were started in.
+    drop(enter_keepers_cgroup());
 }
 
 /// The record with our claim, and when it is due; `None` when it is not to be started, or somebody

@@ -75,7 +75,7 @@ fn start(context: &mut Context, id: &ContainerId) -> Outcome {
         return Ok(0);
     };
     context.out.line(&error.message)?;
-    context.out.flush()?;
+    context.out.let_go()?;
     context.engine.keep_trying(id)?;
     Ok(0)
 }
