@@ -64,7 +64,10 @@ impl Status {
                 | (Paused, Running | Exited | Restarting)
                 | (Exited, Restarting)
                 | (Restarting, Exited)
-                | (Created | Exited | Restarting | Starting | Removing, Removing)
+                | (
+                    Created | Exited | Restarting | Starting | Removing,
+                    Removing
+                )
         );
         if allowed {
             Ok(to)

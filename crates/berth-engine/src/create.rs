@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use berth_base::state::{
-    NamespaceSource, RestartPolicy, RestartRecord, RootSource, STATE_VERSION, SettingsFile, StatusFile,
+    NamespaceSource, RestartPolicy, RestartRecord, RootSource, STATE_VERSION, SettingsFile,
+    StatusFile,
 };
 use berth_base::{ContainerId, ContainerName, ErrorClass, NamespaceKind, Status, Timestamp};
 use berth_image::Image;
@@ -22,8 +23,8 @@ use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, life, namespaces, network,
-    quota, seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, life, namespaces,
+    network, quota, seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).

@@ -403,8 +403,9 @@ impl Engine {
         let durability = match container.create.options.auto_remove {
             true => Durability::Boot,
             // What decides whether it comes back after a loss of power.
-            false if container.restart != RestartPolicy::No
-                && (is_begun_by_user || container.restarts.stopped_in.is_some()) =>
+            false
+                if container.restart != RestartPolicy::No
+                    && (is_begun_by_user || container.restarts.stopped_in.is_some()) =>
             {
                 Durability::Power
             }

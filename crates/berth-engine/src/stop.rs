@@ -114,7 +114,9 @@ impl Engine {
         let mut view = self.view(id)?;
         let stop_signal = view.container.create.options.stop_signal.unwrap_or(TERM);
         let status = view.container.status;
-        if status == Status::Restarting || (status.is_live() && [KILL, stop_signal].contains(&signal)) {
+        if status == Status::Restarting
+            || (status.is_live() && [KILL, stop_signal].contains(&signal))
+        {
             view = self.mark_stopped(id)?;
         }
         if status == Status::Restarting && view.container.status == Status::Exited {
@@ -258,7 +260,9 @@ pub(crate) fn not_running(container: &Container) -> EngineError {
     let name = &container.name;
     let text = match container.status {
         Status::Restarting => {
-            format!("container {name} is restarting; wait until it runs, or start it at once with \"berth start {name}\"")
+            format!(
+                "container {name} is restarting; wait until it runs, or start it at once with \"berth start {name}\""
+            )
         }
         Status::Removing => {
             format!("container {name} is being removed; finish that with \"berth rm -f {name}\"")

@@ -3,7 +3,9 @@
 //! Readers never lock. `status.json` says what was meant, `run.json` who was started, the kernel
 //! whether that one lives, `exits/N.json` how it ended.
 
-use berth_base::state::{ExitFile, HealthFile, HealthStatus, RestartRecord, RunFile, STATE_VERSION, StatusFile};
+use berth_base::state::{
+    ExitFile, HealthFile, HealthStatus, RestartRecord, RunFile, STATE_VERSION, StatusFile,
+};
 use berth_base::{ContainerId, Status};
 
 use crate::life;
@@ -116,7 +118,11 @@ impl Engine {
             has_exit: exit.is_some(),
             was_started: last_run.is_some(),
             is_alive: process.is_some(),
-            is_claimed: written.restarts.claim.as_ref().is_some_and(life::is_of_this_boot),
+            is_claimed: written
+                .restarts
+                .claim
+                .as_ref()
+                .is_some_and(life::is_of_this_boot),
         };
         let status = derive(written.status, evidence);
         let wiring = match create.options.networks.is_empty() {

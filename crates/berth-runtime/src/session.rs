@@ -154,11 +154,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(
-        self,
-        request: Option<ExecRequest>,
-        streams: Option<[OwnedFd; 3]>,
-    ) -> Result<(), ()> {
+    fn run(self, request: Option<ExecRequest>, streams: Option<[OwnedFd; 3]>) -> Result<(), ()> {
         let monitor = self.monitor.try_clone().map_err(drop)?;
         let request = request.map_or_else(|| parse(self.input.request), Ok);
         let Err(failure) = request.and_then(|request| self.start(&request, streams)) else {
@@ -170,11 +166,7 @@ impl Session<'_> {
         Err(())
     }
 
-    fn start(
-        self,
-        request: &ExecRequest,
-        streams: Option<[OwnedFd; 3]>,
-    ) -> Result<(), Failure> {
+    fn start(self, request: &ExecRequest, streams: Option<[OwnedFd; 3]>) -> Result<(), Failure> {
         // Before anything of the container can see us (CVE-2016-9962).
         stage::forbid_tracing()?;
         let doors = self.doors()?;
@@ -189,8 +181,8 @@ impl Session<'_> {
             streams: plan::Streams::Pipes,
         };
         let Entrance { slots, steps, .. } = enter::steps(entered, &wish)?;
-        let program = plan::program(process, true)
-            .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+        let program =
+            plan::program(process, true).map_err(|e| failure::engine(e.class(), e.to_string()))?;
         let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
         let prepared = Prepared {
             steps: &steps,

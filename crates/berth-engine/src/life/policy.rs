@@ -93,7 +93,12 @@ mod tests {
     fn a_stop_by_hand_holds_for_the_boot_or_for_good() {
         let failed = ExitOutcome::Code(1);
         for policy in [Always, UnlessStopped, OnFailure(0)] {
-            assert!(!wants_again(policy, &stopped_in(Some("now")), failed, "now"));
+            assert!(!wants_again(
+                policy,
+                &stopped_in(Some("now")),
+                failed,
+                "now"
+            ));
         }
         for (policy, stopped, wanted) in [
             (Always, None, true),

@@ -42,6 +42,10 @@ impl Engine {
             ..Restored::default()
         };
         let wanted: Vec<Container> = self.list()?.into_iter().filter(is_wanted).collect();
+        let name_of = |id: &ContainerId| {
+            let found = wanted.iter().find(|container| container.id == *id);
+            found.map_or_else(|| id.short().to_owned(), |c| c.name.to_string())
+        };
         let mut queue = Queue::new(&wanted);
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let mut running: Vec<Starting> = Vec::new();
@@ -49,7 +53,7 @@ impl Engine {
             while running.len() < PER_CPU * cpus
                 && let Some(id) = queue.next()
             {
-                match self.begin_start(&id) {
+                match self.begin_start(&id, name_of(&id)) {
                     Ok(starting) => running.push(starting),
                     Err(error) => {
                         queue.done(&id);
@@ -97,16 +101,17 @@ impl Engine {
         self.exited(id)
     }
 
-    fn begin_start(&self, id: &ContainerId) -> Result<Starting, EngineError> {
+    fn begin_start(&self, id: &ContainerId, name: String) -> Result<Starting, EngineError> {
         let failed = |e: std::io::Error| {
-            let text = format!("cannot start container {}: {e}", id.short());
-            EngineError::new(ErrorClass::Unavailable, text).on(id.short())
+            let text = format!("cannot start container {name}: {e}");
+            EngineError::new(ErrorClass::Unavailable, text).on(&name)
         };
         let mut child = self.spawn_reporting(id).map_err(failed)?;
         let said = child.stdout.take();
         let said = said.ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;
         Ok(Starting {
             id: id.clone(),
+            name,
             said,
             child,
         })
@@ -131,6 +136,7 @@ fn is_wanted(container: &Container) -> bool {
 /// why it failed: the process itself may go on and try again.
 struct Starting {
     id: ContainerId,
+    name: String,
     said: ChildStdout,
     child: Child,
 }
@@ -146,13 +152,10 @@ impl Starting {
             if status.is_ok_and(|status| status.success()) {
                 return Ok(());
             }
-            text = format!(
-                "cannot start container {}: the process that did it ended early",
-                self.id.short()
-            );
+            text.push_str("the process that did it ended early");
         }
-        let error = EngineError::new(ErrorClass::Unavailable, text.trim_end());
-        Err(error.on(self.id.short()))
+        let text = format!("cannot start container {}: {}", self.name, text.trim_end());
+        Err(EngineError::new(ErrorClass::Unavailable, text).on(self.name))
     }
 }
 

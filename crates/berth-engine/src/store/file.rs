@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use berth_base::state::{
-    CreateFile, ExitFile, HealthFile, MonitorConfig, RunFile, STATE_VERSION, SettingsFile, StatusFile, Wiring,
+    CreateFile, ExitFile, HealthFile, MonitorConfig, RunFile, STATE_VERSION, SettingsFile,
+    StatusFile, Wiring,
 };
 use berth_persist::{Durability, Op, Point, perform};
 use serde::Serialize;

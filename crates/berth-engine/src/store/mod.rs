@@ -14,7 +14,9 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use berth_base::state::{ExitFile, HealthFile, MonitorConfig, RunFile, SettingsFile, StatusFile, Wiring};
+use berth_base::state::{
+    ExitFile, HealthFile, MonitorConfig, RunFile, SettingsFile, StatusFile, Wiring,
+};
 use berth_base::{ContainerId, ContainerName};
 use berth_persist::{At, Op, Point, Replace, perform};
 

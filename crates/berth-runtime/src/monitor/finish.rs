@@ -74,7 +74,12 @@ impl Monitor {
             .units
             .iter()
             .filter(|unit| unit.number != CONTAINER && unit.is_over())
-            .filter(|unit| !self.health.as_ref().is_some_and(|h| h.is_probe(unit.number)))
+            .filter(|unit| {
+                !self
+                    .health
+                    .as_ref()
+                    .is_some_and(|h| h.is_probe(unit.number))
+            })
             .map(|unit| unit.number)
             .collect();
         for number in over {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use berth_base::Timestamp;
 use berth_base::protocol;
 use berth_base::state::{
-    ExitOutcome, HEALTH_RESULTS, HealthFile, HealthProbe, HealthResult, HealthStatus, MonitorConfig,
-    STATE_VERSION,
+    ExitOutcome, HEALTH_RESULTS, HealthFile, HealthProbe, HealthResult, HealthStatus,
+    MonitorConfig, STATE_VERSION,
 };
 use berth_sys::signal::pidfd_kill;
 use berth_sys::{Clone3, Forked, exit_now};
@@ -113,8 +113,8 @@ impl Health {
 
     /// Until the next probe. Short ones only while it has not been well in its start period.
     fn pause(&self, probe: &HealthProbe) -> Duration {
-        let is_starting =
-            self.file.status == HealthStatus::Starting && self.in_start_period(probe, Instant::now());
+        let is_starting = self.file.status == HealthStatus::Starting
+            && self.in_start_period(probe, Instant::now());
         Duration::from_millis(match is_starting {
             true => probe.start_interval_ms,
             false => probe.interval_ms,
@@ -143,8 +143,8 @@ impl Health {
             return false;
         }
         self.file.failing_streak = self.file.failing_streak.saturating_add(1);
-        let has_become =
-            self.file.failing_streak >= probe.retries && self.file.status != HealthStatus::Unhealthy;
+        let has_become = self.file.failing_streak >= probe.retries
+            && self.file.status != HealthStatus::Unhealthy;
         if has_become {
             self.file.status = HealthStatus::Unhealthy;
         }
@@ -185,7 +185,9 @@ impl Monitor {
         }
         // by path: a state folder
         let text = std::fs::read(self.house.config.volatile_dir.join("health.json"));
-        let file = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let file = text
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
         if let Some(file) = file.filter(|file: &HealthFile| file.run == health.file.run) {
             health.file = file;
         }
@@ -273,7 +275,8 @@ impl Monitor {
 
     /// A probe is over, or never began: its result is noted.
     fn finish_probe(&mut self, buffer: &mut [u8; protocol::MAX_PACKET]) {
-        let Some(Phase::Probing { unit, began, .. }) = self.health.as_ref().map(|h| &h.phase) else {
+        let Some(Phase::Probing { unit, began, .. }) = self.health.as_ref().map(|h| &h.phase)
+        else {
             return;
         };
         let (number, began) = (*unit, *began);
@@ -318,7 +321,12 @@ impl Monitor {
             // It has done its work and is gone.
         }
         if !is_paused {
-            let timeout = self.house.config.health.as_ref().map_or(0, |p| p.timeout_ms);
+            let timeout = self
+                .house
+                .config
+                .health
+                .as_ref()
+                .map_or(0, |p| p.timeout_ms);
             let span = humantime::format_duration(Duration::from_millis(timeout)).to_string();
             let mut text = format!("Health check exceeded timeout ({})", span.replace(' ', ""));
             if !health.output.is_empty() {

@@ -14,7 +14,8 @@ use crate::view::mounts::sources;
 use crate::view::row::{health_word, network};
 
 const KEYS: [&str; 11] = [
-    "ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status", "volume",
+    "ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status",
+    "volume",
 ];
 const STATUSES: [&str; 8] = [
     "created",

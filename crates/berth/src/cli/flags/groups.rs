@@ -151,7 +151,8 @@ impl HealthFlags {
         };
         let is_nothing = check == Healthcheck::default();
         if self.no_healthcheck && !is_nothing {
-            let text = "--no-healthcheck conflicts with the other --health flags; leave out one side";
+            let text =
+                "--no-healthcheck conflicts with the other --health flags; leave out one side";
             return Err(Failure::usage(text).on("--no-healthcheck"));
         }
         if self.no_healthcheck {

@@ -21,8 +21,8 @@ use super::parse::namespace::NetworkArgument;
 use super::parse::security::SecurityOption;
 pub(crate) use groups::PullPolicy;
 use groups::{
-    FileFlags, HealthFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, NetworkFlags, ProcessFlags,
-    PullFlags, SecurityFlags,
+    FileFlags, HealthFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, NetworkFlags,
+    ProcessFlags, PullFlags, SecurityFlags,
 };
 
 /// Everything that describes a container on the command line.
