@@ -124,7 +124,10 @@ fn detach() {
 
 /// The record with our claim, and when it is due; `None` when it is not to be started, or somebody
 /// else is at it.
-fn next_start(container: &Container, me: &ProcessIdentity) -> Option<(RestartRecord, Timestamp)> {
+pub(super) fn next_start(
+    container: &Container,
+    me: &ProcessIdentity,
+) -> Option<(RestartRecord, Timestamp)> {
     let record = &container.restarts;
     let mut claim = RestartClaim {
         by: me.clone(),

@@ -12,7 +12,8 @@ use berth_base::state::NamespaceSource;
 use berth_base::{ContainerId, ErrorClass, Status};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::claim::{is_attended, pending};
+use super::again::next_start;
+use super::claim::{is_attended, myself, pending};
 use super::policy;
 use crate::process::boot_id;
 use crate::recover::Recovered;
@@ -82,8 +83,13 @@ impl Engine {
         if !is_wanted(&view.container) {
             return Ok(());
         }
-        // As with Docker, the count begins anew.
-        let record = berth_base::state::RestartRecord::default();
+        // What should have been started in this boot already is, as it would have been then. After a
+        // boot the count begins anew, as with Docker.
+        let due = match Self::is_neglected(&view.container) {
+            true => next_start(&view.container, &myself()?),
+            false => None,
+        };
+        let record = due.map(|(record, _)| record).unwrap_or_default();
         self.start_locked(&lock, &view, &StartAttach::default(), record)?;
         Ok(())
     }

@@ -152,13 +152,24 @@ fn a_frozen_container_is_not_ill() {
     let world = World::new();
     world.probed("c", "--health-timeout 200ms", "true");
     world.await_health("c", "healthy");
-    let pid: i32 = world.field("c", ".State.Pid").parse().unwrap();
-    assert!(pid > 0);
-    // A stopped first process holds up nobody's probe.
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let cgroups = world.field("c", "json .Berth.Live.Cgroups");
+    let cgroups: serde_json::Value = serde_json::from_str(&cgroups).unwrap();
+    let Some(v2) = cgroups["v2"].as_str() else {
+        return berth_testkit::skip("no v2 cgroup to freeze");
+    };
+    let freeze = |how: &str| fs::write(format!("{v2}/cgroup.freeze"), how).unwrap();
+    freeze("1");
+    // Several probes' time.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(world.health("c"), "healthy");
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    freeze("0");
+    let last = || world.field("c", "(index .State.Health.Log 4).End");
+    eventually("five results", || {
+        world.field("c", "len .State.Health.Log") == "5"
+    });
+    let before = last();
+    eventually("a further result", || last() != before);
+    assert_eq!(world.health("c"), "healthy");
 }
 
 #[test]
