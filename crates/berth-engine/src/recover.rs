@@ -100,6 +100,8 @@ impl Engine {
         if !unsettled {
             return Ok(());
         }
+        // Its monitor may be about to say how it ended.
+        self.await_end(id)?;
         let lock = self.store().lock(id)?;
         // Whoever held the lock may have changed everything.
         let view = self.view(id)?;

@@ -375,6 +375,7 @@ impl Engine {
             started_at: None,
             finished_at: Timestamp::from(SystemTime::now()),
             error: Some(error.message.clone()),
+            recorded_by: None,
         };
         drop(cgroup::end_leftovers(container));
         let run_file = self.store().read_run(&container.id).ok().flatten();

@@ -71,11 +71,7 @@ impl Engine {
         id: &ContainerId,
         me: &ProcessIdentity,
     ) -> Result<Option<Timestamp>, EngineError> {
-        let view = self.view(id)?;
-        if view.container.status == Status::Exited && view.container.exit.is_none() {
-            // Its monitor may be about to say how.
-            self.conclude(&view)?;
-        }
+        self.await_end(id)?;
         let lock = self.store().lock(id)?;
         let mut view = self.settled_view(&lock)?;
         let container = &mut view.container;

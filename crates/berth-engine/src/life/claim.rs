@@ -71,6 +71,14 @@ pub(crate) fn dismiss(claim: Option<&RestartClaim>) {
     }
 }
 
+/// Whether the monitor of a container that has ended, or what it executes in its place, lives and
+/// decides what follows.
+pub(super) fn is_being_seen_to(container: &Container) -> bool {
+    let exit = container.exit.as_ref();
+    let by = exit.and_then(|exit| exit.recorded_by.as_ref());
+    by.is_some_and(|by| by.pid.get() != std::process::id() && Process::open(by).is_some())
+}
+
 /// How the last run ended, as far as that is known.
 pub(super) fn outcome(container: &Container) -> ExitOutcome {
     let exit = container.exit.as_ref();
@@ -92,6 +100,7 @@ impl Engine {
         let boot = boot_id().unwrap_or_default();
         container.status == Status::Exited
             && container.ran_in_this_boot
+            && !is_being_seen_to(container)
             && policy::wants_again(
                 container.restart,
                 &container.restarts,

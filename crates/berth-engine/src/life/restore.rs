@@ -13,7 +13,7 @@ use berth_base::{ContainerId, ErrorClass, Status};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::again::next_start;
-use super::claim::{is_attended, myself, pending};
+use super::claim::{is_attended, is_being_seen_to, myself, pending};
 use super::policy;
 use crate::process::boot_id;
 use crate::recover::Recovered;
@@ -78,6 +78,7 @@ impl Engine {
     /// Starts a container that is wanted after a boot, in the process that [`Engine::restore`] made for
     /// it.
     pub fn start_wanted(&self, id: &ContainerId) -> Result<(), EngineError> {
+        self.await_end(id)?;
         let lock = self.store().lock(id)?;
         let view = self.settled_view(&lock)?;
         if !is_wanted(&view.container) {
@@ -134,6 +135,7 @@ fn is_wanted(container: &Container) -> bool {
     }
     let boot = boot_id().unwrap_or_default();
     container.run > 0
+        && !is_being_seen_to(container)
         && (policy::wants_at_boot(container.restart, &container.restarts, &boot)
             || Engine::is_neglected(container))
 }

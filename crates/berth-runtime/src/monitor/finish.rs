@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
 use berth_base::state::{ExitFile, ExitOutcome, MonitorConfig, RunFile, STATE_VERSION};
-use berth_base::{ErrorClass, Timestamp, protocol};
+use berth_base::{ErrorClass, HostPid, ProcessIdentity, Timestamp, protocol};
 use berth_sys::{ExitStatus, exit_status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -218,6 +218,7 @@ impl Monitor {
             started_at: run.as_ref().map(|run| run.started_at),
             finished_at: Timestamp::from(SystemTime::now()),
             error: None,
+            recorded_by: myself(run.as_ref()).filter(|_| !self.due_at_exit().is_empty()),
         };
         let folder = config.persistent_dir.join("exits");
         let path = folder.join(format!("{}.json", config.run));
@@ -320,6 +321,21 @@ impl Unit {
     pub(super) fn is_over(&self) -> bool {
         self.failure.is_some() || (self.outcome.is_some() && self.starter.is_none())
     }
+}
+
+/// This process, in the boot that a run says is the present one.
+fn myself(run: Option<&RunFile>) -> Option<ProcessIdentity> {
+    let pid = u32::try_from(rustix::process::getpid().as_raw_nonzero().get()).ok()?;
+    // by path: procfs of the host
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, rest) = text.rsplit_once(')')?;
+    // Field 22; the first after the name is the third (proc_pid_stat(5)).
+    let start_ticks = rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()?;
+    Some(ProcessIdentity {
+        pid: HostPid::new(pid)?,
+        start_ticks,
+        boot_id: run?.init.boot_id.clone(),
+    })
 }
 
 /// Reaps one child, blocking.

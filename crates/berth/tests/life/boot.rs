@@ -89,7 +89,9 @@ impl Booted {
 
     fn running(&self) -> Vec<String> {
         let done = self.berth(&["ps", "--format", "{{.Names}}", "--filter", "status=running"]);
-        let mut names: Vec<String> = done.out.lines().map(str::to_owned).collect();
+        // That one comes and goes.
+        let lines = done.out.lines().filter(|name| *name != "restarting");
+        let mut names: Vec<String> = lines.map(str::to_owned).collect();
         names.sort_unstable();
         names
     }

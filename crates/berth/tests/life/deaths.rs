@@ -57,7 +57,7 @@ fn a_restart_that_is_killed_in_the_middle_is_finished() {
     world.kill_first_process("c");
     eventually("the start that was wanted", || {
         world.ok("ps -a");
-        world.status("c") == "running"
+        world.field("c", ".Berth.Runs") == "2" && world.status("c") == "running"
     });
     world.kill_first_process("c");
     world.await_status("c", "exited");

@@ -109,8 +109,9 @@ impl World {
             let pid = entry.file_name().to_str().and_then(|n| n.parse().ok());
             if String::from_utf8_lossy(&line).starts_with(&mark)
                 && let Some(pid) = pid.and_then(Pid::from_raw)
+                && kill_process(pid, Signal::KILL).is_err()
             {
-                drop(kill_process(pid, Signal::KILL));
+                // It ended with the other.
             }
         }
     }
