@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use berth_base::state::{ExitFile, ExitOutcome, RunFile, STATE_VERSION};
-use berth_base::{ErrorClass, Status, Timestamp};
+use berth_base::{ContainerId, ErrorClass, Status, Timestamp};
 use berth_sys::ExitStatus;
 
 use crate::members::{self, Marks};
