@@ -27,7 +27,7 @@ fn a_restore_starts_what_nobody_waits_for() {
     let said = world.ok("system restore");
     assert!(said.starts_with("started container "), "{said}");
     let said = world.ok("system restore");
-    assert_eq!(said, "", "somebody is at it");
+    assert!(!said.contains("started"), "somebody is at it: {said}");
 }
 
 #[test]
