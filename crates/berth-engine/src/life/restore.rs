@@ -99,6 +99,7 @@ impl Engine {
     /// own that nobody listens to any more.
     pub fn keep_trying(&self, id: &ContainerId) -> Result<(), EngineError> {
         // Its parent's terminal and pipes are none of its business, nor its session's end.
+        // by path: the host's /dev
         let null = std::fs::File::options().write(true).open("/dev/null");
         let let_go = null.and_then(|null| Ok(rustix::stdio::dup2_stdout(null)?));
         let_go.map_err(|e| {

@@ -288,7 +288,6 @@ impl Monitor {
     /// What monitor.json says now: its restart policy may have changed.
     fn due_at_exit(&self) -> Vec<String> {
         let config = &self.house.config;
-        // by path: a state folder
         let text = std::fs::read(config.volatile_dir.join("monitor.json")).ok();
         let now: Option<MonitorConfig> = text.and_then(|t| serde_json::from_slice(&t).ok());
         let now = now.filter(|now| now.run == config.run);
@@ -326,7 +325,6 @@ impl Unit {
 /// This process, in the boot that a run says is the present one.
 fn myself(run: Option<&RunFile>) -> Option<ProcessIdentity> {
     let pid = u32::try_from(rustix::process::getpid().as_raw_nonzero().get()).ok()?;
-    // by path: procfs of the host
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
     let (_, rest) = text.rsplit_once(')')?;
     // Field 22; the first after the name is the third (proc_pid_stat(5)).

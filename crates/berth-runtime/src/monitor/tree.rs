@@ -53,10 +53,8 @@ fn signal_child(parent: Pid, child: Pid, signal: i32) -> bool {
 /// The children of all threads of a process (proc_tid_children(5)).
 fn children(parent: Pid) -> Vec<Pid> {
     let mut all = Vec::new();
-    // by path: procfs of the host
     let threads = std::fs::read_dir(format!("/proc/{}/task", parent.as_raw_nonzero()));
     for thread in threads.into_iter().flatten().flatten() {
-        // by path: procfs of the host
         let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         let numbers = text.split_ascii_whitespace().flat_map(str::parse);
         all.extend(numbers.filter_map(Pid::from_raw));
@@ -66,7 +64,6 @@ fn children(parent: Pid) -> Vec<Pid> {
 
 /// Field 4 of /proc/PID/stat; the name before it may hold anything.
 fn parent_of(pid: Pid) -> Option<Pid> {
-    // by path: procfs of the host
     let text = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;

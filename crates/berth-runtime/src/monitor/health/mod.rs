@@ -63,7 +63,6 @@ impl Monitor {
         if let Some(started) = ago.and_then(|ago| Instant::now().checked_sub(ago)) {
             health.started = started;
         }
-        // by path: a state folder
         let text = std::fs::read(self.house.config.volatile_dir.join("health.json"));
         let file = text
             .ok()
