@@ -20,6 +20,7 @@ mod facts;
 mod hint;
 mod ids;
 mod image;
+mod life;
 mod limits;
 mod logs;
 mod members;
@@ -48,7 +49,7 @@ mod words;
 use berth_base::ContainerId;
 use stop::{cannot_signal, not_running};
 
-pub use berth_base::state::Resources;
+pub use berth_base::state::{Resources, RestartPolicy};
 pub use berth_net::lease::Lease;
 pub use berth_net::subnet::AddressPool;
 pub use berth_net::{DEFAULT_NETWORK, NetworkFile, NetworkName};
@@ -63,6 +64,7 @@ pub use events::{EventLimits, EventObject, EventReader, EventsFrom, PruneKind};
 pub use exec_sessions::ExecSession;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use ipnet::{IpNet, Ipv4Net};
+pub use life::Restored;
 pub use limits::Updated;
 pub use logs::{
     Follow, LOG_OPTIONS, LogChoice, LogReader, LogRecord, LogRequest, LogSettings, LogStream,
@@ -74,8 +76,8 @@ pub use network::{
 };
 pub use options::{
     Capability, CreateOptions, DeviceAmount, DeviceRequest, DeviceRule, ExecOptions, GpuRequest,
-    Healthcheck, ImageRequest, Limits, MountOrigin, MountRequest, NameOptions, NamespaceMode,
-    NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
+    HealthAction, Healthcheck, ImageRequest, Limits, MountOrigin, MountRequest, NameOptions,
+    NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};

@@ -3,11 +3,14 @@
 //! Readers never lock. `status.json` says what was meant, `run.json` who was started, the kernel
 //! whether that one lives, `exits/N.json` how it ended.
 
-use berth_base::state::{ExitFile, RunFile, STATE_VERSION, StatusFile};
+use berth_base::state::{
+    ExitFile, HealthFile, HealthStatus, RestartRecord, RunFile, STATE_VERSION, StatusFile,
+};
 use berth_base::{ContainerId, Status};
 
+use crate::life;
 use crate::limits::is_frozen;
-use crate::process::Process;
+use crate::process::{Process, boot_id};
 use crate::store::StoreError;
 use crate::{Container, CreateFile, Engine, EngineError};
 
@@ -22,12 +25,17 @@ pub(crate) struct RunEvidence {
     pub(crate) is_alive: bool,
     /// The kernel has it frozen, as far as a pause was meant.
     pub(crate) is_frozen: bool,
+    /// Somebody of this boot has claimed its next start.
+    pub(crate) is_claimed: bool,
 }
 
 /// Derives the status. `written` is intent; whoever crashed after writing it left it behind.
 pub(crate) const fn derive(written: Status, evidence: RunEvidence) -> Status {
     match written {
         Status::Created | Status::Exited | Status::Removing => written,
+        Status::Restarting if evidence.is_claimed => Status::Restarting,
+        // The boot ended while it waited.
+        Status::Restarting => Status::Exited,
         _ if evidence.has_exit => Status::Exited,
         Status::Starting if evidence.is_alive => Status::Running,
         Status::Starting if evidence.was_started => Status::Exited,
@@ -121,7 +129,6 @@ impl Engine {
             None => self.status_after_loss(&create)?,
         };
         let settings = store.read_settings(id)?.ok_or_else(missing)?;
-        let name = settings.name;
         let resources = &mut create.options.resources;
         *resources = settings.resources.over(resources);
         let last_run = store.read_run(id)?.filter(|run| run.run == written.run);
@@ -133,6 +140,11 @@ impl Engine {
             is_alive: process.is_some(),
             // Asked only where it matters.
             is_frozen: written.status == Status::Paused && last_run.as_ref().is_some_and(is_frozen),
+            is_claimed: written
+                .restarts
+                .claim
+                .as_ref()
+                .is_some_and(life::is_of_this_boot),
         };
         let status = derive(written.status, evidence);
         let wiring = match create.options.networks.is_empty() {
@@ -142,14 +154,19 @@ impl Engine {
         let container = Container {
             id: id.clone(),
             wiring: wiring.unwrap_or_default(),
-            name,
+            name: settings.name,
+            restart: settings.restart,
+            restarts: written.restarts.clone(),
+            health: self.health_of(&create, written.run)?,
+            ran_in_this_boot: last_run
+                .as_ref()
+                .is_some_and(|run| Some(&run.init.boot_id) == boot_id().as_ref()),
             create,
             status,
             run: written.run,
             live: last_run.clone().filter(|_| status.is_live()),
             exit,
             error: written.error.clone(),
-            restart_count: 0,
             persistent_dir: store.persistent_dir(id),
             volatile_dir: store.volatile_dir(id),
         };
@@ -178,7 +195,25 @@ impl Engine {
             run: run.max(recorded),
             changed_at: create.created_at,
             error: None,
+            restarts: RestartRecord::default(),
         })
+    }
+
+    /// What is known of a container's health; one whose probes have not begun is starting.
+    fn health_of(&self, create: &CreateFile, run: u32) -> Result<Option<HealthFile>, StoreError> {
+        if !life::is_probed(&create.options) {
+            return Ok(None);
+        }
+        let found = self.store().read_health(&create.id)?;
+        Ok(Some(found.filter(|health| health.run == run).unwrap_or(
+            HealthFile {
+                version: STATE_VERSION,
+                run,
+                status: HealthStatus::Starting,
+                failing_streak: 0,
+                log: Vec::new(),
+            },
+        )))
     }
 
     fn exit_of(&self, id: &ContainerId, run: u32) -> Result<Option<ExitFile>, StoreError> {
@@ -198,12 +233,14 @@ mod tests {
         was_started: false,
         is_alive: false,
         is_frozen: false,
+        is_claimed: false,
     };
     const ALIVE: RunEvidence = RunEvidence {
         has_exit: false,
         was_started: true,
         is_alive: true,
         is_frozen: false,
+        is_claimed: false,
     };
     const FROZEN: RunEvidence = RunEvidence {
         is_frozen: true,
@@ -214,12 +251,18 @@ mod tests {
         was_started: true,
         is_alive: false,
         is_frozen: false,
+        is_claimed: false,
     };
     const ENDED: RunEvidence = RunEvidence {
         has_exit: true,
         was_started: true,
         is_alive: false,
         is_frozen: false,
+        is_claimed: false,
+    };
+    const CLAIMED: RunEvidence = RunEvidence {
+        is_claimed: true,
+        ..ENDED
     };
 
     #[test]
@@ -240,6 +283,9 @@ mod tests {
             (Status::Running, FROZEN, Status::Running),
             (Status::Paused, NOTHING, Status::Exited),
             (Status::Exited, NOTHING, Status::Exited),
+            (Status::Restarting, CLAIMED, Status::Restarting),
+            (Status::Restarting, ENDED, Status::Exited),
+            (Status::Starting, CLAIMED, Status::Exited),
             (Status::Removing, ALIVE, Status::Removing),
         ] {
             assert_eq!(derive(written, evidence), status, "{written} {evidence:?}");

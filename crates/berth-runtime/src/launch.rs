@@ -85,8 +85,7 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
             .collect(),
     );
     // Nothing of the caller's environment; what tests of crashes ask for alone.
-    let env = berth_persist::fault_environment().into_iter();
-    let env = ArgVector::new(env.filter_map(|text| CString::new(text).ok()).collect());
+    let env = ArgVector::new(faults());
     let mut fixed = vec![
         (&null, 0),
         (&null, 1),
@@ -108,6 +107,29 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
             exit_now(code)
         }
     }
+}
+
+/// What a keeper has of our environment: nothing. Tests crash keeper and monitor, or what the monitor
+/// executes alone.
+fn faults() -> Vec<CString> {
+    let beyond = faults_beyond();
+    if !beyond.is_empty() {
+        return beyond;
+    }
+    let given = berth_persist::fault_environment().into_iter();
+    given.filter_map(|text| CString::new(text).ok()).collect()
+}
+
+fn faults_beyond() -> Vec<CString> {
+    if !cfg!(debug_assertions) {
+        return Vec::new();
+    }
+    let names = ["", "_NOTE", "_TRACE"];
+    let given = names.iter().filter_map(|name| {
+        let value = std::env::var(format!("BERTH_BEYOND{name}")).ok()?;
+        CString::new(format!("BERTH_FAULT{name}={value}")).ok()
+    });
+    given.collect()
 }
 
 /// In the child: the keepers' cgroup, the fixed descriptors, the program. Returns on failure.

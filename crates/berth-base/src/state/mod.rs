@@ -26,6 +26,7 @@
 //! | `run.json` | stage | before the first instruction of the container runs |
 //! | `spec.json` | engine | before a start that joins namespaces or maps ids: the spec of this run |
 //! | `wiring.json` | engine | before each start: its addresses and interfaces |
+//! | `health.json` | monitor | after each probe of the container's health |
 //! | `lock` | engine | flock(2): who writes the container's files |
 //! | `monitor.sock` | keeper | before each start |
 //! | `sessions/ID.json` | monitor | while processes of an exec session live |
@@ -39,9 +40,11 @@
 mod create;
 mod event;
 mod exit;
+mod health;
 mod log;
 mod monitor;
 mod resources;
+mod restart;
 mod run;
 mod session;
 mod settings;
@@ -52,9 +55,11 @@ mod wiring;
 pub use create::{CreateFile, ImageSource, NamespaceSource};
 pub use event::{EVENT_VERSION, EventKind, EventRecord, MonitorEvents};
 pub use exit::{ExitFile, ExitOutcome};
+pub use health::{HEALTH_RESULTS, HealthFile, HealthProbe, HealthResult, HealthStatus};
 pub use log::{LOST_FILE, LogConfig, LogDriver, LostFile};
 pub use monitor::{MonitorConfig, RootSource, StdioConfig};
 pub use resources::{CgroupValue, Resources};
+pub use restart::{InvalidRestartPolicy, RestartClaim, RestartPolicy, RestartRecord};
 pub use run::{CgroupPaths, RunFile};
 pub use session::SessionFile;
 pub use settings::{SettingsFile, Updating};

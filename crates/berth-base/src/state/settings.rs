@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CgroupValue, Resources};
+use super::{CgroupValue, Resources, RestartPolicy};
 use crate::ContainerName;
 
 /// The changeable part of a container, written under its lock.
@@ -12,6 +12,9 @@ pub struct SettingsFile {
     pub version: u32,
     /// Its name, unique among all containers of one root.
     pub name: ContainerName,
+    /// When it is started again by itself.
+    #[serde(default)]
+    pub restart: RestartPolicy,
     /// Limits that were changed since it was created, by `update`.
     #[serde(default, skip_serializing_if = "Resources::is_empty")]
     pub resources: Resources,
@@ -32,10 +35,11 @@ pub struct Updating {
 
 impl SettingsFile {
     /// Those of a new container.
-    pub fn new(name: ContainerName) -> Self {
+    pub fn new(name: ContainerName, restart: RestartPolicy) -> Self {
         Self {
             version: super::STATE_VERSION,
             name,
+            restart,
             resources: Resources::default(),
             updating: None,
         }

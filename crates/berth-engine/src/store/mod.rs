@@ -14,7 +14,9 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use berth_base::state::{ExitFile, RunFile, SessionFile, SettingsFile, StatusFile, Wiring};
+use berth_base::state::{
+    ExitFile, HealthFile, MonitorConfig, RunFile, SessionFile, SettingsFile, StatusFile, Wiring,
+};
 use berth_base::{ContainerId, ContainerName};
 use berth_persist::{At, Op, Point, Replace, perform};
 
@@ -204,6 +206,19 @@ impl Store {
             .filter(|(name, _)| name.ends_with(".json"))
             .filter_map(|(_, path)| file::read(&path).ok().flatten())
             .collect()
+    }
+
+    /// What the probes found in this boot.
+    pub(crate) fn read_health(&self, id: &ContainerId) -> Result<Option<HealthFile>, StoreError> {
+        file::read(&self.volatile_dir(id).join("health.json"))
+    }
+
+    /// `monitor.json` of the last start in this boot.
+    pub(crate) fn read_monitor(
+        &self,
+        id: &ContainerId,
+    ) -> Result<Option<MonitorConfig>, StoreError> {
+        file::read(&self.volatile_dir(id).join("monitor.json"))
     }
 
     /// Reads an OCI spec, which has a version scheme of its own.

@@ -225,7 +225,10 @@ mod tests {
         let (_dir, store) = store();
         let name: ContainerName = "web".parse().unwrap();
         std::fs::create_dir(store.persistent_dir(&id(1))).unwrap();
-        let settings = berth_base::state::SettingsFile::new(name.clone());
+        let settings = berth_base::state::SettingsFile::new(
+            name.clone(),
+            berth_base::state::RestartPolicy::No,
+        );
         let dir = store.persistent_dir(&id(1));
         let durability = super::super::Durability::Process;
         store

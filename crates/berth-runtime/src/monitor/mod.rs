@@ -8,15 +8,18 @@
 mod client;
 mod events;
 mod finish;
+mod health;
 mod input;
 mod log;
 mod readers;
 mod serve;
 mod sessions;
 mod sources;
+mod tree;
 mod unit;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use berth_base::protocol;
 use berth_base::state::{ExitOutcome, MonitorConfig};
@@ -27,6 +30,7 @@ use rustix::process::{Pid, WaitOptions, set_child_subreaper, wait};
 use crate::act::terminal::send_descriptor;
 use crate::wire;
 use client::{Binding, Client};
+use health::Health;
 use log::Log;
 use sources::Source;
 use unit::{CONTAINER, StarterSaid, Unit};
@@ -50,6 +54,8 @@ pub(crate) struct Monitor {
     units: Vec<Unit>,
     clients: Vec<Client>,
     log: Option<Log>,
+    /// The probes of its health, where it has any.
+    health: Option<Health>,
     next_session: u32,
     /// Sessions on record.
     sessions: Vec<sessions::Recorded>,
@@ -65,6 +71,8 @@ impl Monitor {
             rustix::process::Signal::HUP.as_raw(),
         ])?;
         let log = Log::open(&house.config);
+        let health = house.config.health.as_ref();
+        let health = health.map(|_| Health::new(house.config.run));
         Ok(Self {
             house,
             keeper,
@@ -72,6 +80,7 @@ impl Monitor {
             units: Vec::new(),
             clients: Vec::new(),
             log,
+            health,
             next_session: CONTAINER + 1,
             sessions: Vec::new(),
         })
@@ -96,6 +105,7 @@ impl Monitor {
         }
         self.units.push(unit);
         self.adopt_sessions();
+        self.resume_probes();
     }
 
     /// Adds the client that asked for the start, and the container's unit with its stage.
@@ -130,10 +140,16 @@ impl Monitor {
             }
             self.dismiss_clients();
             self.end_sessions(&mut buffer);
+            self.tend_health(&mut buffer);
             if let Some(ended) = self.end_container(&mut buffer) {
                 return ended;
             }
         }
+    }
+
+    /// How long we may sleep at most; `None`: until something happens.
+    fn next_wake(&self) -> Option<Duration> {
+        self.health.as_ref().and_then(Health::next_wake)
     }
 
     fn attend(&mut self, source: Source, buffer: &mut [u8; protocol::MAX_PACKET]) {
@@ -238,6 +254,9 @@ impl Monitor {
                 self.record_session(number);
                 self.tell(number, protocol::STARTED, &pid.to_le_bytes());
                 self.note_start(number);
+                if number == CONTAINER {
+                    self.begin_probes();
+                }
             }
             StarterSaid::Failed(Some(failure)) => {
                 unit.failure = Some(failure);
@@ -291,6 +310,10 @@ impl Monitor {
             && let Some(log) = &mut self.log
         {
             log.append(stream, chunk);
+        }
+        if let Some(health) = self.health.as_mut().filter(|h| h.is_probe(number)) {
+            health.keep(chunk);
+            return true;
         }
         let kind = match stream {
             log::Stream::Stdout => protocol::STDOUT,

@@ -83,6 +83,7 @@ impl Monitor {
             pid: *pid,
             pidfd: pidfd.as_fd(),
             request,
+            is_probe: false,
         };
         let begun = session::begin(&input)?;
         let mut unit = Unit::new(number);
@@ -91,8 +92,8 @@ impl Monitor {
         unit.input = input::Input::new(begun.stdin);
         unit.stdout = begun.stdout;
         unit.stderr = begun.stderr;
-        unit.ends_with_client = begun.about.ends_with_client;
-        unit.about = Some(Box::new(begun.about));
+        unit.ends_with_client = begun.about.as_ref().is_some_and(|a| a.ends_with_client);
+        unit.about = begun.about.map(Box::new);
         Ok(unit)
     }
 

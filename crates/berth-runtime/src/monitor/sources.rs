@@ -25,7 +25,7 @@ pub(super) enum Source {
     ClientSays(usize),
 }
 
-/// Waits until at least one source is ready.
+/// Waits until at least one source is ready, or it is time for something else.
 ///
 /// Output is not read while it has to wait for its readers ([`super::readers`]), or for the journal: the
 /// process then waits on its full pipe, as it would without us. A client is not read while its process

@@ -11,13 +11,12 @@ use berth_image::Image;
 use super::failure::Failure;
 use super::parse::nearest::nearest;
 use crate::view::mounts::sources;
-use crate::view::row::network;
+use crate::view::row::{health_word, network};
 
 const KEYS: [&str; 13] = [
     "ancestor", "before", "exited", "expose", "health", "id", "label", "name", "network",
     "publish", "since", "status", "volume",
 ];
-const HEALTH: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 const STATUSES: [&str; 8] = [
     "created",
     "starting",
@@ -28,6 +27,8 @@ const STATUSES: [&str; 8] = [
     "removing",
     "dead",
 ];
+
+const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 /// Parsed filters.
 #[derive(Debug, Default)]
@@ -140,8 +141,11 @@ fn check(key: &str, value: &str) -> Result<(), Failure> {
             STATUSES.join(", ")
         )));
     }
-    if key == "health" && !HEALTH.contains(&value) {
-        return Err(refuse(format!("give one of {}", HEALTH.join(", "))));
+    if key == "health" && !HEALTHS.contains(&value) {
+        return Err(refuse(format!(
+            "no health is called so; there are {}",
+            HEALTHS.join(", ")
+        )));
     }
     if key == "exited" && value.parse::<u8>().is_err() {
         return Err(refuse("an exit code is a number from 0 to 255".to_owned()));
@@ -155,6 +159,7 @@ fn fits(container: &Container, key: &str, value: &str) -> bool {
         "id" => container.id.as_str().starts_with(value),
         "name" => name_fits(container.name.as_str(), value),
         "status" => container.status.as_str() == value,
+        "health" => value == health_word(container),
         "exited" => container
             .exit
             .as_ref()
@@ -172,7 +177,6 @@ fn fits(container: &Container, key: &str, value: &str) -> bool {
             networks.iter().any(|one| one.name == value)
                 || (networks.is_empty() && network(container) == value)
         }
-        "health" => health(container) == value,
         "volume" => {
             let mounts = create.options.mounts.iter();
             let targets = mounts.filter_map(|mount| mount.target().map(str::to_owned));
@@ -183,11 +187,6 @@ fn fits(container: &Container, key: &str, value: &str) -> bool {
         }
         _ => false,
     }
-}
-
-/// How its health is; `none` where nobody looks.
-fn health(_container: &Container) -> &'static str {
-    "none"
 }
 
 /// A port or a range of ports of one transport.
@@ -293,7 +292,7 @@ mod tests {
         insta::assert_snapshot!(line("status", "runing"), @"invalid --filter status=runing: no status is called so; there are created, starting, running, paused, restarting, exited, removing, dead");
         insta::assert_snapshot!(line("exited", "x"), @"invalid --filter exited=x: an exit code is a number from 0 to 255");
         insta::assert_snapshot!(line("is-task", "true"), @"invalid --filter is-task=true: there are no tasks without a swarm, which is none of berth's business");
-        insta::assert_snapshot!(line("health", "good"), @"invalid --filter health=good: give one of starting, healthy, unhealthy, none");
+        insta::assert_snapshot!(line("health", "well"), @"invalid --filter health=well: no health is called so; there are starting, healthy, unhealthy, none");
         assert!(check("label", "a=b").is_ok());
     }
 

@@ -82,7 +82,8 @@ fn counts(context: &Context) -> Result<Value, Failure> {
         .collect();
     Ok(json!({
         "Containers": containers.len(),
-        "ContainersRunning": count(&[Status::Running]),
+        // As with Docker, what is about to run counts.
+        "ContainersRunning": count(&[Status::Running, Status::Restarting]),
         "ContainersPaused": count(&[Status::Paused]),
         "ContainersStopped": count(&[Status::Created, Status::Exited]),
         "Images": images.len(),

@@ -149,6 +149,7 @@ impl Inspect {
 pub(super) fn container(context: &Context, name: &str, size: bool) -> Result<View, Failure> {
     let id = context.engine.resolve(name)?;
     let found = context.engine.inspect(&id)?;
+    context.engine.look_after([&found]);
     let log = LogView::new(
         context.engine.log_path(&found),
         context.engine.log_lost(&found),

@@ -26,6 +26,16 @@ enum InternalCommand {
         /// The full id
         id: String,
     },
+    /// Start a container that is wanted after a boot
+    Start {
+        /// The full id
+        id: String,
+    },
+    /// Do what is due once a container's probes have failed too often
+    Unhealthy {
+        /// The full id
+        id: String,
+    },
     /// Answer containers' questions for names
     Dns,
     /// Compress the turned files of a log
@@ -65,49 +75,49 @@ enum InternalCommand {
 
 impl Internal {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let id = match &self.command {
-            InternalCommand::Exited { id } => id,
-            InternalCommand::Dns => {
-                context.engine.resolve_names()?;
-                return Ok(0);
-            }
-            InternalCommand::PackLog { path } => {
-                berth_engine::pack_log(path)?;
-                return Ok(0);
-            }
-            InternalCommand::Probe { what } => {
-                return match super::system::doctor::probe::perform(what) {
-                    Ok(()) => Ok(0),
-                    Err(why) => {
-                        context.out.line(&why)?;
-                        Ok(EXIT_FAILURE)
-                    }
-                };
-            }
-            InternalCommand::Settle => {
-                context.engine.settle_layers()?;
-                return Ok(0);
-            }
-            InternalCommand::Storage { work } => {
-                berth_engine::storage_worker(work);
-                return Ok(0);
-            }
+        match &self.command {
+            InternalCommand::Exited { id } => context.engine.exited(&full_id(id)?)?,
+            InternalCommand::Start { id } => return start(context, &full_id(id)?),
+            InternalCommand::Unhealthy { id } => context.engine.unhealthy(&full_id(id)?)?,
+            InternalCommand::Dns => context.engine.resolve_names()?,
+            InternalCommand::PackLog { path } => berth_engine::pack_log(path)?,
+            InternalCommand::Probe { what } => return probe(context, what),
+            InternalCommand::Settle => context.engine.settle_layers()?,
+            InternalCommand::Storage { work } => berth_engine::storage_worker(work),
             InternalCommand::Complete { words } => {
                 context.out.bytes(completions(words).as_bytes())?;
-                return Ok(0);
             }
-            InternalCommand::Surface => {
-                context.out.document(&describe(&usage::surface()))?;
-                return Ok(0);
-            }
+            InternalCommand::Surface => context.out.document(&describe(&usage::surface()))?,
             InternalCommand::Man { folder, date } => return manual_pages(folder, date),
-        };
-        let id: ContainerId = id.parse().map_err(|_| {
-            Failure::usage(format!("{id:?} is no full container id")).on(id.as_str())
-        })?;
-        context.engine.exited(&id)?;
+        }
         Ok(0)
     }
+}
+
+fn full_id(id: &str) -> Result<ContainerId, Failure> {
+    id.parse()
+        .map_err(|_| Failure::usage(format!("{id:?} is no full container id")).on(id))
+}
+
+fn probe(context: &mut Context, what: &str) -> Outcome {
+    match super::system::doctor::probe::perform(what) {
+        Ok(()) => Ok(0),
+        Err(why) => {
+            context.out.line(&why)?;
+            Ok(EXIT_FAILURE)
+        }
+    }
+}
+
+/// Says why it failed, lets go of whoever listens, and goes on as the container's policy has it.
+fn start(context: &mut Context, id: &ContainerId) -> Outcome {
+    let Err(error) = context.engine.start_wanted(id) else {
+        return Ok(0);
+    };
+    context.out.line(&error.message)?;
+    context.out.let_go()?;
+    context.engine.keep_trying(id)?;
+    Ok(0)
 }
 
 /// What could come next. The names are those of the engine that the line itself chooses by its global

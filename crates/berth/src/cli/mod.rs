@@ -48,6 +48,7 @@ mod pull;
 mod push;
 mod registry;
 mod rename;
+mod restart;
 mod rm;
 mod run;
 mod save;
@@ -115,6 +116,8 @@ pub(crate) enum CliCommand {
     Ps(ps::Ps),
     /// Stop containers: a signal, a timeout, then SIGKILL
     Stop(stop::Stop),
+    /// Stop containers and start them again
+    Restart(restart::Restart),
     /// Send a signal to containers, SIGKILL unless told otherwise
     Kill(kill::Kill),
     /// Give a container another name
@@ -284,6 +287,7 @@ impl CliCommand {
             Self::Attach(command) => command.execute(context),
             Self::Ps(command) => command.execute(context),
             Self::Stop(command) => command.execute(context),
+            Self::Restart(command) => command.execute(context),
             Self::Kill(command) => command.execute(context),
             Self::Rename(command) => command.execute(context),
             Self::Pause(command) => command.execute(context),

@@ -4,7 +4,7 @@ mod limits;
 
 use std::collections::BTreeMap;
 
-use berth_base::state::RootSource;
+use berth_base::state::{HealthStatus, RootSource};
 use berth_base::{NamespaceKind, Status};
 use berth_engine::{Container, SeccompChoice};
 use serde::Serialize;
@@ -67,6 +67,8 @@ struct State {
     error: String,
     started_at: String,
     finished_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Value>,
 }
 
 /// Makes the object; the ids of its exec sessions are the engine's.
@@ -89,7 +91,7 @@ pub(crate) fn inspect(container: &Container, log: LogView, exec_ids: Vec<String>
         log_path: log.docker_path(container),
         name: format!("/{}", container.name),
         exec_ids: (!exec_ids.is_empty()).then_some(exec_ids),
-        restart_count: container.restart_count,
+        restart_count: container.restarts.count,
         driver: "overlay",
         platform: "linux",
         // Neither SELinux nor AppArmor confines it.
@@ -138,9 +140,10 @@ fn state(container: &Container) -> State {
     let failed = exit.and_then(|exit| exit.error.clone());
     State {
         status: container.status.as_str(),
-        running: container.status.is_live(),
+        // As with Docker, what is about to run again runs.
+        running: container.status.is_live() || container.status == Status::Restarting,
         paused: container.status == Status::Paused,
-        restarting: false,
+        restarting: container.status == Status::Restarting,
         oom_killed: container.oom_killed(),
         dead: false,
         pid: live.map_or(0, |live| live.init.pid.get()),
@@ -151,7 +154,34 @@ fn state(container: &Container) -> State {
             .or_else(|| exit.and_then(|exit| exit.started_at))
             .map_or_else(|| NEVER.to_owned(), |time| time.to_string()),
         finished_at: exit.map_or_else(|| NEVER.to_owned(), |exit| exit.finished_at.to_string()),
+        health: health(container),
     }
+}
+
+/// As with Docker, nobody is well who does not run.
+fn health(container: &Container) -> Option<Value> {
+    let health = container.health.as_ref()?;
+    let status = match container.status {
+        Status::Created | Status::Starting | Status::Running | Status::Paused => health.status,
+        _ => HealthStatus::Unhealthy,
+    };
+    let log: Vec<Value> = health
+        .log
+        .iter()
+        .map(|result| {
+            json!({
+                "Start": result.start,
+                "End": result.end,
+                "ExitCode": result.exit_code,
+                "Output": result.output,
+            })
+        })
+        .collect();
+    Some(json!({
+        "Status": status.as_str(),
+        "FailingStreak": health.failing_streak,
+        "Log": log,
+    }))
 }
 
 fn host_config(container: &Container) -> Value {
@@ -175,7 +205,10 @@ fn host_config(container: &Container) -> Value {
         "PortBindings": ports::bindings(&options.publish),
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {
+            "Name": container.restart.name(),
+            "MaximumRetryCount": container.restart.limit(),
+        },
         "Runtime": "berth-runtime",
         "SecurityOpt": security_options(container),
         "StorageOpt": options.storage_bytes.map(|bytes| json!({"size": bytes.to_string()})),
@@ -234,6 +267,7 @@ fn config(container: &Container) -> Value {
             "Interval": check.interval_ns,
             "Timeout": check.timeout_ns,
             "StartPeriod": check.start_period_ns,
+            "StartInterval": check.start_interval_ns,
             "Retries": check.retries,
         });
     }
@@ -274,6 +308,7 @@ fn own(container: &Container, log: LogView) -> Value {
         }
     };
     json!({
+        "HealthOnFailure": create.options.healthcheck.as_ref().map(|check| check.on_failure),
         "Rootfs": rootfs,
         "Runs": container.run,
         "Namespaces": namespaces,

@@ -90,7 +90,8 @@ fn container(engine: &Engine, number: u8, mounts: &[MountRequest]) -> CreateFile
     let options = engine.resolve_mounts(&options(mounts), &[]).unwrap();
     let create = record(&id, options);
     engine.make_volumes(&create).unwrap().keep();
-    let settings = SettingsFile::new(format!("c{number}").parse().unwrap());
+    let restart = berth_base::state::RestartPolicy::No;
+    let settings = SettingsFile::new(format!("c{number}").parse().unwrap(), restart);
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
     write("create.json", serde_json::to_string(&create).unwrap());
     write("settings.json", serde_json::to_string(&settings).unwrap());

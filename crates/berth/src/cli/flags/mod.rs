@@ -26,8 +26,8 @@ use crate::terminal::Shown;
 use compat::CompatFlags;
 pub(crate) use groups::PullPolicy;
 use groups::{
-    FileFlags, IdentityFlags, LifeFlags, LogFlags, NamespaceFlags, NetworkFlags, ProcessFlags,
-    PullFlags, SecurityFlags,
+    FileFlags, HealthFlags, IdentityFlags, LifeFlags, LogFlags, NamespaceFlags, NetworkFlags,
+    ProcessFlags, PullFlags, SecurityFlags,
 };
 use labels::labels;
 pub(crate) use limits::ResourceFlags;
@@ -42,6 +42,8 @@ pub(crate) struct ContainerFlags {
     process: ProcessFlags,
     #[command(flatten)]
     life: LifeFlags,
+    #[command(flatten)]
+    health: HealthFlags,
     #[command(flatten)]
     files: FileFlags,
     #[command(flatten)]
@@ -143,11 +145,12 @@ impl ContainerFlags {
             attach_stdout: self.shown().stdout && !detached,
             attach_stderr: self.shown().stderr && !detached,
             auto_remove: self.life.rm,
+            restart: self.life.restart.unwrap_or_default(),
             labels: labels(&self.identity.label_file, &self.identity.label)?,
             stop_signal: self.life.stop_signal,
             stop_timeout_s: self.life.stop_timeout,
             exposed_ports: self.network.expose.clone(),
-            healthcheck: None,
+            healthcheck: self.health.healthcheck()?,
             mounts: self.mounts()?,
             read_only: self.files.read_only,
             namespaces: self.namespace_modes(net),

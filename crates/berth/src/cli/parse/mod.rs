@@ -10,6 +10,7 @@ pub(crate) mod env;
 pub(crate) mod filter;
 pub(crate) mod keys;
 pub(crate) mod label;
+pub(crate) mod life;
 pub(crate) mod limit;
 pub(crate) mod log;
 pub(crate) mod mount;
