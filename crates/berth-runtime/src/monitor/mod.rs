@@ -149,7 +149,8 @@ impl Monitor {
 
     /// How long we may sleep at most; `None`: until something happens.
     fn next_wake(&self) -> Option<Duration> {
-        self.health.as_ref().and_then(Health::next_wake)
+        let health = self.health.as_ref().and_then(Health::next_wake);
+        health.into_iter().chain(self.patience()).min()
     }
 
     fn attend(&mut self, source: Source, buffer: &mut [u8; protocol::MAX_PACKET]) {

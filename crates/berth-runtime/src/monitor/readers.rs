@@ -56,8 +56,8 @@ impl Monitor {
         pace(readers, unit.terminal.is_some())
     }
 
-    /// When to look again although nothing has happened; `None` for never.
-    pub(super) fn next_wake(&self) -> Option<Duration> {
+    /// When to look again at readers although nothing has happened; `None` for never.
+    pub(super) fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
         let waits = self
             .units
