@@ -16,6 +16,8 @@ pub enum Status {
     Running,
     /// Its first process lives and its cgroup is frozen.
     Paused,
+    /// Its first process ended, and it is started again as soon as a pause is over.
+    Restarting,
     /// Its first process ended and its namespaces are empty.
     Exited,
     /// Removal was begun; only removal may go on.
@@ -40,6 +42,7 @@ impl Status {
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Restarting => "restarting",
             Self::Exited => "exited",
             Self::Removing => "removing",
         }
@@ -55,11 +58,16 @@ impl Status {
         use Status::*;
         let allowed = matches!(
             (self, to),
-            (Created | Exited, Starting)
-                | (Starting, Running | Exited | Created)
-                | (Running, Paused | Exited)
-                | (Paused, Running | Exited)
-                | (Created | Exited | Starting | Removing, Removing)
+            (Created | Exited | Restarting, Starting)
+                | (Starting, Running | Exited | Restarting | Created)
+                | (Running, Paused | Exited | Restarting)
+                | (Paused, Running | Exited | Restarting)
+                | (Exited, Restarting)
+                | (Restarting, Exited)
+                | (
+                    Created | Exited | Restarting | Starting | Removing,
+                    Removing
+                )
         );
         if allowed {
             Ok(to)
@@ -84,5 +92,7 @@ mod tests {
         assert!(Status::Running.become_status(Status::Starting).is_err());
         assert!(Status::Running.become_status(Status::Removing).is_err());
         assert!(Status::Exited.become_status(Status::Starting).is_ok());
+        assert!(Status::Restarting.become_status(Status::Starting).is_ok());
+        assert!(Status::Restarting.become_status(Status::Running).is_err());
     }
 }

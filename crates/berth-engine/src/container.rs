@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use berth_base::state::{ExitFile, RunFile, Wiring};
+use berth_base::state::{ExitFile, HealthFile, RestartPolicy, RestartRecord, RunFile, Wiring};
 use berth_base::{ContainerId, ContainerName, HostPid, Status};
 
 use crate::{CreateOptions, Session};
@@ -31,8 +31,14 @@ pub struct Container {
     pub exit: Option<ExitFile>,
     /// Why the last start failed, when it did.
     pub error: Option<String>,
-    /// How often it was started again by itself (restart policies).
-    pub restart_count: u32,
+    /// When it is started again by itself.
+    pub restart: RestartPolicy,
+    /// How far that has come.
+    pub restarts: RestartRecord,
+    /// What the probes of its last run in this boot found; `None` without a probe.
+    pub health: Option<HealthFile>,
+    /// Whether its last run was begun in this boot.
+    pub(crate) ran_in_this_boot: bool,
     /// `ROOT/containers/ID`.
     pub persistent_dir: PathBuf,
     /// `STATE/containers/ID`.

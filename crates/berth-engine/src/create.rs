@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use berth_base::state::{NamespaceSource, RootSource, STATE_VERSION, SettingsFile, StatusFile};
+use berth_base::state::{
+    NamespaceSource, RestartPolicy, RestartRecord, RootSource, STATE_VERSION, SettingsFile,
+    StatusFile,
+};
 use berth_base::{ContainerId, ContainerName, ErrorClass, NamespaceKind, Status, Timestamp};
 use berth_image::Image;
 use oci_spec::runtime::Spec;
@@ -20,8 +23,8 @@ use crate::process::boot_id;
 use crate::spec::{self, SpecFacts};
 use crate::store::{Durability, StoreError, random_id, remove_tree};
 use crate::{
-    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, namespaces, network,
-    quota, seccomp,
+    CreateFile, CreateOptions, Created, Engine, EngineError, facts, image, life, namespaces,
+    network, quota, seccomp,
 };
 
 /// The longest hostname the kernel takes (__NEW_UTS_LEN, sethostname(2)).
@@ -64,6 +67,8 @@ impl Engine {
         rooted.options.networks = network::resolve(self, &rooted.options)?;
         rooted.options.publish = network::published(self, &rooted.options)?;
         let (options, root) = (&rooted.options, &rooted.source);
+        life::check(options)?;
+        check_restart(options)?;
         quota::check(options, root)?;
         for mount in &options.mounts {
             check_mount(mount)?;
@@ -148,6 +153,7 @@ impl Engine {
             run: 0,
             changed_at: prepared.create.created_at,
             error: None,
+            restarts: RestartRecord::default(),
         };
         store.write_hidden(
             "container.create.status",
@@ -167,6 +173,7 @@ impl Engine {
         let settings = SettingsFile {
             version: STATE_VERSION,
             name: name.clone(),
+            restart: options.restart,
         };
         let published = store
             .write_hidden(
@@ -341,6 +348,18 @@ fn argv(options: &CreateOptions, root: &RootSource) -> Result<Vec<String>, Engin
         )),
         Some(_) => Ok(argv),
     }
+}
+
+/// What is removed at its end cannot be started again.
+fn check_restart(options: &CreateOptions) -> Result<(), EngineError> {
+    if options.auto_remove && options.restart != RestartPolicy::No {
+        let text = format!(
+            "--rm removes the container at its end, --restart {} starts it again; leave one of them out",
+            options.restart
+        );
+        return Err(EngineError::new(ErrorClass::Invalid, text).on("--restart"));
+    }
+    Ok(())
 }
 
 /// A bind mount needs a source that exists: unlike Docker, nothing is made on the host by a typo.

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use berth_base::state::{ExitFile, ExitOutcome, RunFile, STATE_VERSION};
-use berth_base::{ErrorClass, Status, Timestamp};
+use berth_base::{ContainerId, ErrorClass, Status, Timestamp};
 use berth_sys::ExitStatus;
 
 use crate::members::{self, Marks};
@@ -155,6 +155,15 @@ impl Engine {
         })
     }
 
+    /// Waits until the record of a run that is over is written, by its monitor if that lives.
+    pub(crate) fn await_end(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let view = self.view(id)?;
+        if view.container.status == Status::Exited && view.container.exit.is_none() {
+            self.conclude(&view)?;
+        }
+        Ok(())
+    }
+
     /// Removes the cgroups of a run that is over, should the monitor not have come to it yet.
     pub(crate) fn tidy(&self, view: &View) -> Result<(), EngineError> {
         let Some(run) = &view.last_run else {
@@ -211,11 +220,15 @@ impl Engine {
                 started_at: container.live.as_ref().map(|live| live.started_at),
                 finished_at: Timestamp::from(SystemTime::now()),
                 error: None,
+                recorded_by: None,
             };
             self.store().write_exit_if_absent(&container.id, &exit)?;
             cgroup::end_leftovers(container)?;
         }
-        if !matches!(view.written.status, Status::Exited | Status::Removing) {
+        if !matches!(
+            (view.written.status, view.container.status),
+            (Status::Exited | Status::Removing, _) | (_, Status::Restarting)
+        ) {
             self.write_status(lock, container, (Status::Exited, container.run), None)?;
         }
         Ok(())

@@ -68,21 +68,47 @@ impl Engine {
         &self.config
     }
 
-    /// Starts `berth internal WORD`, a process of its own that nobody hears of.
-    pub(crate) fn spawn_internal(&self, word: &str) -> io::Result<Child> {
-        let config = self.config();
+    /// Starts `berth internal WORDS`, a process of its own that nobody hears of.
+    pub(crate) fn spawn_internal(&self, words: &[&str]) -> io::Result<Child> {
+        self.internal(words).stdout(Stdio::null()).spawn()
+    }
+
+    /// Starts `berth internal start ID`, whose output says why it failed.
+    pub(crate) fn spawn_reporting(&self, id: &ContainerId) -> io::Result<Child> {
+        self.internal(&["start", id.as_str()])
+            .stdout(Stdio::piped())
+            .spawn()
+    }
+
+    fn internal(&self, words: &[&str]) -> Command {
+        let line = self.internal_command(words);
+        let (program, arguments) = line.split_first().map_or(("", &[][..]), |(p, a)| (p, a));
         // by path: our own program
-        Command::new(&config.engine_binary)
-            .arg("--root")
-            .arg(&config.root)
-            .arg("--state")
-            .arg(&config.state)
-            .args(["internal", word])
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
             .current_dir("/")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
+            .stderr(Stdio::null());
+        command
+    }
+
+    /// The command line of `berth internal WORDS`, for a process that has no environment of ours.
+    pub(crate) fn internal_command(&self, words: &[&str]) -> Vec<String> {
+        let config = self.config();
+        let flags = [
+            config.engine_binary.as_path(),
+            "--root".as_ref(),
+            config.root.as_path(),
+            "--state".as_ref(),
+            config.state.as_path(),
+            "--runtime".as_ref(),
+            config.runtime_binary.as_path(),
+            "internal".as_ref(),
+        ];
+        let flags = flags.map(|word| word.to_string_lossy().into_owned());
+        let words = words.iter().map(|word| (*word).to_owned());
+        flags.into_iter().chain(words).collect()
     }
 
     pub(crate) const fn store(&self) -> &Store {

@@ -16,6 +16,7 @@ mod facts;
 mod hint;
 mod ids;
 mod image;
+mod life;
 mod members;
 mod namespaces;
 mod network;
@@ -40,6 +41,7 @@ mod words;
 use berth_base::ContainerId;
 use stop::{cannot_signal, not_running};
 
+pub use berth_base::state::RestartPolicy;
 pub use berth_net::lease::Lease;
 pub use berth_net::subnet::AddressPool;
 pub use berth_net::{DEFAULT_NETWORK, NetworkFile, NetworkName};
@@ -52,13 +54,15 @@ pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use image::{CommitOptions, DiskUsage, ImageLimits, ImageUsage, Pruned, Removal};
 pub use ipnet::{IpNet, Ipv4Net};
+pub use life::Restored;
 pub use network::{
     CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
     PublishRequest,
 };
 pub use options::{
-    Capability, CreateOptions, ExecOptions, Healthcheck, ImageRequest, MountOrigin, MountRequest,
-    NameOptions, NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
+    Capability, CreateOptions, ExecOptions, HealthAction, Healthcheck, ImageRequest, MountOrigin,
+    MountRequest, NameOptions, NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking,
+    VolumeMount,
 };
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use berth_base::ContainerName;
-use berth_base::state::VolumeName;
+use berth_base::state::{RestartPolicy, VolumeName};
 use serde::{Deserialize, Serialize};
 
 use crate::network::{HostAddress, NetworkRequest, PublishRequest};
@@ -43,6 +43,9 @@ pub struct CreateOptions {
     pub stdin_once: bool,
     /// `--rm`.
     pub auto_remove: bool,
+    /// `--restart`, as it was at first: `settings.json` has what holds.
+    #[serde(default)]
+    pub restart: RestartPolicy,
     /// `--label`.
     pub labels: BTreeMap<String, String>,
     /// `--stop-signal`, a signal number.
@@ -124,8 +127,32 @@ pub struct Healthcheck {
     pub timeout_ns: u64,
     /// In which failures do not count.
     pub start_period_ns: u64,
+    /// Between two probes in the start period.
+    #[serde(default)]
+    pub start_interval_ns: u64,
     /// Failures in a row until it is unhealthy.
     pub retries: u32,
+    /// What executes the line of a `CMD-SHELL`, where the image says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
+    /// What is done when it becomes unhealthy.
+    #[serde(default)]
+    pub on_failure: HealthAction,
+}
+
+/// What is done with a container that becomes unhealthy (`--health-on-failure`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthAction {
+    /// It is said, and nothing more.
+    #[default]
+    None,
+    /// It is killed; its restart policy decides what follows.
+    Kill,
+    /// It is stopped as by a user.
+    Stop,
+    /// It is restarted as by a user.
+    Restart,
 }
 
 /// What a container's root comes from.

@@ -1,6 +1,7 @@
 //! A process that is surely the one meant, held by a pidfd.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use berth_base::{HostPid, ProcessIdentity};
@@ -103,10 +104,14 @@ pub(crate) fn identify(pid: HostPid) -> Option<ProcessIdentity> {
     })
 }
 
-/// This boot's id, /proc/sys/kernel/random/boot_id.
+/// This boot's id, /proc/sys/kernel/random/boot_id. No process outlives it, so it is read once.
 pub(crate) fn boot_id() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim_end().to_owned())
+    static READ: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(text.trim_end().to_owned())
+    };
+    READ.get_or_init(read).clone()
 }
 
 /// Field 22 of /proc/PID/stat, counted after the comm, which may hold anything.

@@ -91,7 +91,7 @@ impl Engine {
         let is_lost = self.store().read_status(id)?.is_none();
         let unsettled = match view.container.status {
             _ if is_lost => true,
-            Status::Created | Status::Running | Status::Paused => false,
+            Status::Created | Status::Running | Status::Paused | Status::Restarting => false,
             Status::Starting | Status::Removing => true,
             Status::Exited => {
                 view.container.exit.is_none() || view.written.status != Status::Exited
@@ -100,6 +100,8 @@ impl Engine {
         if !unsettled {
             return Ok(());
         }
+        // Its monitor may be about to say how it ended.
+        self.await_end(id)?;
         let lock = self.store().lock(id)?;
         // Whoever held the lock may have changed everything.
         let view = self.view(id)?;
@@ -120,7 +122,7 @@ impl Engine {
                 self.settle(&lock, &view)?;
                 done.settled.push(id.clone());
             }
-            Status::Created | Status::Running | Status::Paused => {}
+            Status::Created | Status::Running | Status::Paused | Status::Restarting => {}
         }
         if is_lost && view.container.status != Status::Removing {
             let status = (view.container.status, view.container.run);

@@ -5,7 +5,7 @@ use berth_base::{ContainerId, ErrorClass, Status};
 use crate::store::{ContainerLock, StoreError};
 use crate::view::View;
 use crate::volume::erase_all;
-use crate::{Container, Engine, EngineError, RemoveOptions, cgroup, empty};
+use crate::{Container, Engine, EngineError, RemoveOptions, cgroup, empty, life};
 
 impl Engine {
     /// Removes a container: its cgroups, its folders, its name. Goes on after an error, reports
@@ -25,7 +25,9 @@ impl Engine {
             let lock = self.store().lock(id)?;
             let view = self.view(id)?;
             if !view.container.status.is_live() {
-                return self.take_away(&lock, &view, options);
+                self.take_away(&lock, &view, options)?;
+                life::dismiss(view.container.restarts.claim.as_ref());
+                return Ok(());
             }
             // Somebody started it in between.
         }
@@ -33,13 +35,18 @@ impl Engine {
 
     fn end_before_removal(&self, view: &View, options: &RemoveOptions) -> Result<(), EngineError> {
         let is_live = view.container.status.is_live();
-        if is_live && !options.force {
+        let is_wanted = is_live || view.container.status == Status::Restarting;
+        if is_wanted && !options.force {
             let name = &view.container.name;
             let text = format!(
                 "cannot remove container {name}: it is {}; stop it first, or use \"berth rm -f {name}\"",
                 view.container.status
             );
             return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
+        }
+        if is_wanted {
+            // Else its policy starts it again.
+            self.mark_stopped(&view.container.id)?;
         }
         if is_live || empty::has_leftovers(view) {
             empty::kill(view)?;
@@ -49,10 +56,14 @@ impl Engine {
     }
 
     /// What is to be done once a container has ended (`berth internal exited ID`, executed by the
-    /// monitor): with `--rm`, its removal, else the end of its published ports. One that somebody else
-    /// removes meanwhile is fine.
+    /// monitor): with `--rm`, its removal, else the end of its published ports, and its next start where
+    /// its restart policy wants one. One that somebody else removes meanwhile is fine, as is one that
+    /// somebody is about to start.
     pub fn exited(&self, id: &ContainerId) -> Result<(), EngineError> {
         let result = self.inspect(id).and_then(|container| {
+            if life::is_in_hand(&container) {
+                return Ok(());
+            }
             if container.create.options.auto_remove && !container.status.is_live() {
                 self.remove(
                     id,
@@ -62,7 +73,8 @@ impl Engine {
                     },
                 )
             } else {
-                self.close_ports(id)
+                self.close_ports(id)?;
+                self.start_again(id)
             }
         });
         match result {

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use berth_base::protocol::{Failure, MAX_PACKET};
 use berth_base::state::{
-    ExitFile, ExitOutcome, LogConfig, MonitorConfig, NamespaceSource, STATE_VERSION, StatusFile,
-    StdioConfig, Wiring,
+    ExitFile, ExitOutcome, LogConfig, MonitorConfig, NamespaceSource, RestartPolicy, RestartRecord,
+    STATE_VERSION, StatusFile, StdioConfig, Wiring,
 };
 use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Timestamp};
 use berth_runtime::facts::{forget_volatile, is_volatile};
@@ -23,7 +23,7 @@ use crate::subid::{IdKind, IdMap, map_of};
 use crate::view::View;
 use crate::{
     Container, Engine, EngineError, Session, StartAttach, Started, cgroup, empty::await_warden,
-    ids, namespaces, words,
+    ids, life, namespaces, words,
 };
 
 /// The spec of a run.
@@ -51,31 +51,48 @@ impl Engine {
         self.recover_after_boot()?;
         let lock = self.store().lock(id)?;
         let view = self.view(id)?;
-        let before = self.check_startable(&lock, &view)?;
-        let container = &view.container;
+        // By a user: whatever was, its restarts begin anew.
+        self.start_locked(&lock, &view, attach, RestartRecord::default())
+    }
+
+    /// As [`Self::start`], with the lock in hand. `restarts` is what is known of its restarts then; the
+    /// claim in it holds until it runs, and whoever had another is dismissed. Where the start fails, what
+    /// was known stays.
+    pub(crate) fn start_locked(
+        &self,
+        lock: &ContainerLock,
+        view: &View,
+        attach: &StartAttach,
+        restarts: RestartRecord,
+    ) -> Result<Started, EngineError> {
+        let before = self.check_startable(lock, view)?;
+        let mut container = view.container.clone();
+        container.restarts = restarts;
         let mut run = view.written.run.saturating_add(1);
         // It has the ports that the new one wants.
         await_warden(view.last_run.as_ref());
         let was_volatile = is_volatile(&container.create.root);
-        let mut launched = self.try_run(&lock, container, run, attach);
+        let mut launched = self.try_run(lock, &container, run, attach);
         if let Err(error) = &launched
-            && self.made_room(container)
+            && self.made_room(&container)
         {
-            self.unwind(&lock, container, run, before, error);
+            self.unwind(lock, &view.container, run, before, error);
             run = run.saturating_add(1);
-            launched = self.try_run(&lock, container, run, attach);
+            launched = self.try_run(lock, &container, run, attach);
         }
         match launched {
             Ok(started) => {
                 // Its life is the kernel's to tell; the file spares others the question, which for
                 // a container that goes with its process is not worth the making of a file.
+                container.restarts.claim = None;
                 if !container.create.options.auto_remove {
-                    self.write_status(&lock, container, (Status::Running, run), None)?;
+                    self.write_status(lock, &container, (Status::Running, run), None)?;
                 }
+                life::dismiss(view.container.restarts.claim.as_ref());
                 Ok(started)
             }
             Err(error) => {
-                self.unwind(&lock, container, run, before, &error);
+                self.unwind(lock, &view.container, run, before, &error);
                 if !was_volatile {
                     // Nothing of it ran in this boot's overlay but what is over, so its layer is
                     // whole. A mark from before may tell of a crash of the host.
@@ -123,6 +140,7 @@ impl Engine {
                 "container {name} is {} already; stop it with \"berth stop {name}\" to start it again",
                 view.container.status
             ))),
+            Status::Restarting => Ok(Status::Restarting),
             Status::Removing => Err(conflict(format!(
                 "container {name} is being removed; finish that with \"berth rm -f {name}\""
             ))),
@@ -146,7 +164,12 @@ impl Engine {
         // Its connections are held until the container runs.
         let (resolver, _connection) = connected.resolver.unzip();
         let _guard = connected.guard;
+        let health = match life::is_probed(&container.create.options) {
+            true => life::probe(self, container, &self.store().read_spec(&spec.path)?)?,
+            false => None,
+        };
         let config = MonitorConfig {
+            health,
             wiring: connected.wiring,
             resolver,
             helper: connected.helper,
@@ -316,30 +339,22 @@ impl Engine {
                 path: self.log_path(&container.id),
             }),
             init: options.init,
-            on_exit: if options.auto_remove || !options.publish.is_empty() {
+            on_exit: if options.auto_remove
+                || !options.publish.is_empty()
+                || container.restart != RestartPolicy::No
+            {
                 self.exited_command(&container.id)
             } else {
                 Vec::new()
             },
+            health: None,
             client_handles_exit: attach.client_handles_exit,
         }
     }
 
-    /// What a monitor executes when a container with `--rm` has ended.
-    fn exited_command(&self, id: &berth_base::ContainerId) -> Vec<String> {
-        let config = self.config();
-        [
-            config.engine_binary.as_path(),
-            "--root".as_ref(),
-            config.root.as_path(),
-            "--state".as_ref(),
-            config.state.as_path(),
-            "internal".as_ref(),
-            "exited".as_ref(),
-            id.as_str().as_ref(),
-        ]
-        .map(|word| word.to_string_lossy().into_owned())
-        .to_vec()
+    /// What a monitor executes when a container has ended of which the engine has something to do.
+    pub(crate) fn exited_command(&self, id: &berth_base::ContainerId) -> Vec<String> {
+        self.internal_command(&["exited", id.as_str()])
     }
 
     /// Makes a failed start undone. The reason is what the user needs; what goes wrong here is
@@ -360,6 +375,7 @@ impl Engine {
             started_at: None,
             finished_at: Timestamp::from(SystemTime::now()),
             error: Some(error.message.clone()),
+            recorded_by: None,
         };
         drop(cgroup::end_leftovers(container));
         let run_file = self.store().read_run(&container.id).ok().flatten();
@@ -382,9 +398,18 @@ impl Engine {
             run,
             changed_at: Timestamp::from(SystemTime::now()),
             error,
+            restarts: container.restarts.clone(),
         };
+        let is_begun_by_user = status == Status::Starting && container.restarts.count == 0;
         let durability = match container.create.options.auto_remove {
             true => Durability::Boot,
+            // What decides whether it comes back after a loss of power.
+            false
+                if container.restart != RestartPolicy::No
+                    && (is_begun_by_user || container.restarts.stopped_in.is_some()) =>
+            {
+                Durability::Power
+            }
             false => Durability::Process,
         };
         Ok(self.store().write_status(lock, &file, durability)?)
@@ -392,7 +417,13 @@ impl Engine {
 
     /// Removes the files of an earlier run; a keeper's old socket would be in the way of the new.
     fn clear_run(&self, lock: &ContainerLock) -> Result<(), EngineError> {
-        for name in ["run.json", "monitor.sock", "spec.json", "monitor.json"] {
+        for name in [
+            "run.json",
+            "monitor.sock",
+            "spec.json",
+            "monitor.json",
+            "health.json",
+        ] {
             self.store().remove_volatile(lock, name)?;
         }
         Ok(())

@@ -29,8 +29,18 @@ impl Engine {
         options: &StopOptions,
         notify: &mut dyn FnMut(&str),
     ) -> Result<(), EngineError> {
-        let view = self.view(id)?;
-        if !self.is_to_end(&view)? {
+        let view = self.mark_stopped(id)?;
+        self.end_run(&view, options, notify)
+    }
+
+    /// Ends the run of a container, whatever follows.
+    pub(crate) fn end_run(
+        &self,
+        view: &View,
+        options: &StopOptions,
+        notify: &mut dyn FnMut(&str),
+    ) -> Result<(), EngineError> {
+        if !self.is_to_end(view)? {
             return Ok(());
         }
         let signal = check_signal(
@@ -40,13 +50,13 @@ impl Engine {
                 .unwrap_or(TERM),
         )?;
         if signal != KILL {
-            self.ask_to_end(&view, signal, options, notify)?;
+            self.ask_to_end(view, signal, options, notify)?;
         }
         let ended = view.process.as_ref().is_none_or(|p| p.has_ended());
-        if !ended || empty::has_leftovers(&view) {
-            empty::kill(&view)?;
+        if !ended || empty::has_leftovers(view) {
+            empty::kill(view)?;
         }
-        self.over(&view)
+        self.over(view)
     }
 
     /// The container is empty: its record is there, and its cgroups are gone. One that was
@@ -97,20 +107,40 @@ impl Engine {
     }
 
     /// Sends a signal to the first process of a running container. With SIGKILL, success means
-    /// that the container is empty.
+    /// that the container is empty. As with Docker, that signal and the one that asks for a stop are
+    /// a stop by hand: no policy starts the container again.
     pub fn kill(&self, id: &ContainerId, signal: i32) -> Result<(), EngineError> {
         let signal = check_signal(signal)?;
-        let view = self.view(id)?;
+        let mut view = self.view(id)?;
+        let stop_signal = view.container.create.options.stop_signal.unwrap_or(TERM);
+        let status = view.container.status;
+        if status == Status::Restarting
+            || (status.is_live() && [KILL, stop_signal].contains(&signal))
+        {
+            view = self.mark_stopped(id)?;
+        }
+        if status == Status::Restarting && view.container.status == Status::Exited {
+            return Ok(());
+        }
+        self.signal(&view, signal)
+    }
+
+    /// Kills a container for a reason of ours: its end counts as one by itself.
+    pub(crate) fn kill_by_us(&self, id: &ContainerId) -> Result<(), EngineError> {
+        self.signal(&self.view(id)?, KILL)
+    }
+
+    fn signal(&self, view: &View, signal: i32) -> Result<(), EngineError> {
         let Some(process) = &view.process else {
-            if signal == KILL && empty::has_leftovers(&view) {
-                empty::kill(&view)?;
-                return self.over(&view);
+            if signal == KILL && empty::has_leftovers(view) {
+                empty::kill(view)?;
+                return self.over(view);
             }
             return Err(not_running(&view.container));
         };
         if signal == KILL {
-            empty::kill(&view)?;
-            return self.over(&view);
+            empty::kill(view)?;
+            return self.over(view);
         }
         process
             .signal(signal)
@@ -133,6 +163,8 @@ impl Engine {
                     );
                 }
                 (Status::Starting, _) => std::thread::sleep(PAUSE),
+                // The end of its next run.
+                (Status::Restarting, _) => self.await_restart(container),
                 (_, Some(process)) => {
                     process.wait_for(None);
                     return self.conclude(&view);
@@ -160,7 +192,7 @@ impl Engine {
     fn is_to_end(&self, view: &View) -> Result<bool, EngineError> {
         match view.container.status {
             Status::Running | Status::Paused => Ok(true),
-            Status::Created => Ok(false),
+            Status::Created | Status::Restarting => Ok(false),
             Status::Starting => {
                 // With its lock in hand, nobody is starting it any more.
                 let lock = self.store().lock(&view.container.id)?;
@@ -227,6 +259,11 @@ pub(crate) fn cannot_signal(signal: i32, pid: HostPid, errno: rustix::io::Errno)
 pub(crate) fn not_running(container: &Container) -> EngineError {
     let name = &container.name;
     let text = match container.status {
+        Status::Restarting => {
+            format!(
+                "container {name} is restarting; wait until it runs, or start it at once with \"berth start {name}\""
+            )
+        }
         Status::Removing => {
             format!("container {name} is being removed; finish that with \"berth rm -f {name}\"")
         }

@@ -3,10 +3,13 @@
 //! Readers never lock. `status.json` says what was meant, `run.json` who was started, the kernel
 //! whether that one lives, `exits/N.json` how it ended.
 
-use berth_base::state::{ExitFile, RunFile, STATE_VERSION, StatusFile};
+use berth_base::state::{
+    ExitFile, HealthFile, HealthStatus, RestartRecord, RunFile, STATE_VERSION, StatusFile,
+};
 use berth_base::{ContainerId, Status};
 
-use crate::process::Process;
+use crate::life;
+use crate::process::{Process, boot_id};
 use crate::store::StoreError;
 use crate::{Container, CreateFile, Engine, EngineError};
 
@@ -19,12 +22,17 @@ pub(crate) struct RunEvidence {
     pub(crate) was_started: bool,
     /// Its process lives, by identity.
     pub(crate) is_alive: bool,
+    /// Somebody of this boot has claimed its next start.
+    pub(crate) is_claimed: bool,
 }
 
 /// Derives the status. `written` is intent; whoever crashed after writing it left it behind.
 pub(crate) const fn derive(written: Status, evidence: RunEvidence) -> Status {
     match written {
         Status::Created | Status::Exited | Status::Removing => written,
+        Status::Restarting if evidence.is_claimed => Status::Restarting,
+        // The boot ended while it waited.
+        Status::Restarting => Status::Exited,
         _ if evidence.has_exit => Status::Exited,
         Status::Starting if evidence.is_alive => Status::Running,
         Status::Starting if evidence.was_started => Status::Exited,
@@ -102,7 +110,7 @@ impl Engine {
         let written = store.read_status(id)?;
         let create = self.read_create(id)?;
         let written = written.unwrap_or_else(|| self.status_after_loss(&create));
-        let name = store.read_settings(id)?.ok_or_else(missing)?.name;
+        let settings = store.read_settings(id)?.ok_or_else(missing)?;
         let last_run = store.read_run(id)?.filter(|run| run.run == written.run);
         let process = last_run.as_ref().and_then(|run| Process::open(&run.init));
         let exit = self.exit_of(id, written.run)?;
@@ -110,6 +118,11 @@ impl Engine {
             has_exit: exit.is_some(),
             was_started: last_run.is_some(),
             is_alive: process.is_some(),
+            is_claimed: written
+                .restarts
+                .claim
+                .as_ref()
+                .is_some_and(life::is_of_this_boot),
         };
         let status = derive(written.status, evidence);
         let wiring = match create.options.networks.is_empty() {
@@ -119,14 +132,19 @@ impl Engine {
         let container = Container {
             id: id.clone(),
             wiring: wiring.unwrap_or_default(),
-            name,
+            name: settings.name,
+            restart: settings.restart,
+            restarts: written.restarts.clone(),
+            health: self.health_of(&create, written.run)?,
+            ran_in_this_boot: last_run
+                .as_ref()
+                .is_some_and(|run| Some(&run.init.boot_id) == boot_id().as_ref()),
             create,
             status,
             run: written.run,
             live: last_run.clone().filter(|_| status.is_live()),
             exit,
             error: written.error.clone(),
-            restart_count: 0,
             persistent_dir: store.persistent_dir(id),
             volatile_dir: store.volatile_dir(id),
         };
@@ -151,7 +169,25 @@ impl Engine {
             run,
             changed_at: create.created_at,
             error: None,
+            restarts: RestartRecord::default(),
         }
+    }
+
+    /// What is known of a container's health; one whose probes have not begun is starting.
+    fn health_of(&self, create: &CreateFile, run: u32) -> Result<Option<HealthFile>, StoreError> {
+        if !life::is_probed(&create.options) {
+            return Ok(None);
+        }
+        let found = self.store().read_health(&create.id)?;
+        Ok(Some(found.filter(|health| health.run == run).unwrap_or(
+            HealthFile {
+                version: STATE_VERSION,
+                run,
+                status: HealthStatus::Starting,
+                failing_streak: 0,
+                log: Vec::new(),
+            },
+        )))
     }
 
     fn exit_of(&self, id: &ContainerId, run: u32) -> Result<Option<ExitFile>, StoreError> {
@@ -170,21 +206,29 @@ mod tests {
         has_exit: false,
         was_started: false,
         is_alive: false,
+        is_claimed: false,
     };
     const ALIVE: RunEvidence = RunEvidence {
         has_exit: false,
         was_started: true,
         is_alive: true,
+        is_claimed: false,
     };
     const DEAD: RunEvidence = RunEvidence {
         has_exit: false,
         was_started: true,
         is_alive: false,
+        is_claimed: false,
     };
     const ENDED: RunEvidence = RunEvidence {
         has_exit: true,
         was_started: true,
         is_alive: false,
+        is_claimed: false,
+    };
+    const CLAIMED: RunEvidence = RunEvidence {
+        is_claimed: true,
+        ..ENDED
     };
 
     #[test]
@@ -203,6 +247,9 @@ mod tests {
             (Status::Paused, ALIVE, Status::Paused),
             (Status::Paused, NOTHING, Status::Exited),
             (Status::Exited, NOTHING, Status::Exited),
+            (Status::Restarting, CLAIMED, Status::Restarting),
+            (Status::Restarting, ENDED, Status::Exited),
+            (Status::Starting, CLAIMED, Status::Exited),
             (Status::Removing, ALIVE, Status::Removing),
         ] {
             assert_eq!(derive(written, evidence), status, "{written} {evidence:?}");

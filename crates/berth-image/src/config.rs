@@ -111,8 +111,15 @@ pub struct HealthConfig {
     pub timeout: u64,
     /// In which failures do not count.
     pub start_period: u64,
+    /// Between two probes in that period.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_interval: u64,
     /// Failures in a row until it is unhealthy.
     pub retries: u32,
+}
+
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The layers of an image by their uncompressed content.

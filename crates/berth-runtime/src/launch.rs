@@ -84,7 +84,7 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
             .filter_map(|text| CString::new(text).ok())
             .collect(),
     );
-    let env = ArgVector::new(Vec::new());
+    let env = ArgVector::new(faults_beyond());
     let mut fixed = vec![
         (&null, 0),
         (&null, 1),
@@ -106,6 +106,19 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
             exit_now(code)
         }
     }
+}
+
+/// What a keeper has of our environment: nothing. Tests crash what its monitor executes.
+fn faults_beyond() -> Vec<CString> {
+    if !cfg!(debug_assertions) {
+        return Vec::new();
+    }
+    let names = ["", "_NOTE", "_TRACE"];
+    let given = names.iter().filter_map(|name| {
+        let value = std::env::var(format!("BERTH_BEYOND{name}")).ok()?;
+        CString::new(format!("BERTH_FAULT{name}={value}")).ok()
+    });
+    given.collect()
 }
 
 /// In the child: the keepers' cgroup, the fixed descriptors, the program. Returns on failure.

@@ -36,10 +36,15 @@ pub(crate) struct SessionInput<'a> {
     pub(crate) pidfd: BorrowedFd<'a>,
     /// The JSON [`ExecRequest`].
     pub(crate) request: &'a [u8],
+    /// It is a probe of the engine's making: without a terminal or input, and parsed in the child,
+    /// which spares the monitor the memory.
+    pub(crate) is_probe: bool,
 }
 
 /// A session whose stage is at work.
 pub(crate) struct BegunSession {
+    /// The session stage, our child.
+    pub(crate) stage: OwnedFd,
     pub(crate) starter: OwnedFd,
     pub(crate) report: OwnedFd,
     pub(crate) stdin: Option<OwnedFd>,
@@ -49,20 +54,21 @@ pub(crate) struct BegunSession {
 
 /// Makes the streams and clones the session stage.
 pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
-    let request: ExecRequest = serde_json::from_slice(input.request).map_err(|e| {
-        failure::engine(
-            ErrorClass::Invalid,
-            format!("cannot parse the exec request: {e}"),
-        )
-    })?;
-    let terminal = request.process.terminal().unwrap_or(false);
+    let request = match input.is_probe {
+        true => None,
+        false => Some(parse(input.request)?),
+    };
+    let asked = request.as_ref();
+    let terminal = asked.is_some_and(|r| r.process.terminal().unwrap_or(false));
+    let stdin = asked.is_some_and(|request| request.stdin);
+    let detach = asked.is_some_and(|request| request.detach);
     let pairs = (|| {
         let starter = wire::pair()?;
         let report = wire::pair()?;
         let streams = if terminal {
             None
         } else {
-            Some(Streams::open(&request)?)
+            Some(Streams::open(stdin, detach)?)
         };
         Ok::<_, Errno>((starter, report, streams))
     })();
@@ -72,27 +78,37 @@ pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
         None => (None, [None, None, None]),
         Some(streams) => (Some(streams.inside), streams.outside),
     };
-    match Clone3::default().run() {
+    let stage = match Clone3::default().run() {
         Ok(Forked::Child) => {
             drop((starter.0, report.0, outside));
             let session = Session {
                 input,
-                request,
                 monitor: starter.1,
                 report: report.1,
             };
-            exit_now(i32::from(session.run(inside).is_err()))
+            exit_now(i32::from(session.run(request, inside).is_err()))
         }
-        Ok(Forked::Parent { pidfd, .. }) => drop((pidfd, inside)),
+        Ok(Forked::Parent { pidfd, .. }) => pidfd,
         Err(errno) => return Err(internal("clone a session", &errno.into())),
-    }
+    };
+    drop(inside);
     let [stdin, stdout, stderr] = outside;
     Ok(BegunSession {
+        stage,
         starter: starter.0,
         report: report.0,
         stdin,
         stdout,
         stderr,
+    })
+}
+
+fn parse(request: &[u8]) -> Result<ExecRequest, Failure> {
+    serde_json::from_slice(request).map_err(|e| {
+        failure::engine(
+            ErrorClass::Invalid,
+            format!("cannot parse the exec request: {e}"),
+        )
     })
 }
 
@@ -103,10 +119,10 @@ struct Streams {
 }
 
 impl Streams {
-    fn open(request: &ExecRequest) -> Result<Self, Errno> {
+    fn open(wants_stdin: bool, detach: bool) -> Result<Self, Errno> {
         // by path: the host's; no namespace has been entered
         let null = || rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-        let (stdin, to_stdin) = if request.stdin {
+        let (stdin, to_stdin) = if wants_stdin {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
             wire::set_nonblocking(write.as_fd())?;
             (read, Some(write))
@@ -114,7 +130,7 @@ impl Streams {
             (null()?, None)
         };
         let output = || {
-            if request.detach {
+            if detach {
                 return Ok((null()?, None));
             }
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -133,15 +149,15 @@ impl Streams {
 /// The session stage.
 struct Session<'a> {
     input: &'a SessionInput<'a>,
-    request: ExecRequest,
     monitor: OwnedFd,
     report: OwnedFd,
 }
 
 impl Session<'_> {
-    fn run(self, streams: Option<[OwnedFd; 3]>) -> Result<(), ()> {
+    fn run(self, request: Option<ExecRequest>, streams: Option<[OwnedFd; 3]>) -> Result<(), ()> {
         let monitor = self.monitor.try_clone().map_err(drop)?;
-        let Err(failure) = self.start(streams) else {
+        let request = request.map_or_else(|| parse(self.input.request), Ok);
+        let Err(failure) = request.and_then(|request| self.start(&request, streams)) else {
             return Ok(());
         };
         let mut packet = vec![wire::FAILED];
@@ -150,23 +166,23 @@ impl Session<'_> {
         Err(())
     }
 
-    fn start(self, streams: Option<[OwnedFd; 3]>) -> Result<(), Failure> {
+    fn start(self, request: &ExecRequest, streams: Option<[OwnedFd; 3]>) -> Result<(), Failure> {
         // Before anything of the container can see us (CVE-2016-9962).
         stage::forbid_tracing()?;
         let doors = self.doors()?;
-        let filter = self.filter()?;
-        let process = &self.request.process;
+        let filter = self.filter(request)?;
+        let process = &request.process;
         let entered = enter::enter(self.input.pid, self.input.pidfd, process)?;
         let wish = Wish {
             process,
             linux: None,
-            seccomp: self.request.seccomp,
-            size: self.request.size,
+            seccomp: request.seccomp,
+            size: request.size,
             streams: plan::Streams::Pipes,
         };
         let Entrance { slots, steps, .. } = enter::steps(entered, &wish)?;
-        let program = plan::program(&self.request.process, true)
-            .map_err(|e| failure::engine(e.class(), e.to_string()))?;
+        let program =
+            plan::program(process, true).map_err(|e| failure::engine(e.class(), e.to_string()))?;
         let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
         let prepared = Prepared {
             steps: &steps,
@@ -217,8 +233,8 @@ impl Session<'_> {
     }
 
     /// The container's own seccomp filter, compiled once and cached.
-    fn filter(&self) -> Result<Option<Filter>, Failure> {
-        if !self.request.seccomp {
+    fn filter(&self, request: &ExecRequest) -> Result<Option<Filter>, Failure> {
+        if !request.seccomp {
             return Ok(None);
         }
         let config = self.input.config;

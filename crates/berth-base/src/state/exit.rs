@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{ProcessIdentity, Timestamp};
 
 /// The record of how one run of a container ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,10 @@ pub struct ExitFile {
     /// Why it could not start, when it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The monitor that wrote this, where it executes the engine in its own place afterwards: while
+    /// that process lives, somebody sees to what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_by: Option<ProcessIdentity>,
 }
 
 /// How a process ended.

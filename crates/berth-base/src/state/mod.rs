@@ -26,6 +26,7 @@
 //! | `run.json` | stage | before the first instruction of the container runs |
 //! | `spec.json` | engine | before a start that joins namespaces or maps ids: the spec of this run |
 //! | `wiring.json` | engine | before each start: its addresses and interfaces |
+//! | `health.json` | monitor | after each probe of the container's health |
 //! | `lock` | engine | flock(2): who writes the container's files |
 //! | `monitor.sock` | keeper | before each start |
 //!
@@ -33,7 +34,9 @@
 
 mod create;
 mod exit;
+mod health;
 mod monitor;
+mod restart;
 mod run;
 mod settings;
 mod status;
@@ -42,7 +45,9 @@ mod wiring;
 
 pub use create::{CreateFile, ImageSource, NamespaceSource};
 pub use exit::{ExitFile, ExitOutcome};
+pub use health::{HEALTH_RESULTS, HealthFile, HealthProbe, HealthResult, HealthStatus};
 pub use monitor::{LogConfig, MonitorConfig, RootSource, StdioConfig};
+pub use restart::{InvalidRestartPolicy, RestartClaim, RestartPolicy, RestartRecord};
 pub use run::{CgroupPaths, RunFile};
 pub use settings::SettingsFile;
 pub use status::StatusFile;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{NetworkHelper, ResolverRequest, Wiring};
+use super::{HealthProbe, NetworkHelper, ResolverRequest, Wiring};
 use crate::{ContainerId, ProcessIdentity};
 
 /// Everything that keeper, monitor and stage need beside the OCI spec.
@@ -50,8 +50,12 @@ pub struct MonitorConfig {
     pub log: Option<LogConfig>,
     /// Put our reaping init at PID 1 (`--init`).
     pub init: bool,
-    /// What to execute once the container has ended, nothing when empty.
+    /// What to execute once the container has ended, nothing when empty. The file is read again
+    /// then: a policy may have changed.
     pub on_exit: Vec<String>,
+    /// How to tell whether it is well, where that is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthProbe>,
     /// The client of the launch connection removes the container itself while it lives
     /// (`run --rm` in the foreground): `on_exit` runs only when that client is gone.
     pub client_handles_exit: bool,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RestartPolicy;
 use crate::ContainerName;
 
 /// The changeable part of a container, written under its lock.
@@ -11,4 +12,7 @@ pub struct SettingsFile {
     pub version: u32,
     /// Its name, unique among all containers of one root.
     pub name: ContainerName,
+    /// When it is started again by itself.
+    #[serde(default)]
+    pub restart: RestartPolicy,
 }

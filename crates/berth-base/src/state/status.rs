@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RestartRecord;
 use crate::{Status, Timestamp};
 
 /// The intent of the last use-case, recorded before its effect.
@@ -21,4 +22,7 @@ pub struct StatusFile {
     /// Why the last start failed, when it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How far its restarts have come.
+    #[serde(default)]
+    pub restarts: RestartRecord,
 }

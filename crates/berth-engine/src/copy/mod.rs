@@ -113,7 +113,7 @@ impl Engine {
     fn copy_stopped(&self, view: &View, request: CopyRequest) -> Result<CopyReport, EngineError> {
         let container = &view.container;
         match container.status {
-            Status::Created | Status::Exited => {}
+            Status::Created | Status::Restarting | Status::Exited => {}
             _ => return Err(unsettled(container)),
         }
         let spec = self

@@ -204,6 +204,7 @@ fn of_options(options: &CreateOptions, base: &ContainerConfig) -> ContainerConfi
             interval: check.interval_ns,
             timeout: check.timeout_ns,
             start_period: check.start_period_ns,
+            start_interval: check.start_interval_ns,
             retries: check.retries,
         }),
         shell: base.shell.clone(),

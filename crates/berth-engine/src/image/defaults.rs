@@ -46,16 +46,34 @@ pub(crate) fn complete(
         .extend(image.exposed_ports.keys().cloned());
     all.exposed_ports.sort();
     all.exposed_ports.dedup();
-    if all.healthcheck.is_none() {
-        all.healthcheck = image.healthcheck.as_ref().map(|check| Healthcheck {
-            test: check.test.clone(),
-            interval_ns: check.interval,
-            timeout_ns: check.timeout,
-            start_period_ns: check.start_period,
-            retries: check.retries,
-        });
-    }
+    all.healthcheck = healthcheck(options.healthcheck.as_ref(), image);
     Ok(all)
+}
+
+/// The user's check, completed by the image's where it leaves something open.
+fn healthcheck(own: Option<&Healthcheck>, image: &ContainerConfig) -> Option<Healthcheck> {
+    let Some(of_image) = &image.healthcheck else {
+        return own.cloned();
+    };
+    let mut all = own.cloned().unwrap_or_default();
+    if all.test.is_empty() {
+        all.test.clone_from(&of_image.test);
+    }
+    for (own, image) in [
+        (&mut all.interval_ns, of_image.interval),
+        (&mut all.timeout_ns, of_image.timeout),
+        (&mut all.start_period_ns, of_image.start_period),
+        (&mut all.start_interval_ns, of_image.start_interval),
+    ] {
+        if *own == 0 {
+            *own = image;
+        }
+    }
+    if all.retries == 0 {
+        all.retries = of_image.retries;
+    }
+    all.shell = image.shell.clone().unwrap_or_default();
+    Some(all)
 }
 
 /// The image's variables in their order, the user's over them.

@@ -10,7 +10,7 @@ impl Engine {
     /// host costs that the layers are unpacked again, so a failure is nobody's concern.
     pub(crate) fn settle_in_background(&self) {
         // Not waited for: it outlives us.
-        drop(self.spawn_internal("settle"));
+        drop(self.spawn_internal(&["settle"]));
     }
 
     /// What that process does (`berth internal settle`); it opens no file before.

@@ -57,7 +57,7 @@ impl Engine {
     /// Starts the process; it lets go of everything of ours by itself.
     pub(super) fn start_resolver(&self) -> Result<(), EngineError> {
         // Not waited for: it outlives us.
-        self.spawn_internal("dns").map(drop).map_err(|e| {
+        self.spawn_internal(&["dns"]).map(drop).map_err(|e| {
             let program = self.config().engine_binary.display();
             let text = format!("cannot start the resolver {program}: {e}");
             EngineError::new(ErrorClass::Internal, text)

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use berth_base::state::{
-    CreateFile, ExitFile, MonitorConfig, RunFile, STATE_VERSION, SettingsFile, StatusFile, Wiring,
+    CreateFile, ExitFile, HealthFile, MonitorConfig, RunFile, STATE_VERSION, SettingsFile,
+    StatusFile, Wiring,
 };
 use berth_persist::{Durability, Op, Point, perform};
 use serde::Serialize;
@@ -32,6 +33,7 @@ macro_rules! versioned {
 
 versioned!(
     ExitFile,
+    HealthFile,
     MonitorConfig,
     NetworksFile,
     RunFile,
@@ -167,6 +169,7 @@ mod tests {
             run,
             changed_at: Timestamp::from_nanos(0),
             error: None,
+            restarts: berth_base::state::RestartRecord::default(),
         }
     }
 

@@ -14,7 +14,9 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use berth_base::state::{ExitFile, RunFile, SettingsFile, StatusFile, Wiring};
+use berth_base::state::{
+    ExitFile, HealthFile, MonitorConfig, RunFile, SettingsFile, StatusFile, Wiring,
+};
 use berth_base::{ContainerId, ContainerName};
 use berth_persist::{At, Op, Point, Replace, perform};
 
@@ -177,6 +179,30 @@ impl Store {
 
     pub(crate) fn read_run(&self, id: &ContainerId) -> Result<Option<RunFile>, StoreError> {
         file::read(&self.volatile_dir(id).join("run.json"))
+    }
+
+    /// What the probes found in this boot.
+    pub(crate) fn read_health(&self, id: &ContainerId) -> Result<Option<HealthFile>, StoreError> {
+        file::read(&self.volatile_dir(id).join("health.json"))
+    }
+
+    /// `monitor.json` of the last start in this boot.
+    pub(crate) fn read_monitor(
+        &self,
+        id: &ContainerId,
+    ) -> Result<Option<MonitorConfig>, StoreError> {
+        file::read(&self.volatile_dir(id).join("monitor.json"))
+    }
+
+    pub(crate) fn write_settings(
+        &self,
+        lock: &ContainerLock,
+        settings: &SettingsFile,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let dir = self.persistent_dir(lock.id());
+        let point = "container.settings.write";
+        file::write(point, &dir, "settings.json", settings, durability)
     }
 
     /// Reads an OCI spec, which has a version scheme of its own.

@@ -221,6 +221,7 @@ mod tests {
         let settings = berth_base::state::SettingsFile {
             version: berth_base::state::STATE_VERSION,
             name: name.clone(),
+            restart: berth_base::state::RestartPolicy::No,
         };
         let dir = store.persistent_dir(&id(1));
         let durability = super::super::Durability::Process;

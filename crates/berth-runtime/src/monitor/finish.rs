@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 
-use berth_base::state::{ExitFile, ExitOutcome, RunFile, STATE_VERSION};
-use berth_base::{ErrorClass, Timestamp, protocol};
+use berth_base::state::{ExitFile, ExitOutcome, MonitorConfig, RunFile, STATE_VERSION};
+use berth_base::{ErrorClass, HostPid, ProcessIdentity, Timestamp, protocol};
 use berth_sys::{ExitStatus, exit_status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -74,6 +74,12 @@ impl Monitor {
             .units
             .iter()
             .filter(|unit| unit.number != CONTAINER && unit.is_over())
+            .filter(|unit| {
+                !self
+                    .health
+                    .as_ref()
+                    .is_some_and(|h| h.is_probe(unit.number))
+            })
             .map(|unit| unit.number)
             .collect();
         for number in over {
@@ -139,7 +145,7 @@ impl Monitor {
     }
 
     /// run.json of this run.
-    fn run_file(&self) -> Option<RunFile> {
+    pub(super) fn run_file(&self) -> Option<RunFile> {
         let text = std::fs::read(self.house.config.volatile_dir.join("run.json")).ok()?;
         let run: RunFile = serde_json::from_slice(&text).ok()?;
         (run.run == self.house.config.run).then_some(run)
@@ -158,7 +164,7 @@ impl Monitor {
     }
 
     /// Reads what is left in the pipes and in the terminal.
-    fn drain(&mut self, number: u32, buffer: &mut [u8; protocol::MAX_PACKET]) {
+    pub(super) fn drain(&mut self, number: u32, buffer: &mut [u8; protocol::MAX_PACKET]) {
         if let Some(unit) = self.unit(number) {
             unit.release_slave();
         }
@@ -212,6 +218,7 @@ impl Monitor {
             started_at: run.as_ref().map(|run| run.started_at),
             finished_at: Timestamp::from(SystemTime::now()),
             error: None,
+            recorded_by: myself(run.as_ref()).filter(|_| !self.due_at_exit().is_empty()),
         };
         let folder = config.persistent_dir.join("exits");
         let path = folder.join(format!("{}.json", config.run));
@@ -278,6 +285,15 @@ impl Monitor {
         }
     }
 
+    /// What monitor.json says now: its restart policy may have changed.
+    fn due_at_exit(&self) -> Vec<String> {
+        let config = &self.house.config;
+        let text = std::fs::read(config.volatile_dir.join("monitor.json")).ok();
+        let now: Option<MonitorConfig> = text.and_then(|t| serde_json::from_slice(&t).ok());
+        let now = now.filter(|now| now.run == config.run);
+        now.map_or_else(|| config.on_exit.clone(), |now| now.on_exit)
+    }
+
     /// Dismisses the keeper and says what the engine has to do.
     fn leave(&mut self, started: bool) -> Ended {
         let config = &self.house.config;
@@ -291,7 +307,7 @@ impl Monitor {
         let needed = started && !removed;
         Ended {
             then_execute: if needed {
-                config.on_exit.clone()
+                self.due_at_exit()
             } else {
                 Vec::new()
             },
@@ -301,9 +317,23 @@ impl Monitor {
 
 impl Unit {
     /// Whether the main process has ended, or never started.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.failure.is_some() || (self.outcome.is_some() && self.starter.is_none())
     }
+}
+
+/// This process, in the boot that a run says is the present one.
+fn myself(run: Option<&RunFile>) -> Option<ProcessIdentity> {
+    let pid = u32::try_from(rustix::process::getpid().as_raw_nonzero().get()).ok()?;
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, rest) = text.rsplit_once(')')?;
+    // Field 22; the first after the name is the third (proc_pid_stat(5)).
+    let start_ticks = rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()?;
+    Some(ProcessIdentity {
+        pid: HostPid::new(pid)?,
+        start_ticks,
+        boot_id: run?.init.boot_id.clone(),
+    })
 }
 
 /// Reaps one child, blocking.

@@ -7,13 +7,16 @@
 
 mod client;
 mod finish;
+mod health;
 mod input;
 mod log;
 mod serve;
 mod sources;
+mod tree;
 mod unit;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use berth_base::protocol;
 use berth_base::state::{ExitOutcome, MonitorConfig};
@@ -24,6 +27,7 @@ use rustix::process::{Pid, WaitOptions, set_child_subreaper, wait};
 use crate::act::terminal::send_descriptor;
 use crate::wire;
 use client::{Binding, Client};
+use health::Health;
 use log::LogWriter;
 use sources::Source;
 use unit::{CONTAINER, StarterSaid, Unit};
@@ -47,6 +51,8 @@ pub(crate) struct Monitor {
     units: Vec<Unit>,
     clients: Vec<Client>,
     log: Option<LogWriter>,
+    /// The probes of its health, where it has any.
+    health: Option<Health>,
     next_session: u32,
 }
 
@@ -63,6 +69,8 @@ impl Monitor {
             Some(log) => Some(LogWriter::open(&log.path)?),
             None => None,
         };
+        let health = house.config.health.as_ref();
+        let health = health.map(|_| Health::new(house.config.run));
         Ok(Self {
             house,
             keeper,
@@ -70,6 +78,7 @@ impl Monitor {
             units: Vec::new(),
             clients: Vec::new(),
             log,
+            health,
             next_session: CONTAINER + 1,
         })
     }
@@ -92,6 +101,7 @@ impl Monitor {
             // Its output is lost with it; the exit status is not.
         }
         self.units.push(unit);
+        self.resume_probes();
     }
 
     /// Adds the client that asked for the start, and the container's unit with its stage.
@@ -126,10 +136,16 @@ impl Monitor {
             self.clients
                 .retain(|client| !(client.is_gone() || client.closing && !client.is_behind()));
             self.end_sessions(&mut buffer);
+            self.tend_health(&mut buffer);
             if let Some(ended) = self.end_container(&mut buffer) {
                 return ended;
             }
         }
+    }
+
+    /// How long we may sleep at most; `None`: until something happens.
+    fn next_wake(&self) -> Option<Duration> {
+        self.health.as_ref().and_then(Health::next_wake)
     }
 
     fn attend(&mut self, source: Source, buffer: &mut [u8; protocol::MAX_PACKET]) {
@@ -225,6 +241,9 @@ impl Monitor {
                     .as_ref()
                     .map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
                 self.tell(number, protocol::STARTED, &pid.to_le_bytes());
+                if number == CONTAINER {
+                    self.begin_probes();
+                }
             }
             StarterSaid::Failed(Some(failure)) => {
                 unit.failure = Some(failure);
@@ -279,6 +298,10 @@ impl Monitor {
             && log.append(stream, chunk).is_err()
         {
             // A full disk must not stop the container: the record is lost, the stream goes on.
+        }
+        if let Some(health) = self.health.as_mut().filter(|h| h.is_probe(number)) {
+            health.keep(chunk);
+            return true;
         }
         let kind = match stream {
             log::Stream::Stdout => protocol::STDOUT,

@@ -154,6 +154,7 @@ impl Monitor {
             pid: *pid,
             pidfd: pidfd.as_fd(),
             request,
+            is_probe: false,
         };
         let begun = session::begin(&input)?;
         let mut unit = Unit::new(number);

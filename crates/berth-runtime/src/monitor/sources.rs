@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Monitor;
 use super::log::Stream;
@@ -21,7 +21,7 @@ pub(super) enum Source {
     ClientSays(usize),
 }
 
-/// Waits until at least one source is ready.
+/// Waits until at least one source is ready, or it is time for something else.
 ///
 /// Output is not read while an attached client is behind: the process then waits on its full
 /// pipe, as it would without us. A client is not read while its process takes no input.
@@ -79,7 +79,11 @@ pub(super) fn wait(monitor: &Monitor) -> Vec<Source> {
             add(Source::ClientSays(index), client.socket(), PollFlags::IN);
         }
     }
-    if poll(&mut polled, None).is_err() {
+    let timeout = monitor.next_wake().map(|wake| Timespec {
+        tv_sec: i64::try_from(wake.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(wake.subsec_nanos()),
+    });
+    if poll(&mut polled, timeout.as_ref()).is_err() {
         // EINTR, or ENOMEM for a moment: look again.
         return Vec::new();
     }

@@ -11,10 +11,11 @@ use berth_image::Image;
 use super::failure::Failure;
 use super::parse::nearest::nearest;
 use crate::view::mounts::sources;
-use crate::view::row::network;
+use crate::view::row::{health_word, network};
 
-const KEYS: [&str; 10] = [
-    "ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume",
+const KEYS: [&str; 11] = [
+    "ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status",
+    "volume",
 ];
 const STATUSES: [&str; 8] = [
     "created",
@@ -26,6 +27,8 @@ const STATUSES: [&str; 8] = [
     "removing",
     "dead",
 ];
+
+const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 /// Parsed filters.
 #[derive(Debug, Default)]
@@ -118,6 +121,12 @@ fn check(key: &str, value: &str) -> Result<(), Failure> {
             STATUSES.join(", ")
         )));
     }
+    if key == "health" && !HEALTHS.contains(&value) {
+        return Err(refuse(format!(
+            "no health is called so; there are {}",
+            HEALTHS.join(", ")
+        )));
+    }
     if key == "exited" && value.parse::<u8>().is_err() {
         return Err(refuse("an exit code is a number from 0 to 255".to_owned()));
     }
@@ -130,6 +139,7 @@ fn fits(container: &Container, key: &str, value: &str) -> bool {
         "id" => container.id.as_str().starts_with(value),
         "name" => name_fits(container.name.as_str(), value),
         "status" => container.status.as_str() == value,
+        "health" => value == health_word(container),
         "exited" => container
             .exit
             .as_ref()
@@ -202,6 +212,7 @@ mod tests {
         insta::assert_snapshot!(line("stats", "exited"), @"invalid --filter stats=exited: no filter is called stats; did you mean status?");
         insta::assert_snapshot!(line("status", "runing"), @"invalid --filter status=runing: no status is called so; there are created, starting, running, paused, restarting, exited, removing, dead");
         insta::assert_snapshot!(line("exited", "x"), @"invalid --filter exited=x: an exit code is a number from 0 to 255");
+        insta::assert_snapshot!(line("health", "well"), @"invalid --filter health=well: no health is called so; there are starting, healthy, unhealthy, none");
         assert!(check("label", "a=b").is_ok());
     }
 }

@@ -124,7 +124,19 @@ pub(super) fn config_file() -> Result<ConfigFile, Failure> {
 
 /// The folder of the user's configuration files.
 pub(super) fn config_home() -> Option<PathBuf> {
-    xdg("XDG_CONFIG_HOME").or_else(|| Some(xdg("HOME")?.join(".config")))
+    let home = || xdg("HOME").or_else(home_on_record);
+    xdg("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")))
+}
+
+/// The caller's home by /etc/passwd: what a monitor executes has no environment.
+fn home_on_record() -> Option<PathBuf> {
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    // by path: the host's /etc
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
+    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut own = fields.filter(|fields| fields.get(2) == Some(&&*uid));
+    let home = own.next()?.get(5).map(PathBuf::from)?;
+    home.is_absolute().then_some(home)
 }
 
 /// How errors are written, also where the command line itself is at fault.

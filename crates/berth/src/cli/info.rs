@@ -51,7 +51,8 @@ fn gather(context: &Context) -> Result<Value, Failure> {
     Ok(json!({
         "ServerVersion": env!("CARGO_PKG_VERSION"),
         "Containers": containers.len(),
-        "ContainersRunning": count(&[Status::Running]),
+        // As with Docker, what is about to run counts.
+        "ContainersRunning": count(&[Status::Running, Status::Restarting]),
         "ContainersPaused": count(&[Status::Paused]),
         "ContainersStopped": count(&[Status::Created, Status::Exited]),
         "DockerRootDir": context.config.root,

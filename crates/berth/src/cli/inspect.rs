@@ -125,6 +125,7 @@ fn look_up(context: &Context, kind: Kind, name: &str) -> Result<View, Failure> {
         Kind::Container => {
             let id = context.engine.resolve(name)?;
             let container = context.engine.inspect(&id)?;
+            context.engine.look_after([&container]);
             let log = context.engine.log_path(&id);
             let view = inspect(&container, log.display().to_string());
             Ok(View::Container(Box::new(view)))

@@ -37,6 +37,7 @@ mod ps;
 mod pull;
 mod push;
 mod registry;
+mod restart;
 mod rm;
 mod run;
 mod save;
@@ -100,6 +101,8 @@ pub(crate) enum CliCommand {
     Ps(ps::Ps),
     /// Stop containers: a signal, a timeout, then SIGKILL
     Stop(stop::Stop),
+    /// Stop containers and start them again
+    Restart(restart::Restart),
     /// Send a signal to containers, SIGKILL unless told otherwise
     Kill(kill::Kill),
     /// Remove containers
@@ -240,6 +243,7 @@ impl CliCommand {
             Self::Exec(command) => command.execute(context),
             Self::Ps(command) => command.execute(context),
             Self::Stop(command) => command.execute(context),
+            Self::Restart(command) => command.execute(context),
             Self::Kill(command) => command.execute(context),
             Self::Rm(command) => command.execute(context),
             Self::Wait(command) => command.execute(context),

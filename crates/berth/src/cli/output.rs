@@ -39,6 +39,13 @@ impl Output {
         }
     }
 
+    /// Lets go of standard output: its reader sees its end, and what is written after it vanishes.
+    pub(crate) fn let_go(&mut self) -> Result<(), Failure> {
+        self.flush()?;
+        self.writer = BufWriter::new(Box::new(io::sink()));
+        Ok(())
+    }
+
     /// Writes text and ends the line.
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.text(text)?;

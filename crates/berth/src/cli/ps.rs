@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use berth_base::Timestamp;
+use berth_base::{Status, Timestamp};
 use berth_engine::Container;
 use clap::Args;
 
@@ -83,10 +83,11 @@ impl Ps {
             }
         };
         // The list is newest first.
-        let rows: Vec<_> = engine
-            .list()?
+        let containers = engine.list()?;
+        engine.look_after(&containers);
+        let rows: Vec<_> = containers
             .iter()
-            .filter(|container| all || container.status.is_live())
+            .filter(|c| all || c.status.is_live() || c.status == Status::Restarting)
             .filter(|container| filters.accept(container))
             .take(last.unwrap_or(usize::MAX))
             .map(|container| row::row(container, &beside(container), width, now))

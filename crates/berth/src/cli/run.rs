@@ -115,9 +115,10 @@ impl Run {
         if let End::Exited(_) = end
             && flags.auto_remove()
         {
-            // The exit code is the container's, whatever becomes of its remains.
-            if let Err(error) = remove(context, id) {
-                context.console.fail(&error);
+            // The exit code is the container's, whatever becomes of its remains. Who restarts it
+            // wants it still.
+            if let Err(error) = context.engine.exited(id) {
+                context.console.fail(&error.into());
             }
         }
         Ok(end.exit_code())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use berth_base::state::RootSource;
+use berth_base::state::{HealthStatus, RootSource};
 use berth_base::{NamespaceKind, Status};
 use berth_engine::{Container, SeccompChoice};
 use serde::Serialize;
@@ -53,6 +53,8 @@ struct State {
     error: String,
     started_at: String,
     finished_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Value>,
 }
 
 /// Makes the object; `log_path` is the engine's.
@@ -71,7 +73,7 @@ pub(crate) fn inspect(container: &Container, log_path: String) -> Inspect {
         image: create.image.clone(),
         log_path,
         name: format!("/{}", container.name),
-        restart_count: container.restart_count,
+        restart_count: container.restarts.count,
         driver: "overlay",
         platform: "linux",
         host_config: host_config(container),
@@ -88,9 +90,10 @@ fn state(container: &Container) -> State {
     let failed = exit.and_then(|exit| exit.error.clone());
     State {
         status: container.status.as_str(),
-        running: container.status.is_live(),
+        // As with Docker, what is about to run again runs.
+        running: container.status.is_live() || container.status == Status::Restarting,
         paused: container.status == Status::Paused,
-        restarting: false,
+        restarting: container.status == Status::Restarting,
         oom_killed: exit.is_some_and(|exit| exit.oom_killed),
         dead: false,
         pid: live.map_or(0, |live| live.init.pid.get()),
@@ -101,7 +104,34 @@ fn state(container: &Container) -> State {
             .or_else(|| exit.and_then(|exit| exit.started_at))
             .map_or_else(|| NEVER.to_owned(), |time| time.to_string()),
         finished_at: exit.map_or_else(|| NEVER.to_owned(), |exit| exit.finished_at.to_string()),
+        health: health(container),
     }
+}
+
+/// As with Docker, nobody is well who does not run.
+fn health(container: &Container) -> Option<Value> {
+    let health = container.health.as_ref()?;
+    let status = match container.status {
+        Status::Created | Status::Starting | Status::Running | Status::Paused => health.status,
+        _ => HealthStatus::Unhealthy,
+    };
+    let log: Vec<Value> = health
+        .log
+        .iter()
+        .map(|result| {
+            json!({
+                "Start": result.start,
+                "End": result.end,
+                "ExitCode": result.exit_code,
+                "Output": result.output,
+            })
+        })
+        .collect();
+    Some(json!({
+        "Status": status.as_str(),
+        "FailingStreak": health.failing_streak,
+        "Log": log,
+    }))
 }
 
 fn host_config(container: &Container) -> Value {
@@ -136,7 +166,10 @@ fn host_config(container: &Container) -> Value {
         "PortBindings": ports::bindings(&options.publish),
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {
+            "Name": container.restart.name(),
+            "MaximumRetryCount": container.restart.limit(),
+        },
         "Runtime": "berth-runtime",
         "SecurityOpt": security_options(container),
         "ShmSize": 64 << 20,
@@ -189,6 +222,7 @@ fn config(container: &Container) -> Value {
             "Interval": check.interval_ns,
             "Timeout": check.timeout_ns,
             "StartPeriod": check.start_period_ns,
+            "StartInterval": check.start_interval_ns,
             "Retries": check.retries,
         });
     }
@@ -229,6 +263,7 @@ fn own(container: &Container) -> Value {
         }
     };
     json!({
+        "HealthOnFailure": create.options.healthcheck.as_ref().map(|check| check.on_failure),
         "Rootfs": rootfs,
         "Runs": container.run,
         "Namespaces": namespaces,

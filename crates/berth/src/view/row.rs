@@ -1,6 +1,6 @@
 //! A line of `ps`.
 
-use berth_base::state::NamespaceSource;
+use berth_base::state::{HealthStatus, NamespaceSource};
 use berth_base::{NamespaceKind, Status, Timestamp};
 use berth_engine::Container;
 use serde_json::{Value, json};
@@ -121,7 +121,21 @@ pub(crate) fn status(container: &Container, now: Timestamp) -> String {
     match container.status {
         Status::Created => "Created".to_owned(),
         Status::Starting => "Starting".to_owned(),
-        Status::Running => up(),
+        Status::Running => match &container.health {
+            None => up(),
+            Some(health) if health.status == HealthStatus::Starting => {
+                format!("{} (health: starting)", up())
+            }
+            Some(health) => format!("{} ({})", up(), health.status),
+        },
+        Status::Restarting => match &container.exit {
+            Some(exit) => format!(
+                "Restarting ({}) {} ago",
+                exit.outcome.shell_code(),
+                span::words(now.since(exit.finished_at))
+            ),
+            None => "Restarting".to_owned(),
+        },
         Status::Paused => format!("{} (Paused)", up()),
         Status::Removing => "Removal In Progress".to_owned(),
         Status::Exited => match &container.exit {
@@ -132,6 +146,14 @@ pub(crate) fn status(container: &Container, now: Timestamp) -> String {
             ),
             None => "Exited".to_owned(),
         },
+    }
+}
+
+/// What probes say of a container, in Docker's words.
+pub(crate) fn health_word(container: &Container) -> &'static str {
+    match &container.health {
+        None => "none",
+        Some(health) => health.status.as_str(),
     }
 }
 

@@ -91,6 +91,7 @@ fn container(engine: &Engine, number: u8, mounts: &[MountRequest]) -> CreateFile
     let settings = SettingsFile {
         version: STATE_VERSION,
         name: format!("c{number}").parse().unwrap(),
+        restart: berth_base::state::RestartPolicy::No,
     };
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
     write("create.json", serde_json::to_string(&create).unwrap());

@@ -2,17 +2,23 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use berth_base::{ContainerName, MacAddress};
-use berth_engine::{Capability, HostAddress, MountRequest, NamespaceMode, Ulimit};
+use berth_engine::{
+    Capability, HealthAction, Healthcheck, HostAddress, MountRequest, NamespaceMode, RestartPolicy,
+    Ulimit,
+};
 use berth_image::Platform;
 use clap::{Args, ValueEnum};
 
+use crate::cli::failure::Failure;
 use crate::cli::load::platform;
 use crate::cli::parse::capability::capability;
 use crate::cli::parse::cpus::nano_cpus;
 use crate::cli::parse::env::{EnvRequest, env};
 use crate::cli::parse::label::label;
+use crate::cli::parse::life::{health_action, restart_policy, retries};
 use crate::cli::parse::mount::{Unplaced, mount, tmpfs, volume, volumes_from};
 use crate::cli::parse::namespace::{NetworkArgument, namespace, network};
 use crate::cli::parse::number::{process_limit, seconds};
@@ -20,6 +26,7 @@ use crate::cli::parse::publish::{PublishArgument, add_host, domain_name, expose,
 use crate::cli::parse::security::{SecurityOption, security_option};
 use crate::cli::parse::signal::signal;
 use crate::cli::parse::size::{size, storage_option};
+use crate::cli::parse::time::duration;
 use crate::cli::parse::ulimit::ulimit;
 use crate::cli::parse::{absolute_path, container_name, host_name, user};
 
@@ -81,12 +88,79 @@ pub(super) struct LifeFlags {
     /// Remove the container when it ends
     #[arg(long)]
     pub(super) rm: bool,
+    /// Start it again when it ends: no, on-failure[:NUMBER], always or unless-stopped
+    #[arg(long, value_name = "POLICY", value_parser = restart_policy)]
+    pub(super) restart: Option<RestartPolicy>,
     /// Signal that asks it to stop; TERM when absent
     #[arg(long, value_name = "SIGNAL", value_parser = signal)]
     pub(super) stop_signal: Option<i32>,
     /// Seconds from that signal to SIGKILL; 10 when absent
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(super) stop_timeout: Option<u32>,
+}
+
+/// How to tell whether it is well.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Health")]
+pub(super) struct HealthFlags {
+    /// Command that tells by its exit code, run by /bin/sh inside
+    #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
+    pub(super) health_cmd: Option<String>,
+    /// Time between two checks; 30s when absent
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) health_interval: Option<Duration>,
+    /// Time for one check; 30s when absent
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) health_timeout: Option<Duration>,
+    /// Time after the start in which failures do not count; none when absent
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) health_start_period: Option<Duration>,
+    /// Time between two checks in that time; 5s when absent
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) health_start_interval: Option<Duration>,
+    /// Failures in a row until it is unhealthy; 3 when absent
+    #[arg(long, value_name = "NUMBER", value_parser = retries, allow_negative_numbers = true)]
+    pub(super) health_retries: Option<u32>,
+    /// What is done then: none, kill, stop or restart
+    #[arg(long, value_name = "WHAT", value_parser = health_action)]
+    pub(super) health_on_failure: Option<HealthAction>,
+    /// Leave out the image's check
+    #[arg(long)]
+    pub(super) no_healthcheck: bool,
+}
+
+impl HealthFlags {
+    /// What they come to; the image's own check completes it.
+    pub(super) fn healthcheck(&self) -> Result<Option<Healthcheck>, Failure> {
+        let command = self.health_cmd.as_deref().filter(|line| !line.is_empty());
+        let nanos = |span: Option<Duration>| {
+            let nanos = span.unwrap_or_default().as_nanos();
+            u64::try_from(nanos).unwrap_or(u64::MAX)
+        };
+        let mut check = Healthcheck {
+            test: command
+                .map(|line| vec!["CMD-SHELL".to_owned(), line.to_owned()])
+                .unwrap_or_default(),
+            interval_ns: nanos(self.health_interval),
+            timeout_ns: nanos(self.health_timeout),
+            start_period_ns: nanos(self.health_start_period),
+            start_interval_ns: nanos(self.health_start_interval),
+            retries: self.health_retries.unwrap_or(0),
+            on_failure: self.health_on_failure.unwrap_or_default(),
+            ..Healthcheck::default()
+        };
+        let is_nothing = check == Healthcheck::default();
+        if self.no_healthcheck && !is_nothing {
+            let text =
+                "--no-healthcheck conflicts with the other --health flags; leave out one side";
+            return Err(Failure::usage(text).on("--no-healthcheck"));
+        }
+        if self.no_healthcheck {
+            check.test = vec!["NONE".to_owned()];
+            return Ok(Some(check));
+        }
+        Ok((!is_nothing).then_some(check))
+    }
 }
 
 /// What it sees of the file system.

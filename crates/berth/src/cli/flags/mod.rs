@@ -21,8 +21,8 @@ use super::parse::namespace::NetworkArgument;
 use super::parse::security::SecurityOption;
 pub(crate) use groups::PullPolicy;
 use groups::{
-    FileFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, NetworkFlags, ProcessFlags,
-    PullFlags, SecurityFlags,
+    FileFlags, HealthFlags, IdentityFlags, LifeFlags, LimitFlags, NamespaceFlags, NetworkFlags,
+    ProcessFlags, PullFlags, SecurityFlags,
 };
 
 /// Everything that describes a container on the command line.
@@ -34,6 +34,8 @@ pub(crate) struct ContainerFlags {
     process: ProcessFlags,
     #[command(flatten)]
     life: LifeFlags,
+    #[command(flatten)]
+    health: HealthFlags,
     #[command(flatten)]
     files: FileFlags,
     #[command(flatten)]
@@ -113,6 +115,7 @@ impl ContainerFlags {
             open_stdin: self.process.interactive,
             stdin_once: self.process.interactive && !detached,
             auto_remove: self.life.rm,
+            restart: self.life.restart.unwrap_or_default(),
             labels: self
                 .identity
                 .label
@@ -122,7 +125,7 @@ impl ContainerFlags {
             stop_signal: self.life.stop_signal,
             stop_timeout_s: self.life.stop_timeout,
             exposed_ports: self.network.expose.clone(),
-            healthcheck: None,
+            healthcheck: self.health.healthcheck()?,
             mounts: self.mounts()?,
             read_only: self.files.read_only,
             namespaces: self.namespace_modes(net),

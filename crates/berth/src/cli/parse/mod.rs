@@ -9,6 +9,7 @@ pub(crate) mod env;
 pub(crate) mod filter;
 pub(crate) mod keys;
 pub(crate) mod label;
+pub(crate) mod life;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod nearest;

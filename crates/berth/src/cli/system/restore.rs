@@ -1,36 +1,50 @@
 //! `berth system restore`.
 
+use berth_engine::Restored;
 use clap::Args;
 
 use super::super::failure::{EXIT_FAILURE, Failure};
 use super::super::{Context, Outcome};
 
-/// Put everything in order after a crash: what is half made or half removed goes, runs that ended
-/// unseen get a record.
+/// Put everything in order after a crash or a boot: what is half made or half removed goes, runs that
+/// ended unseen get a record. Then start what is wanted: containers with --restart always, or
+/// unless-stopped where no user stopped them, and those that were being restarted.
 ///
-/// Done by itself once per boot. Can be run at any time and twice; what runs is left alone.
+/// Putting in order is done by itself once per boot, starting is not. Can be run at any time and
+/// twice; what runs is left alone.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
-pub(crate) struct Restore {}
+pub(crate) struct Restore {
+    /// Put in order alone, start nothing
+    #[arg(long)]
+    no_start: bool,
+}
 
 impl Restore {
     pub(in super::super) fn execute(&self, context: &mut Context) -> Outcome {
-        let recovered = context.engine.recover()?;
+        let restored = match self.no_start {
+            true => Restored {
+                recovered: context.engine.recover()?,
+                ..Restored::default()
+            },
+            false => context.engine.restore()?,
+        };
         for (what, containers) in [
-            ("settled", &recovered.settled),
-            ("removed", &recovered.removed),
+            ("settled", &restored.recovered.settled),
+            ("removed", &restored.recovered.removed),
+            ("started", &restored.started),
         ] {
             for id in containers {
                 context.out.line(&format!("{what} container {id}"))?;
             }
         }
-        if recovered.errors.is_empty() {
-            return Ok(0);
-        }
+        let errors = restored.recovered.errors.into_iter().chain(restored.errors);
         context.out.flush()?;
-        for error in recovered.errors {
+        let mut code = 0;
+        for error in errors {
+            code = EXIT_FAILURE;
             context.console.fail(&Failure::from(error));
         }
-        Ok(EXIT_FAILURE)
+        Ok(code)
     }
 }
