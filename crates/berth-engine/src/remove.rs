@@ -225,5 +225,6 @@ fn unseen(container: &Container) -> ExitFile {
         started_at: container.live.as_ref().map(|live| live.started_at),
         finished_at: Timestamp::from(SystemTime::now()),
         error: None,
+        recorded_by: None,
     }
 }

@@ -120,6 +120,8 @@ fn request(spec: &Spec, argv: Vec<String>) -> ExecRequest {
         stdin: false,
         seccomp: linux.is_some_and(|linux| linux.seccomp().is_some()),
         size: (0, 0),
+        user: None,
+        ends_with_client: false,
     }
 }
 

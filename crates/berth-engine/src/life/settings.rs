@@ -1,6 +1,6 @@
 //! A restart policy is changed.
 
-use berth_base::state::{RestartPolicy, STATE_VERSION, SettingsFile};
+use berth_base::state::RestartPolicy;
 use berth_base::{ContainerId, ErrorClass};
 
 use crate::store::Durability;
@@ -33,11 +33,8 @@ impl Engine {
             self.store()
                 .write_volatile(point, &lock, "monitor.json", &config)?;
         }
-        let settings = SettingsFile {
-            version: STATE_VERSION,
-            name: name.clone(),
-            restart: policy,
-        };
+        let mut settings = self.settings_of(&lock)?;
+        settings.restart = policy;
         self.store()
             .write_settings(&lock, &settings, Durability::Power)?;
         Ok(())

@@ -24,7 +24,7 @@ fn help_goes_to_standard_output() {
         .output()
         .unwrap();
     assert_eq!(bare.status.code(), Some(0));
-    assert!(bare.stdout.starts_with(b"Run processes"));
+    assert!(bare.stdout.starts_with(b"Usage: berth"));
     let done = berth.run(&[]);
     assert_eq!(done.code, 125);
     assert_eq!(
