@@ -50,6 +50,7 @@ impl Engine {
         drop(names);
         let mut view = view;
         view.container.name = name.clone();
+        self.emit_of(&view.container, "rename", &[("oldName", format!("/{old}"))]);
         self.spread_name(&lock, &view)
     }
 

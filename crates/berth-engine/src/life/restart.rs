@@ -51,7 +51,9 @@ impl Engine {
             drop(lock);
             self.withdraw_claim(id, &me)?;
         }
-        Ok(started?.warnings)
+        let warnings = started?.warnings;
+        self.emit_of(container, "restart", &[]);
+        Ok(warnings)
     }
 
     /// Claims the next start of a container that runs, or is about to; `None` when it is over, and

@@ -37,6 +37,7 @@ impl Engine {
         settings.restart = policy;
         self.store()
             .write_settings(&lock, &settings, Durability::Power)?;
+        self.emit_of(&container, "update", &[]);
         Ok(())
     }
 }

@@ -33,7 +33,9 @@ impl Engine {
             drop(group.thaw());
             drop(self.write_status(&lock, container, (Status::Running, container.run), None));
             cannot_pause(container, &error)
-        })
+        })?;
+        self.emit_of(container, "pause", &[]);
+        Ok(())
     }
 
     /// Lets a paused container go on.
@@ -52,7 +54,9 @@ impl Engine {
             return Err(EngineError::new(ErrorClass::Conflict, text).on(name.as_str()));
         }
         group.thaw().map_err(|e| cgroup::on_cgroup(container, e))?;
-        self.write_status(&lock, container, (Status::Running, container.run), None)
+        self.write_status(&lock, container, (Status::Running, container.run), None)?;
+        self.emit_of(container, "unpause", &[]);
+        Ok(())
     }
 }
 

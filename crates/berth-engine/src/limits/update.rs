@@ -59,6 +59,7 @@ impl Engine {
         settings.updating = None;
         settings.resources = change.over(&settings.resources);
         self.write_settings(&lock, &options, &settings)?;
+        self.emit_of(container, "update", &[]);
         Ok(Updated { warnings })
     }
 
@@ -82,7 +83,7 @@ impl Engine {
         self.write_settings(lock, &container.create.options, &settings)
     }
 
-    fn settings_of(&self, lock: &ContainerLock) -> Result<SettingsFile, EngineError> {
+    pub(crate) fn settings_of(&self, lock: &ContainerLock) -> Result<SettingsFile, EngineError> {
         let settings = self.store().read_settings(lock.id())?;
         settings.ok_or_else(|| StoreError::NoContainer(lock.id().short().to_owned()).into())
     }

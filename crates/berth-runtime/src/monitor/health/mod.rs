@@ -273,6 +273,7 @@ impl Monitor {
             return;
         };
         let output = std::mem::take(&mut health.output);
+        let before = health.file.status;
         let has_become = health.take(
             HealthResult {
                 start,
@@ -284,6 +285,10 @@ impl Monitor {
         );
         if write(config, &health.file).is_err() {
             // A full disk, or removed under us: the next result tells as much.
+        }
+        let status = health.file.status;
+        if status != before {
+            self.note(&format!("health_status: {status}"), &[]);
         }
         if has_become {
             execute_aside(&probe.on_unhealthy);
