@@ -13,8 +13,4 @@ mod deaths;
 mod hands;
 mod health;
 mod policies;
-mod rootless;
 mod support;
-#[path = "../rootless_images/support.rs"]
-#[allow(dead_code)]
-mod user;
