@@ -138,6 +138,7 @@ pub(super) fn explore(
     let traced = Faults {
         fault: None,
         trace: true,
+        is_beyond: operation.is_beyond(),
     };
     let output = world.run(operation.program, operation.run, traced)?;
     if output.status.code() != Some(operation.code) {
@@ -148,6 +149,7 @@ pub(super) fn explore(
             said(&output)
         )));
     }
+    await_monitors(world, operation)?;
     let places = trace::places(&trace::read(&world.trace())?);
     checks::after_crash(world, operation)?;
     let mut cases = Vec::new();
@@ -164,11 +166,17 @@ pub(super) fn explore(
         // Nothing has happened where it did not succeed.
         if done {
             add(Crash::KillAfter);
+        }
+        // What the operation itself did is not written down.
+        if done && !operation.is_beyond() {
             add(Crash::Power(Loss::Dropped));
             add(Crash::Power(Loss::Hollow));
         }
     }
     for loss in [Loss::Dropped, Loss::Hollow] {
+        if operation.is_beyond() {
+            continue;
+        }
         cases.push(Case {
             operation,
             crash: Crash::Power(loss),
@@ -176,6 +184,19 @@ pub(super) fn explore(
         });
     }
     Ok(cases)
+}
+
+/// Waits until what the monitors of an operation execute has come to its end, or to the crash.
+fn await_monitors(world: &World<'_>, operation: &Operation) -> Outcome {
+    if !operation.is_beyond() {
+        return Ok(());
+    }
+    checks::soon(|| {
+        if world.note().exists() {
+            return Ok(());
+        }
+        world.must(operation.program, operation.until).map(drop)
+    })
 }
 
 /// A host of its own for whoever changes its network.
@@ -218,8 +239,10 @@ pub(super) fn crash(template: &World<'_>, world: &World<'_>, case: &Case) -> Out
     let faults = Faults {
         fault: fault.as_deref(),
         trace: is_power,
+        is_beyond: operation.is_beyond(),
     };
     let output = world.run(operation.program, operation.run, faults)?;
+    await_monitors(world, operation)?;
     if matches!(case.crash, Crash::Fail(_)) {
         if was_killed(&output) {
             return Err(Failure::new("it died of SIGKILL"));

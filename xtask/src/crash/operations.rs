@@ -5,6 +5,7 @@
 //! each crash.
 
 mod images;
+mod life;
 mod networks;
 mod stores;
 
@@ -91,11 +92,19 @@ pub(super) struct Operation {
     /// Containers and images that were there before and are never lost.
     pub(super) keeps: &'static [&'static str],
     pub(super) keeps_images: &'static [&'static str],
+    /// What the operation's monitors execute is crashed instead of itself; `until` succeeds once they
+    /// are done.
+    pub(super) until: &'static [&'static str],
     /// Images of which a container can run `true` after the recovery.
     pub(super) runs: &'static [&'static str],
 }
 
 impl Operation {
+    /// Whether what its monitors execute is crashed.
+    pub(super) const fn is_beyond(&self) -> bool {
+        !self.until.is_empty()
+    }
+
     /// What recovers its store.
     pub(super) const fn recovery(&self) -> &'static [&'static str] {
         match self.program {
@@ -119,6 +128,7 @@ const BERTH: Operation = Operation {
     needs: Needs::Nothing,
     keeps: &["@keep", "@old"],
     keeps_images: &["keep:latest"],
+    until: &[],
     runs: &[],
 };
 
@@ -183,6 +193,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
     [
         OPERATIONS,
         images::OPERATIONS,
+        life::OPERATIONS,
         networks::OPERATIONS,
         stores::OPERATIONS,
     ]

@@ -45,6 +45,8 @@ pub(super) struct Faults<'a> {
     pub(super) fault: Option<&'a str>,
     /// Whether its operations are written down.
     pub(super) trace: bool,
+    /// Both are for what the monitors of containers execute that it starts.
+    pub(super) is_beyond: bool,
 }
 
 impl<'a> World<'a> {
@@ -115,12 +117,16 @@ impl<'a> World<'a> {
         faults: Faults<'_>,
     ) -> Outcome<Output> {
         let mut command = self.command(program, words);
+        let whose = match faults.is_beyond {
+            true => "BERTH_BEYOND",
+            false => "BERTH_FAULT",
+        };
         if let Some(fault) = faults.fault {
-            command.env("BERTH_FAULT", fault);
-            command.env("BERTH_FAULT_NOTE", self.note());
+            command.env(whose, fault);
+            command.env(format!("{whose}_NOTE"), self.note());
         }
         if faults.trace {
-            command.env("BERTH_FAULT_TRACE", self.trace());
+            command.env(format!("{whose}_TRACE"), self.trace());
         }
         let output = bounded::output(&mut command, DEADLINE)?;
         self.wait_for_background()?;
@@ -209,7 +215,15 @@ impl<'a> World<'a> {
         for step in steps {
             let program = step.by.unwrap_or(program);
             let fault = step.fault;
-            let output = self.run(program, step.words, Faults { fault, trace })?;
+            let output = self.run(
+                program,
+                step.words,
+                Faults {
+                    fault,
+                    trace,
+                    ..Faults::default()
+                },
+            )?;
             let as_wanted = match fault {
                 Some(_) => was_killed(&output),
                 None => output.status.success(),
