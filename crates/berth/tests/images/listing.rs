@@ -134,7 +134,7 @@ fn inspect_finds_images_and_volumes() {
     insta::assert_snapshot!(world.fails(1, "inspect -f x nosuch"), @"berth: no container, image, network or volume is called nosuch");
     insta::assert_snapshot!(world.fails(1, "inspect --type image -f x vol"), @r#"berth: no such image: vol:latest; "berth images" lists all, "berth pull" fetches one"#);
     insta::assert_snapshot!(world.fails(1, "inspect --type container -f x box:1"), @r#"berth: no such container: box:1; "berth ps -a" lists all containers"#);
-    assert_eq!(world.run("inspect --type network x").code, 125);
+    assert_eq!(world.run("inspect --type pod x").code, 125);
 }
 
 #[test]

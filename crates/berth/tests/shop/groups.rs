@@ -133,3 +133,23 @@ fn the_help_begins_with_what_is_needed_every_day() {
     );
     assert_eq!(berth.run(&["frobnicate", "--help"]).code, 125);
 }
+
+#[test]
+fn top_takes_options_of_ps() {
+    let berth = Berth::new();
+    berth.ok(&["run", "-d", "--name", "web", "host", "sleep", "100"]);
+    let pid = berth.ok(&["inspect", "-f", "{{.State.Pid}}", "web"]);
+    let out = berth.ok(&["top", "web", "-o", "pid,comm"]);
+    let words: Vec<&str> = out.split_whitespace().collect();
+    assert_eq!(words, ["PID", "COMMAND", &pid, "sleep"]);
+    // Without a choice by PID of its own: what is the container's is chosen from all lines.
+    let out = berth.ok(&["container", "top", "web", "aux"]);
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert!(out.contains(&format!(" {pid} ")), "{out}");
+    let done = berth.run(&["top", "web", "-o", "comm"]);
+    assert_eq!(done.code, 125);
+    insta::assert_snapshot!(done.err, @"berth: ps shows no PID with these options, by which its lines are chosen; add pid to -o");
+    let done = berth.run(&["top", "web", "--no-such"]);
+    assert_eq!((done.code, done.out.as_str()), (125, ""), "{done:?}");
+    assert_eq!(berth.run(&["top", "nosuch", "aux"]).code, 1);
+}

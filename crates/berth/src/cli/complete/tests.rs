@@ -34,44 +34,46 @@ fn ask(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// Lines up to the cursor.
+const LINES: [&str; 33] = [
+    "ru",
+    "container cr",
+    "container ls --f",
+    "run --net",
+    "run --network ",
+    "run --network=l",
+    "run -it --name x ",
+    "run -e ",
+    "run --env-file ",
+    "run -w",
+    "run --pid ",
+    "run -v ",
+    "run --volumes-from ",
+    "run busybox ",
+    "run busybox --na",
+    "run --pull ",
+    "exec ",
+    "exec web ",
+    "start ",
+    "stop -s ",
+    "stop -- ",
+    "rm web ",
+    "cp ",
+    "logs w",
+    "rmi ",
+    "tag ",
+    "network connect ",
+    "network connect lan ",
+    "volume rm ",
+    "inspect ",
+    "--root ",
+    "--error-format ",
+    "frobnicate ",
+];
+
 #[test]
 fn what_comes_next() {
-    let lines = [
-        "ru",
-        "container cr",
-        "container ls --f",
-        "run --net",
-        "run --network ",
-        "run --network=l",
-        "run -it --name x ",
-        "run -e ",
-        "run --env-file ",
-        "run -w",
-        "run --pid ",
-        "run -v ",
-        "run --volumes-from ",
-        "run busybox ",
-        "run busybox --na",
-        "run --pull ",
-        "exec ",
-        "exec web ",
-        "start ",
-        "stop -s ",
-        "stop -- ",
-        "rm web ",
-        "cp ",
-        "logs w",
-        "rmi ",
-        "tag ",
-        "network connect ",
-        "network connect lan ",
-        "volume rm ",
-        "inspect ",
-        "--root ",
-        "--error-format ",
-        "frobnicate ",
-    ];
-    let answers: Vec<String> = lines.iter().map(|l| format!("{l}| {}", ask(l))).collect();
+    let answers: Vec<String> = LINES.iter().map(|l| format!("{l}| {}", ask(l))).collect();
     insta::assert_snapshot!(answers.join("\n"), @r"
     ru| run :none
     container cr| create :none

@@ -24,7 +24,7 @@ pub(crate) struct Container {
 #[derive(Subcommand, Debug)]
 enum ContainerCommand {
     #[command(flatten)]
-    Flat(FlatCommand),
+    Flat(Box<FlatCommand>),
     /// Show everything about containers
     Inspect(inspect::Inspect),
     /// Remove all containers that do not run
