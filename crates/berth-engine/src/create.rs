@@ -64,17 +64,8 @@ impl Engine {
         let id =
             random_id().map_err(|e| StoreError::io("draw an id for", self.store().root(), e))?;
         let mut rooted = image::resolve_root(self, &id, options)?;
-        rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
-        self.choose_log(&mut rooted.options)?;
-        rooted.options.networks = network::resolve(self, &rooted.options)?;
-        rooted.options.publish = network::published(self, &rooted.options)?;
+        self.complete(&mut rooted)?;
         let (options, root) = (&rooted.options, &rooted.source);
-        life::check(options)?;
-        check_restart(options)?;
-        quota::check(options, root)?;
-        for mount in &options.mounts {
-            check_mount(mount)?;
-        }
         let sources = namespaces::decide(&options.namespaces, rootless, |reference| {
             let id = self.resolve(reference)?;
             let create = self.read_create(&id)?;
@@ -133,6 +124,18 @@ impl Engine {
             image: rooted.unpacked,
             points,
         })
+    }
+
+    /// Puts what is known here into the options, and refuses what cannot be.
+    fn complete(&self, rooted: &mut image::Rooted) -> Result<(), EngineError> {
+        rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
+        self.choose_log(&mut rooted.options)?;
+        rooted.options.networks = network::resolve(self, &rooted.options)?;
+        rooted.options.publish = network::published(self, &rooted.options)?;
+        life::check(&rooted.options)?;
+        check_restart(&rooted.options)?;
+        quota::check(&rooted.options, &rooted.source)?;
+        rooted.options.mounts.iter().try_for_each(check_mount)
     }
 
     /// Writes the files into the hidden folder, claims the name and makes the container visible.

@@ -26,7 +26,7 @@ pub use usage::{DiskUsage, ImageUsage};
 
 pub(crate) use defaults::complete;
 pub(crate) use points::MountPoints;
-pub(crate) use root::{make_layer, mount_points, pin, resolve_root, resolve_user};
+pub(crate) use root::{Rooted, make_layer, mount_points, pin, resolve_root, resolve_user};
 pub(crate) use shared::is_points;
 
 use berth_image::{ImageError, ImageStore};
