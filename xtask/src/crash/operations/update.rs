@@ -10,6 +10,8 @@ const UPDATE: &[&str] = &["update", "-m", "128m", "--pids-limit", "50", "@victim
 const EXEC: &[&str] = &["exec", "@victim", "true"];
 const PAUSE: &[&str] = &["pause", "@victim"];
 const UNPAUSE: &[&str] = &["unpause", "@victim"];
+// Of one that runs, nothing; after a loss of power it does not.
+const START: &[&str] = &["start", "@victim"];
 const KILL: &[&str] = &["kill", "@victim"];
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -18,7 +20,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         before: SLEEP,
         run: UPDATE,
         again: UPDATE,
-        verify: &[EXEC, UPDATE, KILL, &["start", "@victim"], EXEC],
+        verify: &[START, UPDATE, EXEC, KILL, START, EXEC],
         ..BERTH
     },
     Operation {
@@ -36,9 +38,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         name: "pause",
         before: SLEEP,
         run: PAUSE,
-        again: PAUSE,
+        again: START,
         done: UNPAUSE,
-        verify: &[KILL, &["start", "@victim"], EXEC],
+        verify: &[START, EXEC, PAUSE, KILL],
         ..BERTH
     },
     Operation {
@@ -51,9 +53,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
             step(PAUSE),
         ],
         run: UNPAUSE,
-        again: UNPAUSE,
-        done: EXEC,
-        verify: &[EXEC, PAUSE, KILL],
+        again: START,
+        done: UNPAUSE,
+        verify: &[START, EXEC, PAUSE, KILL],
         ..BERTH
     },
 ];
