@@ -422,16 +422,10 @@ impl Engine {
             error,
             restarts: container.restarts.clone(),
         };
-        let is_begun_by_user = status == Status::Starting && container.restarts.count == 0;
         let durability = match container.create.options.auto_remove {
             true => Durability::Boot,
             // What decides whether it comes back after a loss of power.
-            false
-                if container.restart != RestartPolicy::No
-                    && (is_begun_by_user || container.restarts.stopped_in.is_some()) =>
-            {
-                Durability::Power
-            }
+            false if container.restart != RestartPolicy::No => Durability::Power,
             false => Durability::Process,
         };
         Ok(self.store().write_status(lock, &file, durability)?)

@@ -81,7 +81,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         name: "restore-wanted",
         setup: Some(&[
             sleeper!("create", "--restart", "always"),
-            super::dies("kill-after container.status.write 1", START),
+            super::dies("kill-after container.status.write 2", START),
         ]),
         run: RESTORE,
         again: RUNS,
