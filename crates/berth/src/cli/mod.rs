@@ -126,7 +126,7 @@ pub(crate) enum CliCommand {
     Pause(pause::Pause),
     /// Let paused containers go on
     Unpause(pause::Unpause),
-    /// Change the limits of containers
+    /// Change the limits and the restart policy of containers
     Update(update::Update),
     /// Remove containers
     Rm(rm::Rm),

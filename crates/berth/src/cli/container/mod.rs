@@ -9,8 +9,8 @@ mod prune;
 use clap::{Args, Subcommand};
 
 use super::{CliCommand, Context, Outcome};
-use super::{commit, cp, create, diff, exec, export, kill, logs, port, ps, rm, run, start, stats};
-use super::{stop, top, wait};
+use super::{attach, commit, cp, create, diff, exec, export, kill, logs, pause, port, ps, rename};
+use super::{restart, rm, run, start, stats, stop, top, update, wait};
 
 pub(in crate::cli) use prune::prune;
 
@@ -51,6 +51,8 @@ macro_rules! flat_commands {
 
 // One line for each command at the top that is about containers.
 flat_commands! {
+    /// Join the streams of a running container
+    Attach(attach::Attach),
     /// Make an image of a container
     Commit(commit::Commit),
     /// Copy files between the host and a container
@@ -70,8 +72,14 @@ flat_commands! {
     /// List containers
     #[command(name = "ls", visible_aliases = ["list", "ps"])]
     Ps(ps::Ps),
+    /// Stop every process of containers where it is
+    Pause(pause::Pause),
     /// Show which ports of the host lead to a container
     Port(port::Port),
+    /// Give a container another name
+    Rename(rename::Rename),
+    /// Stop containers and start them again
+    Restart(restart::Restart),
     /// Remove containers
     #[command(visible_alias = "remove")]
     Rm(rm::Rm),
@@ -85,6 +93,10 @@ flat_commands! {
     Stop(stop::Stop),
     /// List the processes of a container
     Top(top::Top),
+    /// Let paused containers go on
+    Unpause(pause::Unpause),
+    /// Change the limits and the restart policy of containers
+    Update(update::Update),
     /// Wait until containers end, then print their exit codes
     Wait(wait::Wait),
 }
