@@ -102,8 +102,8 @@ impl Row<'_> {
 
 fn row<'a>(section: &str, line: &'a str, at: usize) -> Outcome<Option<Row<'a>>> {
     let columns = match section {
-        "Commands" | "Commands to come" => 2,
-        "Flags" | "Flags to come" => 3,
+        "Commands" => 2,
+        "Flags" => 3,
         _ => return Ok(None),
     };
     let inner = line.strip_prefix('|').and_then(|l| l.strip_suffix('|'));

@@ -74,7 +74,7 @@ type RefusedFlags = (
 const CREATING: &[&str] = &["run", "create"];
 const ANY: &[&str] = &[];
 
-const REFUSED_FLAGS: [RefusedFlags; 8] = [
+const REFUSED_FLAGS: [RefusedFlags; 6] = [
     (
         &["run", "create", "connect", "rm"],
         &["link"],
@@ -83,18 +83,8 @@ const REFUSED_FLAGS: [RefusedFlags; 8] = [
     ),
     (
         CREATING,
-        &["gpus"],
-        "name the device by its CDI name, as in --device vendor.com/gpu=all",
-    ),
-    (
-        CREATING,
         &["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"],
         "that is for Windows alone; --cpus limits processors",
-    ),
-    (
-        CREATING,
-        &["kernel-memory"],
-        "the kernel has given it up; --memory counts what the kernel uses too",
     ),
     (
         &["run", "create", "connect"],

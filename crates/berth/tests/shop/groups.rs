@@ -56,12 +56,11 @@ fn prune_takes_what_has_ended() {
 #[test]
 fn what_is_not_ours_says_so() {
     let berth = Berth::new();
-    let lines: [&[&str]; 9] = [
+    let lines: [&[&str]; 8] = [
         &["build", "-t", "x", "."],
         &["compose", "up"],
         &["swarm", "init"],
         &["search", "nginx"],
-        &["run", "--gpus", "all", "host"],
         &["run", "--link", "db", "host"],
         &["run", "--isolation", "hyperv", "host"],
         &["--host", "tcp://box:2375", "ps"],
@@ -81,7 +80,6 @@ fn what_is_not_ours_says_so() {
     berth: "swarm" is not for berth: berth runs containers on one host and knows no swarm
     berth: "search" is not for berth: berth searches no registry
     hint: search on the registry's page, then "berth pull NAME"
-    berth: --gpus is not for berth: name the device by its CDI name, as in --device vendor.com/gpu=all
     berth: --link is not for berth: links are gone: containers on one network of their own find each other by name, and --network-alias gives further names
     berth: invalid value "hyperv" for --isolation: give default: the others are Windows'
     berth: --host is not for berth: berth has no daemon; run it on the host that is meant
