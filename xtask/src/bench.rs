@@ -5,6 +5,7 @@
 
 mod budgets;
 mod contestants;
+mod engine;
 mod hang;
 mod image;
 mod live;
@@ -54,7 +55,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     let (seconds, minutes) = (args.number("--seconds")?, args.number("--minutes")?);
     let what = args.word();
     let part = match what.as_deref() {
-        Some("net") => args.word(),
+        Some("net" | "engine") => args.word(),
         _ => None,
     };
     args.finish()?;
@@ -65,17 +66,20 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         Some("map") => map::run(&how),
         Some("live") => live::run(&how, seconds, minutes),
         Some("image") => image::run(&how, quick),
+        Some("engine") => engine::run(&how, quick, part.as_deref()),
         Some("net") => net::run(&how, quick, seconds, part.as_deref()),
         Some(other) => {
-            let known = ["start", "oci", "memory", "map", "live", "image", "net"];
+            let known = [
+                "start", "oci", "memory", "map", "live", "image", "net", "engine",
+            ];
             let hint = nearest(other, known.into_iter())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             Err(Failure::usage(format!(
-                "bench knows start, oci, memory, map, live, image and net, not \"{other}\"{hint}"
+                "bench knows start, oci, memory, map, live, image, net and engine, not \"{other}\"{hint}"
             )))
         }
         None => Err(Failure::usage(
-            "bench needs a word: start, oci, memory, map, live, image or net",
+            "bench needs a word: start, oci, memory, map, live, image, net or engine",
         )),
     }
 }

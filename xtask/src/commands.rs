@@ -54,7 +54,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "bench",
         usage: "start|oci|memory|map|live|image|net [--rounds N] [--markdown]",
-        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map; watching it; images; networks",
+        about: "starts against the kernel's floor, other engines and runtimes; idle memory; the map; watching it; images; networks; every day",
         run: bench::command,
     },
     Command {

@@ -18,6 +18,8 @@ pub(super) enum Work {
     Crowd,
     /// `true` in a running container.
     Exec,
+    /// A container that is there, started and killed.
+    StartStop,
     /// A container in the foreground, of a busybox image, so many at once.
     Net(Net, usize),
 }
@@ -63,6 +65,7 @@ impl Work {
             Self::RunAndRemove => ("run -d, rm -f", 1),
             Self::Crowd => ("run --rm --net none, true", self.copies()),
             Self::Exec => ("exec, true", 1),
+            Self::StartStop => ("start, stop -t 0", 1),
             Self::Net(Net::None, copies) => ("run --rm --network none, true", copies),
             Self::Net(Net::Bridge, copies) => ("run --rm --network bridge, true", copies),
             Self::Net(Net::Publish, copies) => ("run --rm -p 8099:80, true", copies),

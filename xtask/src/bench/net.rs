@@ -23,7 +23,8 @@ use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
 use crate::setup::{self, Purpose};
-use space::Space;
+pub(super) use space::Space;
+pub(super) use starts::IMAGE;
 
 /// Rounds of starts.
 const ROUNDS: usize = 20;
@@ -98,7 +99,7 @@ fn bring(scratch: &Scratch, program: &Path) -> Outcome<PathBuf> {
 }
 
 /// The middle one of the numbers.
-fn median(numbers: &[f64]) -> Option<f64> {
+pub(super) fn median(numbers: &[f64]) -> Option<f64> {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied()

@@ -253,7 +253,10 @@ impl Peers {
     }
 
     /// Gives each the image `bench`, whose root is the stage's.
-    fn give_image(&self, stage: &Stage) -> Outcome {
+    ///
+    /// # Errors
+    /// One does not take it.
+    pub(super) fn give_image(&self, stage: &Stage) -> Outcome {
         let archive = archive(stage)?;
         if let Some(docker) = &self.docker {
             exec::read(docker.command().arg("import").arg(&archive).arg("bench"))?;

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Outcome};
 const HOLD: &str = "ip link set lo up && echo ready && exec cat >/dev/null";
 
 /// A network namespace with loopback alone, held by a process.
-pub(super) struct Space {
+pub(in crate::bench) struct Space {
     holder: Child,
 }
 
@@ -20,7 +20,7 @@ impl Space {
     ///
     /// # Errors
     /// It cannot be made.
-    pub(super) fn new() -> Outcome<Self> {
+    pub(in crate::bench) fn new() -> Outcome<Self> {
         let mut command = Command::new("unshare");
         command
             .args(["--net", "sh", "-c", HOLD])
@@ -43,18 +43,18 @@ impl Space {
     }
 
     /// Its file.
-    pub(super) fn net(&self) -> PathBuf {
+    pub(in crate::bench) fn net(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/ns/net", self.holder.id()))
     }
 
     /// Words that execute what follows them in it.
-    pub(super) fn entrance(&self) -> Vec<String> {
+    pub(in crate::bench) fn entrance(&self) -> Vec<String> {
         let net = format!("--net={}", self.net().display());
         vec!["nsenter".to_owned(), net]
     }
 
     /// A program in it.
-    pub(super) fn command(&self, words: &str) -> Command {
+    pub(in crate::bench) fn command(&self, words: &str) -> Command {
         let entrance = self.entrance();
         let mut command = Command::new(&entrance[0]);
         command.args(&entrance[1..]).args(words.split(' '));
@@ -65,7 +65,7 @@ impl Space {
     ///
     /// # Errors
     /// It fails.
-    pub(super) fn run(&self, words: &str) -> Outcome {
+    pub(in crate::bench) fn run(&self, words: &str) -> Outcome {
         exec::read(&mut self.command(words)).map(drop)
     }
 
@@ -74,7 +74,7 @@ impl Space {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(super) fn join(&self, other: &Self, name: &str, addresses: [&str; 2]) -> Outcome {
+    pub(in crate::bench) fn join(&self, other: &Self, name: &str, addresses: [&str; 2]) -> Outcome {
         let pid = other.holder.id();
         self.run(&format!(
             "ip link add name {name} type veth peer name {name} netns {pid}"
@@ -90,7 +90,7 @@ impl Space {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(super) fn forward(&self) -> Outcome {
+    pub(in crate::bench) fn forward(&self) -> Outcome {
         let mut command = self.command("sh -c");
         exec::read(command.arg("echo 1 >/proc/sys/net/ipv4/ip_forward")).map(drop)
     }

@@ -6,7 +6,7 @@ use super::super::peers::{CGROUP, Peers};
 use crate::berth::Berth;
 
 /// What the image with busybox alone is called.
-pub(super) const IMAGE: &str = "bench";
+pub(in crate::bench) const IMAGE: &str = "bench";
 
 /// An engine: its name, where it is timed, its words up to the subcommand, options of `run`.
 type Engine<'a> = (&'static str, Place, &'a [String], String);
