@@ -14,6 +14,13 @@ use crate::process::{Process, boot_id};
 use crate::store::StoreError;
 use crate::{Container, CreateFile, Engine, EngineError};
 
+/// Fewer containers are read by one thread: making others would take longer.
+const FEW: usize = 64;
+/// More threads than that wait for each other's folders.
+const MOST_READERS: usize = 8;
+
+type InspectResult = Result<Container, EngineError>;
+
 /// What is known of one run besides the status that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunEvidence {
@@ -86,8 +93,8 @@ impl Engine {
     /// after a loss of power, or one that a newer berth wrote. `remove` with force takes them away.
     pub fn listing(&self) -> Result<Listing, EngineError> {
         let mut listing = Listing::default();
-        for id in self.store().ids()? {
-            match self.inspect(&id) {
+        for (id, found) in self.inspect_all(self.store().ids()?) {
+            match found {
                 Ok(container) => listing.containers.push(container),
                 Err(error) if self.store().exists(&id) => listing.unreadable.push((id, error)),
                 Err(_) => {}
@@ -98,6 +105,30 @@ impl Engine {
             newest_first.then_with(|| a.id.cmp(&b.id))
         });
         Ok(listing)
+    }
+
+    /// Inspects containers, many of them by several threads at once, which have ended afterwards.
+    fn inspect_all(&self, ids: Vec<ContainerId>) -> Vec<(ContainerId, InspectResult)> {
+        let read = |ids: &[ContainerId]| -> Vec<_> {
+            ids.iter()
+                .map(|id| (id.clone(), self.inspect(id)))
+                .collect()
+        };
+        let readers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_READERS));
+        if ids.len() < FEW || readers == 1 {
+            return read(&ids);
+        }
+        std::thread::scope(|scope| {
+            let parts = ids.chunks(ids.len().div_ceil(readers));
+            let readers: Vec<_> = parts.map(|part| scope.spawn(|| read(part))).collect();
+            let parts = readers.into_iter().map(|reader| {
+                // A panic of a reader is one of ours.
+                reader
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            parts.flatten().collect()
+        })
     }
 
     /// The containers that exist but cannot be read.
