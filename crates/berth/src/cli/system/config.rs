@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use berth_base::state::LogDriver;
 use berth_engine::{DefaultNetwork, EventLimits, ImageLimits, NetworkSettings};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -217,6 +218,7 @@ fn defaults() -> Vec<(&'static str, Value)> {
         .map(|pool| json!({"base": pool.base.to_string(), "size": pool.prefix}))
         .collect();
     vec![
+        ("detach-keys", json!("ctrl-p,ctrl-q")),
         ("events.max-size", json!(events.file_bytes)),
         ("events.max-files", json!(events.files)),
         ("image.layer-bytes", json!(layer.layer_bytes)),
@@ -230,6 +232,9 @@ fn defaults() -> Vec<(&'static str, Value)> {
         ("image.archive-blob-bytes", json!(archive.blob_bytes)),
         ("image.archive-total-bytes", json!(archive.total_bytes)),
         ("image.archive-images", json!(archive.images)),
+        ("log.driver", json!(LogDriver::default().as_str())),
+        ("log.options", json!({})),
+        ("network.big-tcp", json!(network.big_tcp)),
         ("network.default-address-pools", json!(pools)),
         ("network.publish-address", json!("0.0.0.0")),
         ("proxies.http-proxy", json!("")),
