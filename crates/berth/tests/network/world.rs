@@ -83,14 +83,17 @@ impl World {
     /// The resolver of this engine, by its command line.
     pub fn resolver(&self) -> Option<Pid> {
         let state = self.berth.path("state");
-        let end = format!("{}\0internal\0dns\0", state.display());
+        let state = format!("\0{}\0", state.display());
+        let state = state.as_bytes();
         std::fs::read_dir("/proc")
             .unwrap()
             .flatten()
             .find_map(|entry| {
                 let line = std::fs::read(entry.path().join("cmdline")).ok()?;
                 let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-                line.ends_with(end.as_bytes()).then(|| Pid::from_raw(pid))?
+                let is_ours = line.windows(state.len()).any(|part| part == state);
+                let is_resolver = line.ends_with(b"\0internal\0dns\0");
+                (is_ours && is_resolver).then(|| Pid::from_raw(pid))?
             })
     }
 
