@@ -227,7 +227,7 @@ pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
         crate::many::work(&engine).expect("work");
         return Some(ExitCode::SUCCESS);
     }
-    let [root_flag, root, _, state, internal, exited, id] = arguments else {
+    let [root_flag, root, _, state, _, runtime, internal, exited, id] = arguments else {
         return None;
     };
     if [root_flag.as_str(), internal, exited] != ["--root", "internal", "exited"] {
@@ -236,7 +236,7 @@ pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
     let engine = Engine::open(EngineConfig {
         root: root.into(),
         state: state.into(),
-        runtime_binary: PathBuf::new(),
+        runtime_binary: runtime.into(),
         engine_binary: PathBuf::new(),
         default_network: berth_engine::DefaultNetwork::None,
         network: berth_engine::NetworkSettings::default(),
