@@ -151,7 +151,7 @@ pub(super) fn explore(
     }
     await_monitors(world, operation)?;
     let places = trace::places(&trace::read(&world.trace())?);
-    checks::after_crash(world, operation)?;
+    checks::after_crash(world, operation, true)?;
     let mut cases = Vec::new();
     for (place, done) in places {
         let mut add = |crash| {
@@ -256,7 +256,7 @@ pub(super) fn crash(template: &World<'_>, world: &World<'_>, case: &Case) -> Out
     let hit = if hit { Hit::Hit } else { Hit::Missed };
     match case.crash {
         Crash::Power(loss) => after_power(world, &before, case, loss)?,
-        _ => checks::after_crash(world, operation)?,
+        _ => checks::after_crash(world, operation, true)?,
     }
     Ok(hit)
 }
@@ -288,7 +288,7 @@ fn after_power(world: &World<'_>, before: &World<'_>, case: &Case, loss: Loss) -
         world.must(operation.program, operation.recovery())?;
         world.must(operation.program, operation.survives)?;
     }
-    checks::after_crash(world, operation)
+    checks::after_crash(world, operation, false)
 }
 
 /// An operation that failed says so in words, and is no defect.

@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What does not hold.
-pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
+pub(super) fn after_crash(world: &World<'_>, operation: &Operation, had_power: bool) -> Outcome {
     let program = operation.program;
     world.must(program, operation.recovery())?;
     nothing_half_done(world)?;
@@ -34,7 +34,8 @@ pub(super) fn after_crash(world: &World<'_>, operation: &Operation) -> Outcome {
         soon(|| nothing_lost(world, operation))?;
     }
     soon(|| happened_or_not(world, operation))?;
-    for words in operation.verify {
+    let running = operation.running.iter().filter(|_| had_power);
+    for words in running.chain(operation.verify) {
         world.must(program, words)?;
     }
     if program == Program::Berth {

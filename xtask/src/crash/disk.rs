@@ -129,7 +129,7 @@ fn full(world: &World<'_>, operation: &Operation) -> Outcome<u64> {
         // Whoever only reads is not concerned.
         world.must(operation.program, reader(operation.program))?;
         fs::remove_file(&filler).map_err(|error| Failure::file("remove", &filler, &error))?;
-        checks::after_crash(world, operation).map_err(|failure| {
+        checks::after_crash(world, operation, true).map_err(|failure| {
             Failure::new(format!(
                 "with {pages} pages left, after \"{text}\": {failure}"
             ))
@@ -159,7 +159,7 @@ fn read_only(world: &World<'_>, operation: &Operation) -> Outcome {
     refused(operation, &output, "Read-only file system")?;
     world.must(operation.program, reader(operation.program))?;
     disk.remount(MountFlags::empty())?;
-    checks::after_crash(world, operation)
+    checks::after_crash(world, operation, true)
 }
 
 /// An operation failed with the exit code of its command and the reason in words.

@@ -86,6 +86,8 @@ pub(super) struct Operation {
     /// it had not happened, and `done` must succeed if it had, or fail if it begins with `!`.
     pub(super) again: &'static [&'static str],
     pub(super) done: &'static [&'static str],
+    /// What must be possible then of what runs; a loss of power ends that with the host.
+    pub(super) running: &'static [&'static [&'static str]],
     /// What must be possible then.
     pub(super) verify: &'static [&'static [&'static str]],
     /// What must succeed when power is lost after the operation succeeded; nothing where it makes no
@@ -126,6 +128,7 @@ const BERTH: Operation = Operation {
     code: 0,
     again: &[],
     done: &[],
+    running: &[],
     verify: &[],
     survives: &[],
     needs: Needs::Nothing,

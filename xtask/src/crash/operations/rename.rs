@@ -23,7 +23,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         run: RENAME,
         again: RENAME,
         done: &["inspect", "@new"],
-        // After a loss of power nothing runs, so that no process in it can be asked for.
+        running: &[&["exec", "@new", "true"]],
         verify: &[&["rm", "-f", "@new"], CREATE_VICTIM],
         ..BERTH
     },
