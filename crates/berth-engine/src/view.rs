@@ -3,6 +3,8 @@
 //! Readers never lock. `status.json` says what was meant, `run.json` who was started, the kernel
 //! whether that one lives, `exits/N.json` how it ended.
 
+use std::cmp::Reverse;
+
 use berth_base::state::{
     ExitFile, HealthFile, HealthStatus, RestartRecord, RunFile, STATE_VERSION, StatusFile,
 };
@@ -18,8 +20,6 @@ use crate::{Container, CreateFile, Engine, EngineError};
 const FEW: usize = 64;
 /// More threads than that wait for each other's folders.
 const MOST_READERS: usize = 8;
-
-type InspectResult = Result<Container, EngineError>;
 
 /// What is known of one run besides the status that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,43 +92,53 @@ impl Engine {
     /// All containers, and those that exist but cannot be read, each with the reason: a damaged file
     /// after a loss of power, or one that a newer berth wrote. `remove` with force takes them away.
     pub fn listing(&self) -> Result<Listing, EngineError> {
-        let mut listing = Listing::default();
-        for (id, found) in self.inspect_all(self.store().ids()?) {
-            match found {
-                Ok(container) => listing.containers.push(container),
-                Err(error) if self.store().exists(&id) => listing.unreadable.push((id, error)),
-                Err(_) => {}
-            }
-        }
-        listing.containers.sort_by(|a, b| {
-            let newest_first = b.create.created_at.cmp(&a.create.created_at);
-            newest_first.then_with(|| a.id.cmp(&b.id))
+        let mut listing = self.look_at_all(&self.store().ids()?);
+        listing.containers.sort_by_cached_key(|container| {
+            let newest_first = Reverse(container.create.created_at);
+            (newest_first, container.id.clone())
         });
         Ok(listing)
     }
 
     /// Inspects containers, many of them by several threads at once, which have ended afterwards.
-    fn inspect_all(&self, ids: Vec<ContainerId>) -> Vec<(ContainerId, InspectResult)> {
-        let read = |ids: &[ContainerId]| -> Vec<_> {
-            ids.iter()
-                .map(|id| (id.clone(), self.inspect(id)))
-                .collect()
-        };
+    fn look_at_all(&self, ids: &[ContainerId]) -> Listing {
         let readers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_READERS));
         if ids.len() < FEW || readers == 1 {
-            return read(&ids);
+            return self.look_at(ids);
         }
+        let (mine, others) = ids.split_at(ids.len().div_ceil(readers));
         std::thread::scope(|scope| {
-            let parts = ids.chunks(ids.len().div_ceil(readers));
-            let readers: Vec<_> = parts.map(|part| scope.spawn(|| read(part))).collect();
-            let parts = readers.into_iter().map(|reader| {
+            let readers: Vec<_> = others
+                .chunks(mine.len())
+                .map(|part| scope.spawn(|| self.look_at(part)))
+                .collect();
+            let mut all = self.look_at(mine);
+            for reader in readers {
                 // A panic of a reader is one of ours.
-                reader
+                let part = reader
                     .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            parts.flatten().collect()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                all.containers.extend(part.containers);
+                all.unreadable.extend(part.unreadable);
+            }
+            all
         })
+    }
+
+    fn look_at(&self, ids: &[ContainerId]) -> Listing {
+        let mut part = Listing {
+            containers: Vec::with_capacity(ids.len()),
+            unreadable: Vec::new(),
+        };
+        for id in ids {
+            match self.inspect(id) {
+                Ok(container) => part.containers.push(container),
+                Err(error) if self.store().exists(id) => part.unreadable.push((id.clone(), error)),
+                // It vanished meanwhile.
+                Err(_) => {}
+            }
+        }
+        part
     }
 
     /// The containers that exist but cannot be read.
@@ -162,7 +172,10 @@ impl Engine {
         let settings = store.read_settings(id)?.ok_or_else(missing)?;
         let resources = &mut create.options.resources;
         *resources = settings.resources.over(resources);
-        let last_run = store.read_run(id)?.filter(|run| run.run == written.run);
+        let last_run = match written.run {
+            0 => None,
+            run => store.read_run(id)?.filter(|file| file.run == run),
+        };
         let process = last_run.as_ref().and_then(|run| Process::open(&run.init));
         let exit = self.exit_of(id, written.run)?;
         let evidence = RunEvidence {

@@ -148,12 +148,31 @@ pub(super) fn read_unversioned<T: DeserializeOwned>(path: &Path) -> Result<T, St
 }
 
 fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    match std::fs::read(path) {
+    match read_whole(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         // A path component vanished or is no folder: the container is being removed.
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => Ok(None),
         Err(e) => Err(StoreError::io("read", path, e)),
+    }
+}
+
+/// Reads a regular file that is replaced as a whole and never appended to: one read(2) for a small
+/// one, whose size nobody asks for and whose end nobody tries. A listing reads thousands.
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    const USUAL: usize = 8 << 10;
+    let file = File::open(path)?;
+    let mut bytes = Vec::with_capacity(USUAL);
+    loop {
+        if bytes.capacity() == bytes.len() {
+            bytes.reserve(bytes.len());
+        }
+        let room = bytes.capacity() - bytes.len();
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(read) if read < room => return Ok(bytes),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 
@@ -253,5 +272,16 @@ mod tests {
         assert!(read_unsynced::<StatusFile>(&path).unwrap().is_none());
         std::fs::write(&path, "{").unwrap();
         assert!(read_unsynced::<StatusFile>(&path).is_err());
+    }
+
+    #[test]
+    fn a_file_is_read_whole_whatever_its_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("some");
+        for length in [0, 1, 8191, 8192, 8193, 16_384, 100_000] {
+            let written: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            std::fs::write(&path, &written).unwrap();
+            assert_eq!(read_bytes(&path).unwrap().unwrap(), written);
+        }
     }
 }

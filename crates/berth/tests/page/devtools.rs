@@ -167,19 +167,18 @@ impl Browser {
     }
 
     /// Clicks an element where it is by then: other programs of the machine start and end, and what
-    /// is above it with them.
+    /// is above it with them. A click that meets something else, since the page moved between the
+    /// question and the press, is kept from it and made again.
     pub fn click(&mut self, selector: &str) {
         let deadline = Instant::now() + PATIENCE;
+        self.value(AIM);
         loop {
             let place = self.middle(selector);
             self.mouse("mouseMoved", place);
-            let hit = self.value(&format!(
-                "document.elementFromPoint({}, {})?.closest({selector:?}) != null",
-                place.0, place.1
-            ));
-            if hit == true {
-                self.mouse("mousePressed", place);
-                self.mouse("mouseReleased", place);
+            self.value(&format!("aim.at = {selector:?}, aim.hit = false"));
+            self.mouse("mousePressed", place);
+            self.mouse("mouseReleased", place);
+            if self.value("aim.at = null, aim.hit") == true {
                 return;
             }
             assert!(Instant::now() < deadline, "{selector} does not stand still");
@@ -206,6 +205,24 @@ impl Browser {
         self.call("Input.insertText", json!({ "text": text }));
     }
 }
+
+/// Lets a click through to what it is aimed at alone, and says whether it came there.
+const AIM: &str = "
+    window.aim ??= (() => {
+        const aim = { at: null, hit: false };
+        for (const kind of ['pointerdown', 'mousedown', 'pointerup', 'mouseup', 'click']) {
+            window.addEventListener(kind, event => {
+                if (aim.at === null) return;
+                if (event.target.closest?.(aim.at)) {
+                    aim.hit ||= kind === 'click';
+                } else {
+                    event.stopImmediatePropagation();
+                    event.preventDefault();
+                }
+            }, true);
+        }
+        return aim;
+    })(), 0";
 
 /// Chromium as a child, its protocol on standard input and output.
 fn launch(program: &str, folder: &Path) -> Child {
