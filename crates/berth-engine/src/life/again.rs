@@ -39,7 +39,7 @@ impl Engine {
                 return Ok(());
             };
             detach();
-            sleep(due.since(now()));
+            sleep(policy::pause_until(due, now()));
             match self.start_claimed(id, &me)? {
                 Came::Over => return Ok(()),
                 Came::Failed => {}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use berth_base::Timestamp;
 use berth_base::state::{ExitOutcome, RestartPolicy, RestartRecord};
 
 /// The first pause, and the longest; Docker's.
@@ -45,6 +46,13 @@ pub(super) fn next_pause_ms(last_ms: u32, ran: Duration) -> u32 {
         0 => FIRST_MS,
         last => last.saturating_mul(2).min(LONGEST_MS),
     }
+}
+
+/// How long it is until `due`. Both are times of the wall clock, which somebody may have set back
+/// meanwhile: no pause is longer than the longest.
+pub(super) fn pause_until(due: Timestamp, now: Timestamp) -> Duration {
+    due.since(now)
+        .min(Duration::from_millis(u64::from(LONGEST_MS)))
 }
 
 #[cfg(test)]
@@ -128,5 +136,14 @@ mod tests {
             ]
         );
         assert_eq!(next_pause_ms(51200, Duration::from_secs(10)), 100);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_pause_longer_than_the_longest() {
+        let at = |seconds: u64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let second = Duration::from_secs(1);
+        assert_eq!(pause_until(at(1001), at(1000)), second);
+        assert_eq!(pause_until(at(1000), at(1001)), Duration::ZERO);
+        assert_eq!(pause_until(at(1000), at(10)), 60 * second);
     }
 }
