@@ -10,6 +10,9 @@ use crate::interrupt::Interrupt;
 const LINE: &str = "the quick brown fox jumps over the lazy dog, and then over the next one, \
                     and over many others, too.";
 
+/// Bytes that are written at a time: whole lines.
+const PIECE: usize = 16_000_000;
+
 /// Each engine writes and reads a log as json-file, or what is nearest to it.
 pub(super) fn measure(world: &mut World, interrupt: &Interrupt, scale: &Scale) -> Outcome {
     announce(&format!("a log of {} MiB", scale.mebibytes));
@@ -37,9 +40,14 @@ pub(super) fn measure(world: &mut World, interrupt: &Interrupt, scale: &Scale) -
     Ok(())
 }
 
+fn pieces(scale: &Scale) -> usize {
+    (scale.mebibytes << 20).div_ceil(PIECE)
+}
+
+/// Millions of bytes of the lines.
 fn megabytes(scale: &Scale) -> f64 {
-    let mebibytes = u32::try_from(scale.mebibytes).unwrap_or(u32::MAX);
-    f64::from(mebibytes) * 1.048_576
+    let bytes = u32::try_from(pieces(scale) * (PIECE / 1_000_000));
+    f64::from(bytes.unwrap_or(u32::MAX))
 }
 
 fn writer(engine: &Engine, scale: &Scale) -> Vec<String> {
@@ -53,7 +61,11 @@ fn writer(engine: &Engine, scale: &Scale) -> Vec<String> {
     let mut words = engine.words(&format!(
         "run -d --network none{options} {log} --name talker {IMAGE} sh -c"
     ));
-    let bytes = scale.mebibytes << 20;
-    words.push(format!("yes '{LINE}' | head -c {bytes}"));
+    // A piece that is made once: `yes` and `head` are slower than what writes it down.
+    words.push(format!(
+        "yes '{LINE}' | head -c {PIECE} >/piece; i=0; \
+         while [ $i -lt {} ]; do cat /piece; i=$((i+1)); done",
+        pieces(scale)
+    ));
     words
 }
