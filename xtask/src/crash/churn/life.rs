@@ -143,7 +143,7 @@ const ROUNDS: &[Round] = &[
     ],
 ];
 
-/// One of these is done at a random moment.
+/// One of these is done at a random moment. None is a pause, in which commands rightly wait for ever.
 const RIVALS: &[&[&str]] = &[
     START,
     STOP,
@@ -151,7 +151,6 @@ const RIVALS: &[&[&str]] = &[
     REMOVE,
     UPDATE,
     &["rename", "@c", "@e"],
-    &["pause", "@c"],
     &["kill", "@c"],
     &["logs", "@c"],
     &["system", "restore"],
