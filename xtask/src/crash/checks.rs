@@ -1,6 +1,6 @@
 //! What must hold after a crash and its recovery.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -98,7 +98,7 @@ fn happened_or_not(world: &World<'_>, operation: &Operation) -> Outcome {
 /// What was there before is there, and whole.
 fn nothing_lost(world: &World<'_>, operation: &Operation) -> Outcome {
     if operation.program == Program::Berth {
-        no_container_lost(world, operation)?;
+        no_container_lost(world, operation.keeps)?;
     }
     let listed = world.must(Program::Store, &["check"])?;
     for image in operation.keeps_images {
@@ -113,16 +113,20 @@ fn nothing_lost(world: &World<'_>, operation: &Operation) -> Outcome {
     Ok(())
 }
 
-fn no_container_lost(world: &World<'_>, operation: &Operation) -> Outcome {
+/// These are listed and can be inspected, and whatever there is has its name and is listed.
+///
+/// # Errors
+/// One is lost.
+pub(super) fn no_container_lost(world: &World<'_>, keeps: &[&str]) -> Outcome {
     let words = ["ps", "-a", "--format", "{{.Names}}"];
     let listed = world.must(Program::Berth, &words)?;
-    for name in operation.keeps.iter().map(|name| world.named(name)) {
+    for name in keeps.iter().map(|name| world.named(name)) {
         if !listed.lines().any(|line| line == name) {
             return Err(Failure::new(format!("container {name} is lost: {listed}")));
         }
     }
-    if !operation.keeps.is_empty() {
-        let words = [&["inspect"], operation.keeps].concat();
+    if !keeps.is_empty() {
+        let words = [&["inspect"], keeps].concat();
         world.must(Program::Berth, &words)?;
     }
     // Each is in its folder and has its name, or is gone altogether.
@@ -180,6 +184,77 @@ pub(super) fn names_in(folder: &Path) -> BTreeSet<String> {
     entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect()
+}
+
+/// What is listed as running or paused has a process in its cgroup, and nothing else has; all else
+/// is over or never ran.
+///
+/// # Errors
+/// One is in a wrong state, after some seconds.
+pub(super) fn states_are_true(world: &World<'_>) -> Outcome {
+    soon(|| {
+        let states = states(world)?;
+        let strange = |state: &&str| !matches!(*state, "running" | "paused" | "exited" | "created");
+        if let Some(state) = states.values().map(String::as_str).find(strange) {
+            return Err(Failure::new(format!("a container stays {state}")));
+        }
+        let runs = |state: &str| matches!(state, "running" | "paused");
+        let listed = states.iter().filter(|(_, state)| runs(state));
+        let listed: BTreeSet<&String> = listed.map(|(id, _)| id).collect();
+        let living = living(world);
+        if listed == living.iter().collect() {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "the containers {listed:?} are said to run, and those with processes are {living:?}"
+        )))
+    })
+}
+
+/// Each container with its state.
+fn states(world: &World<'_>) -> Outcome<BTreeMap<String, String>> {
+    let words = ["ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}}"];
+    let listed = world.must(Program::Berth, &words)?;
+    let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs
+        .map(|(id, state)| (id.to_owned(), state.to_owned()))
+        .collect())
+}
+
+/// The containers with a process in their cgroup.
+fn living(world: &World<'_>) -> BTreeSet<String> {
+    let before = format!("/{}/berth/", world.token);
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let alive = entries.filter(|entry| entry.path().join("exe").exists());
+    let groups = alive.filter_map(|entry| fs::read_to_string(entry.path().join("cgroup")).ok());
+    let id = |groups: String| {
+        let (_, below) = groups.split_once(&before)?;
+        let id = below.split(['/', '\n']).next().unwrap_or(below);
+        Some(id.to_owned())
+    };
+    groups.filter_map(id).collect()
+}
+
+/// What runs can be entered, what is paused goes on, what is over can be started, and each has its
+/// logs.
+///
+/// # Errors
+/// One cannot be used.
+pub(super) fn each_can_be_used(world: &World<'_>) -> Outcome {
+    for (id, state) in states(world)? {
+        let id = id.as_str();
+        let must = |words: &[&str]| world.must(Program::Berth, words).map(drop);
+        must(&["logs", id])?;
+        match state.as_str() {
+            "running" => must(&["exec", id, "true"])?,
+            "paused" => {
+                must(&["unpause", id])?;
+                must(&["exec", id, "true"])?;
+            }
+            _ => must(&["start", id])?,
+        }
+    }
+    Ok(())
 }
 
 /// Removes every container.

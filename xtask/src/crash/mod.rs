@@ -9,7 +9,7 @@
 //! network namespace that has loopback alone.
 //!
 //! `crash networks` does all operations on networks, `crash churn` their crash loop alone, of
-//! `--rounds N`; `crash NAME` does one operation; `crash NAME CRASH POINT NTH` one crash, as a failure prints it;
+//! `--rounds N`, `crash life` and `crash churn-life` those of the life of containers; `crash NAME` does one operation; `crash NAME CRASH POINT NTH` one crash, as a failure prints it;
 //! `--share N` an Nth of all crashes; `--rounds N` at least so many of each kill.
 
 mod cases;
@@ -40,6 +40,7 @@ use crate::setup::{self, Purpose};
 use crate::soak::census::cgroup_points;
 use crate::{build, exec};
 use cases::{Case, Crash};
+use churn::Loop;
 use operations::{Needs, Operation};
 use table::Table;
 use trace::Place;
@@ -49,8 +50,9 @@ use world::{Programs, World};
 const HITS_LEAST: usize = 20;
 const KILLS_LEAST: usize = 1000;
 
-/// The word for all operations on networks.
+/// The words for all operations on networks, and for those of the life of containers.
 const NETWORKS: &str = "networks";
+const LIFE: &str = "life";
 
 /// Says that we are in namespaces of our own.
 const INSIDE: &str = "BERTH_XTASK_CRASH_INSIDE";
@@ -61,8 +63,8 @@ struct Wanted {
     /// One crash alone.
     one: Option<(Crash, Option<Place>)>,
     disks: bool,
-    /// Rounds of the crash loop of networks.
-    churn: usize,
+    /// Crash loops, and how many rounds of each.
+    churns: Vec<(&'static Loop, usize)>,
     rounds: usize,
     share: usize,
 }
@@ -101,8 +103,9 @@ fn parse(mut args: Args) -> Outcome<Wanted> {
     let (operations, one, disks) = match *words.as_slice() {
         [] => (all(), None, true),
         [disk::NAME] => (Vec::new(), None, true),
-        [churn::NAME] => (Vec::new(), None, false),
+        [name] if loop_of(name).is_some() => (Vec::new(), None, false),
         [NETWORKS] => (operations::networks().collect(), None, false),
+        [LIFE] => (operations::life().collect(), None, false),
         [name] => (vec![cases::find(name)?], None, false),
         [name, crash] => {
             let one = (Crash::parse(crash)?, None);
@@ -120,19 +123,33 @@ fn parse(mut args: Args) -> Outcome<Wanted> {
         }
         _ => return Err(Failure::usage("crash takes NAME, or NAME CRASH POINT NTH")),
     };
-    let churn = match *words.as_slice() {
-        [churn::NAME] => rounds.unwrap_or(churn::ROUNDS).div_ceil(share),
-        [] | [NETWORKS] => churn::ROUNDS.div_ceil(share * share),
-        _ => 0,
+    let some = || churn::ROUNDS.div_ceil(share * share);
+    let churns = match *words.as_slice() {
+        [] => churn::LOOPS.map(|which| (which, some())).to_vec(),
+        [NETWORKS] => vec![(churn::LOOPS[0], some())],
+        [LIFE] => vec![(churn::LOOPS[1], some())],
+        [name] => {
+            let asked = rounds.unwrap_or(churn::ROUNDS).div_ceil(share);
+            loop_of(name)
+                .map(|which| (which, asked))
+                .into_iter()
+                .collect()
+        }
+        _ => Vec::new(),
     };
     Ok(Wanted {
         operations,
         one,
         disks,
-        churn,
+        churns,
         rounds: rounds.unwrap_or(1),
         share,
     })
+}
+
+/// The crash loop of this name.
+fn loop_of(name: &str) -> Option<&'static Loop> {
+    churn::LOOPS.into_iter().find(|which| which.name == name)
 }
 
 /// Runs ourselves again where no mount reaches the host, and no connection.
@@ -175,14 +192,9 @@ fn run(wanted: &Wanted) -> Outcome {
         (Ok(_), true) => disk::run(&world(&programs, scratch.path(), 0)),
         _ => Ok(()),
     };
-    let churned = match (&crashed, wanted.churn) {
-        (Err(_), _) | (_, 0) => Ok(()),
-        (Ok(_), rounds) => {
-            let worlds: Vec<_> = (0..workers())
-                .map(|worker| world(&programs, scratch.path(), worker))
-                .collect();
-            churn::run(&worlds, rounds, &interrupt)
-        }
+    let churned = match &crashed {
+        Err(_) => Ok(()),
+        Ok(_) => churn_all(wanted, &programs, scratch.path(), &interrupt),
     };
     remove_cgroups()?;
     let table = crashed?;
@@ -206,6 +218,21 @@ fn run(wanted: &Wanted) -> Outcome {
         )));
     }
     Ok(())
+}
+
+/// Does the rounds of all loops that are wanted.
+fn churn_all(
+    wanted: &Wanted,
+    programs: &Programs,
+    folder: &Path,
+    interrupt: &Interrupt,
+) -> Outcome {
+    wanted.churns.iter().try_for_each(|(which, rounds)| {
+        let worlds: Vec<_> = (0..workers())
+            .map(|worker| world(programs, folder, worker))
+            .collect();
+        churn::run(which, &worlds, *rounds, interrupt)
+    })
 }
 
 /// Whether these are more than one, all that this machine has what they need for.

@@ -215,6 +215,18 @@ pub(super) fn networks() -> impl Iterator<Item = &'static Operation> {
     networks::OPERATIONS.iter()
 }
 
+/// Those of the life of containers.
+pub(super) fn life() -> impl Iterator<Item = &'static Operation> {
+    [
+        life::OPERATIONS,
+        rename::OPERATIONS,
+        update::OPERATIONS,
+        logs::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
 /// Those of containers and volumes, and a few of images that are never run.
 const OPERATIONS: &[Operation] = &[
     Operation {

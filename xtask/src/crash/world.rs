@@ -133,6 +133,14 @@ impl<'a> World<'a> {
         Ok(output)
     }
 
+    /// Runs a command of `berth` and does not wait for what it leaves behind.
+    ///
+    /// # Errors
+    /// It cannot be started, or hangs.
+    pub(super) fn run_beside_others(&self, words: &[&str]) -> Outcome<Output> {
+        bounded::output(&mut self.command(Program::Berth, words), DEADLINE)
+    }
+
     /// Waits until what a command left behind to sync layers has ended, too: it knows the faults, and
     /// what it is killed at comes before the recovery.
     fn wait_for_background(&self) -> Outcome {

@@ -5,6 +5,7 @@ use berth_base::state::HealthProbe;
 use berth_runtime::exec_request::ExecRequest;
 use oci_spec::runtime::Spec;
 
+use super::claim::is_in_hand;
 use crate::options::{HealthAction, Healthcheck};
 use crate::{Container, CreateOptions, Engine, EngineError};
 
@@ -127,14 +128,15 @@ fn request(spec: &Spec, argv: Vec<String>) -> ExecRequest {
 
 impl Engine {
     /// Does what is to be done with a container whose probes have failed too often (`berth internal
-    /// unhealthy ID`, executed by its monitor): nothing, where it is well again or over.
+    /// unhealthy ID`, executed by its monitor): nothing, where it is well again, over, or being
+    /// restarted by somebody.
     pub fn unhealthy(&self, id: &berth_base::ContainerId) -> Result<(), EngineError> {
         let container = self.inspect(id)?;
         let is_unhealthy = container
             .health
             .as_ref()
             .is_some_and(|health| health.status == berth_base::state::HealthStatus::Unhealthy);
-        if !container.status.is_live() || !is_unhealthy {
+        if !container.status.is_live() || !is_unhealthy || is_in_hand(&container) {
             return Ok(());
         }
         let check = container.create.options.healthcheck.as_ref();
@@ -144,10 +146,7 @@ impl Engine {
             // An end by itself: its restart policy decides what follows.
             HealthAction::Kill => self.kill_by_us(id),
             HealthAction::Stop => self.stop(id, &crate::StopOptions::default(), nobody_hears),
-            HealthAction::Restart => {
-                let options = crate::StopOptions::default();
-                self.restart(id, &options, nobody_hears).map(drop)
-            }
+            HealthAction::Restart => self.restart_unwell(id),
         }
     }
 }

@@ -3,9 +3,18 @@
 use berth_base::state::{RestartClaim, RestartRecord};
 use berth_base::{ContainerId, ErrorClass, ProcessIdentity, Status};
 
-use super::claim::{dismiss, myself, pending};
+use super::claim::{dismiss, is_attended, is_in_hand, myself, pending};
+use crate::store::ContainerLock;
 use crate::view::View;
 use crate::{Engine, EngineError, StartAttach, StopOptions};
+
+/// Who wants a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    User,
+    /// The probes have failed; whatever a user has begun goes before that.
+    Probes,
+}
 
 impl Engine {
     /// Stops a container and starts it; one that does not run is started. Returns what the user
@@ -17,11 +26,32 @@ impl Engine {
         notify: &mut dyn FnMut(&str),
     ) -> Result<Vec<String>, EngineError> {
         self.recover_after_boot()?;
+        match self.claim_restart(id, &myself()?, Asker::User)? {
+            Some(view) => self.restart_claimed(view, options, notify),
+            None => Ok(self.start(id, &StartAttach::default())?.warnings),
+        }
+    }
+
+    /// Restarts a container whose probes have failed, unless it is over or somebody stops or restarts
+    /// it already.
+    pub(super) fn restart_unwell(&self, id: &ContainerId) -> Result<(), EngineError> {
+        match self.claim_restart(id, &myself()?, Asker::Probes)? {
+            Some(view) => self
+                .restart_claimed(view, &StopOptions::default(), &mut |_| {})
+                .map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The end and the start of a container whose start we have claimed.
+    fn restart_claimed(
+        &self,
+        view: View,
+        options: &StopOptions,
+        notify: &mut dyn FnMut(&str),
+    ) -> Result<Vec<String>, EngineError> {
         let me = myself()?;
-        let Some(view) = self.claim_restart(id, &me)? else {
-            let started = self.start(id, &StartAttach::default())?;
-            return Ok(started.warnings);
-        };
+        let id = &view.container.id.clone();
         if let Err(error) = self.end_run(&view, options, notify) {
             self.withdraw_claim(id, &me)?;
             return Err(error);
@@ -35,6 +65,9 @@ impl Engine {
             return Ok(Vec::new());
         }
         if !is_mine {
+            if self.is_restarted_by_another(lock, &view, &me)? {
+                return Ok(Vec::new());
+            }
             let name = &container.name;
             let text = format!(
                 "container {name} was stopped by somebody else while it was restarted; start it with \"berth start {name}\""
@@ -57,15 +90,21 @@ impl Engine {
     }
 
     /// Claims the next start of a container that runs, or is about to; `None` when it is over, and
-    /// only a start is wanted.
+    /// only a start is wanted, or when it is in the hands of somebody who goes before us.
     fn claim_restart(
         &self,
         id: &ContainerId,
         me: &ProcessIdentity,
+        asker: Asker,
     ) -> Result<Option<View>, EngineError> {
         let lock = self.store().lock(id)?;
         let mut view = self.settled_view(&lock)?;
         if !view.container.status.is_live() {
+            return Ok(None);
+        }
+        let container = &view.container;
+        let is_taken = container.restarts.stopped_in.is_some() || is_in_hand(container);
+        if asker == Asker::Probes && is_taken {
             return Ok(None);
         }
         let before = view.container.restarts.claim.replace(RestartClaim {
@@ -77,6 +116,23 @@ impl Engine {
         self.write_status(&lock, &view.container, (status, run), None)?;
         dismiss(before.as_ref());
         Ok(Some(view))
+    }
+
+    /// Whether somebody has claimed the start since who does it; waits for that.
+    fn is_restarted_by_another(
+        &self,
+        lock: ContainerLock,
+        view: &View,
+        me: &ProcessIdentity,
+    ) -> Result<bool, EngineError> {
+        let claim = pending(&view.container);
+        if !claim.is_some_and(|claim| is_attended(claim, Some(me))) {
+            return Ok(false);
+        }
+        let id = lock.id().clone();
+        drop(lock);
+        self.await_restart(&view.container);
+        Ok(self.view(&id)?.container.status.is_live())
     }
 
     /// What cannot be done is given up.

@@ -1,4 +1,4 @@
-//! Killing all the processes below one.
+//! Killing all the processes below one, and whether one is about to end.
 
 use std::os::fd::AsFd as _;
 
@@ -10,6 +10,10 @@ const KILL: i32 = 9;
 const STOP: i32 = 19;
 /// Whoever forks faster than this many looks is killed as far as it was seen.
 const LOOKS: u32 = 64;
+/// Fields of /proc/PID/stat, and the bit of the flags that says that a process ends (PF_EXITING).
+const FLAGS: usize = 9;
+const PENDING: usize = 31;
+const EXITING: u64 = 4;
 
 /// Kills every descendant of a process that is our child and a subreaper, so that none can leave; it
 /// is left to reap them. Whether there was any.
@@ -62,10 +66,46 @@ fn children(parent: Pid) -> Vec<Pid> {
     all
 }
 
-/// Field 4 of /proc/PID/stat; the name before it may hold anything.
+/// Field 4 of /proc/PID/stat.
 fn parent_of(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat_field(pid, 4)?.parse().ok()?)
+}
+
+/// A field of /proc/PID/stat from the third on, counted as in proc_pid_stat(5); the name before them
+/// may hold anything.
+fn stat_field(pid: Pid, number: usize) -> Option<String> {
     let text = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
-    Pid::from_raw(rest.split_ascii_whitespace().nth(1)?.parse().ok()?)
+    let field = rest.split_ascii_whitespace().nth(number.checked_sub(3)?);
+    field.map(str::to_owned)
+}
+
+/// Whether a process has ended, is ending, or has a SIGKILL before it. The first of a PID namespace
+/// is in that state before any other process of it is killed with it.
+pub(super) fn is_dying(pid: Pid) -> bool {
+    let number = |field| stat_field(pid, field)?.parse::<u64>().ok();
+    let Some((flags, pending)) = number(FLAGS).zip(number(PENDING)) else {
+        return true;
+    };
+    flags & EXITING != 0 || pending & (1 << (KILL - 1)) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_killed_is_dying_until_it_is_reaped_and_afterwards() {
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        assert!(!is_dying(pid));
+        child.kill().unwrap();
+        assert!(is_dying(pid));
+        child.wait().unwrap();
+        assert!(is_dying(pid));
+        assert!(!is_dying(rustix::process::getpid()));
+    }
 }

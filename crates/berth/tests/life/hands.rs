@@ -1,6 +1,11 @@
 //! What users do to a container that is restarting, and `restart`.
 
-use crate::cli::eventually;
+use std::fs;
+use std::process::Child;
+
+use rustix::process::Signal;
+
+use crate::cli::{eventually, finish, signal};
 use crate::support::{World, lives};
 
 #[test]
@@ -49,7 +54,7 @@ fn a_start_supersedes_the_pause() {
     );
     world.run("c", &mount, &script);
     let waiter = world.long_pause("c");
-    std::fs::write(&flag, "").unwrap();
+    fs::write(&flag, "").unwrap();
     world.ok("start c");
     assert_eq!(world.status("c"), "running");
     assert_eq!(world.restarts("c"), 0);
@@ -96,6 +101,31 @@ fn restart_is_another_run_and_no_stop_by_hand() {
     eventually("its trap", || world.status("asked") == "running");
     world.ok("restart -s USR2 asked");
     assert_eq!(world.ok("logs asked"), "asked");
+}
+
+#[test]
+fn of_two_restarts_at_once_the_later_goes_on_and_neither_fails() {
+    let world = World::new();
+    world.run("c", "", "trap '' TERM; sleep 1000");
+    let status = world.persistent("c").join("status.json");
+    let claimed_by = |child: &Child| {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        text.contains(&format!("\"pid\":{},", child.id()))
+    };
+    let first = world.berth.spawn(&["restart", "-t", "2", "c"]);
+    eventually("the first claim", || claimed_by(&first));
+    let second = world.berth.spawn(&["restart", "-t", "60", "c"]);
+    eventually("the second claim", || claimed_by(&second));
+    // The first ends the run, and finds that it is not to start the next.
+    signal(&second, Signal::STOP);
+    world.await_status("c", "exited");
+    signal(&second, Signal::CONT);
+    for restart in [first, second] {
+        let done = finish(restart);
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+    assert_eq!(world.status("c"), "running");
+    assert_eq!(world.field("c", ".Berth.Runs"), "2");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::cli::eventually;
+use crate::cli::{eventually, finish};
 use crate::support::World;
 
 const OFTEN: &str = "--health-interval 50ms --health-retries 2";
@@ -205,4 +205,49 @@ fn restart_begins_anew() {
     );
     eventually("a second run", || world.field("c", ".Berth.Runs") != "1");
     assert_eq!(world.restarts("c"), 0, "a restart by hand");
+}
+
+#[test]
+fn who_is_stopped_is_not_restarted_for_failing_meanwhile() {
+    let world = World::new();
+    let script = "trap 'touch /tmp/ill' TERM; while :; do sleep 0.05; done";
+    let mut words = vec!["run", "-d", "--name", "c"];
+    words.extend(OFTEN.split(' '));
+    words.extend(["--health-on-failure", "restart"]);
+    words.extend([
+        "--health-cmd",
+        "test ! -e /tmp/ill",
+        "host",
+        "sh",
+        "-c",
+        script,
+    ]);
+    world.berth.ok(&words);
+    world.await_health("c", "healthy");
+    let stop = world.berth.spawn(&["stop", "-t", "3", "c"]);
+    world.await_health("c", "unhealthy");
+    assert_eq!(finish(stop).code, 0);
+    eventually("the end of who sees to it", || {
+        world.internals("unhealthy").is_empty()
+    });
+    assert_eq!(world.status("c"), "exited");
+    assert_eq!(world.field("c", ".Berth.Runs"), "1");
+}
+
+#[test]
+fn a_probe_that_dies_with_its_container_is_no_result() {
+    let world = World::new();
+    let well = "--health-retries 1 --health-interval 20ms";
+    world.probed("c", well, "test ! -e /tmp/long || sleep 16180");
+    world.await_health("c", "healthy");
+    world.ok("exec c touch /tmp/long");
+    eventually("a long probe", || running("sleep 16180") == 1);
+    world.ok("kill c");
+    let log = world.field("c", "json .State.Health.Log");
+    assert!(
+        log.contains("\"ExitCode\":0") && !log.contains("137"),
+        "{log}"
+    );
+    let events = world.ok("events --until 0s --filter event=health_status");
+    assert!(!events.contains("unhealthy"), "{events}");
 }

@@ -56,6 +56,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         verify: &[RUNS],
         ..BERTH
     },
+    Operation {
+        name: "stop",
+        before: RUNNING,
+        run: STOP,
+        again: STOP,
+        running: &[IS_OVER],
+        verify: &[START, RUNS],
+        ..BERTH
+    },
     // What a user stopped stays so, whatever its policy.
     Operation {
         name: "stop-policy",
@@ -124,6 +133,29 @@ pub(super) const OPERATIONS: &[Operation] = &[
         until: IS_OVER,
         again: STOP,
         verify: &[IS_OVER, START],
+        ..BERTH
+    },
+    // Unwell in its first run alone. Who dies before he has said that he restarts it leaves it running.
+    Operation {
+        name: "health-restart",
+        before: &[sleeper!(
+            "create",
+            "--volume",
+            "mark:/mnt",
+            "--health-cmd",
+            "test -e /mnt/x || { touch /mnt/x; false; }",
+            "--health-interval",
+            "20ms",
+            "--health-retries",
+            "1",
+            "--health-on-failure",
+            "restart"
+        )],
+        run: START,
+        until: victim!("eq .State.Health.Status \"healthy\""),
+        again: RUNS,
+        done: START,
+        verify: &[RUNS, RESTART, RUNS],
         ..BERTH
     },
     Operation {

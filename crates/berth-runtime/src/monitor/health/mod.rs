@@ -174,6 +174,10 @@ impl Monitor {
             (None, Some(outcome)) => i32::from(outcome.shell_code()),
             (None, None) => -1,
         };
+        // What was killed together with the container says nothing about its health.
+        if exit_code != 0 && self.is_ending() {
+            return self.end_probe(number, Duration::ZERO);
+        }
         // A failed session has an init that is being set up.
         let pause = match failure {
             Some(_) => Duration::ZERO,
@@ -293,6 +297,13 @@ impl Monitor {
         if has_become {
             execute_aside(&probe.on_unhealthy);
         }
+    }
+
+    /// Whether the container's first process is dying, or has.
+    fn is_ending(&self) -> bool {
+        let container = self.units.iter().find(|unit| unit.number == CONTAINER);
+        let child = container.and_then(|unit| unit.child.as_ref());
+        child.is_none_or(|(pid, _)| tree::is_dying(*pid))
     }
 
     /// Whether the container is frozen, and its probes would be.
