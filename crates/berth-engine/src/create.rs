@@ -71,15 +71,17 @@ impl Engine {
             let create = self.read_create(&id)?;
             Ok((id, create))
         })?;
+        let user = image::resolve_user(self, &rooted)?;
+        let folders = &self.config().cdi_folders;
         let spec_facts = SpecFacts {
             limit_facts: LimitFacts {
                 block_devices: facts::block_devices(&options.limits)?,
                 ..facts::limit_facts(options)
             },
-            injected: device::resolve(&options.limits)?,
+            injected: device::resolve(&options.limits, folders, &user)?,
             argv: argv(options, root)?,
             hostname: hostname(options, &id, &sources)?,
-            user: image::resolve_user(self, &rooted)?,
+            user,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
             network_files: self.network_files(&id, options, root, &sources),
             ..host_facts(options, rootless, sources)

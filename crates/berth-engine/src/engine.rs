@@ -36,6 +36,9 @@ pub struct EngineConfig {
     pub log: LogChoice,
     /// How much the journal of events may be.
     pub events: EventLimits,
+    /// Where files of the Container Device Interface are; a device of a later folder is taken over
+    /// that of an earlier.
+    pub cdi_folders: Vec<PathBuf>,
 }
 
 /// The use-cases over one pair of folders.

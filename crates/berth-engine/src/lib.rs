@@ -58,6 +58,7 @@ pub use container::{
     Container, CreateFile, Created, RemoveOptions, StartAttach, Started, StopOptions,
 };
 pub use copy::{CopyReport, CopyRequest, HostEnd};
+pub use device::{CDI_FOLDERS, is_cdi_name};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use events::{EventLimits, EventObject, EventReader, EventsFrom, PruneKind};

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use crate::act::{self, Context};
+use crate::besides::Besides;
 use crate::cgroup::Cgroup;
 use crate::plan::{Plan, Program, Step};
 use crate::stage::{internal, rootless_mapping};
@@ -29,6 +30,7 @@ pub(crate) struct Birth<'a> {
     pub(crate) cgroup: &'a Cgroup,
     pub(crate) keeper: HostPid,
     pub(crate) pid: Pid,
+    pub(crate) besides: Option<&'a Besides>,
 }
 
 impl Birth<'_> {
@@ -46,10 +48,20 @@ impl Birth<'_> {
             // Whatever we could not do to a process that has ended, its own words say more.
             self.last_words(init, pidfd).unwrap_or(failure)
         })?;
-        listen(monitor, init, &self.plan.init, &self.plan.program)?;
+        let ended = listen(
+            monitor,
+            init,
+            &self.plan.init,
+            &self.plan.program,
+            |kind, payload| self.hook(pid, init, kind, payload),
+        );
+        ended?;
         if rootless_mapping(self.plan) && self.record(pid, warden).is_err() {
             // Without privilege its namespaces can be read only now that it has executed its
             // program. It has ended already: the first record holds.
+        }
+        if let Some(besides) = self.besides {
+            besides.after_start(&identify(pid)?)?;
         }
         wire::send_byte(monitor, wire::RUNNING)
             .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
@@ -66,6 +78,9 @@ impl Birth<'_> {
         // Before it knows of its ids: then it is no longer ours to write to, without root.
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
+        }
+        if let Some(besides) = self.besides {
+            besides.equip(pid)?;
         }
         let mut helper = None;
         if let Some(mappings) = &self.plan.mappings {
@@ -105,6 +120,28 @@ impl Birth<'_> {
         Ok(warden)
     }
 
+    /// What init says of hooks: those of the host's side are to run, or one of its own failed.
+    fn hook(
+        &self,
+        pid: HostPid,
+        init: BorrowedFd<'_>,
+        kind: u8,
+        payload: &[u8],
+    ) -> Result<Heard, Failure> {
+        match (kind, self.besides) {
+            (wire::HOOKS, Some(besides)) => {
+                besides.before_pivot(&identify(pid)?)?;
+                wire::send_byte(init, wire::HOOKED)
+                    .map_err(|e| internal("reach the first process", &e.into()))?;
+                Ok(Heard::Yes)
+            }
+            (wire::HOOK_FAILED, Some(besides)) => {
+                besides.explain(payload).map_or(Ok(Heard::No), Err)
+            }
+            _ => Ok(Heard::No),
+        }
+    }
+
     /// What init said before it ended; `None` while it lives.
     fn last_words(&self, init: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Option<Failure> {
         let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
@@ -125,8 +162,7 @@ impl Birth<'_> {
 
     /// Writes run.json while init is still setting up.
     fn record(&self, pid: HostPid, warden: Option<ProcessIdentity>) -> Result<(), Failure> {
-        let identity =
-            process::identify(pid).map_err(|e| internal("identify the first process", &e))?;
+        let identity = identify(pid)?;
         let run = RunFile {
             version: STATE_VERSION,
             id: self.config.id.clone(),
@@ -164,6 +200,17 @@ impl Birth<'_> {
     }
 }
 
+fn identify(pid: HostPid) -> Result<ProcessIdentity, Failure> {
+    process::identify(pid).map_err(|e| internal("identify the first process", &e))
+}
+
+/// Whether a packet was meant for whoever was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Yes,
+    No,
+}
+
 /// A container that is not connected to its network, in the words of a start that failed.
 fn unconnected(error: WiringError) -> Failure {
     failure::engine(error.class(), error.to_string())
@@ -194,6 +241,7 @@ pub(crate) fn listen(
     init: BorrowedFd<'_>,
     steps: &[Step],
     program: &Program,
+    mut hook: impl FnMut(u8, &[u8]) -> Result<Heard, Failure>,
 ) -> Result<(), Failure> {
     loop {
         let (packet, length, descriptor) =
@@ -209,6 +257,7 @@ pub(crate) fn listen(
                 act::terminal::send_descriptor(monitor, wire::TERMINAL, master.as_fd())
                     .map_err(|e| internal("pass the terminal on", &e.into()))?;
             }
+            Some((kind, payload)) if hook(*kind, payload)? == Heard::Yes => {}
             Some((kind, payload)) => {
                 let name = program.argv.first().map(|p| p.to_string_lossy());
                 let name = name.as_deref().unwrap_or("nothing");

@@ -5,6 +5,7 @@
 //! runtime, no thread.
 
 mod act;
+mod besides;
 mod birth;
 pub mod capability;
 pub mod cgroup;

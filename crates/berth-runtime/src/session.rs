@@ -21,6 +21,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 use crate::act::Context;
+use crate::birth::Heard;
 use crate::cgroup::{Cgroup, JoinDescriptors};
 use crate::enter::{self, Entrance, Wish};
 use crate::exec_request::ExecRequest;
@@ -300,7 +301,7 @@ fn accompany(
     program: &Program,
 ) -> Result<(), Failure> {
     let begun = birth::introduce(monitor, pidfd)
-        .and_then(|()| birth::listen(monitor, init, steps, program))
+        .and_then(|()| birth::listen(monitor, init, steps, program, |_, _| Ok(Heard::No)))
         .and_then(|()| {
             wire::send_byte(monitor, wire::RUNNING)
                 .map_err(|e| internal("tell the monitor that the session runs", &e.into()))

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use berth_base::protocol::Failure;
 use berth_base::state::{CgroupPaths, MonitorConfig};
@@ -19,12 +19,13 @@ use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::act::{self, Context};
+use crate::besides::Besides;
 use crate::birth::{Birth, hand_over_root, let_end};
 use crate::cgroup::{Access, Cgroup, Hierarchies, JoinDescriptors};
 use crate::facts::{HostFacts, forget_volatile};
 use crate::init::{self, Prepared};
 use crate::plan::{self, Join, Plan, Setup};
-use crate::{failure, namespaces, process, seccomp, wire};
+use crate::{failure, namespaces, process, resctrl, seccomp, wire};
 
 /// What the monitor gives a stage.
 pub(crate) struct StageInput<'a> {
@@ -61,6 +62,9 @@ struct Prelude {
     hierarchies: Hierarchies,
     access: Access,
     filter: Option<Filter>,
+    spec: Spec,
+    /// Where resctrl is mounted.
+    resctrl: Option<PathBuf>,
 }
 
 fn start(input: StageInput<'_>) -> Result<(), Failure> {
@@ -127,6 +131,8 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
         hierarchies,
         access,
         filter,
+        spec,
+        resctrl: resctrl::mount_point(&mountinfo),
     })
 }
 
@@ -184,11 +190,31 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
             .enter_v2_by_file()
             .map_err(|e| internal("open cgroup.procs of the container", &e.into()))?;
     }
+    // While we are still in the host's namespaces.
+    let besides = Besides::prepare(input.config, &prelude.spec, prelude.resctrl.as_deref())?;
+    let mut result = bear(input, prelude, cgroup, &doors, besides.as_ref());
+    if let (Err(failure), Some(besides)) = (&mut result, &besides) {
+        besides.undo(failure);
+    }
+    result
+}
+
+/// Clones init and sees it through.
+fn bear(
+    input: StageInput<'_>,
+    prelude: &Prelude,
+    cgroup: &Cgroup,
+    doors: &JoinDescriptors,
+    besides: Option<&Besides>,
+) -> Result<(), Failure> {
+    let plan = &prelude.plan;
     if !rootless_mapping(plan) {
         forbid_tracing()?;
     }
     let (ours, theirs) = wire::pair().map_err(|e| internal("make a socket pair", &e.into()))?;
     let mut context = Context::new(plan.slots, theirs.as_fd());
+    let lifecycle = besides.map(|besides| besides.lifecycle(plan));
+    context.lifecycle = lifecycle.as_ref();
     open_before(plan, &mut context)?;
     enter_namespaces(plan, &input.config.joined, ours.as_fd())?;
     let prepared = Prepared {
@@ -205,7 +231,7 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         .filter
         .as_ref()
         .map(|(program, flags)| (program.as_slice(), *flags));
-    let (pid, pidfd) = match clone_init(plan, &doors, Parent::Callers)? {
+    let (pid, pidfd) = match clone_init(plan, doors, Parent::Callers)? {
         Forked::Child => init::run(&prepared, &mut context),
         Forked::Parent { pid, pidfd } => (pid, pidfd),
     };
@@ -218,6 +244,7 @@ fn launch(input: StageInput<'_>, prelude: &Prelude, cgroup: &Cgroup) -> Result<(
         cgroup,
         keeper: input.keeper,
         pid,
+        besides,
     };
     let result = birth.accompany(input.monitor.as_fd(), ours.as_fd(), pidfd.as_fd());
     if result.is_err() {

@@ -8,18 +8,26 @@ mod node;
 
 pub(crate) use node::block_number;
 
-use std::path::Path;
+use std::path::PathBuf;
+
+pub use cdi::is_cdi_name;
 
 use crate::EngineError;
 use crate::options::{DeviceRequest, GpuRequest, Limits};
 use crate::spec::Injected;
+use crate::user::ResolvedUser;
 
 /// Where vendors say what their devices need, the later ones over the earlier
-/// (container-device-interface, SPEC.md, "CDI Kind").
-const CDI_FOLDERS: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
+/// (container-device-interface, README.md).
+pub const CDI_FOLDERS: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 
-/// What all requests come to, in order.
-pub(crate) fn resolve(limits: &Limits) -> Result<Injected, EngineError> {
+/// What all requests come to, in order. CDI's files are looked for in `folders`, and its nodes are
+/// `user`'s.
+pub(crate) fn resolve(
+    limits: &Limits,
+    folders: &[PathBuf],
+    user: &ResolvedUser,
+) -> Result<Injected, EngineError> {
     let mut injected = Injected::default();
     let mut names: Vec<String> = Vec::new();
     for request in &limits.devices {
@@ -36,8 +44,7 @@ pub(crate) fn resolve(limits: &Limits) -> Result<Injected, EngineError> {
     }
     names.extend(limits.gpus.iter().flat_map(gpu_names));
     if !names.is_empty() {
-        let folders = CDI_FOLDERS.map(Path::new);
-        cdi::inject(&names, &folders, &mut injected)?;
+        cdi::inject(&names, folders, user, &mut injected)?;
     }
     Ok(injected)
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Mount};
+use oci_spec::runtime::{
+    Hooks, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxIntelRdt, Mount,
+};
 
 use crate::CreateOptions;
 use crate::options::DeviceRule;
@@ -35,7 +37,7 @@ pub(crate) struct Grant {
     pub(crate) device: HostDevice,
     /// Where the host has it.
     pub(crate) host: PathBuf,
-    /// `r`, `w` and `m`.
+    /// `r`, `w` and `m`; none: a node that cannot be opened.
     pub(crate) access: String,
 }
 
@@ -56,6 +58,10 @@ pub(crate) struct Injected {
     pub(crate) env: Vec<String>,
     /// Further groups of the first process.
     pub(crate) groups: Vec<u32>,
+    /// Programs that run at points of the container's life.
+    pub(crate) hooks: Option<Hooks>,
+    /// Parts of caches and memory bandwidth.
+    pub(crate) intel_rdt: Option<LinuxIntelRdt>,
 }
 
 impl HostDevice {
@@ -107,7 +113,8 @@ pub(super) fn rules(options: &CreateOptions, grants: &[Grant]) -> Vec<LinuxDevic
         return all_allowed();
     }
     let mut rules = default_rules();
-    rules.extend(grants.iter().map(|grant| {
+    let usable = grants.iter().filter(|grant| !grant.access.is_empty());
+    rules.extend(usable.map(|grant| {
         let device = &grant.device;
         let kind = match device.kind {
             DeviceKind::Block => LinuxDeviceType::B,

@@ -136,6 +136,7 @@ pub(crate) fn build(options: &CreateOptions, facts: &SpecFacts) -> Result<Built,
         .set_mounts(Some(mounts::mounts(options, facts)?))
         .set_hostname(own_uts.then(|| facts.hostname.clone()))
         .set_annotations(annotations)
+        .set_hooks(facts.injected.hooks.clone())
         .set_linux(Some(linux(options, facts, &mut warnings)?));
     Ok(Built {
         spec,
@@ -164,6 +165,7 @@ fn linux(
     linux
         .set_cgroups_path(facts.cgroups_path.clone().map(Into::into))
         .set_sysctl(sysctls::sysctls(&options.limits.sysctls, facts)?)
+        .set_intel_rdt(facts.injected.intel_rdt.clone())
         .set_devices(nodes(options, facts));
     Ok(linux)
 }

@@ -140,6 +140,7 @@ fn configuration(
         image_limits: Default::default(),
         log: Default::default(),
         events: Default::default(),
+        cdi_folders: Vec::new(),
     })
 }
 
@@ -244,6 +245,7 @@ pub(crate) fn act_as_engine(arguments: &[String]) -> Option<ExitCode> {
         image_limits: Default::default(),
         log: Default::default(),
         events: Default::default(),
+        cdi_folders: Vec::new(),
     });
     let removed = engine.and_then(|e| e.exited(&id.parse().expect("an id")));
     Some(ExitCode::from(u8::from(removed.is_err())))

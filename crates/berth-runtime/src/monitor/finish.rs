@@ -14,7 +14,7 @@ use super::serve::encode;
 use super::unit::{CONTAINER, Unit};
 use super::{Ended, Monitor, log, readers};
 use crate::cgroup::Cgroup;
-use crate::{failure, state, wire};
+use crate::{besides, failure, state, wire};
 
 /// How long the processes of a shared PID namespace may take to die.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
@@ -218,7 +218,7 @@ impl Monitor {
             oom_killed: kills.is_some_and(|kills| kills > 0),
             started_at: run.as_ref().map(|run| run.started_at),
             finished_at: Timestamp::from(SystemTime::now()),
-            error: None,
+            error: besides::finish(config),
             recorded_by: myself(run.as_ref()).filter(|_| !self.due_at_exit().is_empty()),
         };
         // Before the record, so that whoever waits for that finds it in the journal.

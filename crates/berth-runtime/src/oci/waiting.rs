@@ -16,7 +16,7 @@ use crate::plan::{Plan, Step};
 
 /// What init needs prepared before the clone.
 #[derive(Default)]
-pub(super) struct InitParts {
+pub(crate) struct InitParts {
     create_container: Vec<PreparedHook>,
     start_container: Vec<PreparedHook>,
     creating: Vec<u8>,
@@ -24,7 +24,7 @@ pub(super) struct InitParts {
 }
 
 impl InitParts {
-    pub(super) fn new(spec: &Spec, state: &StateFile) -> Outcome<Self> {
+    pub(crate) fn new(spec: &Spec, state: &StateFile) -> Outcome<Self> {
         let Some(listed) = spec.hooks() else {
             return Ok(Self::default());
         };
@@ -41,7 +41,7 @@ impl InitParts {
         })
     }
 
-    pub(super) fn lifecycle<'a>(
+    pub(crate) fn lifecycle<'a>(
         &'a self,
         plan: &'a Plan,
         listener: Option<BorrowedFd<'a>>,

@@ -51,10 +51,10 @@ pub(super) fn plan(builder: &mut Builder<'_>, process: &Process) -> Result<(), P
             builder.init.extend(steps.ids);
             builder.push(Step::FindProgram);
             builder.push(Step::AwaitStartCommand);
-            if builder.has_hooks(Hooks::start_container) {
-                builder.push(Step::StartContainerHooks);
-            }
         }
+    }
+    if builder.has_hooks(Hooks::start_container) {
+        builder.push(Step::StartContainerHooks);
     }
     builder.init.extend(steps.last);
     Ok(())

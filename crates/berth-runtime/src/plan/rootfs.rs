@@ -9,6 +9,8 @@ use std::path::Path;
 use berth_base::state::RootSource;
 use berth_sys::MountAttributes as Attr;
 
+use crate::besides::ROOTFS;
+
 use super::build::{Builder, c_path, c_string, invalid, writes_through};
 use super::host_image::{cover_secrets, host_image};
 use super::layers;
@@ -30,7 +32,8 @@ pub(super) fn compose(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     let handed_over = builder.has_user_namespace() && builder.facts.privileged;
     if !handed_over {
         builder.layer = layer(builder)?;
-        return contents(builder);
+        contents(builder)?;
+        return show_to_hooks(builder);
     }
     let init = std::mem::take(&mut builder.init);
     builder.owner = Some(builder.mapped_root()?);
@@ -42,6 +45,24 @@ pub(super) fn compose(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     let slot = builder.slot();
     builder.push(Step::ReceiveRoot { slot });
     builder.push(Step::SetRoot { slot });
+    Ok(())
+}
+
+/// Hooks look for the root by the bundle's path: there it is attached, where a spec has hooks.
+fn show_to_hooks(builder: &mut Builder<'_>) -> Result<(), PlanError> {
+    if builder.spec.hooks().is_none() {
+        return Ok(());
+    }
+    let host = c_path(&builder.setup.bundle.join(ROOTFS))?;
+    let root = builder.init.iter().rev().find_map(|step| match step {
+        Step::SetRoot { slot } => Some(*slot),
+        _ => None,
+    });
+    let attached =
+        |step: &&mut Step| matches!(step, Step::AttachScratch { slot } if Some(*slot) == root);
+    if let (Some(root), Some(step)) = (root, builder.init.iter_mut().rev().find(attached)) {
+        *step = Step::AttachInPlace { slot: root, host };
+    }
     Ok(())
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct ConfigFile {
     pub(crate) default_network: Option<DefaultNetworkName>,
     /// `--detach-keys`.
     pub(crate) detach_keys: Option<DetachKeys>,
+    /// Where files of the Container Device Interface are.
+    pub(crate) cdi_spec_dirs: Option<Vec<PathBuf>>,
     /// `[registry."HOST"]`: what is to be known of registries.
     pub(crate) registry: BTreeMap<String, HostConfig>,
     /// `[proxies]`: the way to registries.
@@ -85,6 +87,7 @@ impl ConfigFile {
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
             default_network: self.default_network.or(other.default_network),
             detach_keys: self.detach_keys.or(other.detach_keys),
+            cdi_spec_dirs: self.cdi_spec_dirs.or(other.cdi_spec_dirs),
             proxies: self.proxies.over(other.proxies),
             events: self.events.over(other.events),
             image: self.image.over(other.image),

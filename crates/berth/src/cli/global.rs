@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
-use berth_engine::{DefaultNetwork, EngineConfig};
+use berth_engine::{CDI_FOLDERS, DefaultNetwork, EngineConfig};
 use clap::{Args, ValueEnum};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use serde::Deserialize;
@@ -87,6 +87,7 @@ impl GlobalFlags {
             default_network: default_network(self.default_network, file.default_network)?.into(),
             image_limits: file.image.limits(),
             events: file.events.limits(),
+            cdi_folders: file.cdi_spec_dirs.unwrap_or_else(cdi_folders),
             network: file.network.settings(),
             log: file.log.choice(),
         })
@@ -194,6 +195,16 @@ fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Docker's folders, and the user's own for who is not root.
+pub(super) fn cdi_folders() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = CDI_FOLDERS.iter().map(PathBuf::from).collect();
+    if !is_root() {
+        let own = [config_home(), xdg("XDG_RUNTIME_DIR")];
+        folders.extend(own.into_iter().flatten().map(|folder| folder.join("cdi")));
+    }
+    folders
 }
 
 fn default_root() -> Result<PathBuf, Failure> {

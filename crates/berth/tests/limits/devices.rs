@@ -95,7 +95,7 @@ fn a_device_by_its_cdi_name() {
     let world = World::new();
     let folder = world.berth.path("cdi");
     std::fs::create_dir(&folder).unwrap();
-    let text = r#"{"cdiVersion": "0.6.0", "kind": "test.com/thing", "devices": [
+    let text = r#"{"cdiVersion": "0.7.0", "kind": "test.com/thing", "devices": [
         {"name": "one", "containerEdits": {
             "env": ["THING=one"],
             "deviceNodes": [{"path": "/dev/thing", "hostPath": "/dev/null"}],

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod bad_input;
+mod cdi;
 #[path = "../cli/support.rs"]
 #[allow(dead_code)]
 mod cli;

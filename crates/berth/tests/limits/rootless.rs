@@ -9,7 +9,7 @@ use crate::support::World;
 const UID: u32 = 1235;
 
 /// Runs `berth` as that user, with a home of its own in the test's folder.
-fn run(world: &World, line: &str) -> Output {
+pub fn run(world: &World, line: &str) -> Output {
     let home = world.berth.path("home");
     let mut command = Command::new("setpriv");
     let id = UID.to_string();
@@ -24,7 +24,7 @@ fn run(world: &World, line: &str) -> Output {
 }
 
 /// The binaries where the user reaches them, and its home.
-fn prepare(world: &World) {
+pub fn prepare(world: &World) {
     let open = |path: &Path| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     };

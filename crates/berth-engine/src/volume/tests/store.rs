@@ -28,6 +28,7 @@ fn engine(dir: &Path) -> Engine {
         image_limits: Default::default(),
         log: Default::default(),
         events: Default::default(),
+        cdi_folders: Vec::new(),
     })
     .unwrap()
 }

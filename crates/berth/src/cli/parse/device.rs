@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use berth_engine::{DeviceAmount, DeviceRequest, DeviceRule, GpuRequest};
+use berth_engine::{DeviceAmount, DeviceRequest, DeviceRule, GpuRequest, is_cdi_name};
 
 use super::Rejected;
 use super::size::size;
@@ -53,28 +53,6 @@ fn is_access(text: &str) -> bool {
         .iter()
         .all(|wanted| text.bytes().filter(|b| b == wanted).count() <= 1);
     known && once && !text.is_empty()
-}
-
-/// `vendor/class=name` as the Container Device Interface has it (SPEC.md, "Kind").
-fn is_cdi_name(text: &str) -> bool {
-    let Some((vendor, class, name)) = text
-        .split_once('=')
-        .and_then(|(kind, name)| kind.split_once('/').map(|(v, c)| (v, c, name)))
-    else {
-        return false;
-    };
-    let made_of = |text: &str, others: &[u8]| {
-        let bytes = text.as_bytes();
-        let inner = |b: &u8| b.is_ascii_alphanumeric() || others.contains(b);
-        let [first, .., last] = bytes else {
-            return bytes.first().is_some_and(u8::is_ascii_alphanumeric);
-        };
-        first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() && bytes.iter().all(inner)
-    };
-    vendor.starts_with(|c: char| c.is_ascii_alphabetic())
-        && made_of(vendor, b"-_.")
-        && made_of(class, b"-_.")
-        && made_of(name, b"-_.:")
 }
 
 /// Reads `TYPE MAJOR:MINOR ACCESS`, such as `c 42:* rmw`.

@@ -218,6 +218,7 @@ fn defaults() -> Vec<(&'static str, Value)> {
         .map(|pool| json!({"base": pool.base.to_string(), "size": pool.prefix}))
         .collect();
     vec![
+        ("cdi-spec-dirs", json!(global::cdi_folders())),
         ("detach-keys", json!("ctrl-p,ctrl-q")),
         ("events.max-size", json!(events.file_bytes)),
         ("events.max-files", json!(events.files)),
