@@ -261,7 +261,8 @@ impl<'e> Frozen<'e> {
     ) -> Result<Self, EngineError> {
         let live = container.live.as_ref();
         let live = live.filter(|_| !stays_running && container.status != Status::Paused);
-        let cgroup = live.map(cgroup::of_run);
+        // Without one of its own, as for a user to whom none is delegated, nothing can be stopped.
+        let cgroup = live.map(cgroup::of_run).filter(|c| !c.is_nowhere());
         if let Some(cgroup) = &cgroup {
             cgroup
                 .freeze()

@@ -16,7 +16,7 @@ use super::make::bridge_name;
 use super::request::unknown;
 use super::user;
 use crate::store::{StoreError, random_bytes, random_id};
-use crate::{Engine, EngineError, events};
+use crate::{Engine, EngineError, events, facts};
 
 /// The option that names the host's interface of macvlan and ipvlan networks, as Docker's.
 const PARENT: &str = "parent";
@@ -68,11 +68,18 @@ impl Engine {
     ///
     /// # Errors
     /// The name is taken, the addresses are unfit or overlap others, the driver or an option is
-    /// unknown.
+    /// unknown; the caller is not root.
     pub fn create_network(&self, request: &CreateNetwork) -> Result<NetworkFile, EngineError> {
         let driver = driver(request.driver.as_deref())?;
         check_options(driver, &request.options)?;
         user::check_new(&request.name)?;
+        if facts::is_rootless() {
+            let text = format!(
+                "cannot make network {}: networks need root; without it each container has one of its own, by pasta or slirp4netns",
+                request.name
+            );
+            return Err(EngineError::new(ErrorClass::Denied, text).on(request.name.as_str()));
+        }
         self.recover_after_boot()?;
         let networks = self.networks();
         let lock = networks.lock()?;
@@ -193,7 +200,8 @@ impl Engine {
             );
             return Err(EngineError::new(ErrorClass::Conflict, text).on(file.name.as_str()));
         }
-        if file.driver == Driver::Bridge {
+        // A user without root has the record at most, of an earlier version.
+        if file.driver == Driver::Bridge && !facts::is_rootless() {
             bridge::remove(&file)?;
             self.close_network(&file, &rules)?;
         }

@@ -8,7 +8,7 @@ use berth_net::NetworkName;
 
 use super::user::has_tap;
 use crate::store::StoreError;
-use crate::{Container, Engine, EngineError};
+use crate::{Container, Engine, EngineError, facts};
 
 impl Engine {
     /// Gives back the ports and addresses of a container that goes for good. Its interfaces went with
@@ -107,11 +107,12 @@ impl Engine {
     pub(crate) fn recover_networks(&self) -> Vec<EngineError> {
         let mut errors = Vec::new();
         let swept = self.sweep_networks(&mut errors).and_then(|any| match any {
-            true => {
+            // What carries the packets of a user's containers ends with them.
+            true if !facts::is_rootless() => {
                 self.settle_wirings(&mut errors)?;
                 self.reload_networks().and_then(|_| self.recover_resolver())
             }
-            false => Ok(()),
+            _ => Ok(()),
         });
         errors.extend(swept.err());
         errors

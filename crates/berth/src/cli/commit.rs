@@ -1,5 +1,7 @@
 //! `berth commit`.
 
+use berth_base::ContainerId;
+use berth_base::state::CgroupPaths;
 use berth_engine::CommitOptions;
 use berth_image::archive::Changes;
 use clap::{ArgAction, Args};
@@ -50,10 +52,26 @@ impl Commit {
             changes: self.change.clone(),
             running: !self.pause,
         };
+        if self.pause {
+            warn_of_moments(context, &id)?;
+        }
         let bars = Bars::new(context.console, self.quiet);
         let image = context.engine.commit(&id, &options, &bars)?;
         drop(bars);
         context.out.line(image.as_str())?;
         Ok(0)
     }
+}
+
+/// Says that processes go on meanwhile where nothing can stop them: no cgroup is delegated to the user.
+fn warn_of_moments(context: &Context, id: &ContainerId) -> Result<(), Failure> {
+    let container = context.engine.inspect(id)?;
+    let live = container.live.as_ref();
+    if live.is_some_and(|live| live.cgroups == CgroupPaths::default()) {
+        context.console.warn(&format!(
+            "the processes of {} go on meanwhile, since it has no cgroup of its own: files may be of different moments",
+            container.name
+        ));
+    }
+    Ok(())
 }

@@ -130,6 +130,8 @@ pub(crate) enum CliCommand {
     Update(update::Update),
     /// Remove containers
     Rm(rm::Rm),
+    /// Remove what nothing uses, as system prune does
+    Prune(system::Prune),
     /// Wait until containers end, then print their exit codes
     Wait(wait::Wait),
     /// Show what a container wrote
@@ -294,6 +296,7 @@ impl CliCommand {
             Self::Unpause(command) => command.execute(context),
             Self::Update(command) => command.execute(context),
             Self::Rm(command) => command.execute(context),
+            Self::Prune(command) => command.execute(context),
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),
             Self::Cp(command) => command.execute(context),

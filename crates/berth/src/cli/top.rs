@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 
 use berth_base::ErrorClass;
 use berth_engine::EventObject;
+use berth_map::discover::EngineRoots;
 use berth_map::lookup::LookupError;
 use berth_map::model::World;
 use berth_map::top::{TopRow, read_commands, rows};
@@ -55,12 +56,13 @@ impl Top {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let format = Format::parse(self.format.as_deref(), TABLE)?;
         check_runs(context, &self.container)?;
-        let sources = sources(context)?;
-        // Others' containers are none of our journal's.
-        if let Ok(id) = context.engine.resolve(&self.container)
-            && let Ok(ours) = context.engine.inspect(&id)
-        {
-            context.engine.note(EventObject::Container(&ours), "top");
+        let mut sources = sources(context)?;
+        let id = context.engine.resolve(&self.container);
+        let ours = id.ok().and_then(|id| context.engine.inspect(&id).ok());
+        // Others' containers are none of our journal's, nor their files of any use for one of ours.
+        if let Some(ours) = &ours {
+            context.engine.note(EventObject::Container(ours), "top");
+            sources.roots = EngineRoots::default();
         }
         let world = World::discover(&sources)?;
         let container = world
@@ -74,7 +76,10 @@ impl Top {
         read_commands(&mut processes, &world, &sources.proc);
         let lines: Vec<Row> = processes.iter().map(row).collect();
         format.write(&lines, &COLUMNS, |_, _, _| None, &mut context.out)?;
-        context.warn_all(world.warnings());
+        // Of our own everything is there; what else of the host cannot be seen is no matter.
+        if ours.is_none() {
+            context.warn_all(world.warnings());
+        }
         Ok(0)
     }
 }

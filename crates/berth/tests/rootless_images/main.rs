@@ -12,4 +12,5 @@ mod cli;
 mod many_ids;
 mod odd_ids;
 mod quota;
+#[allow(dead_code)]
 mod support;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use berth_image::layer::{PackOptions, pack};
-use berth_testkit::Bundle;
+use berth_testkit::{Bundle, CgroupParent, Hierarchy};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use tempfile::TempDir;
 
@@ -34,7 +34,8 @@ const ENTER: &str = r#"
     mount --bind "$4" "$5"
     [ "$2" = no ] || mount --bind /dev/null "$2"
     [ "$3" = no ] || mount --bind "$3" /proc/sys/kernel/random/boot_id
-    shift 5
+    [ "$6" = no ] || echo 0 >"$6/cgroup.procs"
+    shift 6
     exec "$@"
 "#;
 
@@ -42,6 +43,14 @@ pub struct User {
     dir: TempDir,
     ids: Ids,
     boot: Option<PathBuf>,
+    cgroup: Option<Delegated>,
+}
+
+/// A cgroup that is the user's, and the one below it where its commands begin.
+struct Delegated {
+    session: PathBuf,
+    /// Takes both away.
+    _parent: CgroupParent,
 }
 
 impl User {
@@ -61,6 +70,7 @@ impl User {
             dir: tempfile::tempdir().unwrap(),
             ids,
             boot: None,
+            cgroup: None,
         };
         open(&user.path(""), 0o755);
         for folder in ["bin", "home", "etc-many", "etc-one"] {
@@ -113,6 +123,29 @@ impl User {
         self.boot = Some(path);
     }
 
+    /// From here on its commands run in a cgroup below one that is delegated to it, as a manager of
+    /// sessions does it. Returns that one.
+    pub fn gets_cgroup(&mut self) -> PathBuf {
+        let parent = CgroupParent::new();
+        let v2 = berth_testkit::hierarchies()
+            .into_iter()
+            .find(Hierarchy::is_v2);
+        let mount = v2.unwrap().mount_point;
+        let folder = mount.join(parent.path("").trim_matches('/'));
+        let session = folder.join("session");
+        fs::create_dir_all(&session).unwrap();
+        for cgroup in [&folder, &session] {
+            for file in ["", "cgroup.procs", "cgroup.subtree_control"] {
+                chown(cgroup.join(file), Some(UID), Some(UID)).unwrap();
+            }
+        }
+        self.cgroup = Some(Delegated {
+            session,
+            _parent: parent,
+        });
+        folder
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let etc = match self.ids {
             Ids::Many | Ids::Unmapped => "etc-many",
@@ -142,6 +175,10 @@ impl User {
             // Where the user reaches them, whoever may enter the target folder.
             .arg(Path::new(env!("CARGO_BIN_EXE_berth")).parent().unwrap())
             .arg(self.path("bin"))
+            .arg(match &self.cgroup {
+                Some(cgroup) => cgroup.session.clone(),
+                None => no(),
+            })
             .args([
                 "setpriv",
                 "--reuid",

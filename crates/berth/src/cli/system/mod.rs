@@ -9,6 +9,7 @@ mod restore;
 use clap::{Args, Subcommand};
 
 use super::{Context, Outcome, events, info};
+pub(super) use prune::Prune;
 
 /// Look after the whole store.
 #[derive(Args, Debug)]

@@ -24,7 +24,7 @@ pub(crate) struct Prune {
 }
 
 impl Prune {
-    pub(super) fn execute(&self, context: &mut Context) -> Outcome {
+    pub(in crate::cli) fn execute(&self, context: &mut Context) -> Outcome {
         let filters = ImageFilters::for_prune(&self.flags.filter)?;
         let images = image::prunable(self.all);
         let volumes = match self.volumes {
