@@ -1,6 +1,6 @@
 //! The functions of a template: Go's own and Docker's.
 //!
-//! Go: and, or, not, eq, ne, lt, le, gt, ge, len, index, slice, print, printf, println, html,
+//! Go: and, or, not, eq, ne, lt, le, gt, ge, len, index, slice, print, printf, println, html, js,
 //! urlquery. Docker: json, join, split, lower, upper, title, pad, truncate, println.
 
 use std::cmp::Ordering;
@@ -12,10 +12,11 @@ use super::printf;
 use super::show::show;
 use crate::cli::parse::nearest::nearest;
 
-const NAMES: [&str; 25] = [
+/// `js` stands last: what is nearly `json` is meant to be it.
+const NAMES: [&str; 26] = [
     "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "slice", "print",
     "printf", "println", "html", "urlquery", "json", "join", "split", "lower", "upper", "title",
-    "pad", "truncate",
+    "pad", "truncate", "js",
 ];
 
 /// Padding beyond this is refused.
@@ -53,6 +54,7 @@ pub(super) fn call(name: &str, arguments: &[Value], header: bool) -> Result<Valu
         "println" => Ok(printf::println(arguments).into()),
         "printf" => printf::printf(arguments).map(Value::from),
         "html" => Ok(html(&printf::print(arguments)).into()),
+        "js" => Ok(js(&printf::print(arguments)).into()),
         "urlquery" => Ok(url_query(&printf::print(arguments)).into()),
         "json" | "join" | "split" | "lower" | "upper" | "title" | "pad" | "truncate" if header => {
             arguments.first().cloned().ok_or_else(|| wants(1))
@@ -256,6 +258,20 @@ fn html(text: &str) -> String {
             '"' => escaped.push_str("&#34;"),
             '\'' => escaped.push_str("&#39;"),
             '\0' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// As Go's `template.JSEscapeString`.
+fn js(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' | '\'' | '"' => escaped.extend(['\\', c]),
+            '<' | '>' | '&' | '=' => escaped.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() => escaped.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => escaped.push(c),
         }
     }

@@ -91,6 +91,7 @@ fn same_as_docker() {
         ),
         ("{{index .Config.Env 0}}", "A=1"),
         (r#"{{html "<a>"}}"#, "&lt;a&gt;"),
+        (r#"{{js "<a>='\n'"}}"#, r"\u003Ca\u003E\u003D\'\u000A\'"),
         ("{{1 | print 2}}", "2 1"),
     ] {
         assert_eq!(render(template), expected, "{template}");

@@ -11,7 +11,15 @@ use crate::cli::failure::Failure;
 use crate::cli::parse::nearest::nearest;
 use crate::cli::parse::time::moment;
 
-const LISTING: [&str; 5] = ["before", "dangling", "label", "reference", "since"];
+const LISTING: [&str; 7] = [
+    "before",
+    "dangling",
+    "label",
+    "label!",
+    "reference",
+    "since",
+    "until",
+];
 const PRUNING: [&str; 4] = ["dangling", "label", "label!", "until"];
 
 /// Parsed filters; values of one key are alternatives, save labels.
@@ -34,7 +42,8 @@ impl ImageFilters {
         let mut filters = Self::default();
         for (key, value) in pairs {
             match key.as_str() {
-                "before" => filters.before = Some(created(value)?),
+                "before" => filters.made_before(created(value)?),
+                "until" => filters.made_before(until(value)?),
                 "since" => filters.since = Some(created(value)?),
                 "reference" => filters.references.push(value.clone()),
                 _ => filters.common(key, value, &LISTING)?,
@@ -64,16 +73,16 @@ impl ImageFilters {
         let mut filters = Self::default();
         for (key, value) in pairs {
             match key.as_str() {
-                "until" => {
-                    let now = Timestamp::from(SystemTime::now());
-                    filters.before = Some(moment(value, now).map_err(|rejected| {
-                        Failure::usage(format!("invalid --filter until={value}: {rejected}"))
-                    })?);
-                }
+                "until" => filters.made_before(until(value)?),
                 _ => filters.common(key, value, known)?,
             }
         }
         Ok(filters)
+    }
+
+    /// The earlier one, where several times are given.
+    fn made_before(&mut self, time: Timestamp) {
+        self.before = Some(self.before.map_or(time, |before| before.min(time)));
     }
 
     fn common(&mut self, key: &str, value: &str, known: &[&'static str]) -> Result<(), Failure> {
@@ -145,6 +154,12 @@ impl ImageFilters {
     }
 }
 
+fn until(value: &str) -> Result<Timestamp, Failure> {
+    let now = Timestamp::from(SystemTime::now());
+    moment(value, now)
+        .map_err(|rejected| Failure::usage(format!("invalid --filter until={value}: {rejected}")))
+}
+
 /// When an image was made; the beginning of time where it does not say.
 pub(super) fn created(image: &Image) -> Timestamp {
     let text = image.config.created.as_deref().unwrap_or_default();
@@ -204,5 +219,20 @@ mod tests {
         insta::assert_snapshot!(error.message, @"invalid --filter labl=x: no filter is called labl; did you mean label?");
         assert!(ImageFilters::for_prune(&pair("dangling", "maybe")).is_err());
         assert!(ImageFilters::for_prune(&pair("until", "whenever")).is_err());
+    }
+
+    #[test]
+    fn of_several_times_the_earliest_holds() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let at = Timestamp::from_nanos(1_000);
+        for pairs in [
+            [pair("until", "1970-01-01"), pair("before", "some")],
+            [pair("before", "some"), pair("until", "1970-01-01")],
+        ] {
+            let filters = ImageFilters::for_listing(&pairs, |_| Ok(at)).unwrap();
+            assert_eq!(filters.before, Some(Timestamp::from_nanos(0)));
+        }
+        let error = ImageFilters::for_listing(&[pair("untl", "1h")], |_| Ok(at)).unwrap_err();
+        insta::assert_snapshot!(error.message, @"invalid --filter untl=1h: no filter is called untl; did you mean until?");
     }
 }
