@@ -28,7 +28,14 @@ impl Engine {
         self.recover_after_boot()?;
         match self.claim_restart(id, &myself()?, Asker::User)? {
             Some(view) => self.restart_claimed(view, options, notify),
-            None => Ok(self.start(id, &StartAttach::default())?.warnings),
+            None => {
+                let started = self.start(id, &StartAttach::default())?;
+                // It may have ended and gone by now.
+                if let Ok(container) = self.inspect(id) {
+                    self.emit_of(&container, "restart", &[]);
+                }
+                Ok(started.warnings)
+            }
         }
     }
 
