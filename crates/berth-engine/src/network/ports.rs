@@ -20,8 +20,8 @@ const ENDING: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(2);
 
 impl Engine {
-    /// Reserves what a container publishes. `before` is what it had in its last run: a port of the
-    /// kernel's choice stays the same where it is free.
+    /// Reserves what a container publishes. `before` is what it had in its last run: a port that was
+    /// chosen then, by the kernel or of a range, stays the same where it is free.
     pub(super) fn reserve_ports(
         &self,
         container: &Container,
@@ -30,7 +30,11 @@ impl Engine {
         let mut published = Vec::new();
         let mut sockets = Vec::new();
         for request in &container.create.options.publish {
-            let taken = self.reserve_soon(request, &candidates(request, before))?;
+            let again = earlier(request, before, &published);
+            let taken = match again.map(|port| self.reserve_soon(request, &[port])) {
+                Some(Ok(taken)) => taken,
+                Some(Err(_)) | None => self.reserve_soon(request, &candidates(request))?,
+            };
             for (host_address, host_port, socket) in taken {
                 published.push(PublishedPort {
                     transport: request.transport,
@@ -141,17 +145,30 @@ fn not_published(
 }
 
 /// The ports to try, in order; 0 is the kernel's choice.
-fn candidates(request: &PublishRequest, before: &[PublishedPort]) -> Vec<u16> {
-    match request.host_ports {
-        Some((first, last)) => (first..=last).collect(),
-        None => {
-            let same = |p: &&PublishedPort| {
-                p.transport == request.transport && p.container_port == request.container_port
-            };
-            let earlier = before.iter().find(same).map(|p| p.host_port);
-            earlier.into_iter().chain([0]).collect()
-        }
-    }
+fn candidates(request: &PublishRequest) -> Vec<u16> {
+    let (first, last) = request.host_ports.unwrap_or((0, 0));
+    (first..=last).collect()
+}
+
+/// The port that was chosen for a request in the last run; `published` are those that the requests
+/// before it have taken now.
+fn earlier(
+    request: &PublishRequest,
+    before: &[PublishedPort],
+    published: &[PublishedPort],
+) -> Option<u16> {
+    let (first, last) = request.host_ports.unwrap_or((1, u16::MAX));
+    let mut fitting = before.iter().filter(|port| {
+        port.transport == request.transport
+            && port.container_port == request.container_port
+            && (first..=last).contains(&port.host_port)
+            && !published
+                .iter()
+                .any(|taken| taken.transport == port.transport && taken.host_port == port.host_port)
+    });
+    let port = fitting.next()?.host_port;
+    // One that is fixed is no choice.
+    (first != last).then_some(port)
 }
 
 type Reserved = (IpAddr, u16, OwnedFd);

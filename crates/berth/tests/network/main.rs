@@ -18,6 +18,7 @@ mod lan;
 mod load;
 mod names;
 mod ports;
+mod restarts;
 mod scale;
 mod sctp;
 mod visible;

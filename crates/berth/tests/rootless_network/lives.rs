@@ -1,6 +1,7 @@
 //! Who carries the packets, and for how long.
 
-use std::net::TcpListener;
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
 
 use crate::cli::eventually;
 use crate::host::{Held, Host, host};
@@ -166,4 +167,35 @@ fn a_start_that_fails_leaves_nobody_with_its_ports() {
         assert!(failed.contains("/no/such/program"), "{failed}");
     }
     host.within(|| TcpListener::bind("0.0.0.0:8080").unwrap());
+}
+
+/// A policy's restart connects it again, with the same ports.
+#[test]
+fn a_policys_restart_has_the_same_ports() {
+    let Some(host) = host(&["pasta"]) else { return };
+    let server = ["busybox", "nc", "-ll", "-p80", "-e", "echo", "web"];
+    let flags = ["run", "-d", "--name", "web", "-p", "8080:80"];
+    host.ok(&[&flags[..], &["--restart", "always", "host"], &server].concat());
+    let field = |field: &str| host.ok(&["inspect", "-f", &format!("{{{{{field}}}}}"), "web"]);
+    let before = field(".NetworkSettings.IPAddress");
+    for count in 1..3 {
+        let program = host.servants("web").program;
+        Held::new(host.init("web")).kill();
+        program.wait("the end of what carried its packets");
+        eventually("the restart", || {
+            field(".RestartCount") == count.to_string() && field(".State.Status") == "running"
+        });
+        assert_eq!(field(".NetworkSettings.IPAddress"), before);
+        assert_eq!(host.ok(&["port", "web", "80"]), "0.0.0.0:8080\n[::]:8080");
+        let mut said = String::new();
+        eventually("an answer at its port", || {
+            said.clear();
+            let mut stream = host
+                .within(|| TcpStream::connect("127.0.0.1:8080"))
+                .unwrap();
+            stream.read_to_string(&mut said).is_ok() && !said.is_empty()
+        });
+        assert_eq!(said, "web\n");
+    }
+    host.ok(&["rm", "-f", "web"]);
 }
