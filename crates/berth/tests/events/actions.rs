@@ -133,10 +133,8 @@ fn the_events_of_a_session_carry_its_id() {
         terminal.child.try_wait().unwrap().is_some()
     });
     let left = attributes(&berth, &id, "exec_create", "execID")[3].clone();
-    assert_eq!(
-        attributes(&berth, &id, "exec_detach", "execID"),
-        [left.clone()]
-    );
+    let detached = attributes(&berth, &id, "exec_detach", "execID");
+    assert_eq!(detached, std::slice::from_ref(&left));
     berth.ok(&["kill", "web"]);
     let mut ended = attributes(&berth, &id, "exec_die", "execID");
     // Those that ran on end with the container.

@@ -67,7 +67,7 @@ pub(super) const CASES: [Case; 87] = [
     ),
     case(
         "Sharing with a container that ended",
-        "run --pid container:done host true",
+        "run --rm --pid container:done host true",
         125,
     ),
     case(
