@@ -235,7 +235,9 @@ fn resolve_user(
     if process.has_ended() {
         return Err(not_running(container));
     }
-    Ok(Accounts::read(root.as_fd())?.resolve(Some(user), &[])?)
+    // As Docker: the groups that the container was given go to its sessions, whoever they are.
+    let further = &container.create.options.group_add;
+    Ok(Accounts::read(root.as_fd())?.resolve(Some(user), further)?)
 }
 
 /// What a monitor of an earlier build cannot do.

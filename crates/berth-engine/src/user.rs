@@ -27,7 +27,7 @@ const GROUPS_MAX: usize = 65536;
 pub(crate) struct ResolvedUser {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Supplementary groups, without duplicates, in order.
+    /// Supplementary groups, the main one first, without duplicates.
     pub(crate) groups: Vec<u32>,
     /// The home folder; `/` where passwd names none.
     pub(crate) home: String,
@@ -124,11 +124,13 @@ impl Accounts {
             Some(group) => self.resolve_group(group)?,
             None => entry.gid,
         };
+        // The main group too: a process that changes it (a setgid program, newgrp) would otherwise
+        // leave it, and reach what a file denies to that group (CVE-2022-36109).
+        let mut groups = vec![gid];
         // As Docker: a group that was asked for replaces the memberships of /etc/group.
-        let mut groups: Vec<u32> = match group {
-            None if !entry.name.is_empty() => self.memberships(entry.name),
-            _ => Vec::new(),
-        };
+        if group.is_none() && !entry.name.is_empty() {
+            groups.extend(self.memberships(entry.name));
+        }
         for group in group_add {
             groups.push(self.resolve_group(group)?);
         }
@@ -317,7 +319,7 @@ mod tests {
         let expected = ResolvedUser {
             uid: 33,
             gid: 44,
-            groups: vec![29, 44, 0],
+            groups: vec![44, 29, 0],
             home: "/var/www".into(),
         };
         assert_eq!(user, expected);
@@ -325,6 +327,21 @@ mod tests {
             .resolve(Some("web:audio"), &["29".into(), "7".into()])
             .unwrap();
         assert_eq!((user.gid, user.groups), (29, vec![29, 7]));
+    }
+
+    #[test]
+    fn the_main_group_is_among_the_further_ones() {
+        // CVE-2022-36109.
+        for (user, groups) in [
+            (None, vec![0]),
+            (Some("1000:1000"), vec![1000]),
+            (Some("5"), vec![0]),
+            (Some("33"), vec![44, 29]),
+            (Some("web:video"), vec![44]),
+        ] {
+            let resolved = accounts().resolve(user, &[]).unwrap();
+            assert_eq!(resolved.groups, groups, "{user:?}");
+        }
     }
 
     #[test]

@@ -139,8 +139,9 @@ fn drop_bounding(keep: u64) -> Result<(), Errno> {
 /// Groups, then gid, then uid; permitted capabilities survive for [`set_all_capabilities`].
 fn set_ids(uid: u32, gid: u32, groups: &[Gid]) -> Result<(), Errno> {
     match set_thread_groups(groups) {
-        // A user namespace without setgroups keeps the caller's groups; asking for none is met.
-        Err(Errno::PERM) if groups.is_empty() => {}
+        // A user namespace without setgroups keeps the caller's groups. Asking for none is met, and
+        // the main group alone is in no need of a list: nothing there can leave a group.
+        Err(Errno::PERM) if groups.iter().all(|group| group.as_raw() == gid) => {}
         other => other?,
     }
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));

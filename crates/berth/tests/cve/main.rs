@@ -21,6 +21,7 @@
 //! | 2021-43784 | [`kernel`] `cve_2021_43784_...` | the limit of lines in `spec/mapping.rs`, and the list cut at 200 (2: the kernel takes less than a page) | the container ran with a part of its mapping |
 //! | 2022-0492 | [`kernel`] `cve_2022_0492_...` | `Step::Seccomp` does nothing | `unshare -Ur` worked |
 //! | 2022-0811 | [`kernel`] `cve_2022_0811_...` | `..` allowed in `spec/rules.rs`; the look at whose namespace it is (2: spec and plan) | `net/../kernel/core_pattern` was set; the host's ip_forward was |
+//! | 2022-36109 | [`identity`] `cve_2022_36109_...` | the main group not among the further ones in `berth-engine/user.rs` | a setgid program of another group printed the file |
 //! | 2022-24769, 2022-29162, 2022-27650, 2025-27612 | [`identity`] `cve_2022_24769_...` | inheritable gets permitted in `act/confine.rs` | CapInh was a80425fb |
 //! | 2023-25809 | [`kernel`] `cve_2023_25809_...` | `ro` dropped in `plan/cgroupfs.rs` | cgroups were made and joined |
 //! | 2024-3154 | [`kernel`] `cve_2024_3154_...` | ExecStartPre on the list in `cgroup/systemd/annotation.rs` | the order went on to systemd, which was not there to follow it |

@@ -22,7 +22,7 @@ fn what_the_image_says_is_honoured() {
     let recipe = Recipe::with(config).layer(&[("data/", ""), ("data/file", "from the image")]);
     world.load(&recipe, "all:1");
     let out = world.ok("run --name a all:1");
-    let expected = "image-this zero one\nuid=1000(web) gid=50(staff)\n/srv/made";
+    let expected = "image-this zero one\nuid=1000(web) gid=50(staff) groups=50(staff)\n/srv/made";
     assert_eq!(out, expected);
     let shown: Value = serde_json::from_str(&world.ok("inspect a")).unwrap();
     let (config, mounts) = (&shown[0]["Config"], &shown[0]["Mounts"]);
