@@ -132,6 +132,8 @@ impl Engine {
         self.choose_log(&mut rooted.options)?;
         rooted.options.networks = network::resolve(self, &rooted.options)?;
         rooted.options.publish = network::published(self, &rooted.options)?;
+        // Kept as a number: what a later update leaves alone stays what it is.
+        rooted.options.resources = rooted.options.resources.clone().with_swap();
         life::check(&rooted.options)?;
         check_restart(&rooted.options)?;
         quota::check(&rooted.options, &rooted.source)?;

@@ -54,6 +54,17 @@ impl Resources {
         *self == Self::default()
     }
 
+    /// With as much swap again as memory where memory is limited and nothing is said of swap, as
+    /// Docker has it.
+    #[must_use]
+    pub fn with_swap(self) -> Self {
+        let twice = |memory: u64| i64::try_from(memory.saturating_mul(2)).unwrap_or(i64::MAX);
+        Self {
+            memory_swap_bytes: self.memory_swap_bytes.or(self.memory_bytes.map(twice)),
+            ..self
+        }
+    }
+
     /// These, and what they leave open as another has it.
     #[must_use]
     pub fn over(&self, other: &Self) -> Self {
@@ -98,6 +109,23 @@ pub struct CgroupValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_much_swap_again_where_nothing_is_said() {
+        let swap = |memory_bytes, memory_swap_bytes| {
+            let resources = Resources {
+                memory_bytes,
+                memory_swap_bytes,
+                ..Resources::default()
+            };
+            resources.with_swap().memory_swap_bytes
+        };
+        assert_eq!(swap(Some(64), None), Some(128));
+        assert_eq!(swap(Some(u64::MAX), None), Some(i64::MAX));
+        assert_eq!(swap(Some(64), Some(64)), Some(64));
+        assert_eq!(swap(Some(64), Some(-1)), Some(-1));
+        assert_eq!(swap(None, None), None);
+    }
 
     #[test]
     fn what_is_given_wins_and_what_is_not_stays() {

@@ -35,6 +35,7 @@ impl Engine {
         let mut settings = self.settings_of(&lock)?;
         let mut options = container.create.options.clone();
         check_against(&options.resources, change)?;
+        let change = &with_swap(&options.resources, change);
         options.resources = change.over(&options.resources);
         let limit_facts = facts::limit_facts(&options);
         let mut warnings = Vec::new();
@@ -114,8 +115,30 @@ impl Engine {
     }
 }
 
+/// A container's first limit of memory brings one of swap, as at its creation; later ones leave
+/// that as it is.
+fn with_swap(had: &Resources, change: &Resources) -> Resources {
+    match (had.memory_bytes, had.memory_swap_bytes) {
+        (None, None) => change.clone().with_swap(),
+        _ => change.clone(),
+    }
+}
+
 /// `--cpus` is a quota and a period in one, so once one form is chosen, the other is refused.
+/// `--memory` leaves the limit of memory and swap together as it is, so it stays below that.
 fn check_against(had: &Resources, change: &Resources) -> Result<(), EngineError> {
+    if let (Some(memory), None) = (change.memory_bytes, change.memory_swap_bytes)
+        && let Some(swap) = had.memory_swap_bytes.filter(|swap| *swap > 0)
+        && i64::try_from(memory).is_ok_and(|memory| memory > swap)
+    {
+        return Err(EngineError::new(
+            ErrorClass::Conflict,
+            format!(
+                "--memory {memory} is more than the {swap} that the container has of memory and swap \
+                 together; give --memory-swap along with it"
+            ),
+        ));
+    }
     let given = |value: Option<u64>| value.is_some_and(|value| value != 0);
     let quota = |resources: &Resources| resources.cpu_quota_us.is_some_and(|us| us != 0);
     let conflicts = [

@@ -133,8 +133,8 @@ fn without_lacking(
     (changeable, limits)
 }
 
-/// Without `--memory-swap`, memory and swap together are limited to the same amount: a container
-/// with a limit does not swap, so that exceeding it is an OOM kill on every host.
+/// A limit of memory without a word about swap is of a container from before there always was one:
+/// memory and swap together were limited to the same amount then.
 fn memory(changeable: &Resources, limits: &Limits) -> Result<Option<LinuxMemory>, SpecError> {
     let limit = changeable.memory_bytes.map(memory_amount).transpose()?;
     let asked = changeable.memory_swap_bytes.filter(|bytes| *bytes != 0);

@@ -15,7 +15,17 @@ fn of_the_first_process_and_of_a_child() {
         ("none", "exit 3".to_owned(), 3, "false 3"),
     ] {
         let done = world.berth.run(&[
-            "run", "--name", name, "-m", "16m", "host", "sh", "-c", &script,
+            "run",
+            "--name",
+            name,
+            "-m",
+            "16m",
+            "--memory-swap",
+            "16m",
+            "host",
+            "sh",
+            "-c",
+            &script,
         ]);
         assert_eq!(done.code, code, "{done:?}");
         assert_eq!(world.inspect(name, template), said, "{name}");
@@ -29,7 +39,18 @@ fn of_one_that_goes_on_and_is_told_afterwards() {
     let world = World::new();
     let script = format!("{EAT}; touch /dev/shm/done; sleep 1000");
     world.berth.ok(&[
-        "run", "-d", "--name", "a", "-m", "16m", "host", "sh", "-c", &script,
+        "run",
+        "-d",
+        "--name",
+        "a",
+        "-m",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "host",
+        "sh",
+        "-c",
+        &script,
     ]);
     eventually("the kill", || {
         world.inspect("a", "{{.State.OOMKilled}}") == "true"
@@ -44,7 +65,9 @@ fn of_one_that_goes_on_and_is_told_afterwards() {
         "true 137"
     );
     // Each run for itself.
-    world.berth.ok(&["update", "-m", "256m", "a"]);
+    world
+        .berth
+        .ok(&["update", "-m", "256m", "--memory-swap", "256m", "a"]);
     world.ok("start a");
     assert_eq!(world.inspect("a", "{{.State.OOMKilled}}"), "false");
 }

@@ -1,6 +1,6 @@
 //! `update`: at once where it runs, at its next start where it does not, whole or not at all.
 
-use crate::support::{World, memory, same};
+use crate::support::{Setting, World, memory, same};
 
 #[test]
 fn a_running_one_has_it_at_once_and_keeps_it() {
@@ -42,6 +42,46 @@ fn one_that_does_not_run_has_it_at_its_next_start() {
     );
     world.ok("start a");
     world.expect("a", &[memory("67108864")]);
+}
+
+/// Memory and swap together: v1 has them in one file, v2 the swap alone in another.
+fn swap(both: &'static str, swap: &'static str) -> Setting {
+    Setting {
+        controller: "memory",
+        v1: ("memory.memsw.limit_in_bytes", both),
+        v2: ("memory.swap.max", swap),
+    }
+}
+
+#[test]
+fn as_much_swap_again_as_memory_unless_asked_otherwise() {
+    let world = World::new();
+    let shown =
+        |name: &str| world.inspect(name, "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}");
+    world.start("a", "-m 64m");
+    world.start("same", "-m 64m --memory-swap 64m");
+    world.start("none", "");
+    assert_eq!(shown("a"), "67108864 134217728");
+    world.expect("a", &[swap("134217728", "67108864")]);
+    world.expect("same", &[swap("67108864", "0")]);
+    // Together they stay what they are.
+    world.ok("update -m 32m a");
+    assert_eq!(shown("a"), "33554432 134217728");
+    world.expect("a", &[memory("33554432"), swap("134217728", "100663296")]);
+    let err = world.fails(1, "update -m 129m a");
+    assert!(
+        err.contains("--memory 135266304 is more than the 134217728"),
+        "{err}"
+    );
+    assert_eq!(shown("a"), "33554432 134217728");
+    world.ok("update -m 256m --memory-swap 300m a");
+    world.expect("a", &[memory("268435456"), swap("314572800", "46137344")]);
+    world.ok("update -m 32m none");
+    assert_eq!(shown("none"), "33554432 67108864");
+    world.expect("none", &[swap("67108864", "33554432")]);
+    world.ok("kill none");
+    world.ok("start none");
+    world.expect("none", &[swap("67108864", "33554432")]);
 }
 
 #[test]

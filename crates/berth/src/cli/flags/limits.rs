@@ -22,7 +22,7 @@ pub(crate) struct ResourceFlags {
     /// Memory, such as 64m or 1.5g
     #[arg(short, long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
     memory: Option<u64>,
-    /// Memory and swap together, -1 for no limit of swap; as much as --memory when absent
+    /// Memory and swap together, -1 for no limit of swap; twice --memory when absent
     #[arg(long, value_name = "SIZE", value_parser = swap, allow_negative_numbers = true)]
     memory_swap: Option<i64>,
     /// Memory that it keeps when the host runs short
