@@ -380,7 +380,8 @@ impl Engine {
     }
 
     /// Makes a failed start undone. The reason is what the user needs; what goes wrong here is
-    /// found again by the next use-case that touches the container.
+    /// found again by the next use-case that touches the container. As with Docker, the exit code on
+    /// record is that of a program that cannot be executed (126) or found (127), else 128.
     fn unwind(
         &self,
         lock: &ContainerLock,
@@ -389,10 +390,11 @@ impl Engine {
         before: Status,
         error: &EngineError,
     ) {
+        let code = error.exit_code.filter(|code| matches!(code, 126 | 127));
         let exit = ExitFile {
             version: STATE_VERSION,
             run,
-            outcome: ExitOutcome::Code(error.exit_code.unwrap_or(125)),
+            outcome: ExitOutcome::Code(code.unwrap_or(128)),
             oom_killed: false,
             started_at: None,
             finished_at: Timestamp::from(SystemTime::now()),

@@ -173,6 +173,10 @@ impl Engine {
             let container = &view.container;
             match (container.status, &view.process) {
                 (Status::Created, _) => {
+                    // Its start was tried, and failed.
+                    if let Some(exit) = &container.exit {
+                        return Ok(exit.clone());
+                    }
                     let text = format!(
                         "container {0} was never started; start it with \"berth start {0}\"",
                         container.name

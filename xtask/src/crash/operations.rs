@@ -271,6 +271,8 @@ const OPERATIONS: &[Operation] = &[
         code: 127,
         again: CREATE,
         done: &["inspect", "@new"],
+        verify: &[&["rm", "@new"], CREATE],
+        survives: &["inspect", "@new"],
         ..BERTH
     },
     Operation {

@@ -81,8 +81,16 @@ impl Run {
     }
 
     fn background(&self, context: &mut Context, id: &ContainerId) -> Outcome {
-        let started = context.engine.start(id, &StartAttach::default());
-        let started = started.map_err(|error| undo(context, id, error.into()))?;
+        let started = match context.engine.start(id, &StartAttach::default()) {
+            Ok(started) => started,
+            Err(error) => {
+                if !self.container.auto_remove() {
+                    context.out.line(id.as_str())?;
+                    context.out.flush()?;
+                }
+                return Err(self.not_started(context, id, error.into()));
+            }
+        };
         context.warn_all(&started.warnings);
         context.out.line(id.as_str())?;
         Ok(0)
@@ -107,7 +115,7 @@ impl Run {
             client_handles_exit: flags.auto_remove(),
         };
         let started = context.engine.start(id, &wanted);
-        let mut started = started.map_err(|error| undo(context, id, error.into()))?;
+        let mut started = started.map_err(|e| self.not_started(context, id, e.into()))?;
         context.warn_all(&started.warnings);
         if !output.any() {
             // As with -d: whoever feeds it finds it again.
@@ -136,6 +144,15 @@ impl Run {
             }
         }
         Ok(end.exit_code())
+    }
+
+    /// What becomes of a container whose start failed: as with Docker it stays, to be started again
+    /// or looked at, unless it was to go at its end.
+    fn not_started(&self, context: &Context, id: &ContainerId, failure: Failure) -> Failure {
+        match self.container.auto_remove() {
+            true => undo(context, id, failure),
+            false => failure,
+        }
     }
 }
 

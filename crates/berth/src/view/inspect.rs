@@ -153,7 +153,10 @@ fn state(container: &Container) -> State {
             .map(|live| live.started_at)
             .or_else(|| exit.and_then(|exit| exit.started_at))
             .map_or_else(|| NEVER.to_owned(), |time| time.to_string()),
-        finished_at: exit.map_or_else(|| NEVER.to_owned(), |exit| exit.finished_at.to_string()),
+        finished_at: exit
+            // What never ran has not ended either.
+            .filter(|exit| container.status != Status::Created || exit.started_at.is_some())
+            .map_or_else(|| NEVER.to_owned(), |exit| exit.finished_at.to_string()),
         health: health(container),
     }
 }

@@ -257,7 +257,8 @@ const FRAME: &str = "\
 
 An error is one line on standard error: what failed, on which object, why, and what to do next.
 Standard output stays for data. A command that fails leaves nothing behind: no container, no
-cgroup, no mount, no process.
+cgroup, no mount, no process. The one exception is Docker's: of a `run` without `--rm` whose start
+fails the container stays, as `create` would have made it, so that `start` can be tried again.
 
 | Exit code | Of | Means |
 |---|---|---|

@@ -10,6 +10,7 @@ mod boot;
 #[allow(dead_code)]
 mod cli;
 mod deaths;
+mod failed_start;
 mod hands;
 mod health;
 mod policies;

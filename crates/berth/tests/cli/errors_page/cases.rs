@@ -16,8 +16,8 @@ const fn case(title: &'static str, line: &'static str, code: i32) -> Case {
 pub(super) const CASES: [Case; 87] = [
     case("Unknown image", "run --pull never nginx", 125),
     case("No image", "run", 125),
-    case("Command not found", "run host frobnicate", 127),
-    case("Command not executable", "run host /etc/passwd", 126),
+    case("Command not found", "run --rm host frobnicate", 127),
+    case("Command not executable", "run --rm host /etc/passwd", 126),
     case("Unknown command", "rnu host true", 125),
     case("Unknown flag", "run --nmae web host true", 125),
     case("A global flag after the command", "ps --root /srv", 125),
@@ -67,7 +67,7 @@ pub(super) const CASES: [Case; 87] = [
     ),
     case(
         "Sharing with a container that ended",
-        "run --pid container:done host true",
+        "run --rm --pid container:done host true",
         125,
     ),
     case(
