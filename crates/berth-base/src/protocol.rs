@@ -17,13 +17,16 @@
 //! |---|---|
 //! | 1 | everything that does not name another version. Its monitors speak to clients of version 1 alone: they answer 1 and close, and the client connects again |
 //! | 2 | [`SKIPPED`]; sessions that end with their client, and are kept on record in files (`SessionFile`) |
+//! | 3 | a client names the session that it asks for: its id stands in the request |
 
 /// The newest version of this protocol, the payload (u16) of the client's hello.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// The version that every monitor and every client speaks.
 pub const FIRST_VERSION: u16 = 1;
 /// The first version whose monitors keep sessions on record and can end them with their client.
 pub const SESSIONS_SINCE: u16 = 2;
+/// The first version whose monitors take the id of a session from the client.
+pub const SESSION_IDS_SINCE: u16 = 3;
 /// The first version that has [`SKIPPED`].
 pub const SKIPPED_SINCE: u16 = 2;
 /// The longest packet, type byte included.

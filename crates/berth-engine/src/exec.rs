@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use berth_base::{ContainerId, ErrorClass, Status, protocol};
+use berth_base::{ContainerId, ErrorClass, SessionId, Status, protocol};
 use berth_runtime::exec_request::ExecRequest;
 use oci_spec::runtime::{Process, Spec};
 
@@ -15,6 +15,7 @@ use crate::process::Process as Held;
 use crate::session::SessionError;
 use crate::spec::{SpecError, capability_sets, merge_env, user_of};
 use crate::start::{Awaited, await_started_unless};
+use crate::store::{StoreError, random_bytes};
 use crate::user::{Accounts, ResolvedUser};
 use crate::{Container, Engine, EngineError, ExecOptions, Session, events, not_running};
 
@@ -70,25 +71,24 @@ impl Engine {
         }
         refuse_paused(container, "run a process in").map_err(|e| e.exit_code(125))?;
         let spec = self.spec_of_run(container)?;
-        let request = request(&spec, options, process, container)?;
-        let json = serde_json::to_vec(&request).map_err(|e| {
-            let text = format!("cannot encode the exec request: {e}");
-            EngineError::new(ErrorClass::Internal, text)
-        })?;
-        if json.len() >= protocol::MAX_PACKET {
-            let text = format!(
-                "the command and its environment are too long: {} bytes, at most {} fit",
-                json.len(),
-                protocol::MAX_PACKET - 1
-            );
-            return Err(EngineError::new(ErrorClass::Invalid, text).exit_code(125));
-        }
-        let session = self.connect(container)?;
+        let mut request = request(&spec, options, process, container)?;
+        let bytes = random_bytes()
+            .map_err(|e| StoreError::io("draw an id of a session for", self.store().root(), e))?;
+        request.id = Some(SessionId::from_bytes(bytes));
+        let json = encode(&request)?;
+        let mut session = self.connect(container)?;
         if options.ends_with_client && session.version() < protocol::SESSIONS_SINCE {
             return Err(too_old(container, "end a session with its client"));
         }
         let command = options.command.join(" ");
-        let event = events::container(&container.create, container.name.as_str(), "");
+        let mut event = events::container(&container.create, container.name.as_str(), "");
+        // An earlier monitor calls the session what it likes.
+        if session.version() >= protocol::SESSION_IDS_SINCE
+            && let Some(id) = request.id
+        {
+            event = event.with("execID", id.as_str());
+            session.bind(id);
+        }
         self.emit_all(vec![
             event.acting(format!("exec_create: {command}")),
             event.acting(format!("exec_start: {command}")),
@@ -133,6 +133,22 @@ impl Engine {
         };
         Ok(self.store().read_spec(&path)?)
     }
+}
+
+fn encode(request: &ExecRequest) -> Result<Vec<u8>, EngineError> {
+    let json = serde_json::to_vec(request).map_err(|e| {
+        let text = format!("cannot encode the exec request: {e}");
+        EngineError::new(ErrorClass::Internal, text)
+    })?;
+    if json.len() >= protocol::MAX_PACKET {
+        let text = format!(
+            "the command and its environment are too long: {} bytes, at most {} fit",
+            json.len(),
+            protocol::MAX_PACKET - 1
+        );
+        return Err(EngineError::new(ErrorClass::Invalid, text).exit_code(125));
+    }
+    Ok(json)
 }
 
 fn request(
@@ -187,6 +203,7 @@ fn request(
         size: options.size,
         user: options.user.clone(),
         ends_with_client: options.ends_with_client,
+        id: None,
     })
 }
 

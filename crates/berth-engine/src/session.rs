@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use berth_base::HostPid;
 use berth_base::protocol::{self, Failure};
 use berth_base::state::ExitOutcome;
+use berth_base::{HostPid, SessionId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
@@ -18,6 +18,8 @@ use rustix::net::{
 pub struct Session {
     socket: OwnedFd,
     version: u16,
+    /// The exec session, where it is one and its id is known.
+    exec: Option<SessionId>,
 }
 
 /// How long a monitor may take to answer at least, and how often it is looked at meanwhile.
@@ -71,6 +73,7 @@ impl Session {
         Self {
             socket,
             version: protocol::VERSION,
+            exec: None,
         }
     }
 
@@ -87,6 +90,7 @@ impl Session {
             let mut session = Self {
                 socket: open_socket(volatile_dir, is_hopeless)?,
                 version: newest,
+                exec: None,
             };
             session.send(protocol::CLIENT_HELLO, &newest.to_le_bytes())?;
             let answered = session.hear_hello(is_hopeless)?;
@@ -120,6 +124,16 @@ impl Session {
     /// The version of the protocol that the monitor speaks with us.
     pub const fn version(&self) -> u16 {
         self.version
+    }
+
+    /// Notes which exec session it is bound to.
+    pub(crate) fn bind(&mut self, id: SessionId) {
+        self.exec = Some(id);
+    }
+
+    /// The exec session that it is bound to, where its id is known.
+    pub const fn exec_id(&self) -> Option<&SessionId> {
+        self.exec.as_ref()
     }
 
     /// Whether a monitor, or a keeper about to become one, listens on a container's socket. One

@@ -190,7 +190,12 @@ impl Engine {
         };
         let (session, pid) = self
             .launch_and_wait(container, run, &request)
-            .inspect_err(|_| self.withdraw_ports(container, &config.wiring))?;
+            .inspect_err(|_| {
+                self.withdraw_ports(container, &config.wiring);
+                if let Some(events) = &config.events {
+                    self.emit_failed_start(events, config.stdio.attached);
+                }
+            })?;
         // It runs; where its bridge is nearly full, that is the next one's concern.
         warnings.extend(self.look_at_ports(&config.wiring).into_iter().flatten());
         Ok(Started {

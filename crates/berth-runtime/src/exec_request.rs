@@ -1,5 +1,6 @@
 //! What a client asks of a monitor to start an exec session.
 
+use berth_base::SessionId;
 use oci_spec::runtime::Process;
 use serde::{Deserialize, Serialize};
 
@@ -22,4 +23,7 @@ pub struct ExecRequest {
     /// Its processes end when the client does. A monitor of protocol version 1 knows nothing of it.
     #[serde(default)]
     pub ends_with_client: bool,
+    /// What the session is to be called; a monitor makes an id where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<SessionId>,
 }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_base::protocol::Failure;
 use berth_base::state::{MonitorConfig, RunFile};
-use berth_base::{ErrorClass, HostPid};
+use berth_base::{ErrorClass, HostPid, SessionId};
 use berth_sys::{ArgVector, Clone3, Forked, exit_now};
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
@@ -62,6 +62,7 @@ pub(crate) struct About {
     pub(crate) stdin: bool,
     pub(crate) detached: bool,
     pub(crate) ends_with_client: bool,
+    pub(crate) id: Option<SessionId>,
 }
 
 impl About {
@@ -78,6 +79,7 @@ impl About {
             stdin: request.stdin,
             detached: request.detach,
             ends_with_client: request.ends_with_client,
+            id: request.id.clone(),
         }
     }
 }

@@ -4,13 +4,13 @@ use std::io;
 use std::time::SystemTime;
 
 use berth_base::Timestamp;
-use berth_base::state::{EventKind, EventRecord, ExitFile};
+use berth_base::state::{EventKind, EventRecord, ExitFile, MonitorEvents};
 use berth_runtime::journal::append;
 
 use super::record::{EventObject, PruneKind, container, image};
 use super::{EventReader, folder, journal, rotate};
 use crate::view::View;
-use crate::{Container, Engine};
+use crate::{Container, Engine, Session};
 
 impl Engine {
     /// Writes an event that happens now. One that cannot be written is lost.
@@ -43,6 +43,19 @@ impl Engine {
             EventObject::Container(of) => self.emit_of(of, action, &[]),
             EventObject::Image(id, name) => self.emit(image(id, name, action)),
         }
+    }
+
+    /// Writes that a client has left an exec session, which goes on.
+    pub fn note_exec_detached(&self, of: &Container, session: &Session) {
+        let id = session.exec_id().map(|id| ("execID", id.to_string()));
+        self.emit_of(of, "exec_detach", &Vec::from_iter(id));
+    }
+
+    /// Writes what Docker tells of a start that fails once all is connected and mounted.
+    pub(crate) fn emit_failed_start(&self, events: &MonitorEvents, attached: bool) {
+        let attach = attached.then(|| events.container.acting("attach"));
+        let all = attach.iter().chain(&events.at_start).chain(&events.at_end);
+        self.emit_all(all.cloned().collect());
     }
 
     /// Writes that unused objects were removed, and how many bytes that freed.

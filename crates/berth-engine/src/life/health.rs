@@ -122,6 +122,7 @@ fn request(spec: &Spec, argv: Vec<String>) -> ExecRequest {
         size: (0, 0),
         user: None,
         ends_with_client: false,
+        id: None,
     }
 }
 

@@ -20,6 +20,7 @@ impl Engine {
         let me = myself()?;
         let Some(view) = self.claim_restart(id, &me)? else {
             let started = self.start(id, &StartAttach::default())?;
+            self.emit_of(&self.inspect(id)?, "restart", &[]);
             return Ok(started.warnings);
         };
         if let Err(error) = self.end_run(&view, options, notify) {

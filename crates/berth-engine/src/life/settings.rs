@@ -1,22 +1,21 @@
 //! A restart policy is changed.
 
+use berth_base::ErrorClass;
 use berth_base::state::RestartPolicy;
-use berth_base::{ContainerId, ErrorClass};
 
-use crate::store::Durability;
-use crate::{Engine, EngineError};
+use crate::store::ContainerLock;
+use crate::{Container, Engine, EngineError};
 
 impl Engine {
-    /// Changes when a container is started again, also of one that runs. It takes effect at its next
-    /// end.
-    pub fn set_restart_policy(
+    /// Prepares a change of when a container is started again, also of one that runs, which
+    /// `settings.json` will say. It takes effect at its next end.
+    pub(crate) fn prepare_restart_policy(
         &self,
-        id: &ContainerId,
+        lock: &ContainerLock,
+        container: &Container,
         policy: RestartPolicy,
     ) -> Result<(), EngineError> {
-        let lock = self.store().lock(id)?;
-        let container = self.view(id)?.container;
-        let name = &container.name;
+        let (id, name) = (&container.id, &container.name);
         if container.create.options.auto_remove && policy != RestartPolicy::No {
             let text = format!(
                 "container {name} is removed at its end (--rm) and cannot be started again; make it anew without --rm"
@@ -31,13 +30,8 @@ impl Engine {
             config.on_exit = self.exited_command(id);
             let point = "container.monitor.write";
             self.store()
-                .write_volatile(point, &lock, "monitor.json", &config)?;
+                .write_volatile(point, lock, "monitor.json", &config)?;
         }
-        let mut settings = self.settings_of(&lock)?;
-        settings.restart = policy;
-        self.store()
-            .write_settings(&lock, &settings, Durability::Power)?;
-        self.emit_of(&container, "update", &[]);
         Ok(())
     }
 }

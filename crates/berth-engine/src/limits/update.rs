@@ -4,7 +4,7 @@
 //! kernel is told, then `settings.json` says what holds now. Whoever dies in between leaves a note
 //! by which the next who has the container's lock takes the change back.
 
-use berth_base::state::{Resources, SettingsFile, Updating};
+use berth_base::state::{Resources, RestartPolicy, SettingsFile, Updating};
 use berth_base::{ContainerId, ErrorClass};
 use berth_runtime::cgroup::CgroupError;
 use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
@@ -22,9 +22,14 @@ pub struct Updated {
 }
 
 impl Engine {
-    /// Changes the limits that are given of a container that exists, running or not; what is absent
-    /// stays. All of it or, with an error, nothing.
-    pub fn update(&self, id: &ContainerId, change: &Resources) -> Result<Updated, EngineError> {
+    /// Changes the limits that are given of a container that exists, running or not, and when it is
+    /// started again; what is absent stays. All of it or, with an error, nothing.
+    pub fn update(
+        &self,
+        id: &ContainerId,
+        change: &Resources,
+        restart: Option<RestartPolicy>,
+    ) -> Result<Updated, EngineError> {
         let lock = self.store().lock(id)?;
         self.settle_update(&lock)?;
         let view = self.view(id)?;
@@ -43,7 +48,10 @@ impl Engine {
             .map_err(|e| EngineError::from(e).on(container.name.as_str()))?;
         // Of the others whoever created it has been told.
         warnings.retain(|line| change.blkio_weight.is_some() && line.starts_with("--blkio-weight"));
-        if let Some(live) = &container.live {
+        if let Some(policy) = restart {
+            self.prepare_restart_policy(&lock, container, policy)?;
+        }
+        if let Some(live) = container.live.as_ref().filter(|_| !change.is_empty()) {
             let asked = asked_part(resources, change);
             let group = cgroup::of_run(live);
             let failed = |e: CgroupError| cannot_update(container, &e);
@@ -59,6 +67,7 @@ impl Engine {
         }
         settings.updating = None;
         settings.resources = change.over(&settings.resources);
+        settings.restart = restart.unwrap_or(settings.restart);
         self.write_settings(&lock, &options, &settings)?;
         self.emit_of(container, "update", &[]);
         Ok(Updated { warnings })

@@ -68,7 +68,11 @@ impl Engine {
             self.plug(&lock, &mut view, &request)?;
         }
         self.write_networks(&lock, &view)?;
-        self.emit(events::network(&network, "connect").with("container", id.as_str()));
+        // As with Docker: one that does not run is connected at its start.
+        if view.container.status.is_live() {
+            self.rewrite_events(&lock, &view)?;
+            self.emit(events::network(&network, "connect").with("container", id.as_str()));
+        }
         Ok(())
     }
 
@@ -104,12 +108,28 @@ impl Engine {
         // back, and never a container that is on a network again after its restart.
         self.write_networks(&lock, &view)?;
         self.unplug(&lock, &mut view, &name)?;
+        self.rewrite_events(&lock, &view)?;
         self.emit_all(Vec::from_iter(self.network_event(
             &name,
             id.as_str(),
             "disconnect",
         )));
         Ok(())
+    }
+
+    /// Tells the monitor, which reads it at the end, which networks the container leaves then.
+    fn rewrite_events(&self, lock: &ContainerLock, view: &View) -> Result<(), EngineError> {
+        let container = &view.container;
+        let Some(mut config) = self.store().read_monitor(&container.id)? else {
+            return Ok(());
+        };
+        if !container.status.is_live() || config.run != container.run || config.events.is_none() {
+            return Ok(());
+        }
+        config.events = Some(self.monitor_events(container, container.run));
+        Ok(self
+            .store()
+            .write_volatile("container.monitor.write", lock, "monitor.json", &config)?)
     }
 
     /// Takes a container off networks that it is not meant to be on.

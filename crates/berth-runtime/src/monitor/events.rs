@@ -3,8 +3,8 @@
 
 use std::time::SystemTime;
 
-use berth_base::Timestamp;
 use berth_base::state::{EventRecord, ExitFile, ExitOutcome, MonitorEvents, SettingsFile};
+use berth_base::{SessionId, Timestamp};
 
 use super::Monitor;
 use super::unit::CONTAINER;
@@ -16,7 +16,8 @@ impl Monitor {
         if number != CONTAINER {
             return;
         }
-        let attached = self.house.config.stdio.attached;
+        let stdio = &self.house.config.stdio;
+        let attached = stdio.attached;
         let Some(events) = &mut self.house.config.events else {
             return;
         };
@@ -27,6 +28,10 @@ impl Monitor {
         // Needed once.
         all.append(&mut events.at_start);
         all.push(events.container.acting("start"));
+        let (rows, columns) = stdio.size;
+        if attached && stdio.terminal && (rows, columns) != (0, 0) {
+            all.push(resized(&events.container, rows, columns));
+        }
         let journal = &events.journal;
         write(journal, all, Timestamp::from(SystemTime::now()));
     }
@@ -42,15 +47,24 @@ impl Monitor {
             all.push(container.acting("oom"));
         }
         all.push(die(&container, exit));
-        let mut rest = events.at_end.clone();
-        all.append(&mut rest);
+        // Networks may have been joined and left since.
+        let now = self.config_now().and_then(|now| now.events);
+        all.append(&mut now.map_or_else(|| events.at_end.clone(), |now| now.at_end));
         write(&events.journal, all, exit.finished_at);
     }
 
     /// An exec session has ended; its start failed where there is no outcome.
-    pub(super) fn note_session_end(&self, outcome: Option<ExitOutcome>) {
+    pub(super) fn note_session_end(&self, id: Option<&SessionId>, outcome: Option<ExitOutcome>) {
         let code = outcome.map_or(126, ExitOutcome::shell_code);
-        self.note("exec_die", &[("exitCode", code.to_string())]);
+        let mut attributes = vec![("exitCode", code.to_string())];
+        attributes.extend(id.map(|id| ("execID", id.to_string())));
+        self.note("exec_die", &attributes);
+    }
+
+    /// A client has changed the size of the container's terminal.
+    pub(super) fn note_size(&self, rows: u16, columns: u16) {
+        let size = [("height", rows.to_string()), ("width", columns.to_string())];
+        self.note("resize", &size);
     }
 
     /// Anything else that happens to the container, in Docker's words.
@@ -80,6 +94,13 @@ impl Monitor {
             None => container,
         }
     }
+}
+
+fn resized(container: &EventRecord, rows: u16, columns: u16) -> EventRecord {
+    container
+        .acting("resize")
+        .with("height", rows.to_string())
+        .with("width", columns.to_string())
 }
 
 /// The event of a container's end.

@@ -87,8 +87,8 @@ impl Monitor {
             let Some(unit) = self.unit(number) else {
                 continue;
             };
-            let (failure, outcome) = (unit.failure.take(), unit.outcome);
-            self.note_session_end(outcome);
+            let (failure, outcome, id) = (unit.failure.take(), unit.outcome, unit.id.take());
+            self.note_session_end(id.as_ref(), outcome);
             self.session_is_over(number);
             self.say_goodbye(number, failure.as_ref(), outcome);
             // The session init lives on with its orphans; its end is reaped like any other.
@@ -120,8 +120,14 @@ impl Monitor {
             .collect();
         for number in sessions {
             self.drain(number, buffer);
-            let killed = self.unit(number).and_then(|unit| unit.outcome);
-            self.say_goodbye(number, None, Some(killed.unwrap_or(ExitOutcome::Signal(9))));
+            let unit = self.unit(number);
+            let (killed, id) = unit.map_or((None, None), |unit| (unit.outcome, unit.id.take()));
+            let killed = killed.unwrap_or(ExitOutcome::Signal(9));
+            // A probe has no id: it is no session of anybody's.
+            if id.is_some() {
+                self.note_session_end(id.as_ref(), Some(killed));
+            }
+            self.say_goodbye(number, None, Some(killed));
         }
         if failure.is_none() {
             self.record(outcome.unwrap_or(ExitOutcome::Unknown));
@@ -294,13 +300,18 @@ impl Monitor {
         }
     }
 
-    /// What monitor.json says now: its restart policy may have changed.
-    fn due_at_exit(&self) -> Vec<String> {
+    /// What monitor.json says now.
+    pub(super) fn config_now(&self) -> Option<MonitorConfig> {
         let config = &self.house.config;
         let text = std::fs::read(config.volatile_dir.join("monitor.json")).ok();
         let now: Option<MonitorConfig> = text.and_then(|t| serde_json::from_slice(&t).ok());
-        let now = now.filter(|now| now.run == config.run);
-        now.map_or_else(|| config.on_exit.clone(), |now| now.on_exit)
+        now.filter(|now| now.run == config.run)
+    }
+
+    /// What is executed at the end: the restart policy may have changed.
+    fn due_at_exit(&self) -> Vec<String> {
+        let now = self.config_now().map(|now| now.on_exit);
+        now.unwrap_or_else(|| self.house.config.on_exit.clone())
     }
 
     /// Dismisses the keeper and says what the engine has to do.

@@ -76,6 +76,9 @@ impl Monitor {
             protocol::RESIZE => {
                 if let Some((rows, columns)) = protocol::decode_size(payload) {
                     unit.resize(rows, columns);
+                    if binding.unit == CONTAINER {
+                        self.note_size(rows, columns);
+                    }
                 }
             }
             protocol::SIGNAL => {

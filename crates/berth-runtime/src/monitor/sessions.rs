@@ -94,6 +94,8 @@ impl Monitor {
         unit.stderr = begun.stderr;
         unit.ends_with_client = begun.about.as_ref().is_some_and(|a| a.ends_with_client);
         unit.about = begun.about.map(Box::new);
+        let asked = unit.about.as_mut().and_then(|about| about.id.take());
+        unit.id = asked.or_else(random_id);
         Ok(unit)
     }
 
@@ -108,14 +110,9 @@ impl Monitor {
             return;
         };
         let init = *init;
-        let mut bytes = [0; 32];
-        let (Some(identity), Ok(32)) = (
-            identity_of(init),
-            getrandom(&mut bytes[..], GetRandomFlags::empty()),
-        ) else {
+        let (Some(identity), Some(id)) = (identity_of(init), unit.id.clone()) else {
             return;
         };
-        let id = SessionId::from_bytes(bytes);
         let file = session_file(&id, run, identity, *about);
         let folder = self.session_folder();
         let made = std::fs::create_dir(&folder);
@@ -224,6 +221,14 @@ impl Monitor {
 
     fn session_path(&self, id: &SessionId) -> PathBuf {
         self.session_folder().join(format!("{id}.json"))
+    }
+}
+
+fn random_id() -> Option<SessionId> {
+    let mut bytes = [0; 32];
+    match getrandom(&mut bytes[..], GetRandomFlags::empty()) {
+        Ok(32) => Some(SessionId::from_bytes(bytes)),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use berth_base::SessionId;
 use berth_base::protocol::Failure;
 use berth_base::state::ExitOutcome;
 use berth_sys::signal;
@@ -39,6 +40,8 @@ pub(super) struct Unit {
     pub(super) started: bool,
     pub(super) failure: Option<Failure>,
     pub(super) outcome: Option<ExitOutcome>,
+    /// The exec session's name.
+    pub(super) id: Option<SessionId>,
     /// What is to be recorded of an exec session once it runs.
     pub(super) about: Option<Box<About>>,
     /// An exec session whose processes end when its client does.
@@ -61,6 +64,7 @@ impl Unit {
             started: false,
             failure: None,
             outcome: None,
+            id: None,
             about: None,
             ends_with_client: false,
         }

@@ -31,13 +31,8 @@ impl Update {
             ));
         }
         context.for_each(&self.containers, |context, reference, id| {
-            if let Some(policy) = self.restart {
-                context.engine.set_restart_policy(id, policy)?;
-            }
-            if !change.is_empty() {
-                let updated = context.engine.update(id, &change)?;
-                context.warn_all(&updated.warnings);
-            }
+            let updated = context.engine.update(id, &change, self.restart)?;
+            context.warn_all(&updated.warnings);
             context.out.line(reference)?;
             context.out.flush()
         })

@@ -121,7 +121,7 @@ pub(crate) fn attach(
         match pump.run(session)? {
             Stop::Exited(outcome) => return Ok(End::Exited(outcome)),
             Stop::Detached => {
-                note_detached(attachment);
+                note_detached(attachment, session);
                 return Ok(End::Detached);
             }
             Stop::OutputClosed => return Ok(End::OutputClosed),
@@ -157,14 +157,13 @@ pub(crate) fn attach(
 }
 
 /// Leaving an exec session is another event than leaving the container.
-fn note_detached(attachment: &Attachment<'_>) {
-    let action = match attachment.first_process {
-        true => "detach",
-        false => "exec_detach",
-    };
-    if let Ok(container) = attachment.engine.inspect(attachment.id) {
-        let object = EventObject::Container(&container);
-        attachment.engine.note(object, action);
+fn note_detached(attachment: &Attachment<'_>, session: &Session) {
+    let engine = attachment.engine;
+    match (engine.inspect(attachment.id), attachment.first_process) {
+        (Ok(container), true) => engine.note(EventObject::Container(&container), "detach"),
+        (Ok(container), false) => engine.note_exec_detached(&container, session),
+        // It was removed meanwhile.
+        (Err(_), _) => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is done, and which events tell of it.
 
-use crate::cli::Berth;
+use crate::cli::{Berth, Terminal, eventually};
 use crate::support::{about, all};
 
 #[test]
@@ -88,7 +88,122 @@ fn a_foreground_run_and_a_start_that_fails() {
         "--format",
         "{{.Action}}",
     ]);
-    assert_eq!(actions, "create\ndestroy");
+    assert_eq!(actions, "create\nattach");
+}
+
+/// The attribute of each event of a container whose action begins with a word.
+fn attributes(berth: &Berth, id: &str, word: &str, key: &str) -> Vec<String> {
+    let of = |event: &&serde_json::Value| {
+        let action = event["Action"].as_str().unwrap();
+        event["Actor"]["ID"] == id && action.starts_with(word)
+    };
+    let all = all(berth);
+    let found = all.iter().filter(of);
+    found
+        .map(|event| {
+            let value = event["Actor"]["Attributes"][key].as_str();
+            value.unwrap_or("none").to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn the_events_of_a_session_carry_its_id() {
+    let berth = Berth::new();
+    let id = berth.ok(&["run", "-d", "--name", "web", "host", "sleep", "1000"]);
+    berth.ok(&["exec", "-d", "web", "sleep", "1000"]);
+    let listed = berth.ok(&["exec", "ls", "-q", "--no-trunc"]);
+    berth.ok(&["exec", "web", "true"]);
+    assert_eq!(berth.run(&["exec", "web", "/none"]).code, 127);
+    let begun = attributes(&berth, &id, "exec_create", "execID");
+    assert_eq!(begun, attributes(&berth, &id, "exec_start", "execID"));
+    let [kept, short, failed] = begun.as_slice() else {
+        panic!("{begun:?}");
+    };
+    assert_eq!(*kept, listed);
+    assert_eq!(kept.len(), 64);
+    eventually("the end of the others", || {
+        attributes(&berth, &id, "exec_die", "execID").len() == 2
+    });
+    let mut terminal = Terminal::start(&berth, &["exec", "-it", "web", "sh"]);
+    terminal.press("echo a''b\n");
+    terminal.expect("ab");
+    terminal.press("\u{10}\u{11}");
+    eventually("the client's leave", || {
+        terminal.child.try_wait().unwrap().is_some()
+    });
+    let left = attributes(&berth, &id, "exec_create", "execID")[3].clone();
+    let detached = attributes(&berth, &id, "exec_detach", "execID");
+    assert_eq!(detached, std::slice::from_ref(&left));
+    berth.ok(&["kill", "web"]);
+    let mut ended = attributes(&berth, &id, "exec_die", "execID");
+    // Those that ran on end with the container.
+    assert_eq!(ended[..2], [short.clone(), failed.clone()]);
+    ended[2..].sort();
+    let mut expected = [kept.clone(), left];
+    expected.sort();
+    assert_eq!(ended[2..], expected);
+    let codes = attributes(&berth, &id, "exec_die", "exitCode");
+    assert_eq!(codes[2..], ["137", "137"]);
+    assert_eq!(about(&berth, &id).last().unwrap(), "container die");
+}
+
+#[test]
+fn the_size_of_a_terminal_and_its_changes() {
+    let berth = Berth::new();
+    let words = ["run", "-it", "--name", "web", "host", "sh"];
+    let mut terminal = Terminal::start(&berth, &words);
+    terminal.press("echo a''b\n");
+    terminal.expect("ab");
+    let id = berth.ok(&["inspect", "-f", "{{.Id}}", "web"]);
+    let sizes = |key: &str| attributes(&berth, &id, "resize", key);
+    let before = sizes("height");
+    assert_eq!(before.len(), 1, "{before:?}");
+    terminal.resize(33, 99);
+    eventually("the change", || sizes("height").len() == 2);
+    assert_eq!(
+        (sizes("height")[1].as_str(), sizes("width")[1].as_str()),
+        ("33", "99")
+    );
+    terminal.press("exit\n");
+    eventually("the end", || terminal.child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn one_update_and_a_restart_of_what_does_not_run() {
+    let berth = Berth::new();
+    let id = berth.ok(&["create", "--name", "web", "host", "sleep", "1000"]);
+    let both = [
+        "update",
+        "--restart",
+        "on-failure:3",
+        "--memory",
+        "64m",
+        "web",
+    ];
+    berth.ok(&both);
+    let said = berth.ok(&[
+        "inspect",
+        "-f",
+        "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Memory}}",
+        "web",
+    ]);
+    assert_eq!(said, "on-failure 67108864");
+    // All of it or nothing.
+    let refused = ["update", "--restart", "always", "--memory", "1g", "web"];
+    assert_eq!(berth.run(&refused).code, 1);
+    let said = berth.ok(&["inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "web"]);
+    assert_eq!(said, "on-failure");
+    berth.ok(&["restart", "web"]);
+    assert_eq!(
+        about(&berth, &id),
+        [
+            "container create",
+            "container update",
+            "container start",
+            "container restart"
+        ]
+    );
 }
 
 #[test]

@@ -146,3 +146,42 @@ fn who_dies_connecting_or_disconnecting_is_made_good() {
     world.ok(&["rm", "-f", "web"]);
     world.wait_for_interfaces(2);
 }
+
+/// As Docker tells them: what is connected while it does not run is connected at its start, and at its
+/// end it leaves what it is on by then.
+#[test]
+fn events_tell_what_a_container_is_on_by_then() {
+    let Some(world) = World::new() else { return };
+    for (name, subnet) in [("blue", "10.50.0.0/24"), ("red", "10.51.0.0/24")] {
+        world.ok(&["network", "create", "--subnet", subnet, name]);
+    }
+    let run = ["run", "-d", "--name", "web", "--network", "blue"];
+    world.ok(&[&run[..], &["host", "sleep", "1000"]].concat());
+    let told = || {
+        let format = "{{.Action}} {{.Actor.Attributes.name}}";
+        let events = ["events", "--until", "0s", "--filter", "type=network"];
+        let of = ["--filter", "event=connect", "--filter", "event=disconnect"];
+        world.ok(&[&events[..], &of, &["--format", format]].concat())
+    };
+    world.ok(&["network", "connect", "red", "web"]);
+    world.ok(&["network", "disconnect", "blue", "web"]);
+    world.ok(&["stop", "-t", "0", "web"]);
+    assert_eq!(
+        told(),
+        "connect blue\nconnect red\ndisconnect blue\ndisconnect red"
+    );
+    world.ok(&["network", "connect", "blue", "web"]);
+    world.ok(&["network", "disconnect", "red", "web"]);
+    world.ok(&["start", "web"]);
+    let told = told();
+    let rest: Vec<&str> = told.lines().skip(4).collect();
+    assert_eq!(rest, ["disconnect red", "connect blue"]);
+    // Connected and then not started: both are told.
+    let failing = ["run", "--rm", "--network", "red", "host", "/none"];
+    assert_eq!(world.run(&failing).code, 127);
+    let told = world.ok(&["events", "--until", "0s", "--format", "{{.Action}}"]);
+    assert!(
+        told.ends_with("create\nattach\nconnect\ndisconnect\ndestroy"),
+        "{told}"
+    );
+}

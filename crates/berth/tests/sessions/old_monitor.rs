@@ -85,7 +85,8 @@ fn container(berth: &Berth) -> Receiver<Heard> {
     berth.ok(&["run", "-di", "--name", "a", "host", "sleep", "1000"]);
     let folder = volatile_dir(berth, "a");
     let run = std::fs::read_to_string(folder.join("run.json")).unwrap();
-    let without = run.replace(",\"protocol\":2", "");
+    let protocol = format!(",\"protocol\":{}", berth_base::protocol::VERSION);
+    let without = run.replace(&protocol, "");
     assert_ne!(run, without, "the file names the protocol");
     std::fs::write(folder.join("run.json"), without).unwrap();
     old_monitor(&folder)
@@ -105,6 +106,11 @@ fn exec_and_attach_speak_its_version() {
     assert_eq!(*kind, b'x');
     let request: serde_json::Value = serde_json::from_slice(request).unwrap();
     assert_eq!(request["process"]["args"][0], "true");
+    // It calls its sessions what it likes, so nobody claims to know.
+    let id = "{{.Actor.Attributes.execID}}";
+    let told_of = ["events", "--until", "0s", "--filter", "event=exec_start"];
+    let said = berth.ok(&[&told_of[..], &["--format", id]].concat());
+    assert_eq!(said, "<no value>");
 
     let done = berth.run(&["attach", "a"]);
     assert_eq!((done.code, done.out.as_str()), (17, "from long ago\n"));
