@@ -27,6 +27,7 @@ mod members;
 mod namespaces;
 mod network;
 mod options;
+mod particulars;
 mod process;
 mod quota;
 mod recover;
@@ -79,6 +80,7 @@ pub use options::{
     HealthAction, Healthcheck, ImageRequest, Limits, MountOrigin, MountRequest, NameOptions,
     NamespaceMode, NamespaceModes, SeccompChoice, Ulimit, VolumeBacking, VolumeMount,
 };
+pub use particulars::Particulars;
 pub use recover::Recovered;
 pub use session::{Packet, Session, SessionError};
 pub use stats::Sample;

@@ -113,6 +113,9 @@ pub struct CreateOptions {
     pub log: LogChoice,
     /// `--cgroup-parent`.
     pub cgroup_parent: Option<String>,
+    /// `--cidfile`, which is the client's to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid_file: Option<PathBuf>,
 }
 
 /// What a container calls itself and others.

@@ -2,6 +2,7 @@
 //! mounted over those of its image and written before each start. Who shares the network of another
 //! container shares its files; on the host's network they say what the host's say.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
@@ -304,6 +305,16 @@ pub enum HostAddress {
     Is(IpAddr),
     /// The host, as the container reaches it (`host-gateway`).
     Gateway,
+}
+
+impl fmt::Display for HostAddress {
+    /// As `--add-host` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(address) => address.fmt(f),
+            Self::Gateway => f.write_str("host-gateway"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,35 @@ fn gather(context: &Context) -> Result<Value, Failure> {
         "Labels": [],
         "LiveRestoreEnabled": true,
         "ExperimentalBuild": false,
-        "Swarm": {"LocalNodeState": "inactive"},
+        "Swarm": {
+            "NodeID": "",
+            "NodeAddr": "",
+            "LocalNodeState": "inactive",
+            "ControlAvailable": false,
+            "Error": "",
+            "RemoteManagers": null,
+        },
+        "CDISpecDirs": ["/etc/cdi", "/var/run/cdi"],
+        "GenericResources": null,
+        "HttpProxy": proxy("HTTP_PROXY"),
+        "HttpsProxy": proxy("HTTPS_PROXY"),
+        "NoProxy": proxy("NO_PROXY"),
+        "Isolation": "",
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "null"],
+            "Authorization": null,
+            "Log": ["journald", "json-file", "local", "none"],
+        },
+        "ClientInfo": {
+            "Debug": false,
+            "Version": env!("CARGO_PKG_VERSION"),
+            "Os": std::env::consts::OS,
+            "Arch": version::architecture(),
+            "Context": "default",
+            "Plugins": [],
+            "Warnings": null,
+        },
         "Warnings": [],
     });
     for part in [counts(context)?, cgroups(context), host(), security()] {
@@ -138,7 +166,8 @@ fn host() -> Value {
         "OperatingSystem": os_release("PRETTY_NAME"),
         "OSVersion": os_release("VERSION_ID"),
         "OSType": std::env::consts::OS,
-        "Architecture": version::architecture(),
+        // As Docker: in the kernel's words, where an image's are Go's.
+        "Architecture": kernel.machine().to_string_lossy(),
         "NCPU": cpus,
         "MemTotal": memory,
         "Name": kernel.nodename().to_string_lossy(),
@@ -168,6 +197,17 @@ fn security() -> Value {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// What pulls and pushes go through, without whom it lets in.
+fn proxy(name: &str) -> String {
+    let value = std::env::var(name).or_else(|_| std::env::var(name.to_ascii_lowercase()));
+    let value = value.unwrap_or_default();
+    match (value.split_once("://"), value.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://xxxxx:xxxxx@{host}"),
+        (None, Some((_, host))) => format!("xxxxx:xxxxx@{host}"),
+        (_, None) => value,
+    }
 }
 
 fn sysctl(name: &str) -> String {

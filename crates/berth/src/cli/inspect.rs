@@ -154,7 +154,8 @@ pub(super) fn container(context: &Context, name: &str, size: bool) -> Result<Vie
         context.engine.log_path(&found),
         context.engine.log_lost(&found),
     );
-    let container = inspect(&found, log, context.engine.exec_ids(&found));
+    let particulars = context.engine.particulars(&found);
+    let container = inspect(&found, log, context.engine.exec_ids(&found), &particulars);
     if !size {
         return Ok(View::Container(Box::new(container)));
     }

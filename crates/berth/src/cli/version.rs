@@ -44,6 +44,7 @@ fn about(context: &Context) -> Value {
             "Arch": architecture(),
             "KernelVersion": kernel.release().to_string_lossy(),
             "Runtime": context.config.runtime_binary,
+            "Context": "default",
         },
         // There is no daemon: the engine is the client.
         "Server": {

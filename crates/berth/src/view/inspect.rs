@@ -1,12 +1,13 @@
 //! A container as `docker inspect` shows one, and what Berth knows beyond that.
 
+mod host;
 mod limits;
 
 use std::collections::BTreeMap;
 
 use berth_base::state::{HealthStatus, RootSource};
 use berth_base::{NamespaceKind, Status};
-use berth_engine::{Container, SeccompChoice};
+use berth_engine::{Container, Particulars, SeccompChoice};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -71,8 +72,13 @@ struct State {
     health: Option<Value>,
 }
 
-/// Makes the object; the ids of its exec sessions are the engine's.
-pub(crate) fn inspect(container: &Container, log: LogView, exec_ids: Vec<String>) -> Inspect {
+/// Makes the object; the ids of its exec sessions, and what others know of it, are the engine's.
+pub(crate) fn inspect(
+    container: &Container,
+    log: LogView,
+    exec_ids: Vec<String>,
+    particulars: &Particulars,
+) -> Inspect {
     let create = &container.create;
     let (path, args) = match create.argv.split_first() {
         Some((path, args)) => (path.clone(), args.to_vec()),
@@ -99,10 +105,10 @@ pub(crate) fn inspect(container: &Container, log: LogView, exec_ids: Vec<String>
         process_label: "",
         apparmor_profile: "",
         graph_driver: graph_driver(container),
-        host_config: host_config(container),
+        host_config: host_config(container, particulars),
         mounts: mounts::mounts(container),
         config: config(container),
-        network_settings: ports::settings(container),
+        network_settings: ports::settings(container, &particulars.network_ids),
         berth: own(container, log),
     }
 }
@@ -127,7 +133,15 @@ fn graph_driver(container: &Container) -> Value {
             ..
         } => {
             let lowers: Vec<String> = lowers.iter().map(|l| l.display().to_string()).collect();
-            json!({"LowerDir": lowers.join(":"), "UpperDir": upper, "WorkDir": work})
+            // It is mounted in the container's namespaces alone: the way there is through its process.
+            let merged = container.live.as_ref();
+            let merged = merged.map(|live| format!("/proc/{}/root", live.init.pid));
+            json!({
+                "LowerDir": lowers.join(":"),
+                "MergedDir": merged.unwrap_or_default(),
+                "UpperDir": upper,
+                "WorkDir": work,
+            })
         }
         RootSource::Host | RootSource::Directory { .. } => Value::Null,
     };
@@ -187,7 +201,7 @@ fn health(container: &Container) -> Option<Value> {
     }))
 }
 
-fn host_config(container: &Container) -> Value {
+fn host_config(container: &Container, particulars: &Particulars) -> Value {
     let options = &container.create.options;
     let mode = |kind, private: &str| namespace_mode(container, kind, private);
     let capabilities = |list: &[berth_engine::Capability]| -> Vec<String> {
@@ -222,6 +236,7 @@ fn host_config(container: &Container) -> Value {
     });
     if let Some(fields) = config.as_object_mut() {
         fields.append(&mut limits::limits(container));
+        fields.append(&mut host::fields(container, particulars));
     }
     config
 }
@@ -240,7 +255,7 @@ fn config(container: &Container) -> Value {
     let entrypoint = &options.entrypoint;
     let mut config = json!({
         "Hostname": create.hostname,
-        "Domainname": "",
+        "Domainname": options.names.domain.as_deref().unwrap_or(""),
         "OnBuild": null,
         "User": options.user.as_deref().unwrap_or(""),
         "AttachStdin": options.stdin_once,

@@ -49,7 +49,7 @@ pub(crate) fn networks(container: &Container) -> Option<String> {
 }
 
 /// `NetworkSettings` of `inspect`.
-pub(crate) fn settings(container: &Container) -> Value {
+pub(crate) fn settings(container: &Container, ids: &BTreeMap<String, String>) -> Value {
     let live = container.live.as_ref();
     let sandbox = live.map_or_else(String::new, |live| {
         format!("/proc/{}/ns/net", live.init.pid)
@@ -80,7 +80,8 @@ pub(crate) fn settings(container: &Container) -> Value {
             let wired = wired
                 .iter()
                 .find(|i| i.network == request.name && live.is_some());
-            let shown = network(wired, &request.aliases, container);
+            let mut shown = network(wired, &request.aliases, container);
+            shown["NetworkID"] = json!(ids.get(&request.name).map_or("", String::as_str));
             (request.name.clone(), shown)
         })
         .collect();
@@ -94,6 +95,11 @@ pub(crate) fn settings(container: &Container) -> Value {
         "HairpinMode": false,
         "Ports": ports,
         "Networks": networks,
+        // One address of a kind for each interface.
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": null,
+        "SecondaryIPv6Addresses": null,
     });
     for key in OLD {
         settings[key] = old[key].clone();

@@ -17,7 +17,7 @@ pub(crate) const TABLE: &str =
 pub(crate) const TABLE_SIZED: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
 
 /// What `--format` of `ps` may name.
-pub(crate) const COLUMNS: [Column; 15] = [
+pub(crate) const COLUMNS: [Column; 16] = [
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -32,6 +32,7 @@ pub(crate) const COLUMNS: [Column; 15] = [
     ("Mounts", "MOUNTS"),
     ("LocalVolumes", "LOCAL VOLUMES"),
     ("Networks", "NETWORKS"),
+    ("Platform", "PLATFORM"),
     ("Pid", "PID"),
 ];
 
@@ -94,6 +95,8 @@ pub(crate) fn row(container: &Container, beside: &Beside, width: Width, now: Tim
         "Mounts": mounts.join(","),
         "LocalVolumes": mounts::volume_count(container).to_string(),
         "Networks": ports::networks(container).unwrap_or_else(|| network(container)),
+        // As with Docker's usual store: that of its image is the image's to tell.
+        "Platform": null,
         "Pid": container.live.as_ref().map_or(0, |live| live.init.pid.get()),
     });
     Row {

@@ -14,6 +14,7 @@ mod commands;
 mod connect;
 mod docker_user;
 mod flush;
+mod keys;
 mod lan;
 mod load;
 mod names;

@@ -185,6 +185,7 @@ impl ContainerFlags {
             privileged: self.security.privileged,
             log: self.log.choice(),
             cgroup_parent: self.limits.cgroup_parent.clone(),
+            cid_file: self.identity.cidfile.clone(),
         })
     }
 

@@ -26,6 +26,24 @@ impl Inspect {
     }
 }
 
+/// The configuration with the fields that Docker always has, empty ones where an image has none.
+fn with_defaults(config: Value) -> Value {
+    let mut whole = json!({
+        "Cmd": null,
+        "Entrypoint": null,
+        "Env": null,
+        "Labels": null,
+        "OnBuild": null,
+        "User": "",
+        "Volumes": null,
+        "WorkingDir": "",
+    });
+    if let (Value::Object(whole), Value::Object(given)) = (&mut whole, config) {
+        whole.extend(given);
+    }
+    whole
+}
+
 /// An image in Docker's shape.
 pub(in crate::cli) fn view(context: &Context, name: &str) -> Result<Value, Failure> {
     let image = context
@@ -56,7 +74,7 @@ pub(in crate::cli) fn view(context: &Context, name: &str) -> Result<Value, Failu
         "Variant": config.platform.variant.as_deref().unwrap_or_default(),
         "Os": config.platform.os,
         "Size": context.engine.image_bytes(&image),
-        "Config": config.config,
+        "Config": with_defaults(json!(config.config)),
         "RootFS": {
             "Type": "layers",
             "Layers": config.rootfs.diff_ids,

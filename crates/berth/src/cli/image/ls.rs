@@ -17,7 +17,7 @@ use crate::view::{size, span};
 const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 const DIGESTS: &str =
     "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
     ("Digest", "DIGEST"),
@@ -28,6 +28,7 @@ const COLUMNS: [Column; 10] = [
     ("Containers", "CONTAINERS"),
     ("SharedSize", "SHARED SIZE"),
     ("UniqueSize", "UNIQUE SIZE"),
+    ("VirtualSize", "VIRTUAL SIZE"),
 ];
 const NONE: &str = "<none>";
 
@@ -137,6 +138,7 @@ impl Images {
                 // As docker images: "system df -v" tells.
                 "SharedSize": "N/A",
                 "UniqueSize": "N/A",
+                "VirtualSize": size::decimal(bytes),
             });
             Row::plain(fields)
         };
