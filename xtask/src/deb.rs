@@ -62,16 +62,17 @@ fn pack(binaries: &[PathBuf], quickly: bool) -> Outcome<PathBuf> {
         "--offline",
     ]);
     cargo.args(["--package", "berth", "--target", workspace::TRIPLE]);
+    // As the policy of Debian has programs: what is of use to a debugger alone is not in them.
+    for name in build::BINARIES {
+        let mut strip = Command::new("strip");
+        strip.args(["--strip-unneeded", "--remove-section=.comment"]);
+        exec::read(strip.arg(bin.join(name)))?;
+    }
     if quickly {
-        // Of the binaries of the dev profile nine tenths are of use to a debugger alone.
-        for name in build::BINARIES {
-            exec::read(
-                Command::new("strip")
-                    .arg("--strip-debug")
-                    .arg(bin.join(name)),
-            )?;
-        }
         cargo.arg("--fast");
+    }
+    if let Some(maintainer) = stage::maintainer() {
+        cargo.args(["--maintainer", &maintainer]);
     }
     cargo.arg("--output").arg(scratch.path());
     exec::run(&mut cargo)?;

@@ -43,8 +43,14 @@ pub(super) fn fill(folder: &Path, binaries: &[PathBuf]) -> Outcome {
         let script = exec::read(Command::new(berth).args(["completion", shell]))?;
         write(&data.join(path), &script)?;
     }
-    pages(&data.join("share/doc/berth"))?;
-    units(&data.join("lib/systemd/system"))
+    let doc = data.join("share/doc/berth");
+    pages(&doc)?;
+    changelogs(&doc)?;
+    let overrides = workspace::root().join("packaging/lintian-overrides");
+    copy(&overrides, &data.join("share/lintian/overrides/berth"))?;
+    let systemd = workspace::root().join("packaging/systemd");
+    units(&systemd, &data.join("lib/systemd/system"))?;
+    units(&systemd.join("user"), &data.join("lib/systemd/user"))
 }
 
 /// Writes a manual page for each command.
@@ -53,6 +59,8 @@ pub(super) fn fill(folder: &Path, binaries: &[PathBuf]) -> Outcome {
 /// The folder cannot be written.
 pub(super) fn manual(berth: &Path, folder: &Path) -> Outcome {
     make(folder)?;
+    let of_runtime = workspace::root().join("packaging/man/berth-runtime.1");
+    copy(&of_runtime, &folder.join("berth-runtime.1"))?;
     let mut command = Command::new(berth);
     command.args(["internal", "man"]).arg(folder);
     // The day of the source, where git knows it, so that pages made twice are the same.
@@ -79,6 +87,46 @@ fn pages(folder: &Path) -> Outcome {
     write(&folder.join("third-party.txt"), &third_party()?)
 }
 
+/// The list of changes as it is, and Debian's own, which has another form (deb-changelog(5)).
+fn changelogs(folder: &Path) -> Outcome {
+    let changes = folder.join("changelog");
+    copy(&workspace::root().join("CHANGELOG.md"), &changes)?;
+    let metadata = workspace::metadata()?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let mut versions = packages.filter(|p| p["name"] == "berth");
+    let package = versions
+        .next()
+        .ok_or_else(|| Failure::new("there is no package berth"))?;
+    let version = package["version"].as_str().unwrap_or_default();
+    let from = package["metadata"]["deb"]["maintainer"].as_str();
+    let maintainer = maintainer().or(from.map(str::to_owned)).unwrap_or_default();
+    let mut git = exec::at_root("git");
+    // The day of the source, so that packages made twice are the same.
+    let day = exec::read(git.args(["log", "-1", "--format=%cD"]));
+    let day = day.unwrap_or_else(|_| "Thu, 01 Jan 1970 00:00:00 +0000".to_owned());
+    let text = format!(
+        "berth ({version}-1) unstable; urgency=medium\n\n  * What has changed is in changelog.gz.\n\n \
+         -- {maintainer}  {}\n",
+        day.trim()
+    );
+    let of_debian = folder.join("changelog.Debian");
+    write(&of_debian, &text)?;
+    exec::read(
+        Command::new("gzip")
+            .args(["-9", "-n"])
+            .arg(&changes)
+            .arg(&of_debian),
+    )
+    .map(drop)
+}
+
+/// Who makes the package, as Debian's tools ask for it (debchange(1)).
+pub(super) fn maintainer() -> Option<String> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (name, address) = (set("DEBFULLNAME")?, set("DEBEMAIL")?);
+    Some(format!("{name} <{address}>"))
+}
+
 /// A line for each crate that the binaries may contain.
 fn third_party() -> Outcome<String> {
     let metadata = workspace::metadata()?;
@@ -95,9 +143,8 @@ fn third_party() -> Outcome<String> {
 }
 
 /// The units of systemd that are there.
-fn units(folder: &Path) -> Outcome {
-    let from = workspace::root().join("packaging/systemd");
-    let Ok(entries) = fs::read_dir(&from) else {
+fn units(from: &Path, folder: &Path) -> Outcome {
+    let Ok(entries) = fs::read_dir(from) else {
         return Ok(());
     };
     for path in entries.flatten().map(|entry| entry.path()) {

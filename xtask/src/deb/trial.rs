@@ -11,11 +11,30 @@ use crate::setup;
 /// Makes the copy and tries the package there; see the script.
 const SCRIPT: &str = include_str!("trial.sh");
 
+/// What lintian says of it, where that is installed.
+fn lint(package: &Path) -> Outcome {
+    if !exec::installed("lintian") {
+        println!("deb: not linted, since lintian is not installed");
+        return Ok(());
+    }
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--allow-root", "--fail-on", "error,warning"]);
+    let output = exec::capture(lintian.arg(package))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "lintian has something to say: {}",
+            String::from_utf8_lossy(&output.stdout).trim()
+        ))),
+    }
+}
+
 /// Installs the package, uses it, removes and purges it.
 ///
 /// # Errors
 /// A step does not end as it should; what was said is in the message.
 pub(super) fn run(package: &Path) -> Outcome {
+    lint(package)?;
     if !setup::is_root()? || !exec::installed("dpkg") {
         println!("deb: not tried, which takes root and dpkg");
         return Ok(());

@@ -42,6 +42,7 @@ inside dpkg --install /tmp/berth.deb >/dev/null
 inside berth --version | grep -q '^berth ' || fail "berth tells no version"
 inside berth-runtime --version >/dev/null || fail "berth-runtime does not run"
 for file in /usr/share/man/man1/berth.1.gz /usr/share/man/man1/berth-container-run.1.gz \
+    /usr/share/man/man1/berth-runtime.1.gz /usr/share/doc/berth/changelog.Debian.gz \
     /usr/share/bash-completion/completions/berth /usr/share/zsh/vendor-completions/_berth \
     /usr/share/fish/vendor_completions.d/berth.fish /usr/share/doc/berth/copyright \
     /usr/share/doc/berth/README.md /usr/share/doc/berth/third-party.txt; do
@@ -49,6 +50,15 @@ for file in /usr/share/man/man1/berth.1.gz /usr/share/man/man1/berth-container-r
 done
 inside bash -c '. /usr/share/bash-completion/completions/berth && complete -p berth' >/dev/null ||
     fail "the completion does not load"
+for unit in system user; do
+    unit=/usr/lib/systemd/$unit/berth-restore.service
+    [ -s "$root$unit" ] || fail "$unit is not there"
+    if command -v systemd-analyze >/dev/null; then
+        # It also looks whether the programs and pages are there that the unit names.
+        said=$(inside systemd-analyze verify "$unit" 2>&1) || fail "systemd does not like $unit: $said"
+        case $said in *berth*) fail "systemd has something to say of $unit: $said" ;; esac
+    fi
+done
 if command -v man >/dev/null; then
     inside man -P cat berth-run | grep -q 'berth.run' || fail "man shows no page"
 fi

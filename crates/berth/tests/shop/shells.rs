@@ -49,6 +49,18 @@ fn real(berth: &Berth) -> String {
 /// A program whose offers would do harm to who is careless with them.
 const HOSTILE: &str = "#!/bin/sh\nprintf '%s\\t%s\\n' '$(touch pwned)' 'about' '`touch pwned`;x' '' \"a b'c\" 'x'\necho :none\n";
 
+/// One of each kind of thing that has a name.
+fn one_of_each() -> Berth {
+    let berth = Berth::new();
+    berth.ok(&["run", "-d", "--name", "web", "host", "sleep", "100"]);
+    berth.ok(&["volume", "create", "data"]);
+    berth.ok(&["network", "create", "blue"]);
+    let empty = berth.path("root.tar");
+    std::fs::write(&empty, [0; 1024]).unwrap();
+    berth.ok(&["import", empty.to_str().unwrap(), "box:1"]);
+    berth
+}
+
 /// Asks bash for the words at the end of a line, given as bash splits it.
 const BASH: &str = r#"
 source "$SCRIPT"
@@ -95,6 +107,35 @@ fn bash_completes() {
 }
 
 #[test]
+fn bash_knows_the_names_of_all_there_is() {
+    let berth = one_of_each();
+    let script = format!(
+        "{BASH}
+        ask 'berth logs ' berth logs ''
+        ask 'berth rmi ' berth rmi ''
+        ask 'berth run b' berth run b
+        ask 'berth network rm ' berth network rm ''
+        ask 'berth run --network bl' berth run --network bl
+        ask 'berth network connect blue w' berth network connect blue w
+        ask 'berth volume inspect ' berth volume inspect ''
+        ask 'berth image history b' berth image history b"
+    );
+    let Some(out) = shell(&berth, "bash", &real(&berth), &script) else {
+        return;
+    };
+    insta::assert_snapshot!(out, @r"
+    <web>
+    <box:1>
+    <box:1>
+    <blue>
+    <blue>
+    <web>
+    <data>
+    <box:1>
+    ");
+}
+
+#[test]
 fn bash_quotes_what_is_hostile() {
     let berth = Berth::new();
     let script = format!("{BASH}\nask 'berth rm ' berth rm ''");
@@ -135,6 +176,80 @@ fn zsh_completes() {
     let hostile = shell(&berth, "zsh", HOSTILE, &script).unwrap();
     assert!(hostile.contains("$(touch pwned)"), "{hostile}");
     assert!(!berth.path("pwned").exists());
+}
+
+#[test]
+fn zsh_knows_the_names_of_all_there_is() {
+    let berth = one_of_each();
+    let script = format!(
+        "{ZSH}
+        ask berth logs ''
+        ask berth rmi ''
+        ask berth network rm ''
+        ask berth volume inspect ''
+        ask berth run --network bl"
+    );
+    let Some(out) = shell(&berth, "zsh", &real(&berth), &script) else {
+        return;
+    };
+    insta::assert_snapshot!(out.replace("\n\n", "\n"), @r"
+    compdef _berth berth
+    web
+    box:1
+    blue
+    data
+    blue
+    ");
+}
+
+/// The completion system itself, at a terminal of zsh's own.
+#[test]
+fn zsh_completes_at_a_prompt() {
+    let berth = one_of_each();
+    let script = r#"
+zmodload zsh/zpty
+zpty prompt zsh -f -i
+say() { zpty -w prompt "$1" }
+say 'PS1= PROMPT= TERM=dumb; unsetopt zle_bracketed_paste prompt_sp; autoload -Uz compinit; compinit -u -d $HOME/dump'
+say 'source $SCRIPT; compdef _berth berth; setopt no_beep; print rea''dy'
+zpty -r prompt line '*ready*'
+for line in 'logs w' 'network rm bl' 'volume rm da' 'rmi box'; do
+    zpty -n -w prompt "berth $line"$'\t'
+    zpty -n -w prompt $'\x01print -r -- "<\x05>"\r'
+    zpty -r prompt line '*'$'\n''<*>*'
+    print -r -- ${${line##*$'\n<'}%%>*}
+done
+zpty -d prompt
+"#;
+    let Some(out) = shell(&berth, "zsh", &real(&berth), script) else {
+        return;
+    };
+    insta::assert_snapshot!(out, @r"
+    berth logs web
+    berth network rm blue
+    berth volume rm data
+    berth rmi box:1
+    ");
+}
+
+#[test]
+fn fish_knows_the_names_of_all_there_is() {
+    let berth = one_of_each();
+    let script = "source $SCRIPT
+        for line in 'logs ' 'rmi ' 'network rm ' 'volume inspect ' 'run --network=bl' 'run --network bl'
+            complete -C \"berth $line\"
+        end";
+    let Some(out) = shell(&berth, "fish", &real(&berth), script) else {
+        return;
+    };
+    insta::assert_snapshot!(out, @r"
+    web	host
+    box:1
+    blue
+    data
+    --network=blue
+    blue
+    ");
 }
 
 #[test]

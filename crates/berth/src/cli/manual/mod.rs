@@ -1,4 +1,8 @@
-//! Manual pages, one for each command, from the description that parses.
+//! Manual pages, one for each command: flags from the description that parses, and what that does not
+//! say from tables.
+
+mod examples;
+mod sections;
 
 use std::io;
 use std::path::Path;
@@ -32,6 +36,31 @@ fn pages(command: &Command, folder: &Path, date: &str) -> io::Result<()> {
     let mut page = Vec::new();
     man.render(&mut page)?;
     // Breaks around an empty line do nothing, and mandoc says so.
-    let page = String::from_utf8_lossy(&page).replace("\n.br\n\n.br\n", "\n.sp\n");
+    let mut page = String::from_utf8_lossy(&page).replace("\n.br\n\n.br\n", "\n.sp\n");
+    page.push_str(&sections::of(name));
     std::fs::write(folder.join(format!("{name}.1")), page)
+}
+
+/// A page's command as the tables name it: `run` for `berth-run` and `berth-container-run`, `network
+/// create` for `berth-network-create`; nothing for the program's own.
+fn key(page: &str) -> String {
+    let path = page.strip_prefix("berth").unwrap_or(page);
+    let path = path.trim_start_matches('-').replace('-', " ");
+    let same = [
+        ("container ls", "ps"),
+        ("image ls", "images"),
+        ("image rm", "rmi"),
+        ("system events", "events"),
+        ("system info", "info"),
+        ("prune", "system prune"),
+    ];
+    if let Some((_, flat)) = same.iter().find(|(group, _)| *group == path) {
+        return (*flat).to_owned();
+    }
+    match path.split_once(' ') {
+        // These are not the flat ones.
+        Some((_, "prune" | "inspect")) => path,
+        Some(("container" | "image", verb)) => verb.to_owned(),
+        _ => path,
+    }
 }
