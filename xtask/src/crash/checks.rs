@@ -141,7 +141,14 @@ pub(super) fn no_container_lost(world: &World<'_>, keeps: &[&str]) -> Outcome {
 }
 
 /// No temporary file or folder, no lease of the dead, no part but those that a download resumes.
+///
+/// # Errors
+/// There is one, for some seconds: a monitor that lives may be writing one while we look.
 pub(super) fn nothing_half_done(world: &World<'_>) -> Outcome {
+    soon(|| nothing_half_done_now(world))
+}
+
+fn nothing_half_done_now(world: &World<'_>) -> Outcome {
     let mut left = Vec::new();
     for folder in [world.root(), world.state()] {
         half_done(&folder, &mut left);
@@ -239,20 +246,19 @@ fn living(world: &World<'_>) -> BTreeSet<String> {
 /// logs.
 ///
 /// # Errors
-/// One cannot be used.
+/// One cannot be used, for some seconds: it may end, or be started by its policy, while we look.
 pub(super) fn each_can_be_used(world: &World<'_>) -> Outcome {
-    for (id, state) in states(world)? {
-        let id = id.as_str();
+    for id in states(world)?.into_keys() {
+        let words: [&[&str]; 4] = [&["logs"], &["unpause"], &["exec"], &["start"]];
+        let [logs, unpause, exec, start] = words.map(|verb| [verb, &[id.as_str()]].concat());
+        let exec = [&exec[..], &["true"]].concat();
         let must = |words: &[&str]| world.must(Program::Berth, words).map(drop);
-        must(&["logs", id])?;
-        match state.as_str() {
-            "running" => must(&["exec", id, "true"])?,
-            "paused" => {
-                must(&["unpause", id])?;
-                must(&["exec", id, "true"])?;
-            }
-            _ => must(&["start", id])?,
-        }
+        must(&logs)?;
+        soon(|| match states(world)?.get(&id).map(String::as_str) {
+            Some("running") => must(&exec),
+            Some("paused") => must(&unpause).and_then(|()| must(&exec)),
+            _ => must(&start),
+        })?;
     }
     Ok(())
 }

@@ -476,4 +476,18 @@ mod tests {
             assert_eq!(needs.max(), Some(operation.needs), "{name}");
         }
     }
+
+    #[test]
+    fn what_is_asked_for_by_another_word_is_no_row() {
+        let loops = super::super::churn::LOOPS.map(|which| which.name);
+        let words = [
+            super::super::NETWORKS,
+            super::super::LIFE,
+            super::super::disk::NAME,
+        ];
+        let mut words: Vec<&str> = words.into_iter().chain(loops).collect();
+        words.extend(all().map(|operation| operation.name));
+        let distinct: BTreeSet<&str> = words.iter().copied().collect();
+        assert_eq!(distinct.len(), words.len());
+    }
 }
