@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use berth_base::state::RunFile;
-use berth_base::{ErrorClass, HostPid};
+use berth_base::{ContainerId, ErrorClass, HostPid};
 
 use crate::process::{Process, identify};
 use crate::session::SessionError;
-use crate::{Container, EngineError};
+use crate::{Container, Engine, EngineError};
 
 /// SIGCONT.
 const CONTINUE: i32 = 18;
@@ -69,6 +69,31 @@ pub(crate) fn wake(run: &RunFile) {
         {
             // Another user's: whoever waits for it says so in time.
         }
+    }
+}
+
+impl Engine {
+    /// For who waits for a container's monitor and has heard nothing for some seconds. A stopped one
+    /// whose container has ended goes on: it alone can reap.
+    ///
+    /// # Errors
+    /// It is stopped while its container lives.
+    pub fn check_monitor(&self, id: &ContainerId) -> Result<(), EngineError> {
+        // One that is gone or damaged is found out by its connection.
+        let Ok(view) = self.view(id) else {
+            return Ok(());
+        };
+        let Some(run) = &view.last_run else {
+            return Ok(());
+        };
+        if !Caretaker::of(run).is_some_and(Caretaker::is_stopped) {
+            return Ok(());
+        }
+        if view.process.is_none() {
+            wake(run);
+            return Ok(());
+        }
+        Err(unreachable(&view.container, &SessionError::Silent))
     }
 }
 

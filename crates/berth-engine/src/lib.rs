@@ -69,7 +69,7 @@ pub use ipnet::{IpNet, Ipv4Net};
 pub use life::Restored;
 pub use limits::Updated;
 pub use logs::{
-    Follow, LOG_OPTIONS, LogChoice, LogReader, LogRecord, LogRequest, LogSettings, LogStream,
+    Follow, Gap, LOG_OPTIONS, LogChoice, LogReader, LogRecord, LogRequest, LogSettings, LogStream,
     pack_log,
 };
 pub use network::{

@@ -132,6 +132,7 @@ impl Besides {
 /// failed; whatever that is, the container has ended.
 pub(crate) fn finish(config: &MonitorConfig) -> Option<String> {
     let folder = &config.volatile_dir;
+    // by path: the volatile folder of a container
     let text = fs::read(folder.join(CONFIG)).ok()?;
     let mut failed = Vec::new();
     match serde_json::from_slice::<Spec>(&text) {
@@ -143,6 +144,7 @@ pub(crate) fn finish(config: &MonitorConfig) -> Option<String> {
             failed.extend(failures.into_iter().map(|failure| failure.message));
         }
     }
+    // by path: the same
     let group = fs::read(folder.join(GROUP)).ok();
     let group = group.and_then(|text| serde_json::from_slice::<Group>(&text).ok());
     failed.extend(group.and_then(|g| g.remove().err()).map(|e| e.to_string()));

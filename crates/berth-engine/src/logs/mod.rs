@@ -4,6 +4,7 @@
 //! their order while they grow, are turned, compressed or removed. Nothing here writes, but for
 //! [`pack`], the process that compresses turned files.
 
+mod ahead;
 mod choice;
 mod fields;
 mod follow;
@@ -16,6 +17,7 @@ mod record;
 mod series;
 mod use_case;
 
+pub use ahead::Gap;
 pub use choice::{LOG_OPTIONS, LogChoice, LogSettings};
 pub use follow::Follow;
 pub use pack::pack_log;

@@ -114,6 +114,24 @@ impl Part {
         self.first
     }
 
+    /// As [`Self::first_time`], of a file that may have been emptied, or not begun, when that was
+    /// asked last.
+    pub(super) fn first_time_now(&mut self) -> Option<u64> {
+        if let Source::Plain(file) = &self.source {
+            self.first = first_of_plain(file, self.format);
+        }
+        self.first_time()
+    }
+
+    /// The bytes of the file.
+    pub(super) fn length(&self) -> u64 {
+        let file = match &self.source {
+            Source::Plain(file) => file,
+            Source::Packed(decoder) => decoder.get_ref(),
+        };
+        file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
     /// Goes to the next whole record; false at the end as it is now. What is no record (cut short
     /// by a crash) is skipped.
     pub(super) fn advance(&mut self) -> io::Result<bool> {

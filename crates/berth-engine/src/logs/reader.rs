@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use berth_base::Timestamp;
 
+use super::ahead::{self, Ahead, Gap, Shared, locked};
 use super::part::{Format, Part, time_of_line};
 use super::record::LogRecord;
 use super::{local, series};
@@ -30,13 +32,12 @@ pub struct LogRequest {
 
 /// Reads the records of a log, across the files that it was turned into.
 pub struct LogReader {
-    newest: PathBuf,
-    format: Format,
     request: LogRequest,
-    /// The one that is read, and those that follow.
+    /// The one that is read, and those that follow; each with what is missing before it.
     parts: VecDeque<Part>,
-    /// The time of the first record of the newest file that was opened.
-    seen: Option<u64>,
+    /// Before which of the parts something is missing, counted from the front.
+    gaps: VecDeque<(usize, Gap)>,
+    ahead: Shared,
     is_over: bool,
 }
 
@@ -44,14 +45,13 @@ impl LogReader {
     /// Opens a log by its newest file; it need not exist yet.
     pub(super) fn open(newest: &Path, format: Format, request: LogRequest) -> io::Result<Self> {
         let mut reader = Self {
-            newest: newest.to_owned(),
-            format,
             request,
             parts: series::open(newest, format)?.into(),
-            seen: None,
+            gaps: VecDeque::new(),
+            ahead: Arc::new(Mutex::new(Ahead::new(newest, format))),
             is_over: false,
         };
-        reader.note_seen();
+        locked(&reader.ahead).begin(reader.parts.iter_mut())?;
         match (request.tail, request.since) {
             (Some(records), _) => reader.skip_to_last(records)?,
             (None, Some(since)) => reader.skip_to_time(since.as_nanos())?,
@@ -74,6 +74,9 @@ impl LogReader {
                     return Ok(None);
                 }
                 self.parts.pop_front();
+                for (place, _) in &mut self.gaps {
+                    *place = place.saturating_sub(1);
+                }
                 continue;
             }
             let (since, until) = (self.request.since, self.request.until);
@@ -89,12 +92,32 @@ impl LogReader {
             }
             break;
         }
-        Ok(self.parts.front().and_then(Part::record))
+        Ok(self.record())
+    }
+
+    /// The record that [`Self::next_record`] answered last.
+    pub fn record(&self) -> Option<LogRecord<'_>> {
+        self.parts.front().and_then(Part::record)
     }
 
     /// Whether nothing that is written later is wanted.
     pub const fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Opens files as soon as they come, for a reader who may be slower than the log is turned.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn keep_up(&self, folder: &Path) -> io::Result<()> {
+        ahead::watch(folder, &self.ahead)
+    }
+
+    /// What is missing right before the record that came last; asked once.
+    pub fn gap(&mut self) -> Option<Gap> {
+        let is_here = self.gaps.front().is_some_and(|(place, _)| *place == 0);
+        let gap = is_here.then(|| self.gaps.pop_front()).flatten();
+        gap.map(|(_, gap)| gap)
     }
 
     /// Looks whether the log was turned, emptied or made anew since; what is left of the file that
@@ -103,31 +126,16 @@ impl LogReader {
         if let Some(part) = self.parts.back_mut() {
             part.rewind_if_cut()?;
         }
-        let inode = match std::fs::metadata(&self.newest) {
-            Ok(metadata) => metadata.ino(),
-            // Removed, or being turned.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
+        let found = {
+            let mut ahead = locked(&self.ahead);
+            ahead.look()?;
+            ahead.take()?
         };
-        if self.parts.back().is_some_and(|part| part.inode() == inode) {
-            return Ok(());
+        for (part, gap) in found {
+            self.gaps.extend(gap.map(|gap| (self.parts.len(), gap)));
+            self.parts.push_back(part);
         }
-        self.note_seen();
-        for mut part in series::open(&self.newest, self.format)? {
-            // An empty one is the newest.
-            let first = part.first_time();
-            if first.is_none() || first > self.seen {
-                self.parts.push_back(part);
-            }
-        }
-        self.note_seen();
         Ok(())
-    }
-
-    fn note_seen(&mut self) {
-        for part in &mut self.parts {
-            self.seen = part.first_time().max(self.seen);
-        }
     }
 
     /// Leaves the last `records` records.

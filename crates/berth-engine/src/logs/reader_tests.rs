@@ -212,3 +212,79 @@ fn nothing_is_wanted_after_the_last_time() {
     assert_eq!(texts(&mut reader), [1, 2, 3]);
     assert!(reader.is_over());
 }
+
+/// Turns a log of at most three files: 0 is the newest.
+fn turn(path: &Path, numbers: std::ops::Range<usize>) {
+    let named = |number: usize| series::named(path, &number.to_string());
+    drop(std::fs::rename(named(1), named(2)));
+    drop(std::fs::rename(path, named(1)));
+    std::fs::write(path, lines(numbers)).unwrap();
+}
+
+#[test]
+fn who_looks_in_time_misses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.json");
+    std::fs::write(&path, lines(0..10)).unwrap();
+    let mut reader = LogReader::open(&path, Format::Json, LogRequest::default()).unwrap();
+    assert!(reader.next_record().unwrap().is_some());
+    // As the thread does.
+    for number in 1..=10 {
+        turn(&path, number * 10..number * 10 + 10);
+        locked(&reader.ahead).look().unwrap();
+    }
+    reader.refresh().unwrap();
+    assert_eq!(texts(&mut reader), range(1..110));
+    assert_eq!(reader.gap(), None);
+}
+
+#[test]
+fn what_is_missing_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.json");
+    std::fs::write(&path, lines(0..10)).unwrap();
+    let mut reader = LogReader::open(&path, Format::Json, LogRequest::default()).unwrap();
+    for number in 1..=25 {
+        turn(&path, number * 10..number * 10 + 10);
+        locked(&reader.ahead).look().unwrap();
+    }
+    reader.refresh().unwrap();
+    for number in range(0..170).into_iter().chain(230..260) {
+        let record = reader.next_record().unwrap().unwrap();
+        let mut text = Vec::new();
+        record.push_text(&mut text);
+        assert_eq!(text, format!("{number}\n").as_bytes());
+        let gap = reader.gap().map(|gap| gap.to_string());
+        let bytes = lines(170..230).len();
+        let said = format!(
+            "6 files of {bytes} bytes are missing here, between 1970-01-01T00:02:50.000000000Z and 1970-01-01T00:03:50.000000000Z"
+        );
+        assert_eq!(gap, (number == 230).then_some(said));
+    }
+}
+
+#[test]
+fn files_that_went_unseen_are_told_of_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.json");
+    std::fs::write(&path, lines(0..10)).unwrap();
+    let mut reader = LogReader::open(&path, Format::Json, LogRequest::default()).unwrap();
+    for number in 1..=5 {
+        turn(&path, number * 10..number * 10 + 10);
+    }
+    reader.refresh().unwrap();
+    for _ in 0..10 {
+        assert!(reader.next_record().unwrap().is_some());
+        assert_eq!(reader.gap(), None);
+    }
+    assert!(reader.next_record().unwrap().is_some());
+    let said = "files of it may be missing here, gone before they could be opened, between 1970-01-01T00:00:00.000000000Z and 1970-01-01T00:00:30.000000000Z";
+    assert_eq!(reader.gap().unwrap().to_string(), said);
+    assert_eq!(texts(&mut reader), range(31..60));
+    // One that somebody removes is not turned.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, lines(60..70)).unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(texts(&mut reader), range(60..70));
+    assert_eq!(reader.gap(), None);
+}

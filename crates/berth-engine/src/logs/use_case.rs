@@ -4,12 +4,12 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use berth_base::ErrorClass;
 use berth_base::state::{LOST_FILE, LogConfig, LogDriver, LostFile};
+use berth_base::{ErrorClass, Status};
 
 use super::part::Format;
 use super::{LogReader, LogRequest, LogSettings, fields};
-use crate::{Container, CreateOptions, Engine, EngineError};
+use crate::{Container, CreateOptions, Engine, EngineError, Session};
 
 /// Where the journal listens.
 const JOURNAL: &str = "/run/systemd/journal/socket";
@@ -52,6 +52,17 @@ impl Engine {
         };
         let path = container.persistent_dir.join(file);
         LogReader::open(&path, format, request).map_err(|error| unreadable(container, &error))
+    }
+
+    /// Whether more may come: the container lives, or its monitor still writes what it left in its
+    /// pipes. One that is stopped goes on for that.
+    pub fn is_logging(&self, container: &Container) -> bool {
+        let is_over = container.exit.is_some() || container.run == 0;
+        container.status.is_live()
+            || (!is_over
+                && container.status == Status::Exited
+                && Session::is_served(&container.volatile_dir)
+                && self.check_monitor(&container.id).is_ok())
     }
 
     /// What the log of the last run could not keep; zero records where it could.

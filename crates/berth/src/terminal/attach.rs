@@ -114,6 +114,8 @@ pub(crate) fn attach(
         attachment.first_process && attachment.engine.kill(attachment.id, signal.into()).is_ok()
     };
     let mut pump = Pump::new(signals, raw.as_ref(), input, output, &direct);
+    let check = || Ok(attachment.engine.check_monitor(attachment.id)?);
+    pump.check_by(&check);
     if attachment.joins && attachment.raw {
         pump.announce_size();
     }

@@ -8,13 +8,19 @@ use berth_base::ErrorClass;
 use berth_base::protocol::{Failure as MonitorFailure, MAX_PACKET};
 use berth_base::state::ExitOutcome;
 use berth_engine::{Packet, Session, SessionError};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::input::{Input, Piece};
 use super::output::{Output, Stream, Written};
 use super::raw::{RawMode, terminal_size};
 use super::signals::{Reaction, Signals};
 use crate::cli::failure::Failure;
+
+/// After how long a silence the monitor is looked at.
+const SILENCE: Timespec = Timespec {
+    tv_sec: 3,
+    tv_nsec: 0,
+};
 
 /// Why the loop ended.
 #[derive(Debug)]
@@ -55,6 +61,8 @@ pub(super) struct Pump<'a> {
     output: Output,
     /// Sends a signal past the connection; false where that cannot be.
     direct: &'a dyn Fn(u8) -> bool,
+    /// Whether the monitor can still be waited for, asked after a silence.
+    check: Option<&'a dyn Fn() -> Result<(), Failure>>,
     outgoing: VecDeque<Message>,
     packet: Vec<u8>,
     /// Once set, the loop ends as soon as what came before it is sent.
@@ -63,6 +71,8 @@ pub(super) struct Pump<'a> {
 
 /// Which descriptors are ready.
 struct Ready {
+    /// Nothing is, and nothing was for some time.
+    silent: bool,
     signals: bool,
     readable: bool,
     writable: bool,
@@ -85,10 +95,17 @@ impl<'a> Pump<'a> {
             input,
             output,
             direct,
+            check: None,
             outgoing: VecDeque::new(),
             packet: vec![0; MAX_PACKET],
             leaving: false,
         }
+    }
+
+    /// Has the monitor checked whenever nothing has happened for some seconds: one that is stopped
+    /// would leave us waiting for ever.
+    pub(super) fn check_by(&mut self, check: &'a dyn Fn() -> Result<(), Failure>) {
+        self.check = Some(check);
     }
 
     /// Tells a process that ran before us the size of our terminal, in two steps: a program that
@@ -122,6 +139,11 @@ impl<'a> Pump<'a> {
                 }
             }
             let ready = self.wait(session)?;
+            if ready.silent
+                && let Some(check) = self.check
+            {
+                check()?;
+            }
             if ready.signals
                 && let Some(stop) = self.take_signals()
             {
@@ -171,15 +193,17 @@ impl<'a> Pump<'a> {
         if let Some(input) = input {
             fds.push(PollFd::new(input, PollFlags::IN));
         }
-        match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        let timeout = self.check.map(|_| &SILENCE);
+        let silent = match poll(&mut fds, timeout) {
+            Ok(ready) => ready == 0,
+            Err(rustix::io::Errno::INTR) => false,
             Err(error) => {
                 return Err(Failure::new(
                     ErrorClass::Internal,
                     format!("cannot wait for streams: {}", io::Error::from(error)),
                 ));
             }
-        }
+        };
         let events = |at: usize| fds.get(at).map_or(PollFlags::empty(), PollFd::revents);
         let failed = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
         let session_events = if wanted.is_empty() {
@@ -188,6 +212,7 @@ impl<'a> Pump<'a> {
             events(session_at)
         };
         Ok(Ready {
+            silent,
             signals: events(0).contains(PollFlags::IN),
             readable: pending.is_none() && session_events.intersects(PollFlags::IN | failed),
             writable: session_events.intersects(PollFlags::OUT | failed),

@@ -114,3 +114,32 @@ fn local_is_turned_and_compressed() {
     let tail = berth.run(&["logs", "-n", "45000", "a"]).out;
     assert!(wanted.ends_with(&tail) && tail.lines().count() == 45_000);
 }
+
+/// More than a pipe and all waiting files hold, while nobody reads: what is missing is said, and no
+/// line is torn or out of order.
+#[test]
+fn a_follower_who_is_too_slow_says_what_is_missing() {
+    let berth = Berth::new();
+    let source = format!("{}:/asked", berth.path("").display());
+    let lines = 80_000;
+    let script =
+        format!("until [ -e /asked/go ]; do sleep 0.05; done; seq 1 {lines}; touch /asked/done");
+    let max = ["--log-opt", "max-size=100k", "--log-opt", "max-file=3"];
+    let start = ["run", "-d", "--name", "a", "-v", &source];
+    berth.ok(&[&start[..], &max, &["host", "sh", "-c", &script]].concat());
+    let mut follower = berth.spawn(&["logs", "-f", "a"]);
+    std::fs::write(berth.path("go"), "").unwrap();
+    eventually("the last line", || berth.path("done").exists());
+    let (mut followed, mut said) = (String::new(), String::new());
+    let out = follower.stdout.as_mut().unwrap();
+    out.read_to_string(&mut followed).unwrap();
+    let err = follower.stderr.as_mut().unwrap();
+    err.read_to_string(&mut said).unwrap();
+    assert_eq!(exit_code(&mut follower), 0);
+    let numbers: Vec<usize> = followed.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.is_sorted() && numbers.last() == Some(&lines));
+    assert!(numbers.len() < lines);
+    let opening = "berth: the log of container a was turned faster than it was read: ";
+    let all_begin = said.lines().all(|line| line.starts_with(opening));
+    assert!(all_begin && !said.is_empty(), "{said}");
+}

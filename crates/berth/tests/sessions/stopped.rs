@@ -1,10 +1,13 @@
 //! A monitor that was stopped: what needs none goes on, what does says so, and an end is an end.
 
+use std::io::Read as _;
+
 use rustix::process::Signal;
 
 use crate::support::Berth;
 use crate::world::{
-    marker, monitor_address, monitor_of, send, sessions, stat, stop, volatile_dir, with_argument,
+    marker, monitor_address, monitor_of, send, sessions, stat, stop, volatile_dir, wait_in_poll,
+    with_argument,
 };
 
 fn stopped(berth: &Berth, script: &str) -> u32 {
@@ -50,9 +53,7 @@ fn what_needs_no_monitor_goes_on() {
 fn what_needs_it_says_that_it_is_stopped() {
     let berth = Berth::new();
     let monitor = stopped(&berth, "sleep 1000");
-    let expected = format!(
-        "berth: the monitor of container a, process {monitor}, does not answer: it is stopped; let it go on with \"kill -CONT {monitor}\", or end the container with \"berth stop a\"\n"
-    );
+    let expected = stopped_words(monitor);
     let exec = berth.run(&["exec", "a", "true"]);
     assert_eq!((exec.code, exec.err.as_str()), (125, expected.as_str()));
     let attach = berth.run(&["attach", "a"]);
@@ -131,5 +132,113 @@ fn with_its_keeper_stopped_too() {
         [keeper, monitor]
             .iter()
             .all(|pid| !crate::support::is_alive(*pid))
+    });
+}
+
+fn stopped_words(monitor: u32) -> String {
+    format!(
+        "berth: the monitor of container a, process {monitor}, does not answer: it is stopped; let it go on with \"kill -CONT {monitor}\", or end the container with \"berth stop a\"\n"
+    )
+}
+
+/// Clients that are attached when it is stopped: each says so, and ends.
+#[test]
+fn who_is_attached_is_told() {
+    let berth = Berth::new();
+    let line = [
+        "run",
+        "-i",
+        "--name",
+        "a",
+        "host",
+        "sh",
+        "-c",
+        "echo up; exec sleep 1000",
+    ];
+    let mut run = berth.spawn(&line);
+    crate::support::eventually("its line", || berth.run(&["logs", "a"]).out == "up\n");
+    let mut attach = berth.spawn(&["attach", "--no-stdin", "a"]);
+    let mut exec = berth.spawn(&["exec", "a", "sleep", "1000"]);
+    crate::support::eventually("the session", || sessions(&berth, "a").len() == 1);
+    wait_in_poll(&attach);
+    let monitor = monitor_of(&berth, "a");
+    stop(monitor);
+    for (client, code) in [(&mut run, 125), (&mut attach, 1), (&mut exec, 125)] {
+        let mut said = String::new();
+        client
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert_eq!(said, stopped_words(monitor));
+        assert_eq!(crate::support::exit_code(client), code);
+    }
+    assert_eq!(berth.ok(&["ps", "--format", "{{.Names}}"]), "a");
+    send(monitor, Signal::CONT);
+    assert_eq!(berth.ok(&["exec", "a", "echo", "again"]), "again");
+}
+
+/// What waits for the end of a container gets it, though nobody but its monitor can reap it.
+#[test]
+fn who_waits_for_the_end_gets_it() {
+    for (words, out, code) in [
+        (&["wait", "a"][..], "7\n", 0),
+        (&["logs", "-f", "a"], "up\n", 0),
+        (&["attach", "--no-stdin", "a"], "", 7),
+    ] {
+        let berth = Berth::new();
+        let end = berth.path("end");
+        let source = format!("{}:/asked", berth.path("").display());
+        let script = "echo up; until [ -e /asked/end ]; do sleep 0.05; done; exit 7";
+        let run = [
+            "run", "-d", "--name", "a", "-v", &source, "host", "sh", "-c", script,
+        ];
+        berth.ok(&run);
+        crate::support::eventually("its line", || berth.ok(&["logs", "a"]) == "up");
+        let mut client = berth.spawn(words);
+        if words[0] == "attach" {
+            wait_in_poll(&client);
+        }
+        let init = berth.ok(&["inspect", "-f", "{{.State.Pid}}", "a"]);
+        stop(monitor_of(&berth, "a"));
+        std::fs::write(&end, "").unwrap();
+        let init: u32 = init.parse().unwrap();
+        // A zombie, or reaped already by a monitor that its waiter let go on.
+        crate::support::eventually("its end", || !crate::support::is_alive(init));
+        let mut said = String::new();
+        client
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert_eq!(
+            (said.as_str(), crate::support::exit_code(&mut client)),
+            (out, code),
+            "{words:?}"
+        );
+        assert_eq!(berth.ok(&["wait", "a"]), "7");
+    }
+}
+
+#[test]
+fn figures_and_removal_need_none() {
+    let berth = Berth::new();
+    let monitor = stopped(&berth, "sleep 1000");
+    let stats = [
+        "stats",
+        "--no-stream",
+        "--format",
+        "{{.Name}} {{.PIDs}}",
+        "a",
+    ];
+    assert!(berth.ok(&stats).starts_with("a "));
+    assert_eq!(berth.run(&["start", "a"]).code, 0);
+    let update = berth.run(&["update", "--restart", "always", "a"]);
+    assert_eq!(update.code, 0, "{update:?}");
+    berth.ok(&["rm", "-f", "a"]);
+    crate::support::eventually("its monitor to be gone", || {
+        !crate::support::is_alive(monitor)
     });
 }

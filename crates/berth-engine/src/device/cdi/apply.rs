@@ -71,10 +71,10 @@ fn nodes(asked: &Asked<'_>, wanted: &Node) -> Result<Vec<Grant>, EngineError> {
     };
     let host = wanted.host_path.as_ref().unwrap_or(&wanted.path);
     // A file that says everything describes a node which need not be there yet.
-    let described = described(wanted);
     // by path: a device of the host, which the file names
-    let mut grants = match described {
-        Some(device) if !host.exists() => vec![Grant {
+    let is_there = fs::metadata(host).is_ok();
+    let mut grants = match described(wanted) {
+        Some(device) if !is_there => vec![Grant {
             device,
             host: host.clone(),
             access: access.to_owned(),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use berth_base::{ErrorClass, Timestamp};
-use berth_engine::{Container, Follow, LogReader, LogRecord, LogRequest, LogStream};
+use berth_engine::{Container, Follow, Gap, LogReader, LogRecord, LogRequest, LogStream};
 use clap::Args;
 
 use super::failure::Failure;
@@ -79,12 +79,9 @@ impl Logs {
         let mut log = context.engine.logs(&container, request)?;
         let mut printer = Printer::new(self);
         // The status is read before the log: what was written before the end is then seen.
-        let mut live = container.status.is_live();
+        let mut live = context.engine.is_logging(&container);
         let mut follow = match self.follow && live {
-            true => Some(Follow::new(
-                &container.persistent_dir,
-                container.live.as_ref().map(|live| live.init.pid),
-            )),
+            true => Some(follow(&log, &container)?),
             false => None,
         };
         loop {
@@ -101,10 +98,8 @@ impl Logs {
                 return Ok(0);
             }
             follow.wait(LOOK_EVERY);
-            live = context
-                .engine
-                .inspect(&id)
-                .is_ok_and(|container| container.status.is_live());
+            let now = context.engine.inspect(&id);
+            live = now.is_ok_and(|container| context.engine.is_logging(&container));
         }
     }
 
@@ -113,6 +108,15 @@ impl Logs {
         let now = Timestamp::from(SystemTime::now());
         self.until.is_some_and(|until| now > until)
     }
+}
+
+/// What wakes us, and a thread that opens what comes while we write.
+fn follow(log: &LogReader, container: &Container) -> Result<Follow, Failure> {
+    let folder = &container.persistent_dir;
+    let kept_up = log.keep_up(folder);
+    kept_up.map_err(|error| unreadable(container, &error))?;
+    let init = container.live.as_ref().map(|live| live.init.pid);
+    Ok(Follow::new(folder, init))
 }
 
 fn unreadable(container: &Container, error: &io::Error) -> Failure {
@@ -124,6 +128,16 @@ fn unreadable(container: &Container, error: &io::Error) -> Failure {
         ),
     )
     .on(container.name.as_str())
+}
+
+/// Where we are slower than the log is turned, and files went before we had them.
+fn say_missing(container: &Container, gap: &Gap) {
+    let text = format!(
+        "berth: the log of container {} was turned faster than it was read: {gap}; a larger max-size or max-file keeps more\n",
+        container.name
+    );
+    // Where nobody reads standard error, standard output goes on.
+    drop(io::stderr().write_all(text.as_bytes()));
 }
 
 /// Writes records to the streams they came from, many at a time.
@@ -153,10 +167,20 @@ impl<'a> Printer<'a> {
         container: &Container,
         context: &mut Context,
     ) -> Result<(), Failure> {
-        while let Some(record) = log
-            .next_record()
-            .map_err(|error| unreadable(container, &error))?
-        {
+        loop {
+            let next = log.next_record();
+            if next
+                .map_err(|error| unreadable(container, &error))?
+                .is_none()
+            {
+                return self.write(context);
+            }
+            if let Some(gap) = log.gap() {
+                self.write(context)?;
+                context.out.flush()?;
+                say_missing(container, &gap);
+            }
+            let Some(record) = log.record() else { continue };
             if record.stream() != self.stream || self.text.len() >= BATCH {
                 self.write(context)?;
                 if context.out.is_closed() {
@@ -166,7 +190,6 @@ impl<'a> Printer<'a> {
             }
             self.print(&record);
         }
-        self.write(context)
     }
 
     fn print(&mut self, record: &LogRecord<'_>) {
