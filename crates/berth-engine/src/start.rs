@@ -3,42 +3,28 @@
 //! Intent is recorded before effect: status `starting` with the run's number, then monitor.json,
 //! then the launch. Whatever fails, the container is what it was before, with the reason noted.
 
+mod run_spec;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use berth_base::protocol::{Failure, MAX_PACKET};
 use berth_base::state::{
-    ExitFile, ExitOutcome, MonitorConfig, NamespaceSource, RestartPolicy, RestartRecord,
-    STATE_VERSION, SessionFile, StatusFile, StdioConfig, Wiring,
+    ExitFile, ExitOutcome, MonitorConfig, RestartPolicy, RestartRecord, STATE_VERSION, SessionFile,
+    StatusFile, StdioConfig, Wiring,
 };
 use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity, Status, Timestamp};
 use berth_runtime::facts::{forget_volatile, is_volatile};
 use berth_runtime::launch::{LaunchRequest, launch};
-use oci_spec::runtime::LinuxResources;
 
 use crate::session::{Packet, SessionError};
-use crate::spec::{self, IdMappings, RunFacts};
 use crate::store::{ContainerLock, Durability, remove_tree};
-use crate::subid::{IdKind, IdMap, map_of};
 use crate::view::View;
 use crate::{
     Container, Engine, EngineError, Session, StartAttach, Started, cgroup, empty::await_warden,
-    facts, ids, life, namespaces, words,
+    life,
 };
-
-/// The spec of a run.
-struct RunSpec {
-    path: PathBuf,
-    /// Whom the host knows the container's root as, uid and gid, where that is somebody else.
-    root_ids: Option<(u32, u32)>,
-}
-
-fn of_root(map: &[IdMap]) -> Option<u32> {
-    map.iter()
-        .find(|range| range.inside == 0)
-        .map(|range| range.outside)
-}
 
 impl Engine {
     /// Starts a container and returns once its first process executes.
@@ -236,96 +222,6 @@ impl Engine {
         })
     }
 
-    /// Finds the processes whose namespaces are joined; each container must be running.
-    fn find_joined(
-        &self,
-        sources: &BTreeMap<NamespaceKind, NamespaceSource>,
-    ) -> Result<BTreeMap<NamespaceKind, ProcessIdentity>, EngineError> {
-        let mut joined = BTreeMap::new();
-        for (kind, source) in sources {
-            let NamespaceSource::Container(id) = source else {
-                continue;
-            };
-            let view = self.view(id).map_err(|e| {
-                let text = format!(
-                    "cannot join the {} namespace of container {}: {e}",
-                    namespaces::word(*kind),
-                    id.short()
-                );
-                EngineError::new(e.class, text).on(id.short())
-            })?;
-            match view.container.live {
-                Some(live) => joined.insert(*kind, live.init),
-                None => return Err(not_joinable(*kind, &view.container)),
-            };
-        }
-        Ok(joined)
-    }
-
-    /// Writes the spec of this run where the immutable one leaves something open, and returns the
-    /// path of the one that holds.
-    fn write_run_spec(
-        &self,
-        lock: &ContainerLock,
-        container: &Container,
-        joined: &BTreeMap<NamespaceKind, ProcessIdentity>,
-        warnings: &mut Vec<String>,
-    ) -> Result<RunSpec, EngineError> {
-        let immutable = container.persistent_dir.join("spec.json");
-        let sources = &container.create.namespaces;
-        let resources = self.changed_limits(container)?;
-        if !spec::needs_run_spec(sources) && resources.is_none() {
-            return Ok(RunSpec {
-                path: immutable,
-                root_ids: None,
-            });
-        }
-        let private_ids = sources.get(&NamespaceKind::User) == Some(&NamespaceSource::Private);
-        // Held until the spec that takes the range is on disk.
-        let (_ranges, mappings) = if private_ids {
-            let (lock, mappings) = ids::allocate(self, &container.id, warnings)?;
-            (Some(lock), Some(mappings))
-        } else {
-            (None, None)
-        };
-        let joined_mappings = joined.get(&NamespaceKind::User).map(|owner| IdMappings {
-            uid: map_of(owner.pid, IdKind::Uid),
-            gid: map_of(owner.pid, IdKind::Gid),
-        });
-        let facts = RunFacts {
-            joined: joined
-                .iter()
-                .map(|(kind, identity)| (*kind, namespaces::path_of(identity.pid, *kind)))
-                .collect(),
-            mappings,
-            joined_mappings,
-            resources,
-        };
-        let mapped = facts.mappings.as_ref().or(facts.joined_mappings.as_ref());
-        let root_ids = mapped.and_then(|ids| Some((of_root(&ids.uid)?, of_root(&ids.gid)?)));
-        let spec = spec::for_run(self.store().read_spec(&immutable)?, &facts)?;
-        self.store()
-            .write_volatile("container.run.spec", lock, "spec.json", &spec)?;
-        Ok(RunSpec {
-            path: container.volatile_dir.join("spec.json"),
-            root_ids,
-        })
-    }
-
-    /// The limits of a container where they are not those of its spec any more.
-    fn changed_limits(&self, container: &Container) -> Result<Option<LinuxResources>, EngineError> {
-        let settings = self.store().read_settings(&container.id)?;
-        if settings.is_none_or(|settings| settings.resources.is_empty()) {
-            return Ok(None);
-        }
-        let options = &container.create.options;
-        let facts = facts::limit_facts(options);
-        // Who asked for it has been warned.
-        let mut known = Vec::new();
-        let changed = spec::changeable_resources(options, &facts, &mut known)?;
-        Ok(Some(changed))
-    }
-
     fn monitor_config(
         &self,
         container: &Container,
@@ -508,22 +404,4 @@ fn broken(text: String) -> EngineError {
 
 fn failed(failure: Failure) -> EngineError {
     EngineError::new(failure.class, failure.message).exit_code(failure.exit_code)
-}
-
-fn not_joinable(kind: NamespaceKind, container: &Container) -> EngineError {
-    let name = &container.name;
-    let now = Timestamp::from(SystemTime::now());
-    let why = match (&container.exit, container.status) {
-        (_, Status::Created) => "it was never started".to_owned(),
-        (Some(exit), _) => format!(
-            "it stopped {} ago",
-            words::span(now.since(exit.finished_at))
-        ),
-        (None, status) => format!("it is {status}"),
-    };
-    let text = format!(
-        "cannot join the {} namespace of container {name}: {why}; start it with \"berth start {name}\"",
-        namespaces::word(kind)
-    );
-    EngineError::new(ErrorClass::Conflict, text).on(name.as_str())
 }
