@@ -220,3 +220,45 @@ fn without_the_right_or_the_kernel_the_way_on_is_said() {
         "{hidden}"
     );
 }
+
+/// `-v` shows what is shown without it, all of it.
+#[test]
+fn all_is_shown_with_verbose_as_well() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "blue"]);
+    world.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "--network",
+        "blue",
+        "host",
+        "sleep",
+        "1000",
+    ]);
+    let plain = world.ok(&["network", "inspect", "blue"]);
+    assert_eq!(world.ok(&["network", "inspect", "-v", "blue"]), plain);
+    assert_eq!(
+        world.ok(&["network", "inspect", "--verbose", "blue"]),
+        plain
+    );
+    let shown: serde_json::Value = serde_json::from_str(&plain).unwrap();
+    let containers = shown[0]["Containers"].as_object().unwrap();
+    assert_eq!(containers.len(), 1);
+    let name = [
+        "network",
+        "inspect",
+        "-v",
+        "-f",
+        "{{range .Containers}}{{.Name}}{{end}}",
+        "blue",
+    ];
+    assert_eq!(world.ok(&name), "web");
+    let done = world.run(&["network", "inspect", "-v", "blue", "none"]);
+    assert_eq!(done.code, 1);
+    assert!(
+        done.err.contains("none") && done.out.contains("\"blue\""),
+        "{done:?}"
+    );
+}

@@ -1,4 +1,4 @@
-//! `berth pull --all-tags`.
+//! `berth pull --all-tags` and `push --all-tags`.
 
 use berth_testkit::web::{Registry, Response, Server};
 
@@ -95,4 +95,66 @@ fn one_that_is_no_image() {
     );
     assert!(!done.out.contains("Status:"), "{done:?}");
     assert_eq!(other.ok(&["images", "--format", "{{.Tag}}"]), "1");
+}
+
+#[test]
+fn all_that_is_here_is_pushed() {
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let berth = Berth::new();
+    let name = registry.name("team/app");
+    let tar = berth.make_tar().display().to_string();
+    for tag in ["1", "2"] {
+        berth.ok(&["import", "-m", tag, &tar, &format!("{name}:{tag}")]);
+    }
+    berth.ok(&["tag", &format!("{name}:2"), &format!("{name}:latest")]);
+    // Another repository's stays here.
+    berth.ok(&["tag", &format!("{name}:1"), &registry.name("team/other:1")]);
+    let said = berth.ok(&["push", "--all-tags", &name]);
+    let digests: Vec<&str> = said
+        .lines()
+        .map(|l| l.rsplit(' ').next().unwrap())
+        .collect();
+    let tags = ["1", "2", "latest"];
+    let expected: Vec<String> = tags
+        .iter()
+        .zip(&digests)
+        .map(|(tag, digest)| format!("{name}:{tag}: digest: {digest}"))
+        .collect();
+    assert_eq!(said, expected.join("\n"));
+    assert_eq!(digests[1], digests[2]);
+    assert_ne!(digests[0], digests[1]);
+    let other = Berth::new();
+    other.ok(&["pull", "-q", "-a", &name]);
+    let mut listed: Vec<String> = other
+        .ok(&["images", "--format", "{{.Tag}}"])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    listed.sort_unstable();
+    assert_eq!(listed, tags);
+    let none = other.refused(
+        &["pull", "-q", &registry.name("team/other:1")],
+        &registry.host,
+    );
+    assert!(none.contains("team/other"), "{none}");
+    assert_eq!(
+        berth
+            .ok(&["image", "push", "-q", "-a", &name])
+            .lines()
+            .count(),
+        3
+    );
+}
+
+#[test]
+fn what_cannot_be_pushed_whole() {
+    let berth = Berth::new();
+    let done = berth.run(&["push", "-a", "x.example/app:1"]);
+    assert_eq!((done.code, done.out.as_str()), (125, ""), "{done:?}");
+    insta::assert_snapshot!(done.err.trim_end(), @"berth: --all-tags takes a name without a tag, not x.example/app:1");
+    let done = berth.run(&["push", "-a", "x.example/app"]);
+    assert_eq!((done.code, done.out.as_str()), (1, ""), "{done:?}");
+    insta::assert_snapshot!(done.err.trim_end(), @"berth: no image is called x.example/app");
 }

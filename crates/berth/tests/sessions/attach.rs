@@ -195,3 +195,76 @@ fn a_signal_passes_input_that_waits() {
     crate::support::signal(&child, rustix::process::Signal::INT);
     assert_eq!(exit_code(&mut child), 9);
 }
+
+/// Three at once, two of them at terminals: each sees all, each may leave, and the last one hears the
+/// exit code.
+#[test]
+fn three_share_one_and_leave_one_after_the_other() {
+    let berth = Berth::new();
+    let shell = "PS1='$ ' exec bash --norc --noediting";
+    let run = [
+        "run", "--rm", "-it", "--name", "a", "host", "sh", "-c", shell,
+    ];
+    let mut owner = Terminal::start(&berth, &run);
+    owner.expect("$ ");
+    let mut second = Terminal::start(&berth, &["attach", "a"]);
+    let mut looks_on = berth.spawn(&["attach", "--no-stdin", "a"]);
+    wait_in_poll(&looks_on);
+    let mut seen = lines(&mut looks_on);
+    second.press("\r");
+    second.expect("$ ");
+    owner.press("echo one-$((1+1))\r");
+    owner.expect("one-2\r\n");
+    second.expect("one-2\r\n");
+    assert!(seen.any(|line| line.trim_end().ends_with("one-2")));
+    // The owner leaves by the keys: --rm waits for the end all the same.
+    owner.press("\x10\x11");
+    owner.rest();
+    assert_eq!(exit_code(&mut owner.child), 0);
+    assert_eq!(berth.ok(&["ps", "--format", "{{.Names}}"]), "a");
+    second.press("echo two-$((1+1))\r");
+    second.expect("two-2\r\n");
+    assert!(seen.any(|line| line.trim_end().ends_with("two-2")));
+    second.press("exit 4\r");
+    second.rest();
+    assert_eq!(exit_code(&mut second.child), 4);
+    seen.for_each(drop);
+    assert_eq!(exit_code(&mut looks_on), 4);
+    eventually("its removal", || berth.ids().is_empty());
+}
+
+/// The end of the input is passed on, and what comes after it still arrives.
+#[test]
+fn the_end_of_the_input_is_not_the_end_of_the_output() {
+    let berth = Berth::new();
+    let script = "cat; echo after the end; exit 3";
+    let done = berth.run_with(&["run", "--rm", "-i", "host", "sh", "-c", script], b"x\n");
+    assert_eq!((done.code, done.out.as_str()), (3, "x\nafter the end\n"));
+    berth.ok(&["run", "-d", "--name", "a", "host", "sleep", "1000"]);
+    let done = berth.run_with(&["exec", "-i", "a", "sh", "-c", script], b"x\n");
+    assert_eq!((done.code, done.out.as_str()), (3, "x\nafter the end\n"));
+    // Nothing at all is an end, too.
+    let mut child = berth.spawn(&["exec", "-i", "a", "sh", "-c", script]);
+    drop(child.stdin.take());
+    let done = finish(child);
+    assert_eq!((done.code, done.out.as_str()), (3, "after the end\n"));
+}
+
+#[test]
+fn the_terminal_of_a_session_follows_its_clients_size() {
+    let berth = Berth::new();
+    berth.ok(&["run", "-d", "--name", "a", "host", "sleep", "1000"]);
+    // The shell asks again and again: of two signals in a row it may have heard one.
+    let script = "while :; do now=$(stty size); [ \"$now\" = \"$was\" ] || echo size $now; \
+                  was=$now; sleep 0.05; done";
+    let exec = ["exec", "-it", "a", "sh", "-c", script];
+    let mut terminal = Terminal::start(&berth, &exec);
+    terminal.expect("size 30 90");
+    for (rows, columns) in [(50, 120), (24, 80)] {
+        terminal.resize(rows, columns);
+        terminal.expect(&format!("size {rows} {columns}"));
+    }
+    terminal.press("\x10\x11");
+    terminal.rest();
+    assert_eq!(exit_code(&mut terminal.child), 0);
+}

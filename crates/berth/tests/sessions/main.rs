@@ -6,6 +6,7 @@
 
 mod attach;
 mod clients;
+mod codes;
 mod end;
 mod listing;
 mod old_files;
