@@ -10,9 +10,13 @@ mod bad_input;
 mod cli;
 mod crash;
 mod devices;
+#[path = "../cli/faults.rs"]
+mod faults;
 mod flags;
 mod oom;
 mod pause;
 mod rootless;
 mod support;
 mod update;
+#[path = "../cli/user.rs"]
+mod user;
