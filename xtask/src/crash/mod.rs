@@ -29,7 +29,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use crate::args::Args;
@@ -292,16 +292,10 @@ fn crash_all(
             let running: Vec<_> = (0..workers())
                 .map(|number| scope.spawn(move || work(number)))
                 .collect();
-            running.into_iter().try_for_each(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|_| Err(Failure::new("a thread of crash panicked")))
-            })
+            running.into_iter().try_for_each(joined)
         })?;
     }
-    let table = table
-        .into_inner()
-        .map_err(|_| Failure::new("a thread of crash panicked"))?;
+    let table = table.into_inner().map_err(|_| panicked())?;
     match failures.into_inner() {
         0 => Ok(table),
         failed => {
@@ -309,6 +303,15 @@ fn crash_all(
             Err(Failure::new(format!("{failed} crashes failed")))
         }
     }
+}
+
+/// What a thread came to.
+fn joined<T>(running: ScopedJoinHandle<'_, Outcome<T>>) -> Outcome<T> {
+    running.join().unwrap_or_else(|_| Err(panicked()))
+}
+
+fn panicked() -> Failure {
+    Failure::new("a thread of crash panicked")
 }
 
 /// An operation and its cases.
@@ -349,9 +352,7 @@ fn explore(world: &World<'_>, operation: &'static Operation) -> Outcome<Vec<Case
             let explored = cases::explore(&worker.template, world, operation);
             explored.inspect_err(|_| worker.clean_up())
         });
-        exploring
-            .join()
-            .unwrap_or_else(|_| Err(Failure::new("a thread of crash panicked")))
+        joined(exploring)
     });
     explored
         .map_err(|failure| Failure::new(format!("{} without a crash: {failure}", operation.name)))

@@ -1,26 +1,16 @@
 //! `berth restart`.
 
-use berth_engine::StopOptions;
 use clap::Args;
 
-use super::parse::number::seconds_or_ever;
-use super::parse::signal::signal;
+use super::stop::StopFlags;
 use super::{Context, Outcome};
 
 /// Stop containers and start them again; those that do not run are started.
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
 pub(crate) struct Restart {
-    /// Seconds until SIGKILL; -1 waits for ever
-    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS",
-          value_parser = seconds_or_ever, allow_negative_numbers = true)]
-    timeout: Option<i64>,
-    /// The first signal
-    #[arg(short, long, value_name = "SIGNAL", value_parser = signal)]
-    signal: Option<i32>,
-    /// Go to SIGKILL 200 ms after the signal
-    #[arg(long)]
-    stop_fast: bool,
+    #[command(flatten)]
+    flags: StopFlags,
     /// Containers, by name, id or unique beginning of an id
     #[arg(value_name = "CONTAINER", required = true)]
     containers: Vec<String>,
@@ -28,11 +18,7 @@ pub(crate) struct Restart {
 
 impl Restart {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let options = StopOptions {
-            timeout_s: self.timeout,
-            signal: self.signal,
-            fast: self.stop_fast,
-        };
+        let options = self.flags.options();
         context.for_each(&self.containers, |context, reference, id| {
             let console = context.console;
             let mut notify = |note: &str| console.warn(note);

@@ -7,10 +7,9 @@ use super::parse::number::seconds_or_ever;
 use super::parse::signal::signal;
 use super::{Context, Outcome};
 
-/// Stop containers: a signal, a timeout, then SIGKILL.
+/// How a run is ended, of `stop` and `restart`.
 #[derive(Args, Debug)]
-#[command(args_override_self = true)]
-pub(crate) struct Stop {
+pub(super) struct StopFlags {
     /// Seconds until SIGKILL; -1 waits for ever
     #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS",
           value_parser = seconds_or_ever, allow_negative_numbers = true)]
@@ -21,6 +20,24 @@ pub(crate) struct Stop {
     /// Go to SIGKILL 200 ms after the signal
     #[arg(long)]
     stop_fast: bool,
+}
+
+impl StopFlags {
+    pub(super) const fn options(&self) -> StopOptions {
+        StopOptions {
+            timeout_s: self.timeout,
+            signal: self.signal,
+            fast: self.stop_fast,
+        }
+    }
+}
+
+/// Stop containers: a signal, a timeout, then SIGKILL.
+#[derive(Args, Debug)]
+#[command(args_override_self = true)]
+pub(crate) struct Stop {
+    #[command(flatten)]
+    flags: StopFlags,
     /// Containers, by name, id or unique beginning of an id
     #[arg(value_name = "CONTAINER", required = true)]
     containers: Vec<String>,
@@ -28,11 +45,7 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
-        let options = StopOptions {
-            timeout_s: self.timeout,
-            signal: self.signal,
-            fast: self.stop_fast,
-        };
+        let options = self.flags.options();
         context.for_each(&self.containers, |context, reference, id| {
             let console = context.console;
             let mut notify = |note: &str| console.warn(note);

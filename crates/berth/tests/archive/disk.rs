@@ -3,36 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::Done;
-use crate::world::{World, done};
-
-/// A store on a file system of a few MiB, in a mount namespace of the test's own.
-struct Small {
-    world: World,
-}
+use crate::small::Small;
 
 impl Small {
-    fn new() -> Self {
-        let world = World::new("disk");
-        let disk = world.text("disk");
-        fs::create_dir(&disk).unwrap();
-        let small = Self { world };
-        small.must(&["mount", "-t", "tmpfs", "-o", "size=4m", "small", &disk]);
-        small
-    }
-
-    fn must(&self, words: &[&str]) {
-        let done = self.world.run(words);
-        assert_eq!(done.code, 0, "{words:?}: {done:?}");
-    }
-
-    fn berth(&self, words: &[&str]) -> Done {
-        let mut command = self.world.command(env!("CARGO_BIN_EXE_berth"));
-        let (root, state) = (self.world.text("disk/root"), self.world.text("state"));
-        command.args(["--root", &root, "--state", &state]);
-        done(command.args(words))
-    }
-
     /// A tar with a file of so many bytes; its path.
     fn tar(&self, name: &str, bytes: usize) -> String {
         let folder = self.world.path(&format!("{name}-root"));
@@ -72,7 +45,7 @@ impl Small {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let small = Small::new();
+    let small = Small::new("disk", "4m");
     let fits = small.tar("fits.tar", 100_000);
     let large = small.tar("large.tar", 6_000_000);
     assert_eq!(small.berth(&["import", &fits, "fits:1"]).code, 0);
@@ -103,7 +76,7 @@ fn a_full_disk_loses_nothing() {
 
 #[test]
 fn a_disk_that_cannot_be_written_to() {
-    let small = Small::new();
+    let small = Small::new("disk", "4m");
     let fits = small.tar("fits.tar", 100_000);
     assert_eq!(small.berth(&["import", &fits, "fits:1"]).code, 0);
     let disk = small.world.text("disk");

@@ -8,6 +8,8 @@ mod disk;
 #[path = "../peers/image.rs"]
 mod image;
 mod peers;
+#[path = "../peers/small.rs"]
+mod small;
 #[allow(dead_code)] // shared with the tests of the command line, which use all of it
 #[path = "../cli/support.rs"]
 mod support;

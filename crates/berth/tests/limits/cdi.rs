@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use crate::cli::Done;
-use crate::rootless;
+use crate::rootless::UID;
 use crate::support::World;
+use crate::user::User;
 
 /// Notes its point and what it is told, and does what the points allow.
 const HOOK: &str = r#"#!/bin/sh
@@ -256,7 +257,7 @@ fn graphics_cards_are_cdis() {
 #[test]
 fn a_user_without_root_has_a_folder_of_files_too() {
     let cdi = Cdi::new();
-    rootless::prepare(&cdi.world);
+    let user = User::new(&cdi.world.berth, UID);
     cdi.hooks("never");
     let own = cdi.path("home/.config/cdi");
     fs::create_dir_all(&own).unwrap();
@@ -264,10 +265,10 @@ fn a_user_without_root_has_a_folder_of_files_too() {
     fs::write(cdi.path("said"), "").unwrap();
     fs::set_permissions(cdi.path("said"), fs::Permissions::from_mode(0o666)).unwrap();
     let line = "run --rm --tmpfs /tmp --device test.com/thing=one host true";
-    let done = rootless::run(&cdi.world, line);
+    let done = user.run_line(line);
     assert!(done.status.success(), "{done:?}");
     assert_eq!(cdi.said().len(), POINTS.len());
-    let done = rootless::run(&cdi.world, "run --rm --device test.com/thing=two host true");
+    let done = user.run_line("run --rm --device test.com/thing=two host true");
     let err = String::from_utf8_lossy(&done.stderr);
     assert!(err.contains("did you mean test.com/thing=one?"), "{err}");
 }

@@ -1,44 +1,16 @@
 //! SIGKILL at each point of an update and of a pause, then a recovery: what is shown is what the
 //! kernel has.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
-
+use crate::faults;
 use crate::support::{World, memory, same};
 
-/// The points of settings and status that a command passes, in order.
+/// The points that a command passes, in order.
 fn points(world: &World, line: &str) -> Vec<(String, u32)> {
-    let journal = world.berth.path("journal");
-    let mut command = world.berth.command(&line.split(' ').collect::<Vec<_>>());
-    command.env("BERTH_FAULT_TRACE", &journal);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = std::fs::read_to_string(&journal).unwrap_or_default();
-    drop(std::fs::remove_file(&journal));
-    let mut passed: Vec<(String, u32)> = Vec::new();
-    for line in text.lines() {
-        let value: serde_json::Value = serde_json::from_str(line).unwrap();
-        let point = value["point"].as_str().unwrap().to_owned();
-        let nth = passed.iter().filter(|(name, _)| *name == point).count() + 1;
-        passed.push((point, u32::try_from(nth).unwrap()));
-    }
-    assert!(!passed.is_empty());
-    passed
+    faults::points(&world.berth, &line.split(' ').collect::<Vec<_>>())
 }
 
 fn die(world: &World, line: &str, fault: &str) {
-    let mut command = world.berth.command(&line.split(' ').collect::<Vec<_>>());
-    command.env("BERTH_FAULT", fault);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = command.status().unwrap();
-    assert_eq!(
-        status.signal(),
-        Some(9),
-        "{fault} was not passed: {status:?}"
-    );
+    faults::die(&world.berth, &line.split(' ').collect::<Vec<_>>(), fault);
 }
 
 #[test]

@@ -11,9 +11,13 @@ mod cdi;
 mod cli;
 mod crash;
 mod devices;
+#[path = "../cli/faults.rs"]
+mod faults;
 mod flags;
 mod oom;
 mod pause;
 mod rootless;
 mod support;
 mod update;
+#[path = "../cli/user.rs"]
+mod user;

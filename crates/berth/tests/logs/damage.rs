@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 
-use crate::support::{Berth, Done, eventually};
-use crate::world::{World, done};
+use crate::small::Small;
+use crate::support::{Berth, eventually};
 
 /// Writes a line as soon as a file with its name is there.
 const ON_REQUEST: &str =
@@ -42,38 +42,14 @@ fn a_log_that_is_removed_or_emptied_goes_on_and_is_followed() {
     follower.wait().unwrap();
 }
 
-/// A store on a file system of its own.
-struct Small {
-    world: World,
+/// A store on a file system of its own, and a folder by which a container is asked for more.
+fn small() -> Small {
+    let small = Small::new("logs", "2m");
+    fs::create_dir(small.world.path("asked")).unwrap();
+    small
 }
 
 impl Small {
-    fn new() -> Self {
-        let small = Self {
-            world: World::new("logs"),
-        };
-        for name in ["disk", "asked"] {
-            fs::create_dir(small.world.path(name)).unwrap();
-        }
-        let disk = small.world.text("disk");
-        small.must(&["mount", "-t", "tmpfs", "-o", "size=2m", "small", &disk]);
-        small
-    }
-
-    fn must(&self, words: &[&str]) {
-        let done = self.world.run(words);
-        assert_eq!(done.code, 0, "{words:?}: {done:?}");
-    }
-
-    fn berth(&self, words: &[&str]) -> Done {
-        let mut command = self.world.command(env!("CARGO_BIN_EXE_berth"));
-        let (root, state) = (self.world.text("disk/root"), self.world.text("state"));
-        command.args(["--root", &root, "--state", &state]);
-        command.args(["--cgroup-parent", &self.world.cgroup_parent()]);
-        command.args(["--default-network", "none"]);
-        done(command.args(words))
-    }
-
     fn ask(&self, word: &str) {
         fs::write(self.world.path("asked").join(word), "").unwrap();
     }
@@ -94,7 +70,7 @@ impl Drop for Small {
 /// The container runs on, what is lost is counted and said, and what follows is kept.
 #[test]
 fn a_full_disk_neither_blocks_nor_kills() {
-    let small = Small::new();
+    let small = small();
     let source = format!("{}:/asked", small.world.text("asked"));
     let script = "until [ -e /asked/full ]; do sleep 0.05; done; \
                   seq 100001 109999; echo done >/asked/written; \

@@ -7,6 +7,8 @@
 mod damage;
 mod drivers;
 mod journal;
+#[path = "../peers/small.rs"]
+mod small;
 #[allow(dead_code)] // shared with the tests of the command line, which use all of it
 #[path = "../cli/support.rs"]
 mod support;

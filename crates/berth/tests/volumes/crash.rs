@@ -1,45 +1,13 @@
 //! SIGKILL at each point, then a recovery: no lost volume, nothing half visible, no leak.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
-
+use crate::faults::{self, die};
 use crate::support::World;
 
-/// The points that a command passes, in order, from its journal.
+/// The points of volumes that a command passes, in order.
 fn points(world: &World, arguments: &[&str]) -> Vec<(String, u32)> {
-    let journal = world.berth.path("journal");
-    let mut command = world.berth.command(arguments);
-    command.env("BERTH_FAULT_TRACE", &journal);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = std::fs::read_to_string(&journal).unwrap_or_default();
-    drop(std::fs::remove_file(&journal));
-    let mut passed: Vec<(String, u32)> = Vec::new();
-    for line in text.lines() {
-        let value: serde_json::Value = serde_json::from_str(line).unwrap();
-        let point = value["point"].as_str().unwrap().to_owned();
-        if point.starts_with("volume.") {
-            let nth = passed.iter().filter(|(name, _)| *name == point).count() + 1;
-            passed.push((point, u32::try_from(nth).unwrap()));
-        }
-    }
+    let mut passed = faults::points(&world.berth, arguments);
+    passed.retain(|(point, _)| point.starts_with("volume."));
     passed
-}
-
-/// Runs a command that dies at a point.
-fn die(world: &World, arguments: &[&str], action: &str, point: &str, nth: u32) {
-    let mut command = world.berth.command(arguments);
-    command.env("BERTH_FAULT", format!("{action} {point} {nth}"));
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = command.status().unwrap();
-    assert_eq!(
-        status.signal(),
-        Some(9),
-        "{point} was not passed: {status:?}"
-    );
 }
 
 /// The recovery that is due after a boot.
@@ -77,7 +45,7 @@ fn a_volume_is_made_or_not() {
     for (point, nth) in passed {
         for action in ["kill-before", "kill-after"] {
             let what = format!("{action} {point} {nth}");
-            die(&world, &arguments, action, &point, nth);
+            die(&world.berth, &arguments, &what);
             recover(&world);
             check(&world, &what);
             // It can be made, or is there.
@@ -92,7 +60,8 @@ fn the_first_volume_of_all_is_made_or_not() {
     for point in ["volume.folder.make", "volume.folder.sync"] {
         for action in ["kill-before", "kill-after"] {
             let world = World::new();
-            die(&world, &["volume", "create", "data"], action, point, 1);
+            let fault = format!("{action} {point} 1");
+            die(&world.berth, &["volume", "create", "data"], &fault);
             recover(&world);
             check(&world, point);
             assert_eq!(world.volumes(), ["witness"]);
@@ -113,7 +82,7 @@ fn a_volume_is_removed_or_not() {
             let what = format!("{action} {point} {nth}");
             world.ok("volume create data");
             std::fs::write(world.data("data").join("file"), "x").unwrap();
-            die(&world, &arguments, action, &point, nth);
+            die(&world.berth, &arguments, &what);
             recover(&world);
             check(&world, &what);
             if world.volumes().contains(&"data".to_owned()) {
@@ -152,7 +121,7 @@ fn a_container_comes_with_its_volumes_or_not_at_all() {
     for (point, nth) in passed {
         for action in ["kill-before", "kill-after"] {
             let what = format!("{action} {point} {nth}");
-            die(&world, &arguments, action, &point, nth);
+            die(&world.berth, &arguments, &what);
             recover(&world);
             check(&world, &what);
             assert!(world.berth.ids().is_empty(), "{what}");
@@ -182,7 +151,7 @@ fn anonymous_volumes_go_whole() {
         for action in ["kill-before", "kill-after"] {
             let what = format!("{action} {point} {nth}");
             world.create("web", &["-v", "/data", "-v", "/more"]);
-            die(&world, &arguments, action, &point, nth);
+            die(&world.berth, &arguments, &what);
             recover(&world);
             check(&world, &what);
             if !world.berth.ids().is_empty() {

@@ -10,9 +10,13 @@ mod bad_input;
 mod cli;
 mod commands;
 mod crash;
+#[path = "../cli/faults.rs"]
+mod faults;
 mod ids;
 mod lifetime;
 mod mounts;
 mod rootless;
 mod subpath;
 mod support;
+#[path = "../cli/user.rs"]
+mod user;

@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::operations::Program;
 use super::world::{World, said};
-use super::{checks, host};
+use super::{checks, host, joined, panicked};
 use crate::exec;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
@@ -66,6 +66,7 @@ struct Tally {
     /// Which kills came about.
     kills: Mutex<BTreeMap<&'static str, usize>>,
     begun: AtomicUsize,
+    done: AtomicUsize,
     failed: AtomicUsize,
 }
 
@@ -99,20 +100,17 @@ pub(super) fn run(
             .iter()
             .map(|world| scope.spawn(move || work(which, world, rounds, tally, interrupt)))
             .collect();
-        running.into_iter().try_for_each(|worker| {
-            worker
-                .join()
-                .unwrap_or_else(|_| Err(Failure::new("a thread of crash panicked")))
-        })
+        running.into_iter().try_for_each(joined)
+    })
+    .inspect_err(|_| {
+        let done = tally.done.load(Ordering::Relaxed);
+        println!("crash {name}: it ended after {done} rounds that left nothing");
     })?;
     let failed = tally.failed.into_inner();
     if failed > 0 {
         return Err(Failure::new(format!("{failed} rounds of {name} failed")));
     }
-    let kills = tally
-        .kills
-        .into_inner()
-        .map_err(|_| Failure::new("a thread of crash panicked"))?;
+    let kills = tally.kills.into_inner().map_err(|_| panicked())?;
     let counts: Vec<String> = kills.iter().map(|(who, n)| format!("{who} {n}")).collect();
     println!(
         "crash {name}: {rounds} rounds in {:.0} s left nothing; killed: {}",
@@ -146,6 +144,7 @@ fn work(
         let plan = chance.plan(which);
         match round(which, world, &plan) {
             Ok(came) => {
+                tally.done.fetch_add(1, Ordering::Relaxed);
                 if came && let Ok(mut kills) = tally.kills.lock() {
                     *kills.entry(plan.victim).or_insert(0) += 1;
                 }
@@ -199,11 +198,11 @@ fn round(which: &Loop, world: &World<'_>, plan: &Plan) -> Outcome<bool> {
         });
         let mut steps = plan.steps.iter();
         let done = steps.try_for_each(|words| ends_well_or_not(world, words));
-        let rivaled = rival.join();
+        let rivaled = joined(rival);
         over.store(true, Ordering::Relaxed);
         let killed = killer.join().unwrap_or_default();
         done?;
-        rivaled.unwrap_or_else(|_| Err(Failure::new("a thread of crash panicked")))?;
+        rivaled?;
         Ok(killed)
     })?;
     world.must(Program::Berth, &["system", "restore"])?;

@@ -1,6 +1,7 @@
 //! `-e` and `--env-file`.
 
 use super::Rejected;
+use super::lines::lines;
 
 /// One environment variable as the user gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +44,8 @@ pub(crate) fn env(text: &str) -> Result<EnvRequest, Rejected> {
 pub(crate) fn env_file(content: &[u8]) -> Result<Vec<EnvRequest>, Rejected> {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     let mut requests = Vec::new();
-    for (index, line) in content.split(|b| *b == b'\n').enumerate() {
-        let number = index + 1;
-        let line = std::str::from_utf8(line)
-            .map_err(|_| Rejected::new(format!("line {number} is not UTF-8")))?;
-        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    for line in lines(content) {
+        let (number, line) = line?;
         let key = line.split('=').next().unwrap_or(line);
         if key.contains(char::is_whitespace) {
             return Err(Rejected::new(format!(

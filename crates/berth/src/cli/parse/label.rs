@@ -1,6 +1,7 @@
 //! `--label`.
 
 use super::Rejected;
+use super::lines::lines;
 
 /// Reads `KEY=VALUE`, or `KEY` alone for an empty value.
 pub(crate) fn label(text: &str) -> Result<(String, String), Rejected> {
@@ -14,14 +15,8 @@ pub(crate) fn label(text: &str) -> Result<(String, String), Rejected> {
 /// Reads the lines of a file of labels: blank lines and those that begin with `#` are skipped.
 pub(crate) fn label_file(content: &[u8]) -> Result<Vec<(String, String)>, Rejected> {
     let mut labels = Vec::new();
-    for (index, line) in content.split(|b| *b == b'\n').enumerate() {
-        let number = index + 1;
-        let line = std::str::from_utf8(line)
-            .map_err(|_| Rejected::new(format!("line {number} is not UTF-8")))?;
-        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    for line in lines(content) {
+        let (number, line) = line?;
         let read = label(line);
         labels.push(read.map_err(|_| Rejected::new(format!("line {number} has no key")))?);
     }

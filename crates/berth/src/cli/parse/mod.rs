@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod label;
 pub(crate) mod life;
 pub(crate) mod limit;
+mod lines;
 pub(crate) mod log;
 pub(crate) mod mount;
 pub(crate) mod namespace;
