@@ -16,6 +16,16 @@ pub struct EngineError {
     pub hint: Option<String>,
     /// An exit code that the class alone does not give (126, 127, 125 of `run`).
     pub exit_code: Option<u8>,
+    /// Whether a disk is full, or a quota used up: what frees room has to go on without a record.
+    pub(crate) no_space: bool,
+}
+
+/// Drops the failure to record something where there is no room for it.
+pub(crate) fn unless_full(result: Result<(), EngineError>) -> Result<(), EngineError> {
+    match result {
+        Err(error) if error.no_space => Ok(()),
+        other => other,
+    }
 }
 
 impl EngineError {
@@ -27,6 +37,7 @@ impl EngineError {
             object: None,
             hint: None,
             exit_code: None,
+            no_space: false,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use berth_base::state::{EventKind, EventRecord, ExitFile, ExitOutcome, STATE_VERSION};
 use berth_base::{ContainerId, ErrorClass, Status, Timestamp};
 
+use crate::error::unless_full;
 use crate::events::volume;
 use crate::stop::KILL;
 use crate::store::{ContainerLock, StoreError};
@@ -53,13 +54,13 @@ impl Engine {
         }
         if is_wanted {
             // Else its policy starts it again.
-            self.mark_stopped(&view.container.id)?;
+            unless_full(self.mark_stopped(&view.container.id).map(drop))?;
         }
         if is_live || empty::has_leftovers(view) {
             self.note_signal(view, KILL);
             crate::stop::wake(view);
             empty::kill(view)?;
-            self.conclude(view)?;
+            unless_full(self.conclude(view).map(drop))?;
         }
         Ok(())
     }
@@ -107,7 +108,9 @@ impl Engine {
             false => Vec::new(),
         };
         if !container.create.options.auto_remove {
-            self.write_status(lock, container, (Status::Removing, container.run), None)?;
+            // What follows is renames and removals, which need no room.
+            let status = (Status::Removing, container.run);
+            unless_full(self.write_status(lock, container, status, None))?;
         }
         if container.exit.is_none() && container.run > 0 {
             // Gone with an earlier boot, or with those who were to record it.

@@ -58,7 +58,13 @@ impl Engine {
             self.note_signal(view, KILL);
             empty::kill(view)?;
         }
-        self.over(view)?;
+        match self.over(view) {
+            Err(error) if error.no_space => notify(&format!(
+                "container {} has ended, and how is not on record: {}",
+                view.container.name, error.message
+            )),
+            other => other?,
+        }
         self.emit_of(&view.container, "stop", &[]);
         Ok(())
     }
@@ -70,9 +76,13 @@ impl Engine {
     /// The container is empty: its record is there, and its cgroups are gone. One that was
     /// removed meanwhile is over as well.
     fn over(&self, view: &View) -> Result<(), EngineError> {
-        let over = self.conclude(view);
+        let over = self.conclude(view).map(drop);
         empty::await_warden(view.last_run.as_ref());
-        match over.and_then(|_| self.tidy(view)) {
+        let tidied = match &over {
+            Err(error) if !error.no_space => Ok(()),
+            _ => self.tidy(view),
+        };
+        match over.and(tidied) {
             Err(error) if error.class == ErrorClass::NotFound => Ok(()),
             other => other,
         }

@@ -1,8 +1,10 @@
 //! A stop by hand: what keeps a policy from starting a container again.
 
+use berth_base::state::RestartPolicy;
 use berth_base::{ContainerId, Status};
 
 use super::claim::dismiss;
+use crate::error::unless_full;
 use crate::process::boot_id;
 use crate::view::View;
 use crate::{Engine, EngineError};
@@ -16,8 +18,7 @@ impl Engine {
         let has_nothing_to_mark = match container.status {
             Status::Created | Status::Removing => true,
             Status::Exited => {
-                container.restart == berth_base::state::RestartPolicy::No
-                    && container.restarts.claim.is_none()
+                container.restart == RestartPolicy::No && container.restarts.claim.is_none()
             }
             _ => container.create.options.auto_remove && container.restarts.claim.is_none(),
         };
@@ -36,7 +37,12 @@ impl Engine {
         };
         view.container.restarts.stopped_in = boot_id();
         let (run, error) = (view.container.run, view.container.error.take());
-        self.write_status(&lock, &view.container, (status, run), error)?;
+        let noted = self.write_status(&lock, &view.container, (status, run), error);
+        // Where no policy reads it, a full disk is no reason to let a container run.
+        match view.container.restart {
+            RestartPolicy::No => unless_full(noted)?,
+            _ => noted?,
+        }
         dismiss(claim.as_ref());
         self.view(id)
     }

@@ -8,6 +8,9 @@ use berth_persist::PersistError;
 
 use crate::EngineError;
 
+/// What to do where there is no room.
+const ROOM: &str = "\"berth system df\" says what takes room; \"berth rm\" and \"berth system prune\" give some back without needing any";
+
 /// A state file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -118,6 +121,15 @@ impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         let mut engine = Self::new(error.class(), error.to_string());
         engine.object = error.object();
+        if let StoreError::Io { source, .. } = &error
+            && matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        {
+            engine.no_space = true;
+            engine.hint = Some(ROOM.to_owned());
+        }
         engine
     }
 }

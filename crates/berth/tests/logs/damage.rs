@@ -42,6 +42,45 @@ fn a_log_that_is_removed_or_emptied_goes_on_and_is_followed() {
     follower.wait().unwrap();
 }
 
+/// Turned files, too, can go while they are read and written: what is left is read, and what comes is
+/// kept and turned.
+#[test]
+fn files_that_are_removed_are_turned_all_the_same() {
+    let berth = Berth::new();
+    let asked = berth.path("asked");
+    fs::create_dir(&asked).unwrap();
+    let source = format!("{}:/asked", asked.display());
+    let script = "for word in one two; do until [ -e /asked/$word ]; do sleep 0.05; done; \
+                  seq 1 9999; echo $word; touch /asked/$word-done; done; sleep 1000";
+    let max = ["--log-opt", "max-size=100k", "--log-opt", "max-file=3"];
+    let start = ["run", "-d", "--name", "a", "-v", &source];
+    berth.ok(&[&start[..], &max, &["host", "sh", "-c", script]].concat());
+    let log = berth
+        .path("root/containers")
+        .join(&berth.ids()[0])
+        .join("log.json");
+    for word in ["one", "two"] {
+        fs::write(asked.join(word), "").unwrap();
+        eventually("its lines", || {
+            asked.join(format!("{word}-done")).exists()
+                && berth
+                    .run(&["logs", "a"])
+                    .out
+                    .ends_with(&format!("{word}\n"))
+        });
+        let kept = berth.ok(&["logs", "a"]);
+        assert!(kept.lines().count() > 1_000, "{word}");
+        for name in ["log.json.1", "log.json"] {
+            fs::remove_file(log.with_file_name(name)).unwrap();
+        }
+        assert!(
+            berth.ok(&["logs", "a"]).lines().count() > 100,
+            "the third file"
+        );
+    }
+    assert_eq!(berth.ok(&["ps", "-q"]).lines().count(), 1);
+}
+
 /// A store on a file system of its own, and a folder by which a container is asked for more.
 fn small() -> Small {
     let small = Small::new("logs", "2m");
@@ -103,4 +142,67 @@ fn a_full_disk_neither_blocks_nor_kills() {
     assert_eq!(kept + lost, 9999);
     let running = small.berth(&["inspect", "--format", "{{.State.Running}}", "a"]);
     assert_eq!(running.out, "true\n");
+}
+
+/// Whoever is to free room can: stop, rm and prune need none, and everything else says what is wrong.
+#[test]
+fn a_full_disk_can_be_emptied() {
+    let small = Small::new();
+    let must = |words: &[&str]| {
+        let done = small.berth(words);
+        assert_eq!(done.code, 0, "{words:?}: {done:?}");
+        done
+    };
+    for name in ["a", "forced", "policy"] {
+        let policy = if name == "policy" { "always" } else { "no" };
+        must(&[
+            "run",
+            "-d",
+            "--name",
+            name,
+            "--restart",
+            policy,
+            "host",
+            "sleep",
+            "1000",
+        ]);
+    }
+    must(&["create", "--name", "old", "host", "true"]);
+    let filler = small.world.text("disk/filler");
+    small.must(&["sh", "-c", &format!("cat /dev/zero >{filler} || true")]);
+    for (words, code) in [
+        (&["run", "--rm", "host", "true"][..], 125),
+        (&["create", "--name", "new", "host", "true"], 125),
+        (&["start", "old"], 1),
+        (&["rename", "old", "older"], 1),
+        (&["update", "--restart", "no", "policy"], 1),
+        (&["stop", "-t", "0", "policy"], 1),
+    ] {
+        let done = small.berth(words);
+        assert_eq!(done.code, code, "{words:?}: {done:?}");
+        assert!(
+            done.err.contains("No space left on device"),
+            "{words:?}: {done:?}"
+        );
+        assert!(done.err.contains("berth system df"), "{words:?}: {done:?}");
+    }
+    let list = ["ps", "-a", "--format", "{{.Names}} {{.State}}"];
+    assert_eq!(
+        must(&list).out,
+        "old created\npolicy running\nforced running\na running\n"
+    );
+    let stopped = must(&["stop", "-t", "0", "a"]);
+    assert!(
+        stopped
+            .err
+            .contains("container a has ended, and how is not on record"),
+        "{stopped:?}"
+    );
+    must(&["rm", "a"]);
+    must(&["rm", "-f", "forced"]);
+    must(&["rm", "-f", "policy"]);
+    must(&["container", "prune", "-f"]);
+    assert_eq!(must(&list).out, "");
+    small.must(&["rm", &filler]);
+    must(&["run", "--rm", "--name", "a", "host", "true"]);
 }
