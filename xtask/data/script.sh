@@ -1,4 +1,4 @@
-# A hundred ordinary docker commands, as Docker's tutorials have them: images, first containers, a service
+# Two hundred ordinary docker commands, as Docker's tutorials have them: images, first containers, a service
 # with its network and volume, files in and out, looking at things, cleaning up. A line is a command;
 # "cargo xtask script" runs each with docker and with berth, in a folder with busybox.tar, and compares
 # what it prints and its exit code.
@@ -127,6 +127,91 @@ docker inspect --format '{{.State.Status}} {{.State.ExitCode}}' web
 docker kill ticker
 docker wait ticker
 docker stop no-such-container
+
+# Volumes and bind mounts, as in the storage tutorials
+docker volume create my-vol
+docker volume ls --filter name=my-vol --format '{{.Name}} {{.Driver}} {{.Scope}}'
+docker run -d --name devtest --mount source=my-vol,target=/app busybox:1.36 sleep 300
+docker inspect --format '{{json (index .Mounts 0).Type}} {{(index .Mounts 0).Destination}} {{(index .Mounts 0).RW}}' devtest
+docker volume rm my-vol
+docker volume ls --filter dangling=true --quiet
+docker exec devtest sh -c 'echo kept >/app/file'
+docker rm --force --volumes devtest
+docker run --rm --mount source=my-vol,destination=/app,readonly busybox:1.36 sh -c 'cat /app/file; touch /app/other'
+docker run --rm -v my-vol:/dbdata -v .:/backup busybox:1.36 tar cf /backup/backup.tar /dbdata
+tar -tf backup.tar
+docker run --name dbstore -v /dbdata busybox:1.36 touch /dbdata/table
+docker run --rm --volumes-from dbstore busybox:1.36 ls /dbdata
+docker rm -v dbstore
+docker run --rm --mount type=bind,source=.,target=/app busybox:1.36 cat /app/notes.txt
+docker run --rm --mount type=bind,source=./notes.txt,target=/notes,ro busybox:1.36 sh -c 'cat /notes; echo more >>/notes'
+docker run --rm --mount type=bind,source=./no-such-folder,target=/app busybox:1.36 true
+docker run --rm -v ./made-for-it:/app busybox:1.36 true && ls -d made-for-it
+docker run --rm --mount type=tmpfs,destination=/app,tmpfs-size=1m,tmpfs-mode=1770 busybox:1.36 stat -c %a /app
+docker run --rm -v my-vol:relative busybox:1.36 true
+docker volume rm my-vol
+docker volume inspect my-vol
+
+# Containers on bridges, as in the networking tutorials
+docker network create --driver bridge alpine-net
+docker network ls --filter name=alpine-net --format '{{.Name}} {{.Driver}}'
+docker run -dit --name alpine1 --network alpine-net busybox:1.36 sh
+docker run -dit --name alpine2 --network alpine-net busybox:1.36 sh
+docker run -dit --name alpine3 busybox:1.36 sh
+docker network inspect --format '{{range .Containers}}{{println .Name}}{{end}}' alpine-net | sort
+docker exec alpine1 ping -c 2 -q alpine2 | grep transmitted
+docker exec alpine1 ping -c 1 -W 1 alpine3
+docker network connect alpine-net alpine3
+docker exec alpine1 ping -c 1 -q alpine3 | grep transmitted
+docker inspect --format '{{len .NetworkSettings.Networks}}' alpine3
+docker network rm alpine-net
+docker run --rm --network container:alpine1 busybox:1.36 hostname
+docker run --rm --network host busybox:1.36 true
+docker run --rm --add-host db.example:10.1.2.3 busybox:1.36 grep db.example /etc/hosts
+docker run --rm --dns 192.0.2.53 --dns-search example.org busybox:1.36 sh -c "grep -v '^#' /etc/resolv.conf | sort"
+docker stop -t 0 alpine1 alpine2 alpine3
+docker rm alpine1 alpine2 alpine3
+docker network rm alpine-net
+docker network rm alpine-net
+
+# Restarts and health
+docker run -d --name steady --restart unless-stopped busybox:1.36 sleep 300
+docker inspect --format '{{.HostConfig.RestartPolicy.Name}} {{.RestartCount}}' steady
+docker update --restart no steady
+docker inspect --format '{{.HostConfig.RestartPolicy.Name}}' steady
+docker run -d --rm --restart always busybox:1.36 true
+docker run -d --name ill --health-cmd 'echo not well; exit 1' --health-interval 1s --health-retries 1 busybox:1.36 sleep 300
+sleep 3; docker inspect --format '{{.State.Health.Status}}' ill
+docker ps --filter health=unhealthy --format '{{.Names}}'
+docker inspect --format '{{(index .State.Health.Log 0).ExitCode}} {{(index .State.Health.Log 0).Output}}' ill
+docker inspect --format '{{json .Config.Healthcheck.Test}} {{.Config.Healthcheck.Interval}} {{.Config.Healthcheck.Retries}}' ill
+docker run --rm --no-healthcheck busybox:1.36 true
+docker rm -f steady ill
+
+# Logs and formats
+docker run --name logger --log-opt max-size=1m --log-opt max-file=2 busybox:1.36 sh -c 'echo one; echo two >&2; sleep 0.3; echo three'
+docker logs logger 2>/dev/null
+docker logs --tail 1 logger 2>&1
+docker logs -n 0 logger
+docker inspect --format '{{.HostConfig.LogConfig.Type}} {{json .HostConfig.LogConfig.Config}}' logger
+docker run --name mute --log-driver none busybox:1.36 echo nobody hears
+docker logs mute
+docker run --rm --log-driver no-such-driver busybox:1.36 true
+docker ps -a --format 'table {{.Names}}\t{{.Image}}' --filter name=logger
+docker ps -a --format '{{json .Names}}' --filter name=logger
+docker ps -a --format '{{.Names | upper}} {{.Labels}}' --filter name=logger
+docker ps -a --no-trunc --filter name=logger --format '{{.Command}}'
+docker ps -a --format '{{.NoSuchField}}'
+docker ps --filter no-such-filter=1
+docker inspect --format '{{.NoSuchField}}' logger
+docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' logger
+docker inspect --format '{{split .Config.Image ":"}} {{title .State.Status}} {{pad .Name 1 1}} {{truncate .Path 1}}' logger
+docker container ls --all --filter exited=0 --format '{{.Names}}' | sort
+docker images --format 'table {{.Repository}}\t{{.Tag}}'
+docker images --filter dangling=true --quiet
+docker image ls no-such-image
+docker version --format '{{.Client.Os}}'
+docker rm logger mute
 
 # Cleaning up
 docker rm web ticker

@@ -1,4 +1,4 @@
-//! `script`: a hundred ordinary docker commands, done by docker and by berth, and what they print.
+//! `script`: two hundred ordinary docker commands, done by docker and by berth, and what they print.
 //!
 //! The commands are `xtask/data/script.sh`. Each engine has namespaces, stores and a working folder of its
 //! own. Standard output and exit codes are compared once what differs from run to run is taken out; what

@@ -35,7 +35,8 @@ impl Unplaced {
                 create_source,
                 origin,
             } => MountRequest::Bind {
-                source: directory.join(source),
+                // Without the dots in between, as it is shown.
+                source: directory.join(source).components().collect(),
                 target,
                 read_only,
                 writable_below,
