@@ -256,9 +256,13 @@ mod tests {
 
     #[test]
     fn a_hello_is_answered_with_the_lower_version() {
-        for (said, answered, greeted) in
-            [(1u16, 1, true), (2, 2, true), (700, 2, true), (0, 1, false)]
-        {
+        for (said, answered, greeted) in [
+            (1u16, 1, true),
+            (2, 2, true),
+            (3, 3, true),
+            (700, 3, true),
+            (0, 1, false),
+        ] {
             let (mut client, theirs) = client();
             assert_eq!(client.greet(&said.to_le_bytes()), greeted);
             assert_eq!(take(&theirs).unwrap(), [b'H', answered, 0]);
