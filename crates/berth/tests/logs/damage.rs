@@ -147,7 +147,7 @@ fn a_full_disk_neither_blocks_nor_kills() {
 /// Whoever is to free room can: stop, rm and prune need none, and everything else says what is wrong.
 #[test]
 fn a_full_disk_can_be_emptied() {
-    let small = Small::new();
+    let small = small();
     let must = |words: &[&str]| {
         let done = small.berth(words);
         assert_eq!(done.code, 0, "{words:?}: {done:?}");
