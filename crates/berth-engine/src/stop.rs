@@ -101,7 +101,9 @@ impl Engine {
         };
         let timeout = timeout_of(&view.container, options);
         let own = view.last_run.as_ref().is_some_and(|r| r.own_pid_namespace);
-        if own && hint::may_ignore(process.pid(), signal) {
+        // Who gives it no time knows what follows.
+        let waits = timeout.is_none_or(|timeout| !timeout.is_zero());
+        if own && waits && hint::may_ignore(process.pid(), signal) {
             let name = &view.container.name;
             let wait = timeout.map_or_else(
                 || "no timeout is set".to_owned(),

@@ -122,6 +122,7 @@ pub(crate) fn unknown(engine: &Engine, name: &NetworkName) -> EngineError {
         .collect();
     let known = match others.len() {
         0 => "there are none yet".to_owned(),
+        1 => format!("there is {}", others.join("")),
         _ => format!("there are {}", others.join(", ")),
     };
     let text = format!(

@@ -57,6 +57,10 @@ fn stop_says_that_a_process_is_deaf() {
     assert_eq!((done.code, done.out.as_str()), (0, "a\n"));
     assert!(begin.elapsed() >= Duration::from_secs(1));
     assert!(done.err.contains("may ignore SIGTERM"), "{}", done.err);
+    // Who gives it no time hears nothing of it.
+    berth.ok(&["start", "a"]);
+    let done = berth.run(&["stop", "-t", "0", "a"]);
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
 }
 
 #[test]

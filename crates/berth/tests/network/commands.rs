@@ -110,7 +110,7 @@ fn addresses_are_given_as_asked() {
     };
     insta::assert_snapshot!(refused(&["--network", "red", "--ip", "10.50.0.9"]), @"berth: cannot give the address 10.50.0.9 of network red: container a has it; leave the address out, or take a free one");
     insta::assert_snapshot!(refused(&["--network", "red", "--ip", "10.51.0.9"]), @"berth: cannot give the address 10.51.0.9 of network red: it is outside of the subnet 10.50.0.0/24");
-    insta::assert_snapshot!(refused(&["--network", "nope"]), @r#"berth: there is no network nope: there are red; make it with "berth network create nope""#);
+    insta::assert_snapshot!(refused(&["--network", "nope"]), @r#"berth: there is no network nope: there is red; make it with "berth network create nope""#);
     insta::assert_snapshot!(refused(&["--network", "red", "--network", "host"]), @"berth: none, host, container:NAME and ns:PATH stand alone; leave out the other --network");
 }
 
@@ -128,6 +128,8 @@ fn what_cannot_be_made_is_said() {
     insta::assert_snapshot!(refused(&["red"]), @r#"berth: there is a network red already; remove it with "berth network rm red", or take another name"#);
     insta::assert_snapshot!(refused(&["--subnet", "10.50.0.128/25", "x"]), @"berth: cannot use the subnet 10.50.0.128/25: it overlaps 10.50.0.0/24, network red; give another one by --subnet, or none");
     insta::assert_snapshot!(refused(&["--subnet", "10.60.0.1/24", "x"]), @"berth: 10.60.0.1/24 is no subnet: bits of the host are set; did you mean 10.60.0.0/24?");
+    insta::assert_snapshot!(refused(&["--subnet", "10.60.0.1", "x"]), @r#"berth: invalid value "10.60.0.1" for --subnet: give an address and a length, such as 10.60.0.0/16 or fd00:60::/64"#);
+    insta::assert_snapshot!(refused(&["--gateway", "here", "x"]), @r#"berth: invalid value "here" for --gateway: "here" is no address"#);
     insta::assert_snapshot!(refused(&["--gateway", "10.61.0.1", "x"]), @"berth: cannot use the gateway 10.61.0.1: no --subnet contains it");
     insta::assert_snapshot!(refused(&["-d", "weave", "x"]), @r#"berth: there is no network driver weave; there are bridge, macvlan and ipvlan, and "--network host" and "--network none" need no network"#);
     insta::assert_snapshot!(refused(&["-o", "foo=bar", "x"]), @"berth: the driver bridge has no option foo; there are com.docker.network.driver.mtu, com.docker.network.bridge.name, berth.big-tcp");

@@ -17,13 +17,13 @@ pub(super) struct Create {
     #[arg(short, long, value_name = "DRIVER")]
     driver: Option<String>,
     /// Its addresses, such as 10.1.0.0/16; one of each family at most
-    #[arg(long, value_name = "SUBNET")]
+    #[arg(long, value_name = "SUBNET", value_parser = subnet)]
     subnet: Vec<IpNet>,
     /// The host's address on it, or the router's; the first of the subnet when absent
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     gateway: Vec<IpAddr>,
     /// The part of the subnet that containers get addresses of
-    #[arg(long, value_name = "SUBNET")]
+    #[arg(long, value_name = "SUBNET", value_parser = subnet)]
     ip_range: Vec<IpNet>,
     /// An address that no container gets, NAME=ADDRESS
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = auxiliary)]
@@ -74,11 +74,18 @@ impl Create {
     }
 }
 
+fn subnet(text: &str) -> Result<IpNet, Rejected> {
+    let example = "give an address and a length, such as 10.60.0.0/16 or fd00:60::/64";
+    text.parse().map_err(|_| Rejected::new(example))
+}
+
+fn address(text: &str) -> Result<IpAddr, Rejected> {
+    let wrong = format!("{text:?} is no address");
+    text.parse().map_err(|_| Rejected::new(wrong))
+}
+
 fn auxiliary(text: &str) -> Result<(String, IpAddr), Rejected> {
     let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, address) = parts.ok_or_else(|| Rejected::new("give NAME=ADDRESS"))?;
-    match address.parse() {
-        Ok(address) => Ok((name.to_owned(), address)),
-        Err(_) => Err(Rejected::new(format!("{address:?} is no address"))),
-    }
+    Ok((name.to_owned(), self::address(address)?))
 }
