@@ -208,7 +208,24 @@ impl Lookups for Engine {
     }
 }
 
-/// `bind-create-src`: the source of a bind mount, made where it is missing.
+/// The sources of bind mounts that are not there and will be made: those of `-v`, as with Docker, and
+/// of `bind-create-src`.
+pub(crate) fn missing_sources(options: &CreateOptions) -> Vec<PathBuf> {
+    let made = options.mounts.iter().filter_map(|mount| match mount {
+        MountRequest::Bind {
+            source,
+            create_source: true,
+            ..
+        } => Some(source.as_path()),
+        _ => None,
+    });
+    // by path: the source of a bind mount, which the caller names
+    made.filter(|source| !source.exists())
+        .map(Path::to_owned)
+        .collect()
+}
+
+/// The source of a bind mount, made where it is missing.
 fn make_source(source: &Path) -> Result<(), EngineError> {
     // by path: the source of a bind mount, which the caller names
     if source.exists() {

@@ -126,6 +126,28 @@ fn options_of_volumes_become_mounts() {
     assert!(host.join("x").exists());
 }
 
+/// As with Docker, and said: a slip in a path would go unnoticed else.
+#[test]
+fn a_missing_folder_of_the_short_form_is_made() {
+    let world = World::new();
+    let folder = world.berth.path("not/there");
+    let mount = format!("{}:/b", folder.display());
+    let done = world.start("run", &["--rm", "-v", &mount], "touch /b/x");
+    assert_eq!(done.code, 0, "{done:?}");
+    let said = format!("made the folder {} on the host", folder.display());
+    assert!(done.err.contains(&said), "{done:?}");
+    assert!(folder.join("x").exists());
+    let again = world.start("run", &["--rm", "-v", &mount], "rm /b/x");
+    assert_eq!((again.code, again.err.as_str()), (0, ""));
+    // What cannot be made is no container.
+    std::fs::write(folder.join("file"), "").unwrap();
+    let below = format!("{}/file/below:/b", folder.display());
+    let done = world.start("run", &["--rm", "-v", &below], "true");
+    assert_eq!(done.code, 125);
+    assert!(done.err.contains("cannot make"), "{done:?}");
+    assert_eq!(world.ok("ps -aq"), "");
+}
+
 #[test]
 fn the_long_form_says_the_same() {
     let world = World::new();

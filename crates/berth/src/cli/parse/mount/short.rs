@@ -50,7 +50,7 @@ pub(crate) fn volume(text: &str) -> Result<Unplaced, Rejected> {
             read_only,
             writable_below: false,
             options: kept,
-            create_source: false,
+            create_source: true,
             origin: MountOrigin::User,
         }));
     }
@@ -103,7 +103,7 @@ mod tests {
             read_only,
             writable_below: false,
             options: options.iter().map(|o| (*o).to_owned()).collect(),
-            create_source: false,
+            create_source: true,
             origin: MountOrigin::User,
         };
         assert_eq!(
