@@ -44,24 +44,26 @@ impl Birth<'_> {
         let pid = HostPid::new(self.pid.as_raw_nonzero().get().unsigned_abs())
             .ok_or_else(|| failure::engine(ErrorClass::Internal, "init has no PID".into()))?;
         introduce(monitor, pidfd)?;
-        let warden = self.equip(pid, pidfd, init).map_err(|failure| {
-            // Whatever we could not do to a process that has ended, its own words say more.
-            self.last_words(init, pidfd).unwrap_or(failure)
-        })?;
+        // Whatever we could not do to a process that has ended, its own words say more.
+        let explained = |failure| self.last_words(init, pidfd).unwrap_or(failure);
+        // Once: what it executes may have ended by the time that it is told of.
+        let identity = identify(pid).map_err(explained)?;
+        let warden = self.equip(&identity, pidfd, init).map_err(explained)?;
         let ended = listen(
             monitor,
             init,
             &self.plan.init,
             &self.plan.program,
-            |kind, payload| self.hook(pid, init, kind, payload),
+            |kind, payload| self.hook(&identity, init, kind, payload),
         );
         ended?;
-        if rootless_mapping(self.plan) && self.record(pid, warden).is_err() {
+        let again = || identify(pid).and_then(|identity| self.record(&identity, warden));
+        if rootless_mapping(self.plan) && again().is_err() {
             // Without privilege its namespaces can be read only now that it has executed its
             // program. It has ended already: the first record holds.
         }
         if let Some(besides) = self.besides {
-            besides.after_start(&identify(pid)?)?;
+            besides.after_start(&identity)?;
         }
         wire::send_byte(monitor, wire::RUNNING)
             .map_err(|e| internal("tell the monitor that the container runs", &e.into()))
@@ -71,10 +73,11 @@ impl Birth<'_> {
     /// Answers who ends the program that carries its packets, where there is one.
     fn equip(
         &self,
-        pid: HostPid,
+        identity: &ProcessIdentity,
         pidfd: BorrowedFd<'_>,
         init: BorrowedFd<'_>,
     ) -> Result<Option<ProcessIdentity>, Failure> {
+        let pid = identity.pid;
         // Before it knows of its ids: then it is no longer ours to write to, without root.
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
@@ -111,7 +114,7 @@ impl Birth<'_> {
         let warden = helper.as_ref().map(|started| started.warden);
         let warden = warden.and_then(|pid| process::identify(pid).ok());
         // On record before it has anything that could outlive it.
-        self.record(pid, warden.clone())?;
+        self.record(identity, warden.clone())?;
         let resolver = self.config.resolver.as_ref();
         wiring::connect(pid, pidfd, &self.config.wiring, resolver).map_err(unconnected)?;
         if let Some(started) = helper {
@@ -123,14 +126,14 @@ impl Birth<'_> {
     /// What init says of hooks: those of the host's side are to run, or one of its own failed.
     fn hook(
         &self,
-        pid: HostPid,
+        identity: &ProcessIdentity,
         init: BorrowedFd<'_>,
         kind: u8,
         payload: &[u8],
     ) -> Result<Heard, Failure> {
         match (kind, self.besides) {
             (wire::HOOKS, Some(besides)) => {
-                besides.before_pivot(&identify(pid)?)?;
+                besides.before_pivot(identity)?;
                 wire::send_byte(init, wire::HOOKED)
                     .map_err(|e| internal("reach the first process", &e.into()))?;
                 Ok(Heard::Yes)
@@ -161,14 +164,18 @@ impl Birth<'_> {
     }
 
     /// Writes run.json while init is still setting up.
-    fn record(&self, pid: HostPid, warden: Option<ProcessIdentity>) -> Result<(), Failure> {
-        let identity = identify(pid)?;
+    fn record(
+        &self,
+        identity: &ProcessIdentity,
+        warden: Option<ProcessIdentity>,
+    ) -> Result<(), Failure> {
+        let pid = identity.pid;
         let run = RunFile {
             version: STATE_VERSION,
             id: self.config.id.clone(),
             name: self.config.name.clone(),
             run: self.config.run,
-            init: identity,
+            init: identity.clone(),
             keeper: self.keeper,
             network_warden: warden,
             own_pid_namespace: self.plan.own_pid_namespace,

@@ -81,8 +81,8 @@ fn stat_field(pid: Pid, number: usize) -> Option<String> {
     field.map(str::to_owned)
 }
 
-/// Whether a process has ended, is ending, or has a SIGKILL before it. The first of a PID namespace
-/// is in that state before any other process of it is killed with it.
+/// Whether a process has ended, is ending, or has a SIGKILL before it, save for the moment in which it
+/// takes that. The first of a PID namespace is ending before any other process of it is killed with it.
 pub(super) fn is_dying(pid: Pid) -> bool {
     let number = |field| stat_field(pid, field)?.parse::<u64>().ok();
     let Some((flags, pending)) = number(FLAGS).zip(number(PENDING)) else {
@@ -103,7 +103,10 @@ mod tests {
         let pid = Pid::from_child(&child);
         assert!(!is_dying(pid));
         child.kill().unwrap();
-        assert!(is_dying(pid));
+        // Between the signal that it takes and the flag there is a moment without either.
+        while !is_dying(pid) {
+            std::thread::yield_now();
+        }
         child.wait().unwrap();
         assert!(is_dying(pid));
         assert!(!is_dying(rustix::process::getpid()));
