@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use berth_base::state::{
     ExitFile, HealthFile, HealthStatus, RestartRecord, RunFile, STATE_VERSION, StatusFile,
 };
-use berth_base::{ContainerId, Status};
+use berth_base::{ContainerId, Status, in_parts};
 
 use crate::life;
 use crate::limits::is_frozen;
@@ -18,8 +18,6 @@ use crate::{Container, CreateFile, Engine, EngineError};
 
 /// Fewer containers are read by one thread: making others would take longer.
 const FEW: usize = 64;
-/// More threads than that wait for each other's folders.
-const MOST_READERS: usize = 8;
 
 /// What is known of one run besides the status that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,29 +98,14 @@ impl Engine {
         Ok(listing)
     }
 
-    /// Inspects containers, many of them by several threads at once, which have ended afterwards.
+    /// Inspects containers, many of them by several threads at once.
     fn look_at_all(&self, ids: &[ContainerId]) -> Listing {
-        let readers = std::thread::available_parallelism().map_or(1, |n| n.get().min(MOST_READERS));
-        if ids.len() < FEW || readers == 1 {
-            return self.look_at(ids);
+        let mut all = Listing::default();
+        for part in in_parts(ids, FEW, |ids| self.look_at(ids)) {
+            all.containers.extend(part.containers);
+            all.unreadable.extend(part.unreadable);
         }
-        let (mine, others) = ids.split_at(ids.len().div_ceil(readers));
-        std::thread::scope(|scope| {
-            let readers: Vec<_> = others
-                .chunks(mine.len())
-                .map(|part| scope.spawn(|| self.look_at(part)))
-                .collect();
-            let mut all = self.look_at(mine);
-            for reader in readers {
-                // A panic of a reader is one of ours.
-                let part = reader
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                all.containers.extend(part.containers);
-                all.unreadable.extend(part.unreadable);
-            }
-            all
-        })
+        all
     }
 
     fn look_at(&self, ids: &[ContainerId]) -> Listing {

@@ -1,17 +1,17 @@
 //! `berth ps`.
 
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::time::SystemTime;
 
-use berth_base::{Status, Timestamp};
-use berth_engine::Container;
+use berth_base::{Digest, Status, Timestamp, in_parts};
 use clap::Args;
 
 use super::filter::Filters;
 use super::parse::filter::filter;
 use super::parse::number::how_many;
 use super::{Context, Outcome};
-use crate::view::listing::Format;
+use crate::view::listing::{FEW, Format};
 use crate::view::row::{self, Beside, Width};
 
 /// List containers.
@@ -68,30 +68,41 @@ impl Ps {
         } else {
             Width::Short
         };
-        let engine = &context.engine;
         // Adding up is slow: for whoever shows it alone.
         let sized = self.size || self.format.as_ref().is_some_and(|f| f.contains(".Size"));
-        let mut names: HashMap<String, String> = HashMap::new();
-        let mut beside = |container: &Container| {
-            let key = format!("{:?}{}", container.create.source, container.create.image);
-            let image = names
-                .entry(key)
-                .or_insert_with(|| engine.shown_image(container));
-            Beside {
-                image: image.clone(),
-                sizes: sized.then(|| engine.container_sizes(container)),
-            }
-        };
-        // The list is newest first.
-        let containers = context.containers()?;
-        context.engine.look_after(&containers);
-        let rows: Vec<_> = containers
+        // The list is newest first. What is in it is not given back: the command is about to end.
+        let containers = ManuallyDrop::new(context.containers()?);
+        context.engine.look_after(containers.iter());
+        let engine = &context.engine;
+        let mut names: HashMap<(Option<&Digest>, &str), String> = HashMap::new();
+        let shown: Vec<_> = containers
             .iter()
             .filter(|c| all || c.status.is_live() || c.status == Status::Restarting)
             .filter(|container| filters.accept(container))
             .take(last.unwrap_or(usize::MAX))
-            .map(|container| row::row(container, &beside(container), width, now))
+            .map(|container| {
+                let create = &container.create;
+                let image = (
+                    create.source.as_ref().map(|source| &source.id),
+                    &*create.image,
+                );
+                let image = names
+                    .entry(image)
+                    .or_insert_with(|| engine.shown_image(container));
+                let beside = Beside {
+                    image: image.clone(),
+                    sizes: sized.then(|| engine.container_sizes(container)),
+                };
+                (container, beside)
+            })
             .collect();
+        let rows = in_parts(&shown, FEW, |part| {
+            let rows = part.iter();
+            let rows = rows.map(|(container, beside)| row::row(container, beside, width, now));
+            rows.collect::<Vec<_>>()
+        });
+        let rows: Vec<_> = rows.into_iter().flatten().collect();
+        let rows = ManuallyDrop::new(rows);
         format.write(&rows, &row::COLUMNS, row::method, &mut context.out)?;
         Ok(0)
     }

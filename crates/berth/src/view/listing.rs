@@ -1,6 +1,8 @@
 //! `--format` of a listing: a table, JSON lines, or a template for each object.
 
-use berth_base::{ErrorClass, escape_untrusted};
+use std::borrow::Cow;
+
+use berth_base::{ErrorClass, escape_untrusted, in_parts};
 use serde_json::{Map, Value};
 
 use crate::cli::failure::Failure;
@@ -18,7 +20,11 @@ pub(crate) enum Format {
     Lines(Template),
 }
 
+/// Fewer objects are shown by one thread.
+pub(crate) const FEW: usize = 64;
+
 /// One object of a listing.
+#[derive(Clone)]
 pub(crate) struct Row {
     /// What templates and JSON show.
     pub(crate) fields: Value,
@@ -35,11 +41,14 @@ impl Row {
         }
     }
 
-    /// The object with every text escaped.
-    fn escaped(&self) -> Self {
-        Self {
-            fields: escape_texts(&self.fields),
-            beside: escape_texts(&self.beside),
+    /// The object with every text escaped; as it is, where no text needs that.
+    fn escaped(&self) -> Cow<'_, Self> {
+        match is_harmless(&self.fields) && is_harmless(&self.beside) {
+            true => Cow::Borrowed(self),
+            false => Cow::Owned(Self {
+                fields: escape_texts(&self.fields),
+                beside: escape_texts(&self.beside),
+            }),
         }
     }
 
@@ -125,8 +134,14 @@ impl Format {
             }
             Self::Table(template) => {
                 lines.push(heading(template, columns)?);
-                for row in rows {
-                    lines.push(row.escaped().render(template, method)?);
+                let parts = in_parts(rows, FEW, |rows| {
+                    let lines = rows
+                        .iter()
+                        .map(|row| row.escaped().render(template, method));
+                    lines.collect::<Result<Vec<_>, _>>()
+                });
+                for part in parts {
+                    lines.extend(part?);
                 }
                 return Ok(table::align(&lines));
             }
@@ -172,6 +187,16 @@ fn label_heading(_: &Value, name: &str, arguments: &[Value]) -> Option<Value> {
     let label = (name == "Label").then(|| arguments.first())??.as_str()?;
     let last = label.rsplit('.').next().unwrap_or(label);
     Some(escape_untrusted(&last.replace(['-', '_'], " ")).into())
+}
+
+/// Whether no text in a value needs to be escaped.
+fn is_harmless(value: &Value) -> bool {
+    match value {
+        Value::String(text) => matches!(escape_untrusted(text), Cow::Borrowed(_)),
+        Value::Array(values) => values.iter().all(is_harmless),
+        Value::Object(map) => map.values().all(is_harmless),
+        _ => true,
+    }
 }
 
 /// Escapes every text in a value, so that no cell breaks its line or steers a terminal.

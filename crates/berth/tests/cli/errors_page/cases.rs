@@ -82,7 +82,7 @@ pub(super) const CASES: [Case; 87] = [
     ),
     case(
         "Mount source missing",
-        "run -v /nonexistent:/data host true",
+        "run --mount type=bind,src=/nonexistent,dst=/data host true",
         125,
     ),
     case("Not a volume's name", "run -v a/b:/data host true", 125),
