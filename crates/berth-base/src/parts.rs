@@ -10,10 +10,10 @@ const MOST: usize = 8;
 ///
 /// # Panics
 /// As `work` does.
-pub fn in_parts<T: Sync, R: Send>(
-    list: &[T],
+pub fn in_parts<'a, T: Sync, R: Send>(
+    list: &'a [T],
     few: usize,
-    work: impl Fn(&[T]) -> R + Sync,
+    work: impl Fn(&'a [T]) -> R + Sync,
 ) -> Vec<R> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let threads = threads.min(MOST);

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use berth_base::state::{
     ExitFile, HealthFile, HealthStatus, RestartRecord, RunFile, STATE_VERSION, StatusFile,
 };
-use berth_base::{ContainerId, Status, in_parts};
+use berth_base::{ContainerId, Status, Timestamp, in_parts};
 
 use crate::life;
 use crate::limits::is_frozen;
@@ -18,6 +18,9 @@ use crate::{Container, CreateFile, Engine, EngineError};
 
 /// Fewer containers are read by one thread: making others would take longer.
 const FEW: usize = 64;
+
+/// Where a container stands in a listing.
+type Place<'a> = (Reverse<Timestamp>, &'a ContainerId);
 
 /// What is known of one run besides the status that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +69,11 @@ pub(crate) struct View {
     pub(crate) process: Option<Process>,
 }
 
-/// What there is.
-#[derive(Debug, Default)]
-pub struct Listing {
+/// What there is, or what somebody made of it.
+#[derive(Debug)]
+pub struct Listing<T = Container> {
     /// Newest first.
-    pub containers: Vec<Container>,
+    pub containers: Vec<T>,
     /// Those that cannot be read.
     pub unreadable: Vec<(ContainerId, EngineError)>,
 }
@@ -90,32 +93,46 @@ impl Engine {
     /// All containers, and those that exist but cannot be read, each with the reason: a damaged file
     /// after a loss of power, or one that a newer berth wrote. `remove` with force takes them away.
     pub fn listing(&self) -> Result<Listing, EngineError> {
-        let mut listing = self.look_at_all(&self.store().ids()?);
-        listing.containers.sort_by_cached_key(|container| {
-            let newest_first = Reverse(container.create.created_at);
-            (newest_first, container.id.clone())
-        });
-        Ok(listing)
+        self.listing_of(Some)
     }
 
-    /// Inspects containers, many of them by several threads at once.
-    fn look_at_all(&self, ids: &[ContainerId]) -> Listing {
-        let mut all = Listing::default();
-        for part in in_parts(ids, FEW, |ids| self.look_at(ids)) {
-            all.containers.extend(part.containers);
-            all.unreadable.extend(part.unreadable);
+    /// What `visit` makes of each container, in the order of [`Engine::listing`]; `None` leaves it
+    /// out. Many are visited by several threads at once, each as soon as it is read: thousands are
+    /// never held at the same time.
+    pub fn listing_of<T: Send>(
+        &self,
+        visit: impl Fn(Container) -> Option<T> + Sync,
+    ) -> Result<Listing<T>, EngineError> {
+        let ids = self.store().ids()?;
+        let (mut made, mut unreadable) = (Vec::with_capacity(ids.len()), Vec::new());
+        for part in in_parts(&ids, FEW, |ids| self.visit(ids, &visit)) {
+            made.extend(part.containers);
+            unreadable.extend(part.unreadable);
         }
-        all
+        made.sort_unstable_by_key(|(place, _)| *place);
+        Ok(Listing {
+            containers: made.into_iter().map(|(_, thing)| thing).collect(),
+            unreadable,
+        })
     }
 
-    fn look_at(&self, ids: &[ContainerId]) -> Listing {
+    /// Visits containers in the order of `ids`.
+    fn visit<'a, T>(
+        &self,
+        ids: &'a [ContainerId],
+        visit: impl Fn(Container) -> Option<T>,
+    ) -> Listing<(Place<'a>, T)> {
         let mut part = Listing {
             containers: Vec::with_capacity(ids.len()),
             unreadable: Vec::new(),
         };
         for id in ids {
             match self.inspect(id) {
-                Ok(container) => part.containers.push(container),
+                Ok(container) => {
+                    let place = (Reverse(container.create.created_at), id);
+                    let made = visit(container).map(|thing| (place, thing));
+                    part.containers.extend(made);
+                }
                 Err(error) if self.store().exists(id) => part.unreadable.push((id.clone(), error)),
                 // It vanished meanwhile.
                 Err(_) => {}

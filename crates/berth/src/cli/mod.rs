@@ -358,7 +358,15 @@ impl Context {
 
     /// All containers that can be read; the user is told of the others, which hide nothing.
     pub(crate) fn containers(&self) -> Result<Vec<Container>, Failure> {
-        let listing = self.engine.listing()?;
+        self.each_container(Some)
+    }
+
+    /// What `visit` makes of all containers, newest first; as [`Self::containers`].
+    pub(crate) fn each_container<T: Send>(
+        &self,
+        visit: impl Fn(Container) -> Option<T> + Sync,
+    ) -> Result<Vec<T>, Failure> {
+        let listing = self.engine.listing_of(visit)?;
         for (id, error) in listing.unreadable {
             let id = id.short();
             self.console

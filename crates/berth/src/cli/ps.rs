@@ -1,17 +1,18 @@
 //! `berth ps`.
 
 use std::collections::HashMap;
-use std::mem::ManuallyDrop;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use berth_base::{Digest, Status, Timestamp, in_parts};
+use berth_base::{Digest, Status, Timestamp};
+use berth_engine::{Container, Engine};
 use clap::Args;
 
 use super::filter::Filters;
 use super::parse::filter::filter;
 use super::parse::number::how_many;
 use super::{Context, Outcome};
-use crate::view::listing::{FEW, Format};
+use crate::view::listing::Format;
 use crate::view::row::{self, Beside, Width};
 
 /// List containers.
@@ -70,40 +71,50 @@ impl Ps {
         };
         // Adding up is slow: for whoever shows it alone.
         let sized = self.size || self.format.as_ref().is_some_and(|f| f.contains(".Size"));
-        // The list is newest first. What is in it is not given back: the command is about to end.
-        let containers = ManuallyDrop::new(context.containers()?);
-        context.engine.look_after(containers.iter());
+        let for_terminal = context.out.is_terminal();
+        format.check(Some(&row::sample()), &row::COLUMNS, row::method)?;
         let engine = &context.engine;
-        let mut names: HashMap<(Option<&Digest>, &str), String> = HashMap::new();
-        let shown: Vec<_> = containers
-            .iter()
-            .filter(|c| all || c.status.is_live() || c.status == Status::Restarting)
-            .filter(|container| filters.accept(container))
-            .take(last.unwrap_or(usize::MAX))
-            .map(|container| {
-                let create = &container.create;
-                let image = (
-                    create.source.as_ref().map(|source| &source.id),
-                    &*create.image,
-                );
-                let image = names
-                    .entry(image)
-                    .or_insert_with(|| engine.shown_image(container));
-                let beside = Beside {
-                    image: image.clone(),
-                    sizes: sized.then(|| engine.container_sizes(container)),
-                };
-                (container, beside)
-            })
-            .collect();
-        let rows = in_parts(&shown, FEW, |part| {
-            let rows = part.iter();
-            let rows = rows.map(|(container, beside)| row::row(container, beside, width, now));
-            rows.collect::<Vec<_>>()
-        });
-        let rows: Vec<_> = rows.into_iter().flatten().collect();
-        let rows = ManuallyDrop::new(rows);
-        format.write(&rows, &row::COLUMNS, row::method, &mut context.out)?;
+        let names = Names::default();
+        let line = |container: Container| {
+            engine.look_after([&container]);
+            let status = container.status;
+            if !(all || status.is_live() || status == Status::Restarting)
+                || !filters.accept(&container)
+            {
+                return None;
+            }
+            let beside = Beside {
+                image: names.of(&container, engine),
+                sizes: sized.then(|| engine.container_sizes(&container)),
+            };
+            let row = row::row(&container, &beside, width, now);
+            Some(format.line(&row, row::method, for_terminal))
+        };
+        let lines = match last {
+            // Who they are is known once all are read.
+            Some(last) => {
+                let newest_first = context.containers()?.into_iter();
+                newest_first.filter_map(line).take(last).collect()
+            }
+            // A line is made as soon as its container is read: a thousand are never held at once.
+            None => context.each_container(line)?,
+        };
+        let lines = lines.into_iter().collect::<Result<_, _>>()?;
+        context.out.text(&format.whole(lines, &row::COLUMNS)?)?;
         Ok(0)
+    }
+}
+
+/// What images are called now, each asked once.
+#[derive(Default)]
+struct Names(Mutex<HashMap<(Option<Digest>, String), String>>);
+
+impl Names {
+    fn of(&self, container: &Container, engine: &Engine) -> String {
+        let create = &container.create;
+        let id = create.source.as_ref().map(|source| source.id.clone());
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = names.entry((id, create.image.clone()));
+        name.or_insert_with(|| engine.shown_image(container)).clone()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use berth_base::{ErrorClass, escape_untrusted, in_parts};
+use berth_base::{ErrorClass, escape_untrusted};
 use serde_json::{Map, Value};
 
 use crate::cli::failure::Failure;
@@ -19,9 +19,6 @@ pub(crate) enum Format {
     /// A line for each object.
     Lines(Template),
 }
-
-/// Fewer objects are shown by one thread.
-pub(crate) const FEW: usize = 64;
 
 /// One object of a listing.
 #[derive(Clone)]
@@ -82,8 +79,14 @@ impl Format {
         }
     }
 
-    /// A field that no object has is an error also where there is no object.
-    fn check(&self, rows: &[Row], columns: &[Column], method: Method) -> Result<(), Failure> {
+    /// A field that no object has is an error also where there is no object. `first` is the first
+    /// object, or one that has every field that is no text.
+    pub(crate) fn check(
+        &self,
+        first: Option<&Value>,
+        columns: &[Column],
+        method: Method,
+    ) -> Result<(), Failure> {
         let (Self::Lines(template) | Self::Table(template)) = self else {
             return Ok(());
         };
@@ -91,7 +94,7 @@ impl Format {
             .iter()
             .map(|(field, _)| ((*field).to_owned(), Value::from("")))
             .collect();
-        if let Some(Value::Object(first)) = rows.first().map(|row| &row.fields) {
+        if let Some(Value::Object(first)) = first {
             sample.extend(first.clone());
         }
         let is_method = |name: &str| method(&Value::Null, name, &[Value::from("")]).is_some();
@@ -120,34 +123,39 @@ impl Format {
         method: Method,
         for_terminal: bool,
     ) -> Result<String, Failure> {
-        self.check(rows, columns, method)?;
-        let mut lines: Vec<String> = Vec::with_capacity(rows.len() + 1);
+        self.check(rows.first().map(|row| &row.fields), columns, method)?;
+        let lines = rows.iter().map(|row| self.line(row, method, for_terminal));
+        self.whole(lines.collect::<Result<_, _>>()?, columns)
+    }
+
+    /// One object, as [`Self::whole`] takes it. What a terminal might obey is escaped in a table, and
+    /// elsewhere where it is `for_terminal`.
+    pub(crate) fn line(
+        &self,
+        row: &Row,
+        method: Method,
+        for_terminal: bool,
+    ) -> Result<String, Failure> {
         match self {
-            Self::Json => lines.extend(rows.iter().map(|row| json::line(&row.fields))),
-            Self::Lines(template) => {
-                for row in rows {
-                    lines.push(match for_terminal {
-                        true => row.escaped().render(template, method)?,
-                        false => row.render(template, method)?,
-                    });
-                }
-            }
-            Self::Table(template) => {
-                lines.push(heading(template, columns)?);
-                let parts = in_parts(rows, FEW, |rows| {
-                    let lines = rows
-                        .iter()
-                        .map(|row| row.escaped().render(template, method));
-                    lines.collect::<Result<Vec<_>, _>>()
-                });
-                for part in parts {
-                    lines.extend(part?);
-                }
-                return Ok(table::align(&lines));
+            Self::Json => Ok(json::line(&row.fields)),
+            Self::Lines(template) if !for_terminal => row.render(template, method),
+            Self::Lines(template) | Self::Table(template) => {
+                row.escaped().render(template, method)
             }
         }
-        let ended = lines.into_iter().map(|line| line + "\n");
-        Ok(ended.collect())
+    }
+
+    /// The listing whose objects are `lines`.
+    pub(crate) fn whole(
+        &self,
+        mut lines: Vec<String>,
+        columns: &[Column],
+    ) -> Result<String, Failure> {
+        if let Self::Table(template) = self {
+            lines.insert(0, heading(template, columns)?);
+            return Ok(table::align(&lines));
+        }
+        Ok(lines.into_iter().map(|line| line + "\n").collect())
     }
 }
 

@@ -105,6 +105,11 @@ pub(crate) fn row(container: &Container, beside: &Beside, width: Width, now: Tim
     }
 }
 
+/// The fields of every row that are no text.
+pub(crate) fn sample() -> Value {
+    json!({"Platform": null, "Pid": 0})
+}
+
 /// `.Label "key"` of a row.
 pub(crate) fn method(labels: &Value, name: &str, arguments: &[Value]) -> Option<Value> {
     match (name, arguments) {
