@@ -27,6 +27,7 @@ mod info;
 mod inspect;
 mod internal;
 mod kill;
+mod later;
 mod load;
 mod login;
 mod logout;
@@ -74,6 +75,7 @@ use clap::builder::styling::Styles;
 use clap::{Parser, Subcommand};
 
 use failure::{Console, EXIT_ENGINE, EXIT_FAILURE, Failure};
+use later::Later;
 use output::Output;
 
 /// Run processes in containers, and tell their PIDs at every level.
@@ -103,110 +105,110 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum CliCommand {
     /// Create and start a container
-    Run(run::Run),
+    Run(Later<run::Run>),
     /// Create a container without starting it
-    Create(create::Create),
+    Create(Later<create::Create>),
     /// Start containers
-    Start(start::Start),
+    Start(Later<start::Start>),
     /// Run a further process in a running container
-    Exec(exec::Exec),
+    Exec(Later<exec::Exec>),
     /// Join the streams of a running container
-    Attach(attach::Attach),
+    Attach(Later<attach::Attach>),
     /// List containers
-    Ps(ps::Ps),
+    Ps(Later<ps::Ps>),
     /// Stop containers: a signal, a timeout, then SIGKILL
-    Stop(stop::Stop),
+    Stop(Later<stop::Stop>),
     /// Stop containers and start them again
-    Restart(restart::Restart),
+    Restart(Later<restart::Restart>),
     /// Send a signal to containers, SIGKILL unless told otherwise
-    Kill(kill::Kill),
+    Kill(Later<kill::Kill>),
     /// Give a container another name
-    Rename(rename::Rename),
+    Rename(Later<rename::Rename>),
     /// Stop every process of containers where it is
-    Pause(pause::Pause),
+    Pause(Later<pause::Pause>),
     /// Let paused containers go on
-    Unpause(pause::Unpause),
+    Unpause(Later<pause::Unpause>),
     /// Change the limits and the restart policy of containers
-    Update(update::Update),
+    Update(Later<update::Update>),
     /// Remove containers
-    Rm(rm::Rm),
+    Rm(Later<rm::Rm>),
     /// Remove what nothing uses, as system prune does
-    Prune(system::Prune),
+    Prune(Later<system::Prune>),
     /// Wait until containers end, then print their exit codes
-    Wait(wait::Wait),
+    Wait(Later<wait::Wait>),
     /// Show what a container wrote
-    Logs(logs::Logs),
+    Logs(Later<logs::Logs>),
     /// Copy files between the host and a container
-    Cp(cp::Cp),
+    Cp(Later<cp::Cp>),
     /// Show everything about containers, images, networks and volumes
-    Inspect(inspect::Inspect),
+    Inspect(Later<inspect::Inspect>),
     /// List images
-    Images(image::Images),
+    Images(Later<image::Images>),
     /// Remove images
-    Rmi(image::Rmi),
+    Rmi(Later<image::Rmi>),
     /// Give an image another name
-    Tag(image::Tag),
+    Tag(Later<image::Tag>),
     /// Show how an image came about
-    History(image::History),
+    History(Later<image::History>),
     /// Look after images
-    Image(image::Image),
+    Image(Later<image::Image>),
     /// Make an image of a container
-    Commit(commit::Commit),
+    Commit(Later<commit::Commit>),
     /// Show what a container changed of its image
-    Diff(diff::Diff),
+    Diff(Later<diff::Diff>),
     /// Write the root of a container as a tar
-    Export(export::Export),
+    Export(Later<export::Export>),
     /// Download images from a registry
-    Pull(pull::Pull),
+    Pull(Later<pull::Pull>),
     /// Upload an image to a registry
-    Push(push::Push),
+    Push(Later<push::Push>),
     /// Log in to a registry
-    Login(login::Login),
+    Login(Later<login::Login>),
     /// Log out of a registry
-    Logout(logout::Logout),
+    Logout(Later<logout::Logout>),
     /// Load images from an archive
-    Load(load::Load),
+    Load(Later<load::Load>),
     /// Write images into an archive
-    Save(save::Save),
+    Save(Later<save::Save>),
     /// Make an image of the tar of a root filesystem
-    Import(import::Import),
+    Import(Later<import::Import>),
     /// Show what containers use up
-    Stats(stats::Stats),
+    Stats(Later<stats::Stats>),
     /// Show what happens, and what has happened
-    Events(events::Events),
+    Events(Later<events::Events>),
     /// Show which ports of the host lead to a container
-    Port(port::Port),
+    Port(Later<port::Port>),
     /// List the processes of a container
-    Top(top::Top),
+    Top(Later<top::Top>),
     /// Translate a PID between the host and containers
-    Pid(pid::Pid),
+    Pid(Later<pid::Pid>),
     /// Draw all processes, their namespaces and their PIDs at each level
-    Map(map::Map),
+    Map(Later<map::Map>),
     /// List namespaces: who lives in them, who holds them
-    Ns(ns::Ns),
+    Ns(Later<ns::Ns>),
     /// Show what keeps a namespace alive
-    Who(who::Who),
+    Who(Later<who::Who>),
     /// Run a command in the namespaces of a process
-    Enter(enter::Enter),
+    Enter(Later<enter::Enter>),
     /// Find what is wrong with how containers are isolated
-    Check(check::Check),
+    Check(Later<check::Check>),
     /// Manage containers
-    Container(container::Container),
+    Container(Later<container::Container>),
     /// Look after the whole store
-    System(system::System),
+    System(Later<system::System>),
     /// Manage networks
-    Network(network::Network),
+    Network(Later<network::Network>),
     /// Manage volumes
-    Volume(volume::Volume),
+    Volume(Later<volume::Volume>),
     /// Show the version
-    Version(version::Version),
+    Version(Later<version::Version>),
     /// Show the engine's surroundings
-    Info(info::Info),
+    Info(Later<info::Info>),
     /// Write the completion of a shell
-    Completion(completion::Completion),
+    Completion(Later<completion::Completion>),
     /// What monitors execute
     #[command(hide = true)]
-    Internal(internal::Internal),
+    Internal(Later<internal::Internal>),
 }
 
 /// What every command gets.
@@ -273,7 +275,7 @@ impl Cli {
     /// The same with `container run` as `run`.
     pub(crate) fn at_the_top(mut self) -> Self {
         if let CliCommand::Container(group) = self.command {
-            self.command = group.at_the_top();
+            self.command = group.0.at_the_top();
         }
         self
     }
@@ -299,7 +301,7 @@ impl CliCommand {
             Self::Prune(command) => command.execute(context),
             Self::Wait(command) => command.execute(context),
             Self::Logs(command) => command.execute(context),
-            Self::Cp(command) => command.execute(context),
+            Self::Cp(command) => command.0.execute(context),
             Self::Inspect(command) => command.execute(context),
             Self::Images(command) => command.execute(context),
             Self::Rmi(command) => command.execute(context),
@@ -326,7 +328,7 @@ impl CliCommand {
             Self::Who(command) => command.execute(context),
             Self::Enter(command) => command.execute(context),
             Self::Check(command) => command.execute(context),
-            Self::Container(command) => command.execute(context),
+            Self::Container(command) => command.0.execute(context),
             Self::System(command) => command.execute(context),
             Self::Network(command) => command.execute(context),
             Self::Volume(command) => command.execute(context),

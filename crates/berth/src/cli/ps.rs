@@ -115,6 +115,7 @@ impl Names {
         let id = create.source.as_ref().map(|source| source.id.clone());
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let name = names.entry((id, create.image.clone()));
-        name.or_insert_with(|| engine.shown_image(container)).clone()
+        name.or_insert_with(|| engine.shown_image(container))
+            .clone()
     }
 }

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 
 use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Subcommand};
 
-use super::Cli;
 use super::failure::Failure;
 use super::parse::nearest::nearest;
+use super::{Cli, CliCommand};
 use super::{elsewhere, help};
 
 /// The value name that marks a boolean which also takes `=true` and `=false`.
@@ -25,9 +25,11 @@ pub(crate) enum Early {
 
 /// Parses the arguments, program name included.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Early> {
-    parse_with(surface(), arguments, |mut matches| {
-        Cli::from_arg_matches_mut(&mut matches)
-    })
+    let read = |mut matches| Cli::from_arg_matches_mut(&mut matches);
+    let mut quick = docker_booleans(Cli::command());
+    let parsed = quick.try_get_matches_from_mut(arguments).and_then(read);
+    // Help and the nearest of what was mistyped need to know the other commands.
+    parsed.or_else(|_| parse_with(surface(), arguments, read))
 }
 
 /// Parses arguments by any command that is called berth.
@@ -45,11 +47,21 @@ pub(super) fn parse_with<T>(
     })
 }
 
-/// The command line as clap sees it. Boolean flags take `=true` and `=false` as Docker's do.
+/// The whole command line as clap sees it.
 pub(crate) fn surface() -> Command {
-    help::arrange(docker_booleans(Cli::command()))
+    help::arrange(docker_booleans(declared()))
 }
 
+/// The whole command line as it was declared: booleans take no value.
+pub(super) fn declared() -> Command {
+    let whole = CliCommand::augment_subcommands_for_update(Command::new("berth"));
+    Cli::command().mut_subcommands(|later| {
+        let at_once = whole.find_subcommand(later.get_name());
+        at_once.cloned().unwrap_or(later)
+    })
+}
+
+/// Has boolean flags take `=true` and `=false`, as Docker's do.
 pub(super) fn docker_booleans(command: Command) -> Command {
     command
         .mut_args(|arg| match arg.get_action() {

@@ -139,9 +139,7 @@ impl Format {
         match self {
             Self::Json => Ok(json::line(&row.fields)),
             Self::Lines(template) if !for_terminal => row.render(template, method),
-            Self::Lines(template) | Self::Table(template) => {
-                row.escaped().render(template, method)
-            }
+            Self::Lines(template) | Self::Table(template) => row.escaped().render(template, method),
         }
     }
 

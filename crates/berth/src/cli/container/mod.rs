@@ -8,6 +8,7 @@ mod prune;
 
 use clap::{Args, Subcommand};
 
+use super::later::Later;
 use super::{CliCommand, Context, Outcome};
 use super::{attach, commit, cp, create, diff, exec, export, kill, logs, pause, port, ps, rename};
 use super::{restart, rm, run, start, stats, stop, top, update, wait};
@@ -42,7 +43,7 @@ macro_rules! flat_commands {
         impl FlatCommand {
             fn at_the_top(self) -> CliCommand {
                 match self {
-                    $(Self::$name(command) => CliCommand::$name(command),)*
+                    $(Self::$name(command) => CliCommand::$name(Later(command)),)*
                 }
             }
         }
@@ -106,7 +107,7 @@ impl Container {
     pub(super) fn at_the_top(self) -> CliCommand {
         match self.command {
             ContainerCommand::Flat(command) => command.at_the_top(),
-            command => CliCommand::Container(Self { command }),
+            command => CliCommand::Container(Later(Self { command })),
         }
     }
 

@@ -7,17 +7,17 @@ mod sections;
 use std::io;
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 
-use super::Cli;
+use super::usage;
 
 /// Writes `berth.1`, `berth-run.1`, `berth-container-run.1` and so on into a folder. `date` stands at
 /// their foot.
 ///
 /// Booleans stand there without the `=false` that they also take, which every page would repeat.
 pub(super) fn write(folder: &Path, date: &str) -> io::Result<()> {
-    let mut root = Cli::command().disable_help_subcommand(true);
+    let mut root = usage::declared().disable_help_subcommand(true);
     // Names commands by their whole path.
     root.build();
     pages(&root, folder, date)
