@@ -120,8 +120,18 @@ pub(crate) fn method(labels: &Value, name: &str, arguments: &[Value]) -> Option<
     }
 }
 
-/// The status in words: `Up 3 minutes`, `Exited (137) 2 seconds ago`.
+/// The status in words: `Up 3 minutes`, `Exited (137) 2 seconds ago (OOM)`.
 pub(crate) fn status(container: &Container, now: Timestamp) -> String {
+    let words = status_words(container, now);
+    // To ask the kernel takes time: only where there is a limit of memory to run into.
+    let is_limited = container.create.options.resources.memory_bytes.is_some();
+    match (container.exit.is_some() || is_limited) && container.oom_killed() {
+        true => words + " (OOM)",
+        false => words,
+    }
+}
+
+fn status_words(container: &Container, now: Timestamp) -> String {
     let up = || match &container.live {
         Some(live) => format!("Up {}", span::words(now.since(live.started_at))),
         None => "Up".to_owned(),

@@ -30,8 +30,17 @@ fn of_the_first_process_and_of_a_child() {
         assert_eq!(done.code, code, "{done:?}");
         assert_eq!(world.inspect(name, template), said, "{name}");
     }
-    let status = world.ok("ps -a --filter name=first --format {{.Status}}");
-    assert!(status.starts_with("Exited (137) "), "{status}");
+    let status = |name: &str| {
+        let filter = format!("name={name}");
+        let seen = ["ps", "-a", "--filter", &filter, "--format", "{{.Status}}"];
+        world.berth.ok(&seen).trim_end().to_owned()
+    };
+    let first = status("first");
+    assert!(first.starts_with("Exited (137) "), "{first}");
+    for (name, is_told) in [("first", true), ("child", true), ("none", false)] {
+        let told = status(name).ends_with(" ago (OOM)");
+        assert_eq!(told, is_told, "{name}: {}", status(name));
+    }
 }
 
 #[test]
@@ -59,6 +68,9 @@ fn of_one_that_goes_on_and_is_told_afterwards() {
         world.inspect("a", "{{.State.Status}} {{.State.ExitCode}}"),
         "running 0"
     );
+    let status = || world.ok("ps --format {{.Status}}").trim_end().to_owned();
+    assert!(status().starts_with("Up "), "{}", status());
+    assert!(status().ends_with(" (OOM)"), "{}", status());
     world.ok("kill a");
     assert_eq!(
         world.inspect("a", "{{.State.OOMKilled}} {{.State.ExitCode}}"),
@@ -70,4 +82,5 @@ fn of_one_that_goes_on_and_is_told_afterwards() {
         .ok(&["update", "-m", "256m", "--memory-swap", "256m", "a"]);
     world.ok("start a");
     assert_eq!(world.inspect("a", "{{.State.OOMKilled}}"), "false");
+    assert!(!status().contains("OOM"), "{}", status());
 }
