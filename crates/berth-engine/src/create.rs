@@ -141,7 +141,14 @@ impl Engine {
         }));
         self.choose_log(&mut rooted.options)?;
         rooted.options.networks = network::resolve(self, &rooted.options)?;
+        let asked = !rooted.options.publish.is_empty();
         rooted.options.publish = network::published(self, &rooted.options)?;
+        if asked && rooted.options.publish.is_empty() {
+            rooted.warnings.push(
+                "published ports are left out: with --network host what listens is reached at the host's own ports"
+                    .to_owned(),
+            );
+        }
         // Kept as a number: what a later update leaves alone stays what it is.
         rooted.options.resources = rooted.options.resources.clone().with_swap();
         life::check(&rooted.options)?;

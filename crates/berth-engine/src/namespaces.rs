@@ -71,7 +71,35 @@ pub(crate) fn decide(
             "cannot use the host's user namespace without root; leave out \"--userns host\"",
         ));
     }
+    refuse_strangers(&sources)?;
     Ok(sources)
+}
+
+/// What a container mounts of a namespace, it must have the rights to: the namespace has to belong to
+/// the user namespace that it is in, or to one below (user_namespaces(7)).
+fn refuse_strangers(sources: &BTreeMap<NamespaceKind, NamespaceSource>) -> Result<(), EngineError> {
+    if sources.get(&NamespaceKind::User) != Some(&NamespaceSource::Private) {
+        return Ok(());
+    }
+    let mounted = [NamespaceKind::Ipc, NamespaceKind::Net, NamespaceKind::Pid];
+    let is_joined = |kind: &NamespaceKind| {
+        matches!(
+            sources.get(kind),
+            Some(NamespaceSource::Container(_) | NamespaceSource::Path(_))
+        )
+    };
+    let Some(kind) = mounted.into_iter().find(is_joined) else {
+        return Ok(());
+    };
+    let flag = CHOICES.iter().find(|(known, _)| *known == kind);
+    let flag = flag.map_or("--ns", |(_, flag)| flag);
+    let text = format!(
+        "{flag} cannot be joined from a user namespace of its own: what belongs to the {} namespace \
+         could not be mounted; leave out --userns private, or share that container's with \
+         --userns container:NAME",
+        word(kind)
+    );
+    Err(EngineError::new(ErrorClass::Invalid, text).on(flag))
 }
 
 /// A user namespace cannot be joined by who is in it already: sharing with a container that lives
@@ -202,6 +230,24 @@ mod tests {
         insta::assert_snapshot!(message("/dev/null"), @r#"cannot use /dev/null for --net: it is no namespace; give a file such as /proc/PID/ns/net or one of "ip netns""#);
         insta::assert_snapshot!(message("/run/netns/no-such"), @r#"cannot use /run/netns/no-such for --net: No such file or directory (os error 2); give a file such as /proc/PID/ns/net or one of "ip netns""#);
         insta::assert_snapshot!(message("ns/net"), @r#"cannot use ns/net for --net: it is not absolute; give a file such as /proc/PID/ns/net or one of "ip netns""#);
+    }
+
+    #[test]
+    fn what_belongs_to_others_is_not_joined_from_a_user_namespace_of_ones_own() {
+        let path = NamespaceMode::Path("/proc/self/ns/net".into());
+        for (user, net, is_refused) in [
+            (NamespaceMode::Private, path.clone(), true),
+            (NamespaceMode::Host, path, false),
+            (NamespaceMode::Private, NamespaceMode::Host, false),
+        ] {
+            let modes = NamespaceModes {
+                user,
+                net,
+                ..NamespaceModes::default()
+            };
+            let decided = decide(&modes, false, nobody);
+            assert_eq!(decided.is_err(), is_refused, "{modes:?}");
+        }
     }
 
     #[test]

@@ -148,7 +148,12 @@ impl Birth<'_> {
     /// What init said before it ended; `None` while it lives.
     fn last_words(&self, init: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> Option<Failure> {
         let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
-        let ended = poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        // Its namespaces are gone a moment before it is, and that may be why we failed.
+        let moment = Timespec {
+            tv_sec: 0,
+            tv_nsec: 100_000_000,
+        };
+        let ended = poll(&mut polled, Some(&moment)).is_ok_and(|ready| ready > 0);
         if !ended {
             return None;
         }

@@ -25,6 +25,9 @@ pub struct Limits {
     /// `--shm-size` in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shm_bytes: Option<u64>,
+    /// `--ipc none`: there is no /dev/shm.
+    #[serde(skip_serializing_if = "is_false")]
+    pub without_shm: bool,
     /// `--blkio-weight-device`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weight_devices: Vec<DeviceAmount>,

@@ -84,7 +84,7 @@ fn defaults(options: &CreateOptions, facts: &SpecFacts) -> Vec<Mount> {
     }
     if host_ipc && facts.host_has_shm {
         mounts.push(bind("/dev/shm", "/dev/shm", &["nosuid", "noexec", "nodev"]));
-    } else {
+    } else if !options.limits.without_shm {
         let size = match options.limits.shm_bytes {
             Some(bytes) => format!("size={bytes}"),
             None => "size=65536k".to_owned(),

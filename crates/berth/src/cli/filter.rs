@@ -112,9 +112,10 @@ impl Filters {
         let created = container.create.created_at;
         self.before.is_none_or(|before| created < before)
             && self.since.is_none_or(|since| created > since)
-            && (self.published.is_empty()
-                || self.published.iter().any(|p| p.is_published(container)))
-            && (self.exposed.is_empty() || self.exposed.iter().any(|p| p.is_exposed(container)))
+            // As with Docker, either of the two is enough.
+            && ((self.published.is_empty() && self.exposed.is_empty())
+                || self.published.iter().any(|p| p.is_published(container))
+                || self.exposed.iter().any(|p| p.is_exposed(container)))
             && (self.ancestors.is_empty() || self.ancestors.iter().any(|a| a.fits(container)))
             && self.values.iter().all(|(key, values)| match key.as_str() {
                 "label" => values.iter().all(|value| fits(container, key, value)),
@@ -202,24 +203,35 @@ impl Ports {
         (self.first..=self.last).contains(&port) && self.transport == transport
     }
 
-    /// Docker compares the container's port, and not the host's.
+    /// Ports of the host that lead to the container, or would were it started.
     fn is_published(&self, container: &Container) -> bool {
-        let wired = container.wiring.published.iter();
-        let mut wired = wired.map(|port| (port.container_port, port.transport.to_string()));
-        let asked = container.create.options.publish.iter();
-        let mut asked = asked.map(|port| (port.container_port, port.transport.to_string()));
-        wired.any(|(port, transport)| self.has(port, &transport))
-            || asked.any(|(port, transport)| self.has(port, &transport))
+        if container.status.is_live() {
+            let mut wired = container.wiring.published.iter();
+            return wired.any(|port| self.has(port.host_port, &port.transport.to_string()));
+        }
+        let mut asked = container.create.options.publish.iter();
+        asked.any(|port| {
+            let transport = port.transport.to_string();
+            let ports = port.host_ports.map(|(first, last)| Self {
+                first,
+                last,
+                transport,
+            });
+            ports.is_some_and(|ports| self.meets(&ports))
+        })
     }
 
+    /// Ports of the container, published ones too.
     fn is_exposed(&self, container: &Container) -> bool {
-        let exposed = container.create.options.exposed_ports.iter();
-        let mut exposed = exposed.filter_map(|text| ports("expose", text).ok());
-        exposed.any(|ports| {
-            ports.transport == self.transport
-                && ports.first <= self.last
-                && self.first <= ports.last
-        })
+        let options = &container.create.options;
+        let mut exposed = options.exposed_ports.iter();
+        let mut published = options.publish.iter();
+        exposed.any(|text| ports("expose", text).is_ok_and(|ports| self.meets(&ports)))
+            || published.any(|port| self.has(port.container_port, &port.transport.to_string()))
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.transport == other.transport && self.first <= other.last && other.first <= self.last
     }
 }
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::failure::{EXIT_FAILURE, Failure};
 use super::network::Seen;
 use super::{Context, Outcome, image, network};
-use crate::template::{Surroundings, Template};
-use crate::view::inspect::{Inspect as Container, inspect};
+use crate::template::{Surroundings, Template, add_zeros};
+use crate::view::inspect::{Inspect as Container, inspect, zeros};
 use crate::view::log::LogView;
 use crate::view::{json, listing, volume};
 
@@ -172,6 +172,8 @@ fn show(context: &mut Context, template: &Template, view: &impl Serialize) -> Re
     if context.out.is_terminal() {
         value = listing::escape_texts(&value);
     }
+    let zeros = zeros(&value);
+    add_zeros(&mut value, &zeros);
     let line = template.render(&value, Surroundings::default());
     context.out.line(&line.map_err(listing::refuse)?)
 }

@@ -81,7 +81,10 @@ impl Checker<'_> {
             if value.is_null() {
                 return Ok(());
             }
-            value = field(value, name).map_err(|message| Fault::new(operand.offset, message))?;
+            let found = field(value, name);
+            value = found
+                .map_err(|message| Fault::new(operand.offset, message))?
+                .value;
         }
         Ok(())
     }
@@ -104,7 +107,7 @@ mod tests {
     fn what_fits() {
         for text in [
             "{{.Names}} {{upper .Names}} {{.Names | lower}} {{json .}}",
-            "{{.Actor.ID}} {{.Actor.Attributes.name}} {{.Any.thing.At}}",
+            "{{.Actor.ID}} {{.Actor.Id}} {{.Actor.Attributes.name}} {{.Any.thing.At}}",
             r#"{{.Label "a"}} {{"a" | .Label}} {{$.Names}}"#,
             "{{range .Any}}{{.Whatever}}{{else}}{{.Names}}{{end}}{{with .Actor}}{{.ID}}{{end}}",
             "{{if eq .Names (print .Any.x)}}{{.Names}}{{end}}{{$x := .Any}}{{$x.Y}}",
@@ -121,7 +124,7 @@ mod tests {
             ("{{if .Nope}}{{end}}", ".Nope; there are"),
             ("{{range .Actors}}{{end}}", ".Actors; did you mean .Actor?"),
             ("{{range .Any}}{{$.Nope}}{{end}}", ".Nope"),
-            ("{{.Actor.Id}}", ".Id; did you mean .ID?"),
+            ("{{.Actor.id}}", "there is no field .id"),
             ("{{.Names.First}}", "a string has no field .First"),
             (r#"{{.Labels "x"}}"#, ".Labels"),
             ("{{print (upper .Nope)}}", ".Nope"),

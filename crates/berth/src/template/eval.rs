@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::ast::{Branch, Command, Node, Operand, OperandKind, Pipeline};
 use super::compare::{kind, truth};
 use super::error::Fault;
-use super::show::show;
-use super::{Surroundings, functions};
+use super::show::{NIL, NO_VALUE, show};
+use super::{Surroundings, functions, zeros};
 use crate::cli::parse::nearest::nearest;
 
 /// Text longer than this is refused: nested ranges multiply.
@@ -20,6 +20,7 @@ pub(super) fn render(
 ) -> Result<String, Fault> {
     let mut evaluator = Evaluator {
         output: String::new(),
+        empty: NO_VALUE,
         variables: vec![(String::new(), root.clone())],
         root,
         surroundings,
@@ -38,6 +39,8 @@ enum Flow {
 
 struct Evaluator<'a> {
     output: String,
+    /// How the field that was looked up last prints, should it be empty.
+    empty: &'static str,
     variables: Vec<(String, Value)>,
     root: &'a Value,
     surroundings: Surroundings<'a>,
@@ -53,7 +56,11 @@ impl Evaluator<'_> {
                 }
                 Node::Action(pipeline) => {
                     let value = self.pipeline(pipeline, dot)?;
-                    if pipeline.binding.is_none() {
+                    if pipeline.binding.is_some() {
+                        // Its value is kept, not printed.
+                    } else if value.is_null() && is_a_field(pipeline) {
+                        self.output.push_str(self.empty);
+                    } else {
                         self.output.push_str(&show(&value));
                     }
                     if self.output.len() > MAX_OUTPUT {
@@ -187,6 +194,11 @@ impl Evaluator<'_> {
             arguments.push(value);
         }
         arguments.extend(piped);
+        if let (Some(json), "json", [whole]) = (self.surroundings.json, name, &*arguments)
+            && whole == self.root
+        {
+            arguments = vec![json.clone()];
+        }
         functions::call(name, &arguments, self.surroundings.header)
             .map_err(|message| Fault::new(command.head.offset, format!("{name}: {message}")))
     }
@@ -242,38 +254,74 @@ impl Evaluator<'_> {
                 &held
             }
         };
+        self.empty = NO_VALUE;
         for name in &operand.fields {
-            value = field(value, name).map_err(|message| Fault::new(operand.offset, message))?;
+            let found = field(value, name);
+            let found = found.map_err(|message| Fault::new(operand.offset, message))?;
+            (value, self.empty) = (found.value, found.empty);
         }
         Ok(value.clone())
     }
 }
 
-/// Looks a field up: missing ones are absent in a map and an error in a struct.
-pub(super) fn field<'v>(value: &'v Value, name: &str) -> Result<&'v Value, String> {
-    match value {
-        Value::Object(map) => match map.get(name) {
-            Some(found) => Ok(found),
-            None if is_struct(map) => Err(match nearest(name, map.keys().map(String::as_str)) {
-                Some(near) => format!("there is no field .{name}; did you mean .{near}?"),
-                None => {
-                    let names: Vec<&str> = map.keys().map(String::as_str).collect();
-                    format!("there is no field .{name}; there are {}", names.join(", "))
-                }
-            }),
-            None => Ok(&Value::Null),
-        },
-        Value::Null => Err(format!("there is nothing whose .{name} could be shown")),
-        other => Err(format!("{} has no field .{name}", kind(other))),
+/// Whether an action names a value and does nothing to it.
+fn is_a_field(pipeline: &Pipeline) -> bool {
+    match pipeline.commands.as_slice() {
+        [command] => {
+            command.arguments.is_empty() && !matches!(command.head.kind, OperandKind::Function(_))
+        }
+        _ => false,
     }
 }
 
-/// A Go struct's fields begin with a capital letter, all of them; a map has any keys.
-fn is_struct(map: &serde_json::Map<String, Value>) -> bool {
-    !map.is_empty()
-        && map
-            .keys()
-            .all(|key| key.starts_with(|c: char| c.is_ascii_uppercase()))
+/// What a field is.
+pub(super) struct Found<'v> {
+    pub(super) value: &'v Value,
+    /// How it prints where it is null.
+    empty: &'static str,
+}
+
+/// Looks a field up: missing ones are absent in a map and an error in a struct. Go's name of a field
+/// and that in JSON often differ in case, as `ID` and `Id` do; either is known.
+pub(super) fn field<'v>(value: &'v Value, name: &str) -> Result<Found<'v>, String> {
+    let map = match value {
+        Value::Object(map) => map,
+        Value::Null => return Err(format!("there is nothing whose .{name} could be shown")),
+        other => return Err(format!("{} has no field .{name}", kind(other))),
+    };
+    let zeros = zeros::of(map);
+    if !zeros::is_struct(map) {
+        let empty = if map.contains_key(name) {
+            NIL
+        } else {
+            NO_VALUE
+        };
+        let value = map.get(name).unwrap_or(&Value::Null);
+        return Ok(Found { value, empty });
+    }
+    let names = || zeros::names(map);
+    let is_exported = name.starts_with(|c: char| c.is_ascii_uppercase());
+    let known = names().find(|known| *known == name).or_else(|| {
+        let mut alike = names().filter(|known| is_exported && known.eq_ignore_ascii_case(name));
+        alike.next()
+    });
+    let Some(known) = known else {
+        return Err(match nearest(name, names()) {
+            Some(near) => format!("there is no field .{name}; did you mean .{near}?"),
+            None => {
+                let names: Vec<&str> = names().collect();
+                format!("there is no field .{name}; there are {}", names.join(", "))
+            }
+        });
+    };
+    let zero = zeros.and_then(|zeros| zeros.get(known));
+    Ok(Found {
+        value: map
+            .get(known)
+            .or(zero.map(zeros::value))
+            .unwrap_or(&Value::Null),
+        empty: zero.map_or(NIL, zeros::shown),
+    })
 }
 
 /// The keys and items that a range visits: a list in order, a map by key, a number counting up.
@@ -286,7 +334,8 @@ fn range_items(over: Value) -> Result<Vec<(Value, Value)>, String> {
             .map(|(index, value)| (Value::from(index), value))
             .collect()),
         Value::Object(map) => {
-            let mut pairs: Vec<_> = map.into_iter().collect();
+            let pairs = map.into_iter().filter(|(key, _)| key != zeros::KEY);
+            let mut pairs: Vec<_> = pairs.collect();
             pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
             Ok(pairs
                 .into_iter()

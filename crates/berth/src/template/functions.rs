@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::compare::{equal, kind, order, truth};
 use super::printf;
 use super::show::show;
+use super::zeros;
 use crate::cli::parse::nearest::nearest;
 
 /// `js` stands last: what is nearly `json` is meant to be it.
@@ -65,7 +66,7 @@ pub(super) fn call(name: &str, arguments: &[Value], header: bool) -> Result<Valu
 
 fn docker(name: &str, arguments: &[Value]) -> Result<Value, String> {
     match name {
-        "json" => Ok(crate::view::json::line(one(arguments)?).into()),
+        "json" => Ok(crate::view::json::line(&zeros::without(one(arguments)?)).into()),
         "lower" => one(arguments).and_then(|v| Ok(text(v)?.to_lowercase().into())),
         "upper" => one(arguments).and_then(|v| Ok(text(v)?.to_uppercase().into())),
         "title" => one(arguments).and_then(|v| Ok(title(text(v)?).into())),
@@ -152,7 +153,9 @@ fn length(value: &Value) -> Result<Value, String> {
     match value {
         Value::String(text) => Ok(text.len().into()),
         Value::Array(values) => Ok(values.len().into()),
-        Value::Object(map) => Ok(map.len().into()),
+        Value::Object(map) => Ok((map.len() - usize::from(zeros::of(map).is_some())).into()),
+        // A list or a map of nothing.
+        Value::Null => Ok(0.into()),
         other => Err(format!("{} has no length", kind(other))),
     }
 }
@@ -172,6 +175,7 @@ fn index(arguments: &[Value]) -> Result<Value, String> {
                 None if map.values().all(Value::is_string) => Value::from(""),
                 None => Value::Null,
             },
+            (Value::Null, Value::String(_)) => Value::Null,
             (Value::String(text), Value::Number(_)) => count(key)
                 .ok()
                 .and_then(|at| text.as_bytes().get(at))

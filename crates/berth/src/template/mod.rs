@@ -4,7 +4,8 @@
 //! language is that of Go's text/template without `define`, `template`, `block` and `call`; the
 //! functions are Go's and Docker's (see [`functions`]). A JSON object whose keys all begin with a
 //! capital letter stands for a Go struct: a field it lacks is an error, as in Go. Any other
-//! object stands for a map, whose missing keys are `<no value>`.
+//! object stands for a map, whose missing keys are `<no value>`. What a struct of Docker's has and its
+//! JSON leaves out where it is empty, [`add_zeros`] gives an object.
 //!
 //! Owns no state, does no I/O, never panics on any input.
 
@@ -19,11 +20,13 @@ mod parse;
 mod printf;
 mod show;
 mod syntax;
+mod zeros;
 
 use serde_json::Value;
 
 pub(crate) use error::TemplateError;
 pub(crate) use show::quote;
+pub(crate) use zeros::add_zeros;
 
 /// A parsed template.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) method: Method,
     /// What methods may read and fields do not show.
     pub(crate) beside: &'a Value,
+    /// What `{{json .}}` shows, where that is not the object itself.
+    pub(crate) json: Option<&'a Value>,
     /// Docker's functions leave their argument as it is, as in the header of a table.
     pub(crate) header: bool,
 }
@@ -52,6 +57,7 @@ impl Default for Surroundings<'_> {
         Self {
             method: |_, _, _| None,
             beside: &Value::Null,
+            json: None,
             header: false,
         }
     }

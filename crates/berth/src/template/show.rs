@@ -2,8 +2,13 @@
 
 use serde_json::{Number, Value};
 
+use super::zeros;
+
 /// What is printed for a value that is not there.
 pub(super) const NO_VALUE: &str = "<no value>";
+
+/// What is printed for a pointer to nothing.
+pub(super) const NIL: &str = "<nil>";
 
 /// Prints a value as Go's `%v`: strings bare, lists `[a b]`, maps `map[a:1 b:2]` by key.
 pub(super) fn show(value: &Value) -> String {
@@ -29,7 +34,8 @@ fn show_into(value: &Value, text: &mut String) {
             text.push(']');
         }
         Value::Object(map) => {
-            let mut pairs: Vec<_> = map.iter().collect();
+            let pairs = map.iter().filter(|(key, _)| *key != zeros::KEY);
+            let mut pairs: Vec<_> = pairs.collect();
             pairs.sort_by_key(|(key, _)| *key);
             text.push_str("map[");
             for (index, (key, value)) in pairs.into_iter().enumerate() {

@@ -29,7 +29,7 @@ fn render(template: &str) -> String {
             })
         },
         beside: &labels,
-        header: false,
+        ..Surroundings::default()
     };
     match Template::parse(template).and_then(|t| t.render(&object(), surroundings)) {
         Ok(text) => text,

@@ -2,6 +2,7 @@
 
 mod host;
 mod limits;
+mod zeros;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,8 @@ use super::log::{LogView, log_config};
 use super::row::namespace_mode;
 use super::{mounts, ports};
 use crate::cli::parse::signal::signal_name;
+
+pub(crate) use zeros::zeros;
 
 /// Go's zero time, which Docker shows for a time that has not come.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -215,7 +218,10 @@ fn host_config(container: &Container, particulars: &Particulars) -> Value {
         "CgroupnsMode": mode(NamespaceKind::Cgroup, "private"),
         "GroupAdd": options.group_add,
         "Init": options.init,
-        "IpcMode": mode(NamespaceKind::Ipc, "private"),
+        "IpcMode": match options.limits.without_shm {
+            true => "none".to_owned(),
+            false => mode(NamespaceKind::Ipc, "private"),
+        },
         "LogConfig": log_config(container),
         "NetworkMode": network_mode(container),
         "PidMode": mode(NamespaceKind::Pid, ""),
@@ -274,10 +280,15 @@ fn config(container: &Container) -> Value {
         "StopSignal": signal_name(options.stop_signal.unwrap_or(15)),
         "StopTimeout": options.stop_timeout_s.unwrap_or(10),
     });
-    // As with Docker, absent where there are none.
-    if !options.exposed_ports.is_empty() {
-        let ports = options.exposed_ports.iter();
-        config["ExposedPorts"] = ports.map(|port| (port.clone(), json!({}))).collect();
+    // As with Docker, absent where there are none; a published port is an exposed one.
+    let published = options.publish.iter();
+    let published = published.map(|port| format!("{}/{}", port.container_port, port.transport));
+    let ports: BTreeMap<String, Value> = published
+        .chain(options.exposed_ports.iter().cloned())
+        .map(|port| (port, json!({})))
+        .collect();
+    if !ports.is_empty() {
+        config["ExposedPorts"] = json!(ports);
     }
     if let Some(check) = &options.healthcheck {
         config["Healthcheck"] = json!({

@@ -53,7 +53,7 @@ impl Row {
         let surroundings = Surroundings {
             method,
             beside: &self.beside,
-            header: false,
+            ..Surroundings::default()
         };
         template.render(&self.fields, surroundings).map_err(refuse)
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use berth_base::PublishedPort;
 use berth_base::state::WiredInterface;
-use berth_engine::{Container, DEFAULT_NETWORK, PublishRequest};
+use berth_engine::{Container, DEFAULT_NETWORK, NetworkRequest, PublishRequest};
 use serde_json::{Map, Value, json};
 
 /// Fields of `NetworkSettings` that are those of the default network.
@@ -81,6 +81,7 @@ pub(crate) fn settings(container: &Container, ids: &BTreeMap<String, String>) ->
                 .iter()
                 .find(|i| i.network == request.name && live.is_some());
             let mut shown = network(wired, &request.aliases, container);
+            shown["IPAMConfig"] = wishes(request);
             shown["NetworkID"] = json!(ids.get(&request.name).map_or("", String::as_str));
             (request.name.clone(), shown)
         })
@@ -105,6 +106,21 @@ pub(crate) fn settings(container: &Container, ids: &BTreeMap<String, String>) ->
         settings[key] = old[key].clone();
     }
     settings
+}
+
+/// The addresses that were asked for; as with Docker, null where there were none.
+fn wishes(request: &NetworkRequest) -> Value {
+    let mut wishes = Map::new();
+    if let Some(address) = request.ipv4 {
+        wishes.insert("IPv4Address".to_owned(), json!(address));
+    }
+    if let Some(address) = request.ipv6 {
+        wishes.insert("IPv6Address".to_owned(), json!(address));
+    }
+    match wishes.is_empty() {
+        true => Value::Null,
+        false => Value::Object(wishes),
+    }
 }
 
 fn network(wired: Option<&WiredInterface>, aliases: &[String], container: &Container) -> Value {

@@ -89,6 +89,79 @@ fn misspelt_filters_are_errors_without_a_line_too() {
     assert!(done.err.contains("no tasks without a swarm"), "{done:?}");
 }
 
+/// Templates see what Docker's see: fields that JSON leaves out, Go's names of them, and of events the
+/// names that their JSON has.
+#[test]
+fn templates_see_gos_fields() {
+    let berth = Berth::new();
+    let id = berth.ok(&[
+        "create", "--name", "a", "-l", "k=v", "--cpus", "0.5", "host", "true",
+    ]);
+    for (template, shown) in [
+        ("{{.ID}}", id.as_str()),
+        ("{{.Id}}", id.as_str()),
+        (
+            "{{.HostConfig.NanoCPUs}} {{.HostConfig.NanoCpus}}",
+            "500000000 500000000",
+        ),
+        (
+            "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}",
+            "none",
+        ),
+        (
+            "{{.State.Health}} {{.Config.Healthcheck}} {{.HostConfig.PidsLimit}}",
+            "<nil> <nil> <nil>",
+        ),
+        (
+            "{{.HostConfig.Links}} {{.HostConfig.Sysctls}} {{.Config.Entrypoint}}",
+            "[] map[] []",
+        ),
+        (
+            "{{.Config.MacAddress}}|{{.Config.NetworkDisabled}}|{{.Config.Shell}}",
+            "|false|[]",
+        ),
+        (
+            "{{json .Config.Entrypoint}} {{json .HostConfig.Mounts}}",
+            "null null",
+        ),
+        (
+            "{{.Config.Labels.k}} {{.Config.Labels.other}} {{len .Mounts}}",
+            "v <no value> 0",
+        ),
+    ] {
+        assert_eq!(
+            berth.ok(&["inspect", "-f", template, "a"]),
+            shown,
+            "{template}"
+        );
+    }
+    let json = |text: String| -> serde_json::Value { serde_json::from_str(&text).unwrap() };
+    let whole = json(berth.ok(&["inspect", "-f", "{{json .}}", "a"]));
+    assert!(whole["State"].get("Health").is_none(), "{}", whole["State"]);
+    berth.ok(&["volume", "create", "data"]);
+    let volume = [
+        "volume",
+        "inspect",
+        "-f",
+        "{{.Status}} {{.UsageData}}",
+        "data",
+    ];
+    assert_eq!(berth.ok(&volume), "map[] <nil>");
+    let events = |format: &str| {
+        let filter = ["--filter", "event=create", "--filter", "type=container"];
+        let past = [
+            "events", "--since", "1h", "--until", "0s", "--format", format,
+        ];
+        json(berth.ok(&[&past[..], &filter].concat()))
+    };
+    let event = events("{{json .}}");
+    assert_eq!(event, events("json"));
+    assert_eq!(
+        (&event["status"], &event["id"]),
+        (&"create".into(), &id.as_str().into())
+    );
+}
+
 #[test]
 fn containers_by_port_network_and_health() {
     let berth = Berth::new();
@@ -103,6 +176,7 @@ fn containers_by_port_network_and_health() {
         "host",
         "true",
     ]);
+    berth.ok(&["create", "--name", "p", "-p", "8080:90", "host", "true"]);
     berth.ok(&["create", "--name", "b", "--network", "host", "host", "true"]);
     let names = |filter: &str| {
         let format = ["ps", "-a", "--format", "{{.Names}}", "--filter", filter];
@@ -112,9 +186,13 @@ fn containers_by_port_network_and_health() {
     assert_eq!(names("expose=80/udp"), "");
     assert_eq!(names("expose=4999-5000/udp"), "a");
     assert_eq!(names("publish=80"), "");
+    // The host's port is published, the container's exposed.
+    assert_eq!(names("publish=8080"), "p");
+    assert_eq!(names("publish=90"), "");
+    assert_eq!(names("expose=90"), "p");
     assert_eq!(names("network=host"), "b");
     assert_eq!(names("network=none"), "a");
-    assert_eq!(names("health=none"), "b a");
+    assert_eq!(names("health=none"), "b p a");
     assert_eq!(names("health=healthy"), "");
     assert_eq!(berth.run(&["ps", "--filter", "expose=x"]).code, 125);
     assert_eq!(berth.run(&["ps", "--filter", "health=good"]).code, 125);

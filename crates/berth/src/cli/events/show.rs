@@ -97,10 +97,16 @@ impl Form {
             Self::Json => out.line(&json_view::line(&Message::of(event))),
             Self::Lines(template) => {
                 let mut fields = fields(event);
+                let mut json = json!(Message::of(event));
                 if out.is_terminal() {
                     fields = listing::escape_texts(&fields);
+                    json = listing::escape_texts(&json);
                 }
-                let line = template.render(&fields, Surroundings::default());
+                let surroundings = Surroundings {
+                    json: Some(&json),
+                    ..Surroundings::default()
+                };
+                let line = template.render(&fields, surroundings);
                 out.line(&line.map_err(listing::refuse)?)
             }
         }
@@ -181,6 +187,6 @@ mod tests {
         );
         assert_eq!(show("{{json .Actor.ID}}").unwrap(), "\"0123\"");
         insta::assert_snapshot!(show("{{.Acton}}").unwrap_err(), @"invalid --format: template:1:3: there is no field .Acton; did you mean .Action?");
-        insta::assert_snapshot!(show("{{.Actor.Id}}").unwrap_err(), @"invalid --format: template:1:3: there is no field .Id; did you mean .ID?");
+        insta::assert_snapshot!(show("{{.Actor.Attribute}}").unwrap_err(), @"invalid --format: template:1:3: there is no field .Attribute; did you mean .Attributes?");
     }
 }

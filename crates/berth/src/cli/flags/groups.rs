@@ -21,7 +21,7 @@ use crate::cli::parse::label::label;
 use crate::cli::parse::life::{health_action, restart_policy, retries};
 use crate::cli::parse::log::{log_driver, log_option};
 use crate::cli::parse::mount::{Unplaced, mount, tmpfs, volume, volumes_from};
-use crate::cli::parse::namespace::{NetworkArgument, namespace, network};
+use crate::cli::parse::namespace::{IpcArgument, NetworkArgument, ipc, namespace, network};
 use crate::cli::parse::number::seconds;
 use crate::cli::parse::publish::{PublishArgument, add_host, domain_name, expose, publish};
 use crate::cli::parse::security::{SecurityOption, security_option};
@@ -237,9 +237,9 @@ pub(super) struct NamespaceFlags {
     /// PID namespace
     #[arg(long, value_name = "MODE", value_parser = namespace)]
     pub(super) pid: Option<NamespaceMode>,
-    /// IPC namespace
-    #[arg(long, value_name = "MODE", value_parser = namespace)]
-    pub(super) ipc: Option<NamespaceMode>,
+    /// IPC namespace; also shareable, and none, which has no /dev/shm
+    #[arg(long, value_name = "MODE", value_parser = ipc)]
+    pub(super) ipc: Option<IpcArgument>,
     /// Host name namespace
     #[arg(long, value_name = "MODE", value_parser = namespace)]
     pub(super) uts: Option<NamespaceMode>,

@@ -159,6 +159,7 @@ impl LimitFlags {
             oom_kill_disable: self.oom_kill_disable,
             oom_score_adj: self.oom_score_adj.filter(|score| *score != 0),
             shm_bytes: self.shm_size.filter(|bytes| *bytes > 0),
+            without_shm: false,
             weight_devices: last_of_each(&self.blkio_weight_device),
             read_bps: last_of_each(&self.device_read_bps),
             write_bps: last_of_each(&self.device_write_bps),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
 use berth_engine::{
-    CreateOptions, DEFAULT_NETWORK, ImageRequest, MountRequest, NameOptions, NamespaceMode,
+    CreateOptions, DEFAULT_NETWORK, ImageRequest, Limits, MountRequest, NameOptions, NamespaceMode,
     NamespaceModes, NetworkRequest, SeccompChoice,
 };
 use berth_image::Platform;
@@ -170,7 +170,10 @@ impl ContainerFlags {
                 add_hosts: self.network.add_host.clone(),
             },
             resources: self.limits.resources.resources(),
-            limits: self.limits.limits(&self.devices),
+            limits: Limits {
+                without_shm: self.namespaces.ipc.as_ref().is_some_and(|i| i.without_shm),
+                ..self.limits.limits(&self.devices)
+            },
             storage_bytes: self
                 .limits
                 .storage_opt
@@ -242,6 +245,15 @@ impl ContainerFlags {
                 }
             }
         }
+        let has_names = !flags.dns.is_empty()
+            || !flags.dns_search.is_empty()
+            || !flags.dns_option.is_empty()
+            || !flags.add_host.is_empty();
+        if has_names && matches!(mode, NamespaceMode::Container(_)) {
+            let text = "--dns, --dns-search, --dns-option and --add-host go with the network: with \
+                        --network container:NAME its files are shared; give them to that container";
+            return Err(Failure::usage(text).on("--network"));
+        }
         let has_wishes = flags.ip.is_some()
             || flags.ip6.is_some()
             || flags.mac_address.is_some()
@@ -269,7 +281,7 @@ impl ContainerFlags {
         NamespaceModes {
             pid: flags.pid.clone().unwrap_or_default(),
             net,
-            ipc: flags.ipc.clone().unwrap_or_default(),
+            ipc: flags.ipc.clone().map(|ipc| ipc.mode).unwrap_or_default(),
             uts: flags.uts.clone().unwrap_or_default(),
             user: flags.userns.clone().unwrap_or_default(),
             cgroup: flags.cgroupns.clone().unwrap_or_default(),

@@ -26,6 +26,33 @@ pub(crate) fn namespace(text: &str) -> Result<NamespaceMode, Rejected> {
     }
 }
 
+/// `--ipc`: where the namespace comes from, and whether there is a /dev/shm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IpcArgument {
+    /// The source.
+    pub(crate) mode: NamespaceMode,
+    /// `none`.
+    pub(crate) without_shm: bool,
+}
+
+/// Reads what [`namespace`] does; `shareable`, which every private one is; and `none`, a private one
+/// without /dev/shm.
+pub(crate) fn ipc(text: &str) -> Result<IpcArgument, Rejected> {
+    let mode = match text {
+        "none" | "shareable" => NamespaceMode::Private,
+        _ => namespace(text).map_err(|rejected| match text.starts_with("ns:") {
+            true => rejected,
+            false => {
+                Rejected::new("give private, shareable, none, host, container:NAME or ns:PATH")
+            }
+        })?,
+    };
+    Ok(IpcArgument {
+        mode,
+        without_shm: text == "none",
+    })
+}
+
 /// One `--network`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NetworkArgument {
@@ -119,6 +146,20 @@ mod tests {
         ] {
             assert!(namespace(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn ipc_has_words_of_its_own() {
+        for (text, mode, without_shm) in [
+            ("shareable", NamespaceMode::Private, false),
+            ("private", NamespaceMode::Private, false),
+            ("none", NamespaceMode::Private, true),
+            ("host", NamespaceMode::Host, false),
+        ] {
+            let wanted = IpcArgument { mode, without_shm };
+            assert_eq!(ipc(text), Ok(wanted), "{text}");
+        }
+        insta::assert_snapshot!(ipc("share").unwrap_err(), @"give private, shareable, none, host, container:NAME or ns:PATH");
     }
 
     #[test]
