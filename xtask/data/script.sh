@@ -213,6 +213,39 @@ docker image ls no-such-image
 docker version --format '{{.Client.Os}}'
 docker rm logger mute
 
+# What templates and filters see
+docker run -d --name seen --cpus 0.5 -m 64m --label env=prod -v shelf:/data -p 9000:90 --expose 77 --dns 1.2.3.4 --add-host h:1.2.3.4 busybox:1.36 sleep 1000
+docker inspect -f '{{.ID}}' seen
+docker inspect -f '{{.HostConfig.NanoCPUs}} {{.HostConfig.CPUShares}} {{.HostConfig.DNS}}' seen
+docker inspect -f '{{.HostConfig.NanoCpus}} {{.HostConfig.CpuShares}} {{.HostConfig.Dns}} {{.HostConfig.ExtraHosts}}' seen
+docker inspect -f '{{json .Config.ExposedPorts}} {{json .HostConfig.PortBindings}}' seen
+docker inspect -f '{{range $p, $conf := .NetworkSettings.Ports}}{{if $conf}}{{$p}} -> {{(index $conf 0).HostPort}}{{end}}{{end}}' seen
+docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAMConfig}} {{.Links}} {{.Aliases}} {{.DriverOpts}}{{end}}' seen
+docker inspect -f '{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.State.Health}} {{.Config.Healthcheck}}' seen
+docker inspect -f '{{.Config.MacAddress}} {{.Config.NetworkDisabled}} {{.Config.Shell}} {{.Config.OnBuild}} {{.Config.Entrypoint}}' seen
+docker inspect -f '{{.HostConfig.Mounts}} {{.HostConfig.Tmpfs}} {{.HostConfig.Sysctls}} {{.HostConfig.StorageOpt}} {{.HostConfig.PidsLimit}}' seen
+docker inspect -f '{{.SizeRw}} {{.SizeRootFs}} {{json .Config.Entrypoint}} {{.Config.Labels.none}} {{index .Config.Labels "none"}}' seen
+docker network inspect -f '{{.ID}} {{.ConfigOnly}} {{.Ingress}} {{.Peers}}' bridge
+docker volume inspect -f '{{.Name}} {{.Driver}} {{.Scope}} {{json .Labels}} {{json .Options}} {{.Status}} {{.UsageData}}' shelf
+docker image inspect -f '{{.ID}}|{{.Parent}}|{{.Variant}}|{{.OsVersion}}|{{.Config.OnBuild}}' busybox:1.36
+docker ps -q --filter publish=9000
+docker ps -q --filter publish=90
+docker ps -q --filter expose=90
+docker ps -q --filter expose=77
+docker info --format '{{.IPv4Forwarding}} {{.MemoryLimit}} {{.CPUCfsPeriod}} {{.CPUShares}} {{.CPUSet}} {{.PidsLimit}} {{.HTTPProxy}}'
+docker events --since 60s --until 0s --filter container=seen --filter event=start --format '{{.Status}} {{.ID}} {{.From}} {{.Type}} {{.Action}} {{.Actor.ID}} {{.Scope}}'
+docker network create --subnet 10.97.5.0/24 lane
+docker run -d --name placed --network lane --ip 10.97.5.50 busybox:1.36 sleep 1000
+docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.IPAMConfig.IPv4Address}}{{end}}' placed
+docker run --rm --ipc shareable busybox:1.36 ls /dev/shm
+docker run --rm --ipc none busybox:1.36 ls /dev/shm
+docker run --rm --network host -p 1:1 busybox:1.36 echo ok
+docker run --rm --network container:seen --add-host x:1.1.1.1 busybox:1.36 true
+docker run --rm --network container:seen --dns 1.1.1.1 busybox:1.36 true
+docker rm -f seen placed
+docker network rm lane
+docker volume rm shelf
+
 # Cleaning up
 docker rm web ticker
 docker rm --force again healthy sooner later

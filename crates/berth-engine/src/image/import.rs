@@ -21,8 +21,11 @@ impl Engine {
         let image = archive::import(self.images(), input, what, options, &how, progress)
             .map_err(|error| EngineError::from(error).on(what))?;
         how.finish(progress);
-        let name = image.display_name();
-        self.emit(events::image(&image.id.to_string(), &name, "import"));
+        let (id, name) = (image.id.to_string(), image.display_name());
+        if options.name.is_some() {
+            self.emit(events::image(&id, &name, "tag"));
+        }
+        self.emit(events::image(&id, &name, "import"));
         Ok(image)
     }
 
