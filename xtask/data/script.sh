@@ -235,6 +235,7 @@ docker ps -q --filter expose=77
 docker info --format '{{.IPv4Forwarding}} {{.MemoryLimit}} {{.CPUCfsPeriod}} {{.CPUShares}} {{.CPUSet}} {{.PidsLimit}} {{.HTTPProxy}}'
 docker events --since 60s --until 0s --filter container=seen --filter event=start --format '{{.Status}} {{.ID}} {{.From}} {{.Type}} {{.Action}} {{.Actor.ID}} {{.Scope}}'
 docker network create --subnet 10.97.5.0/24 lane
+docker network ls --filter dangling=true --format '{{.Name}}'
 docker run -d --name placed --network lane --ip 10.97.5.50 busybox:1.36 sleep 1000
 docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.IPAMConfig.IPv4Address}}{{end}}' placed
 docker run --rm --ipc shareable busybox:1.36 ls /dev/shm

@@ -47,6 +47,8 @@ impl Filters {
 
     /// Whether a network fits; `used` says whether a container is on it.
     pub(super) fn accept(&self, file: &NetworkFile, used: bool) -> bool {
+        // As with Docker: nobody made the default one, and prune leaves it.
+        let dangles = !used && !file.is_default();
         self.0.iter().all(|(key, values)| match key.as_str() {
             "label" => values.iter().all(|value| has_label(file, value)),
             "label!" => !values.iter().any(|value| has_label(file, value)),
@@ -57,7 +59,7 @@ impl Filters {
             "type" => values.iter().any(|t| (t == "builtin") == file.is_default()),
             "dangling" => values
                 .iter()
-                .any(|v| matches!(v.as_str(), "true" | "1") != used),
+                .any(|v| matches!(v.as_str(), "true" | "1") == dangles),
             "until" => values
                 .iter()
                 .all(|text| moment_now(text).is_ok_and(|until| file.created_at < until)),
