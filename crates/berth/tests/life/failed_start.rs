@@ -9,6 +9,7 @@ use crate::support::World;
 const STATE: &str = "{{.State.Status}} {{.State.ExitCode}} {{.State.Running}}";
 const TIMES: &str = "{{.State.StartedAt}} {{.State.FinishedAt}}";
 const NEVER: &str = "0001-01-01T00:00:00Z 0001-01-01T00:00:00Z";
+const KEPT: &str = "hint: container a is kept: \"berth inspect a\" shows it, \"berth start a\" tries again, \"berth rm a\" removes it";
 
 impl World {
     fn state(&self, name: &str) -> String {
@@ -36,6 +37,7 @@ fn a_run_that_cannot_start_stays_created_until_it_can() {
     let run = ["run", "--name", "a", "-v", &flag, "host", "/prog"];
     let done = world.berth.run(&run);
     assert_eq!((done.code, done.out.as_str()), (126, ""), "{done:?}");
+    assert_eq!(done.err.lines().nth(1), Some(KEPT), "{done:?}");
     assert_eq!(world.state("a"), "created 126 false");
     assert_eq!(world.berth.ok(&["inspect", "-f", TIMES, "a"]), NEVER);
     let error = world.field("a", ".State.Error");
@@ -66,6 +68,7 @@ fn in_the_background_its_id_is_told_all_the_same() {
         .berth
         .run(&["run", "-d", "--name", "a", "host", "/none"]);
     assert_eq!(done.code, 127, "{done:?}");
+    assert_eq!(done.err.lines().nth(1), Some(KEPT), "{done:?}");
     assert_eq!(done.out.trim_end(), world.field("a", ".Id"));
     assert_eq!(world.state("a"), "created 127 false");
     let taken = world.fails(125, "run --name a host true");
@@ -74,6 +77,7 @@ fn in_the_background_its_id_is_told_all_the_same() {
     for flags in ["run --rm host /none", "run -d --rm host /none"] {
         let done = world.berth.run(&flags.split(' ').collect::<Vec<_>>());
         assert_eq!((done.code, done.out.as_str()), (127, ""), "{done:?}");
+        assert!(!done.err.contains("is kept"), "{done:?}");
         assert!(world.berth.ids().is_empty(), "{flags}");
     }
 }
