@@ -10,6 +10,7 @@ use berth_image::ImageRef;
 use crate::cli::failure::Failure;
 use crate::cli::parse::nearest::nearest;
 use crate::cli::parse::time::moment;
+use crate::view::image::created;
 
 const LISTING: [&str; 7] = [
     "before",
@@ -158,12 +159,6 @@ fn until(value: &str) -> Result<Timestamp, Failure> {
     let now = Timestamp::from(SystemTime::now());
     moment(value, now)
         .map_err(|rejected| Failure::usage(format!("invalid --filter until={value}: {rejected}")))
-}
-
-/// When an image was made; the beginning of time where it does not say.
-pub(super) fn created(image: &Image) -> Timestamp {
-    let text = image.config.created.as_deref().unwrap_or_default();
-    text.parse().unwrap_or_else(|_| Timestamp::from_nanos(0))
 }
 
 /// `reference=PATTERN`: `*` and `?` within one part of the familiar name or of the name with tag.
