@@ -331,7 +331,8 @@ impl Engine {
             false if container.restart != RestartPolicy::No => Durability::Power,
             false => Durability::Process,
         };
-        Ok(self.store().write_status(lock, &file, durability)?)
+        self.store().write_status(lock, &file, durability)?;
+        Ok(self.store().unmark_stopped(lock, container.run)?)
     }
 
     /// Removes the files of an earlier run; a keeper's old socket would be in the way of the new.
