@@ -33,8 +33,8 @@ pub(crate) fn stop_by_hand(record: &mut RestartRecord, ran_in_this_boot: bool) {
 
 impl Engine {
     /// Notes that a user stops a container, and ends what waits to start it again: afterwards one that
-    /// was restarting is `exited`. One that never ran has no end, and one for `--rm` no policy. A full disk
-    /// keeps nobody from it.
+    /// was restarting is `exited`. One that never ran has no end, and one for `--rm` no policy, but
+    /// perhaps probes that restart it. A full disk keeps nobody from it.
     pub(crate) fn mark_stopped(&self, id: &ContainerId) -> Result<View, EngineError> {
         let view = self.view(id)?;
         let container = &view.container;
@@ -42,7 +42,7 @@ impl Engine {
         let has_nothing_to_mark = match container.status {
             Status::Created | Status::Removing => true,
             Status::Exited => container.restart == RestartPolicy::No && record.claim.is_none(),
-            _ => options.auto_remove && record.claim.is_none(),
+            _ => options.auto_remove && !may_come_back(options, container.restart, record),
         };
         if has_nothing_to_mark {
             return Ok(view);
