@@ -114,6 +114,20 @@ fn misspelt_filters_are_errors_without_a_line_too() {
         let expected = format!("did you mean {near}?");
         assert!(done.err.contains(&expected), "{command}: {}", done.err);
     }
+    for (command, filter, near) in [
+        ("ps", "status=exitd", "exited"),
+        ("ps", "health=unhealty", "unhealthy"),
+        ("images", "dangling=ture", "true"),
+        ("network ls", "dangling=ture", "true"),
+        ("network ls", "type=custm", "custom"),
+        ("volume ls", "dangling=fals", "false"),
+        ("events --until 0s", "type=contaner", "container"),
+    ] {
+        let done = berth.run(&[words(command), vec!["--filter", filter]].concat());
+        assert_eq!(done.code, 125, "{command} {filter}: {done:?}");
+        let expected = format!("did you mean {near}?");
+        assert!(done.err.contains(&expected), "{command}: {}", done.err);
+    }
     let done = berth.run(&["ps", "--filter", "is-task=true"]);
     assert_eq!(done.code, 125, "{done:?}");
     assert!(done.err.contains("no tasks without a swarm"), "{done:?}");

@@ -8,7 +8,7 @@ use berth_image::Image;
 use berth_image::ImageRef;
 
 use crate::cli::failure::Failure;
-use crate::cli::parse::nearest::nearest;
+use crate::cli::parse::nearest::{SWITCH, none_of, unknown};
 use crate::cli::parse::time::moment;
 use crate::view::image::created;
 
@@ -97,16 +97,13 @@ impl ImageFilters {
                 self.dangling = Some(match value {
                     "true" | "1" => true,
                     "false" | "0" => false,
-                    _ => return Err(refuse("write true or false".into())),
+                    _ => return Err(refuse(none_of(value, &SWITCH))),
                 });
             }
             "label" => self.labels.push(label()),
             "label!" => self.not_labels.push(label()),
             _ => {
-                return Err(refuse(match nearest(key, known.iter().copied()) {
-                    Some(near) => format!("no filter is called {key}; did you mean {near}?"),
-                    None => format!("no filter is called {key}; there are {}", known.join(", ")),
-                }));
+                return Err(refuse(unknown("filter", key, known)));
             }
         }
         Ok(())
