@@ -87,8 +87,8 @@ fn a_mount_that_is_gone_at_the_start() {
     let world = World::new();
     let folder = world.berth.path("folder");
     std::fs::create_dir(&folder).unwrap();
-    let flag = format!("{}:/data", folder.display());
-    let create = ["create", "--name", "a", "-v", &flag, "host", "true"];
+    let flag = format!("type=bind,src={},dst=/data", folder.display());
+    let create = ["create", "--name", "a", "--mount", &flag, "host", "true"];
     world.berth.ok(&create);
     std::fs::remove_dir(&folder).unwrap();
     world.fails(1, "start a");
@@ -97,4 +97,35 @@ fn a_mount_that_is_gone_at_the_start() {
     std::fs::create_dir(&folder).unwrap();
     world.ok("start a");
     assert_eq!(world.ok("wait a"), "0");
+}
+
+/// As with Docker, the folder of `-v` is made again, as at the first time.
+#[test]
+fn a_folder_that_is_gone_at_the_start_is_made_again() {
+    let world = World::new();
+    let folder = world.berth.path("above/folder");
+    let flag = format!("{}:/data", folder.display());
+    let words = ["create", "--name", "a", "-v", &flag, "host"];
+    let script = ["sh", "-c", "touch /data/kept"];
+    world.berth.ok(&[&words[..], &script].concat());
+    assert!(folder.is_dir(), "made by create");
+    std::fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+    let started = world.berth.run(&["start", "a"]);
+    assert_eq!(started.code, 0, "{started:?}");
+    let warning = format!(
+        "berth: warning: made the folder {} on the host; it was not there\n",
+        folder.display()
+    );
+    assert_eq!(started.err, warning);
+    assert_eq!(world.ok("wait a"), "0");
+    assert!(folder.join("kept").exists());
+    let again = world.berth.run(&["start", "a"]);
+    assert_eq!((again.code, again.err.as_str()), (0, ""), "{again:?}");
+    // What is in the way is said.
+    assert_eq!(world.ok("wait a"), "0");
+    std::fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+    std::fs::write(folder.parent().unwrap(), "").unwrap();
+    let refused = world.fails(1, "start a");
+    assert!(refused.contains("cannot make"), "{refused}");
+    assert_eq!(world.state("a"), "exited 128 false");
 }
