@@ -130,15 +130,9 @@ impl Engine {
 
     /// Puts what is known here into the options, and refuses what cannot be.
     fn complete(&self, rooted: &mut image::Rooted) -> Result<(), EngineError> {
-        let missing = crate::volume::missing_sources(&rooted.options);
         rooted.options = self.resolve_mounts(&rooted.options, &rooted.volumes)?;
-        // A slip in a path would go unnoticed else.
-        rooted.warnings.extend(missing.iter().map(|source| {
-            format!(
-                "made the folder {} on the host; it was not there",
-                source.display()
-            )
-        }));
+        let made = crate::volume::make_sources(&rooted.options)?;
+        rooted.warnings.extend(made);
         self.choose_log(&mut rooted.options)?;
         rooted.options.networks = network::resolve(self, &rooted.options)?;
         let asked = !rooted.options.publish.is_empty();

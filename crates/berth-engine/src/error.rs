@@ -1,6 +1,11 @@
 //! What can go wrong in a use-case.
 
+use std::io;
+
 use berth_base::ErrorClass;
+
+/// What to do where there is no room.
+const ROOM: &str = "\"berth system df\" says what takes room; \"berth rm\" and \"berth system prune\" give some back without needing any";
 
 /// A failed use-case: one line that says what failed, on which object, why, what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -55,10 +60,56 @@ impl EngineError {
         self
     }
 
+    /// Says what to do, where `cause` is a disk that is full or a quota that is used up.
+    #[must_use]
+    pub(crate) fn caused_by(mut self, cause: &io::Error) -> Self {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        if matches!(cause.kind(), StorageFull | QuotaExceeded) {
+            self.no_space = true;
+            self.hint = Some(ROOM.to_owned());
+        }
+        self
+    }
+
     /// Fixes the exit code.
     #[must_use]
     pub const fn exit_code(mut self, code: u8) -> Self {
         self.exit_code = Some(code);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use berth_image::ImageError;
+    use berth_net::NetError;
+
+    use super::*;
+    use crate::store::StoreError;
+
+    /// Of every store, and by the same hint.
+    #[test]
+    fn no_room_is_told_alike() {
+        let path = PathBuf::from("/x");
+        let action = "write";
+        // ENOSPC, EDQUOT, EIO.
+        for (errno, hint) in [(28, Some(ROOM)), (122, Some(ROOM)), (5, None)] {
+            let source = || io::Error::from_raw_os_error(errno);
+            for error in [
+                EngineError::from(StoreError::io(action, &path, source())),
+                ImageError::io(action, &path, source()).into(),
+                NetError::File {
+                    action,
+                    path: path.clone(),
+                    source: source(),
+                }
+                .into(),
+            ] {
+                assert_eq!(error.hint.as_deref(), hint, "{error}");
+                assert_eq!(error.no_space, hint.is_some(), "{error}");
+            }
+        }
     }
 }

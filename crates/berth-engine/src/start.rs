@@ -21,6 +21,7 @@ use berth_runtime::launch::{LaunchRequest, launch};
 use crate::session::{Packet, SessionError};
 use crate::store::{ContainerLock, Durability, remove_tree};
 use crate::view::View;
+use crate::volume::make_sources;
 use crate::{
     Container, Engine, EngineError, Session, StartAttach, Started, cgroup, empty::await_warden,
     life,
@@ -148,6 +149,8 @@ impl Engine {
     ) -> Result<Started, EngineError> {
         let mut warnings = Vec::new();
         self.ensure_layers(container)?;
+        // Removed since the last start.
+        warnings.extend(make_sources(&container.create.options)?);
         let log = self.log_config(container)?;
         let joined = self.find_joined(&container.create.namespaces)?;
         let spec = self.write_run_spec(lock, container, &joined, &mut warnings)?;
@@ -331,7 +334,8 @@ impl Engine {
             false if container.restart != RestartPolicy::No => Durability::Power,
             false => Durability::Process,
         };
-        Ok(self.store().write_status(lock, &file, durability)?)
+        self.store().write_status(lock, &file, durability)?;
+        Ok(self.store().unmark_stopped(lock, container.run)?)
     }
 
     /// Removes the files of an earlier run; a keeper's old socket would be in the way of the new.

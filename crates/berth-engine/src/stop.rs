@@ -5,6 +5,7 @@ use std::time::Duration;
 use berth_base::state::ExitFile;
 use berth_base::{ContainerId, ErrorClass, HostPid, Status};
 
+use crate::error::unless_full;
 use crate::view::View;
 use crate::{Container, Engine, EngineError, StopOptions, caretaker, empty, hint, limits, words};
 
@@ -156,7 +157,8 @@ impl Engine {
         let Some(process) = &view.process else {
             if signal == KILL && empty::has_leftovers(view) {
                 empty::kill(view)?;
-                return self.over(view);
+                // On a full disk its end is not on record.
+                return unless_full(self.over(view));
             }
             return Err(not_running(&view.container));
         };
@@ -164,7 +166,7 @@ impl Engine {
             self.note_signal(view, signal);
             wake(view);
             empty::kill(view)?;
-            return self.over(view);
+            return unless_full(self.over(view));
         }
         process
             .signal(signal)

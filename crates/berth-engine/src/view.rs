@@ -165,7 +165,7 @@ impl Engine {
         // In this order: what is read later is newer, so that an end is never overlooked.
         let written = store.read_status(id)?;
         let mut create = self.read_create(id)?;
-        let written = match written {
+        let mut written = match written {
             Some(written) => written,
             None => self.status_after_loss(&create)?,
         };
@@ -176,6 +176,14 @@ impl Engine {
             0 => None,
             run => store.read_run(id)?.filter(|file| file.run == run),
         };
+        let ran_in_this_boot = last_run
+            .as_ref()
+            .is_some_and(|run| Some(&run.init.boot_id) == boot_id().as_ref());
+        if life::may_come_back(&create.options, settings.restart, &written.restarts)
+            && store.is_marked_stopped(id, written.run)
+        {
+            life::stop_by_hand(&mut written.restarts, ran_in_this_boot);
+        }
         let process = last_run.as_ref().and_then(|run| Process::open(&run.init));
         let exit = self.exit_of(id, written.run)?;
         let evidence = RunEvidence {
@@ -202,9 +210,7 @@ impl Engine {
             restart: settings.restart,
             restarts: written.restarts.clone(),
             health: self.health_of(&create, written.run)?,
-            ran_in_this_boot: last_run
-                .as_ref()
-                .is_some_and(|run| Some(&run.init.boot_id) == boot_id().as_ref()),
+            ran_in_this_boot,
             create,
             status,
             run: written.run,

@@ -201,19 +201,13 @@ impl From<PersistError> for ImageError {
     }
 }
 
-/// What to do about the errors of disks.
+/// What to do about the errors of disks; of a full one the engine says it, for all stores alike.
 fn hint(action: &str, source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied
             if action == "set the owner of" =>
         {
             "; the id is not one of yours, see /etc/subuid and /etc/subgid"
-        }
-        io::ErrorKind::StorageFull => {
-            "; free some space, \"berth system prune\" removes what is unused"
-        }
-        io::ErrorKind::QuotaExceeded => {
-            "; the quota is used up, \"berth system prune\" removes what is unused"
         }
         io::ErrorKind::ReadOnlyFilesystem => "; remount it writable or give another --root",
         _ => "",

@@ -1,5 +1,6 @@
 //! What can go wrong with networks.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -99,7 +100,12 @@ impl NetError {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::File { .. } | Self::Corrupt { .. } => ErrorClass::Internal,
+            Self::File { source, .. } => match source.kind() {
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ErrorClass::Denied,
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ErrorClass::Unavailable,
+                _ => ErrorClass::Internal,
+            },
+            Self::Corrupt { .. } => ErrorClass::Internal,
             Self::Newer { .. } => ErrorClass::Unsupported,
             Self::AddressTaken { .. } => ErrorClass::Conflict,
             Self::AddressUnfit { .. } => ErrorClass::Invalid,

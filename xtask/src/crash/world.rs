@@ -233,6 +233,7 @@ impl<'a> World<'a> {
                 },
             )?;
             let as_wanted = match fault {
+                Some(fault) if fault.starts_with("fail=") => output.status.success(),
                 Some(_) => was_killed(&output),
                 None => output.status.success(),
             };

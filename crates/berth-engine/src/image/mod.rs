@@ -42,6 +42,10 @@ impl Engine {
 
 impl From<ImageError> for EngineError {
     fn from(error: ImageError) -> Self {
-        Self::new(error.class(), error.to_string())
+        let told = Self::new(error.class(), error.to_string());
+        match &error {
+            ImageError::Io { source, .. } => told.caused_by(source),
+            _ => told,
+        }
     }
 }

@@ -1,26 +1,48 @@
 //! A stop by hand: what keeps a policy from starting a container again.
 
-use berth_base::state::RestartPolicy;
+use berth_base::state::{RestartPolicy, RestartRecord};
 use berth_base::{ContainerId, Status};
 
-use super::claim::dismiss;
-use crate::error::unless_full;
+use super::claim::{dismiss, is_of_this_boot};
+use crate::options::HealthAction;
 use crate::process::boot_id;
 use crate::view::View;
-use crate::{Engine, EngineError};
+use crate::{CreateOptions, Engine, EngineError};
+
+/// Whether anybody may start a container again that ends: its policy, its probes, who has said so.
+pub(crate) fn may_come_back(
+    options: &CreateOptions,
+    policy: RestartPolicy,
+    record: &RestartRecord,
+) -> bool {
+    let check = options.healthcheck.as_ref();
+    policy != RestartPolicy::No
+        || record.claim.is_some()
+        || check.is_some_and(|check| check.on_failure == HealthAction::Restart)
+}
+
+/// What a stop by hand makes of the record of a run.
+pub(crate) fn stop_by_hand(record: &mut RestartRecord, ran_in_this_boot: bool) {
+    let claim = record.claim.take();
+    record.stopped_in = match ran_in_this_boot || claim.as_ref().is_some_and(is_of_this_boot) {
+        true => boot_id(),
+        // An earlier one, no matter which.
+        false => Some(String::new()),
+    };
+}
 
 impl Engine {
     /// Notes that a user stops a container, and ends what waits to start it again: afterwards one that
-    /// was restarting is `exited`. One for `--rm` has no policy, and one that never ran no end.
+    /// was restarting is `exited`. One that never ran has no end, and one for `--rm` no policy, but
+    /// perhaps probes that restart it. A full disk keeps nobody from it.
     pub(crate) fn mark_stopped(&self, id: &ContainerId) -> Result<View, EngineError> {
         let view = self.view(id)?;
         let container = &view.container;
+        let (options, record) = (&container.create.options, &container.restarts);
         let has_nothing_to_mark = match container.status {
             Status::Created | Status::Removing => true,
-            Status::Exited => {
-                container.restart == RestartPolicy::No && container.restarts.claim.is_none()
-            }
-            _ => container.create.options.auto_remove && container.restarts.claim.is_none(),
+            Status::Exited => container.restart == RestartPolicy::No && record.claim.is_none(),
+            _ => options.auto_remove && !may_come_back(options, container.restart, record),
         };
         if has_nothing_to_mark {
             return Ok(view);
@@ -30,6 +52,8 @@ impl Engine {
         if view.container.status == Status::Removing {
             return Ok(view);
         }
+        let (options, policy) = (&view.container.create.options, view.container.restart);
+        let may_come_back = may_come_back(options, policy, &view.container.restarts);
         let claim = view.container.restarts.claim.take();
         let status = match view.container.status {
             Status::Restarting => Status::Exited,
@@ -37,11 +61,15 @@ impl Engine {
         };
         view.container.restarts.stopped_in = boot_id();
         let (run, error) = (view.container.run, view.container.error.take());
-        let noted = self.write_status(&lock, &view.container, (status, run), error);
-        // Where no policy reads it, a full disk is no reason to let a container run.
-        match view.container.restart {
-            RestartPolicy::No => unless_full(noted)?,
-            _ => noted?,
+        match self.write_status(&lock, &view.container, (status, run), error) {
+            Err(error) if error.no_space => {
+                let marked = self.store().mark_stopped(&lock, run);
+                // Where nobody reads it, it is no reason to let a container run.
+                if may_come_back && marked.is_err() {
+                    return Err(error);
+                }
+            }
+            noted => noted?,
         }
         dismiss(claim.as_ref());
         self.view(id)

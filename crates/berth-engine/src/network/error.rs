@@ -20,7 +20,10 @@ impl From<NetError> for EngineError {
             ErrorClass::Unsupported if refused => {
                 told.hint(format!("this kernel lacks it; {WITHOUT}"))
             }
-            _ => told,
+            _ => match &error {
+                NetError::File { source, .. } => told.caused_by(source),
+                _ => told,
+            },
         }
     }
 }

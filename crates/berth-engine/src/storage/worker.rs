@@ -27,7 +27,10 @@ pub fn storage_worker(name: &str) {
         Ok(value) => Answer::Done(value),
         Err(error) => Answer::Failed {
             class: error.class,
-            message: error.message,
+            message: match error.hint {
+                Some(hint) => format!("{}; {hint}", error.message),
+                None => error.message,
+            },
         },
     };
     let text = serde_json::to_string(&answer).unwrap_or_default();

@@ -8,9 +8,6 @@ use berth_persist::PersistError;
 
 use crate::EngineError;
 
-/// What to do where there is no room.
-const ROOM: &str = "\"berth system df\" says what takes room; \"berth rm\" and \"berth system prune\" give some back without needing any";
-
 /// A state file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -121,15 +118,9 @@ impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         let mut engine = Self::new(error.class(), error.to_string());
         engine.object = error.object();
-        if let StoreError::Io { source, .. } = &error
-            && matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            )
-        {
-            engine.no_space = true;
-            engine.hint = Some(ROOM.to_owned());
+        match &error {
+            StoreError::Io { source, .. } => engine.caused_by(source),
+            _ => engine,
         }
-        engine
     }
 }

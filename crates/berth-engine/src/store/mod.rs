@@ -6,6 +6,7 @@
 mod error;
 mod file;
 mod lock;
+mod mark;
 mod names;
 mod random;
 mod resolve;

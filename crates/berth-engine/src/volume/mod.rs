@@ -33,7 +33,7 @@ use berth_base::state::{VolumeFile, VolumeName};
 pub use remove::{PrunedVolumes, VolumePrune};
 pub use users::VolumeUser;
 
-pub(crate) use mounts::{HalfMade, missing_sources};
+pub(crate) use mounts::{HalfMade, make_sources};
 pub(crate) use remove::erase_all;
 
 /// The only driver: folders of this host.

@@ -1,6 +1,6 @@
 //! What a `create` does about mounts: resolve them, make their volumes, fill those that are empty.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use berth_base::ErrorClass;
 use berth_base::state::{RootSource, VolumeFile, VolumeName};
@@ -37,7 +37,7 @@ impl MadeVolumes<'_> {
 
 impl Engine {
     /// Completes the mounts among the options: names for anonymous volumes, what `--volumes-from`
-    /// comes to, what the image wants. Writes nothing, save missing sources of binds where asked.
+    /// comes to, what the image wants. Writes nothing.
     pub(crate) fn resolve_mounts(
         &self,
         options: &CreateOptions,
@@ -49,14 +49,8 @@ impl Engine {
         }
         options.mounts = resolve(&options.mounts, image_volumes, self)?;
         for mount in &options.mounts {
-            match mount {
-                MountRequest::Bind {
-                    source,
-                    create_source: true,
-                    ..
-                } => make_source(source)?,
-                MountRequest::Volume(volume) => check_folder(volume, &Volumes::of(self))?,
-                _ => {}
+            if let MountRequest::Volume(volume) = mount {
+                check_folder(volume, &Volumes::of(self))?;
             }
         }
         Ok(options)
@@ -208,31 +202,31 @@ impl Lookups for Engine {
     }
 }
 
-/// The sources of bind mounts that are not there and will be made: those of `-v`, as with Docker, and
-/// of `bind-create-src`.
-pub(crate) fn missing_sources(options: &CreateOptions) -> Vec<PathBuf> {
-    let made = options.mounts.iter().filter_map(|mount| match mount {
-        MountRequest::Bind {
+/// Makes the sources of bind mounts that are not there, where they are to be made: those of `-v`, as
+/// with Docker, and of `bind-create-src`. Says so: a slip in a path would go unnoticed else.
+pub(crate) fn make_sources(options: &CreateOptions) -> Result<Vec<String>, EngineError> {
+    let mut warnings = Vec::new();
+    for mount in &options.mounts {
+        let MountRequest::Bind {
             source,
             create_source: true,
             ..
-        } => Some(source.as_path()),
-        _ => None,
-    });
-    // by path: the source of a bind mount, which the caller names
-    made.filter(|source| !source.exists())
-        .map(Path::to_owned)
-        .collect()
-}
-
-/// The source of a bind mount, made where it is missing.
-fn make_source(source: &Path) -> Result<(), EngineError> {
-    // by path: the source of a bind mount, which the caller names
-    if source.exists() {
-        return Ok(());
+        } = mount
+        else {
+            continue;
+        };
+        // by path: the source of a bind mount, which the caller names
+        if source.exists() {
+            continue;
+        }
+        // by path: the source of a bind mount, which the caller names
+        std::fs::create_dir_all(source).map_err(|e| error::io("make", source, e))?;
+        warnings.push(format!(
+            "made the folder {} on the host; it was not there",
+            source.display()
+        ));
     }
-    // by path: the source of a bind mount, which the caller names
-    std::fs::create_dir_all(source).map_err(|e| error::io("make", source, e))
+    Ok(warnings)
 }
 
 /// The folder that a bind volume names must be there: nothing is made on the host by a typo.

@@ -67,6 +67,15 @@ impl Failure {
         self.object = Some(object.into());
         self
     }
+
+    /// Adds a next step to those that it has.
+    pub(crate) fn hinted(mut self, hint: &str) -> Self {
+        self.hint = Some(match self.hint {
+            Some(first) => format!("{first}; {hint}"),
+            None => hint.to_owned(),
+        });
+        self
+    }
 }
 
 impl From<ImageError> for Failure {
@@ -164,6 +173,13 @@ fn write_quietly(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_hint_follows_the_first() {
+        let failure = Failure::new(ErrorClass::Unavailable, "no room").hinted("make some");
+        let failure = failure.hinted("try again");
+        assert_eq!(failure.hint.as_deref(), Some("make some; try again"));
+    }
 
     #[test]
     fn lines_are_kept_and_escapes_are_not() {

@@ -9,7 +9,7 @@ use berth_engine::{Container, Engine};
 use berth_image::Image;
 
 use super::failure::Failure;
-use super::parse::nearest::nearest;
+use super::parse::nearest::unknown;
 use crate::view::mounts::sources;
 use crate::view::row::{health_word, network};
 
@@ -131,22 +131,13 @@ fn check(key: &str, value: &str) -> Result<(), Failure> {
         return Err(refuse(why.to_owned()));
     }
     if !KEYS.contains(&key) {
-        return Err(refuse(match nearest(key, KEYS) {
-            Some(near) => format!("no filter is called {key}; did you mean {near}?"),
-            None => format!("no filter is called {key}; there are {}", KEYS.join(", ")),
-        }));
+        return Err(refuse(unknown("filter", key, &KEYS)));
     }
     if key == "status" && !STATUSES.contains(&value) {
-        return Err(refuse(format!(
-            "no status is called so; there are {}",
-            STATUSES.join(", ")
-        )));
+        return Err(refuse(unknown("status", value, &STATUSES)));
     }
     if key == "health" && !HEALTHS.contains(&value) {
-        return Err(refuse(format!(
-            "no health is called so; there are {}",
-            HEALTHS.join(", ")
-        )));
+        return Err(refuse(unknown("health", value, &HEALTHS)));
     }
     if key == "exited" && value.parse::<u8>().is_err() {
         return Err(refuse("an exit code is a number from 0 to 255".to_owned()));
@@ -301,10 +292,12 @@ mod tests {
     fn keys_and_values_are_checked() {
         let line = |key: &str, value: &str| check(key, value).unwrap_err().message;
         insta::assert_snapshot!(line("stats", "exited"), @"invalid --filter stats=exited: no filter is called stats; did you mean status?");
-        insta::assert_snapshot!(line("status", "runing"), @"invalid --filter status=runing: no status is called so; there are created, starting, running, paused, restarting, exited, removing, dead");
+        insta::assert_snapshot!(line("status", "runing"), @"invalid --filter status=runing: no status is called runing; did you mean running?");
+        insta::assert_snapshot!(line("status", "over"), @"invalid --filter status=over: no status is called over; there are created, starting, running, paused, restarting, exited, removing, dead");
+        insta::assert_snapshot!(line("health", "helthy"), @"invalid --filter health=helthy: no health is called helthy; did you mean healthy?");
         insta::assert_snapshot!(line("exited", "x"), @"invalid --filter exited=x: an exit code is a number from 0 to 255");
         insta::assert_snapshot!(line("is-task", "true"), @"invalid --filter is-task=true: there are no tasks without a swarm, which is none of berth's business");
-        insta::assert_snapshot!(line("health", "well"), @"invalid --filter health=well: no health is called so; there are starting, healthy, unhealthy, none");
+        insta::assert_snapshot!(line("health", "well"), @"invalid --filter health=well: no health is called well; there are starting, healthy, unhealthy, none");
         assert!(check("label", "a=b").is_ok());
     }
 

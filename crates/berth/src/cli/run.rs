@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use berth_base::{ContainerId, ErrorClass};
-use berth_engine::{RemoveOptions, StartAttach};
+use berth_engine::{Container, RemoveOptions, StartAttach};
 use clap::{ArgAction, Args};
 
 use super::failure::Failure;
@@ -149,11 +149,23 @@ impl Run {
     /// What becomes of a container whose start failed: as with Docker it stays, to be started again
     /// or looked at, unless it was to go at its end.
     fn not_started(&self, context: &Context, id: &ContainerId, failure: Failure) -> Failure {
-        match self.container.auto_remove() {
-            true => undo(context, id, failure),
-            false => failure,
+        if self.container.auto_remove() {
+            return undo(context, id, failure);
+        }
+        match context.engine.inspect(id) {
+            Ok(container) => failure.hinted(&kept(&container)),
+            // Somebody removed it meanwhile.
+            Err(_) => failure,
         }
     }
+}
+
+/// What to do with a container that was made and did not start.
+fn kept(container: &Container) -> String {
+    let name = &container.name;
+    format!(
+        "container {name} is kept: \"berth inspect {name}\" shows it, \"berth start {name}\" tries again, \"berth rm {name}\" removes it"
+    )
 }
 
 /// The keys that detach from a process with a terminal: the flag's, the configuration file's, else

@@ -4,6 +4,7 @@
 
 pub(crate) mod columns;
 pub(crate) mod exec_session;
+pub(crate) mod image;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod listing;

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::small::Small;
 
+const ROOM: &str = "hint: \"berth system df\" says what takes room; ";
+
 impl Small {
     /// A tar with a file of so many bytes; its path.
     fn tar(&self, name: &str, bytes: usize) -> String {
@@ -51,7 +53,7 @@ fn a_full_disk_loses_nothing() {
     assert_eq!(small.berth(&["import", &fits, "fits:1"]).code, 0);
     let said = small.refusal(&["import", &large, "large:1"]);
     assert!(said.contains("No space left on device"), "{said}");
-    assert!(said.contains("free some space"), "{said}");
+    assert!(said.contains(ROOM), "{said}");
     assert_eq!(small.parts(), 0);
 
     // Into an archive elsewhere, and onto the full disk.
@@ -72,6 +74,38 @@ fn a_full_disk_loses_nothing() {
     small.must(&["rm", &small.world.text("disk/fill")]);
     let loaded = small.berth(&["load", "-i", &archive]);
     assert_eq!(loaded.out, "Loaded image: fits:1\n", "{loaded:?}");
+}
+
+/// Whatever is to be written: the same hint, and nothing half done.
+#[test]
+fn a_full_disk_is_told_by_every_command() {
+    let small = Small::new("disk", "4m");
+    let fits = small.tar("fits.tar", 100_000);
+    assert_eq!(small.berth(&["import", &fits, "fits:1"]).code, 0);
+    let made = small.berth(&["create", "--name", "old", "fits:1", "/file"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let filler = small.world.text("disk/fill");
+    small.must(&["sh", "-c", &format!("cat /dev/zero >{filler} || true")]);
+    for line in [
+        "network create new",
+        "volume create new",
+        "tag fits:1 new:1",
+        "rename old new",
+        "update --memory 64m old",
+        "commit old new:1",
+    ] {
+        let said = small.refusal(&line.split(' ').collect::<Vec<_>>());
+        assert!(said.contains("No space left on device"), "{line}: {said}");
+        assert!(said.contains(ROOM), "{line}: {said}");
+    }
+    small.must(&["rm", &filler]);
+    let said = |line: &str| small.berth(&line.split(' ').collect::<Vec<_>>()).out;
+    assert_eq!(
+        said("volume ls -q") + &said("network ls -q --filter name=new"),
+        ""
+    );
+    assert_eq!(said("images --format {{.Repository}}"), "fits\n");
+    assert_eq!(said("ps -a --format {{.Names}}"), "old\n");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::support::{Berth, exit_code};
 fn both_streams_tails_and_times() {
     let berth = Berth::new();
     let script = "for i in 1 2 3; do echo line $i; sleep 0.05; done; echo bad >&2; printf end";
-    berth.ok(&["run", "-d", "--name", "a", "host", "sh", "-c", script]);
+    berth.background("a", script);
     berth.ok(&["wait", "a"]);
     let done = berth.run(&["logs", "a"]);
     assert_eq!(
@@ -37,17 +37,8 @@ fn both_streams_tails_and_times() {
 #[test]
 fn following_ends_with_the_container() {
     let berth = Berth::new();
-    let script = "echo one; read x; echo $x; sleep 0.3; echo three";
-    berth.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "a",
-        "host",
-        "sh",
-        "-c",
-        &script.replace("read x; echo $x", "sleep 0.5; echo two"),
-    ]);
+    let script = "echo one; sleep 0.5; echo two; sleep 0.3; echo three";
+    berth.background("a", script);
     let mut child = berth.spawn(&["logs", "-f", "a"]);
     let out = BufReader::new(child.stdout.take().unwrap());
     let lines: Vec<String> = out.lines().map(Result::unwrap).collect();
@@ -58,16 +49,7 @@ fn following_ends_with_the_container() {
 #[test]
 fn following_ends_with_its_reader() {
     let berth = Berth::new();
-    berth.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "a",
-        "host",
-        "sh",
-        "-c",
-        "echo one; sleep 1000",
-    ]);
+    berth.background("a", "echo one; sleep 1000");
     let mut child = berth.spawn(&["logs", "-f", "a"]);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();

@@ -130,6 +130,11 @@ impl Berth {
         done.out.trim_end().to_owned()
     }
 
+    /// Runs a script in the background, in a container of the built-in image.
+    pub fn background(&self, name: &str, script: &str) {
+        self.ok(&["run", "-d", "--name", name, "host", "sh", "-c", script]);
+    }
+
     /// Starts a command; its streams are pipes.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         self.command(arguments)

@@ -23,6 +23,7 @@ const LISTINGS: &[(&str, &str)] = &[
     ),
     ("volume ls", ".Name .Driver .Scope .Mountpoint .Labels"),
     ("system df", ".Type .TotalCount .Active .Size .Reclaimable"),
+    ("system df -v", ".Images .Containers .Volumes .BuildCache"),
     (
         "events --until 0s",
         ".Type .Action .Actor.ID .Actor.Attributes .Scope .Time .TimeNano .Status .ID .From",
@@ -68,6 +69,35 @@ fn documented_fields_are_there_and_others_are_not() {
     }
 }
 
+/// With `-v` a template is about the whole, and the tables are Docker's.
+#[test]
+fn the_long_disk_usage_has_a_format() {
+    let berth = Berth::new();
+    berth.ok(&[
+        "create", "--name", "a", "-v", "data:/x", "host", "sleep", "1000",
+    ]);
+    let id = berth.ids().pop().unwrap();
+    let said = |format: &str| berth.ok(&["system", "df", "-v", "--format", format]);
+    let each = "{{len .Images}}{{range .Containers}} {{.ID}} {{.Names}} {{.LocalVolumes}}{{end}}{{range .Volumes}} {{.Name}} {{.Links}} {{.Size}}{{end}} {{.BuildCache}}";
+    assert_eq!(said(each), format!("0 {id} a 1 data 1 0B []"));
+    assert_eq!(said("table {{len .Volumes}}"), "1");
+    let whole: serde_json::Value = serde_json::from_str(&said("json")).unwrap();
+    assert_eq!(whole["Containers"][0]["Names"], "a");
+    assert_eq!(said("{{json .}}"), said("json"));
+    let tables = berth.ok(&["system", "df", "-v"]);
+    assert_eq!(said("table"), tables);
+    for heading in [
+        "IMAGE ID CREATED SIZE SHARED SIZE UNIQUE SIZE CONTAINERS",
+        "CONTAINER ID IMAGE COMMAND LOCAL VOLUMES SIZE CREATED STATUS NAMES",
+        "VOLUME NAME LINKS SIZE",
+    ] {
+        let mut lines = tables
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        assert!(lines.any(|line| line.ends_with(heading)), "{tables}");
+    }
+}
+
 #[test]
 fn misspelt_filters_are_errors_without_a_line_too() {
     let berth = Berth::new();
@@ -78,6 +108,20 @@ fn misspelt_filters_are_errors_without_a_line_too() {
         ("network ls", "drver=bridge", "driver"),
         ("volume ls", "nme=x", "name"),
         ("events --until 0s", "tpe=container", "type"),
+    ] {
+        let done = berth.run(&[words(command), vec!["--filter", filter]].concat());
+        assert_eq!(done.code, 125, "{command} {filter}: {done:?}");
+        let expected = format!("did you mean {near}?");
+        assert!(done.err.contains(&expected), "{command}: {}", done.err);
+    }
+    for (command, filter, near) in [
+        ("ps", "status=exitd", "exited"),
+        ("ps", "health=unhealty", "unhealthy"),
+        ("images", "dangling=ture", "true"),
+        ("network ls", "dangling=ture", "true"),
+        ("network ls", "type=custm", "custom"),
+        ("volume ls", "dangling=fals", "false"),
+        ("events --until 0s", "type=contaner", "container"),
     ] {
         let done = berth.run(&[words(command), vec!["--filter", filter]].concat());
         assert_eq!(done.code, 125, "{command} {filter}: {done:?}");

@@ -169,7 +169,10 @@ fn who_is_joined_comes_first_and_who_cannot_holds_up_nobody() {
         "--restart always --pid container:y --net container:z",
         "exec sleep 1000",
     );
-    let flags = format!("--restart always -v {}:/x", source.display());
+    let flags = format!(
+        "--restart always --mount type=bind,src={},dst=/x",
+        source.display()
+    );
     world.run("broken", &flags, "exec sleep 1000");
     fs::remove_dir(&source).unwrap();
     host.boots();

@@ -27,6 +27,25 @@ impl World {
         self.berth.ok(&words);
     }
 
+    /// Stops a container that becomes unhealthy by the stop signal, and is restarted for that.
+    fn stop_while_it_falls_ill(&self, name: &str, flags: &[&str]) {
+        let script = "trap 'touch /tmp/ill' TERM; while :; do sleep 0.05; done";
+        let mut words = vec!["run", "-d", "--name", name];
+        words.extend(OFTEN.split(' '));
+        words.extend(["--health-on-failure", "restart"]);
+        words.extend(["--health-cmd", "test ! -e /tmp/ill"]);
+        words.extend(flags);
+        words.extend(["host", "sh", "-c", script]);
+        self.berth.ok(&words);
+        self.await_health(name, "healthy");
+        let stop = self.berth.spawn(&["stop", "-t", "3", name]);
+        self.await_health(name, "unhealthy");
+        assert_eq!(finish(stop).code, 0);
+        eventually("the end of who sees to it", || {
+            self.internals("unhealthy").is_empty()
+        });
+    }
+
     fn health(&self, name: &str) -> String {
         self.field(name, ".State.Health.Status")
     }
@@ -210,28 +229,19 @@ fn restart_begins_anew() {
 #[test]
 fn who_is_stopped_is_not_restarted_for_failing_meanwhile() {
     let world = World::new();
-    let script = "trap 'touch /tmp/ill' TERM; while :; do sleep 0.05; done";
-    let mut words = vec!["run", "-d", "--name", "c"];
-    words.extend(OFTEN.split(' '));
-    words.extend(["--health-on-failure", "restart"]);
-    words.extend([
-        "--health-cmd",
-        "test ! -e /tmp/ill",
-        "host",
-        "sh",
-        "-c",
-        script,
-    ]);
-    world.berth.ok(&words);
-    world.await_health("c", "healthy");
-    let stop = world.berth.spawn(&["stop", "-t", "3", "c"]);
-    world.await_health("c", "unhealthy");
-    assert_eq!(finish(stop).code, 0);
-    eventually("the end of who sees to it", || {
-        world.internals("unhealthy").is_empty()
-    });
+    world.stop_while_it_falls_ill("c", &[]);
     assert_eq!(world.status("c"), "exited");
     assert_eq!(world.field("c", ".Berth.Runs"), "1");
+}
+
+/// Its stop is marked, too, although no policy would start it again.
+#[test]
+fn who_is_stopped_and_goes_with_its_end_is_not_restarted_either() {
+    let world = World::new();
+    world.stop_while_it_falls_ill("c", &["--rm"]);
+    eventually("its removal", || world.berth.ids().is_empty());
+    let starts = "events --since 1h --until 0s --filter event=start --format {{.Action}}";
+    assert_eq!(world.ok(starts), "start");
 }
 
 #[test]

@@ -89,7 +89,10 @@ fn a_start_that_fails_is_tried_again() {
     let world = World::new();
     let source = world.berth.path("source");
     std::fs::create_dir(&source).unwrap();
-    let flags = format!("--restart always -v {}:/x", source.display());
+    let flags = format!(
+        "--restart always --mount type=bind,src={},dst=/x",
+        source.display()
+    );
     world.run("c", &flags, "test -d /x && exec sleep 1000");
     std::fs::remove_dir(&source).unwrap();
     world.kill_first_process("c");

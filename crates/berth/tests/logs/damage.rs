@@ -155,17 +155,8 @@ fn a_full_disk_can_be_emptied() {
     };
     for name in ["a", "forced", "policy"] {
         let policy = if name == "policy" { "always" } else { "no" };
-        must(&[
-            "run",
-            "-d",
-            "--name",
-            name,
-            "--restart",
-            policy,
-            "host",
-            "sleep",
-            "1000",
-        ]);
+        let run = ["run", "-d", "--name", name, "--restart", policy];
+        must(&[&run[..], &["host", "sleep", "1000"]].concat());
     }
     must(&["create", "--name", "old", "host", "true"]);
     let filler = small.world.text("disk/filler");
@@ -176,7 +167,6 @@ fn a_full_disk_can_be_emptied() {
         (&["start", "old"], 1),
         (&["rename", "old", "older"], 1),
         (&["update", "--restart", "no", "policy"], 1),
-        (&["stop", "-t", "0", "policy"], 1),
     ] {
         let done = small.berth(words);
         assert_eq!(done.code, code, "{words:?}: {done:?}");
@@ -205,4 +195,41 @@ fn a_full_disk_can_be_emptied() {
     assert_eq!(must(&list).out, "");
     small.must(&["rm", &filler]);
     must(&["run", "--rm", "--name", "a", "host", "true"]);
+}
+
+/// No policy starts again what was stopped while nothing could be written down.
+#[test]
+fn a_full_disk_keeps_nobody_from_stopping() {
+    let small = small();
+    let must = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let done = small.berth(&words);
+        assert_eq!(done.code, 0, "{line}: {done:?}");
+        done.out
+    };
+    let states = || must("ps -a --format {{.Names}}={{.State}}");
+    must("run -d --name always --restart always host sleep 1000");
+    must("run -d --name unless --restart unless-stopped host sleep 1000");
+    must("run -d --name killed --restart always host sleep 1000");
+    must("run -d --name pausing --restart always host false");
+    eventually("a pause", || states().contains("pausing=restarting"));
+    let filler = small.world.text("disk/filler");
+    small.must(&["sh", "-c", &format!("cat /dev/zero >{filler} || true")]);
+    must("stop -t 0 always unless pausing");
+    must("kill killed");
+    let over = "pausing=exited\nkilled=exited\nunless=exited\nalways=exited\n";
+    assert_eq!(states(), over);
+    small.must(&["rm", &filler]);
+    assert_eq!(states(), over);
+    must("system restore");
+    assert_eq!(states(), over);
+    // Its next run is one like any other.
+    must("start always");
+    assert_eq!(must("inspect -f {{.RestartCount}} always"), "0\n");
+    let pid = must("inspect -f {{.State.Pid}} always");
+    small.must(&["kill", "-9", pid.trim()]);
+    eventually("its policy", || {
+        states().contains("always=running") && must("inspect -f {{.RestartCount}} always") == "1\n"
+    });
+    must("rm -f always unless killed pausing");
 }

@@ -69,6 +69,24 @@ fn in_and_out() {
 }
 
 #[test]
+fn a_quota_that_is_used_up() {
+    let Some(registry) = with_passwords() else {
+        return;
+    };
+    let (berth, host) = (Berth::new(), &registry.host);
+    // EDQUOT (122) for whoever writes the file.
+    let fault = [("BERTH_FAULT", "fail=122 registry.login 1")];
+    let words = ["login", "-u", "me", "-p", "pass word", host];
+    let done = berth.run_under(&fault, &words, b"");
+    let said = done.err;
+    assert_eq!(done.code, 1, "{said}");
+    assert!(said.contains("uota exceeded"), "{said}");
+    let hint = said.lines().last().unwrap();
+    assert!(hint.starts_with("hint: \"berth system df\""), "{said}");
+    assert!(!berth.path(".docker/config.json").exists());
+}
+
+#[test]
 fn without_a_terminal_or_a_home() {
     let berth = Berth::new();
     for arguments in [

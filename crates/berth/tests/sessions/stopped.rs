@@ -1,17 +1,15 @@
 //! A monitor that was stopped: what needs none goes on, what does says so, and an end is an end.
 
-use std::io::Read as _;
-
 use rustix::process::Signal;
 
-use crate::support::Berth;
+use crate::support::{Berth, eventually, finish, is_alive};
 use crate::world::{
     marker, monitor_address, monitor_of, send, sessions, stat, stop, volatile_dir, wait_in_poll,
     with_argument,
 };
 
 fn stopped(berth: &Berth, script: &str) -> u32 {
-    berth.ok(&["run", "-d", "--name", "a", "host", "sh", "-c", script]);
+    berth.background("a", script);
     let monitor = monitor_of(berth, "a");
     stop(monitor);
     monitor
@@ -21,17 +19,8 @@ fn stopped(berth: &Berth, script: &str) -> u32 {
 fn what_needs_no_monitor_goes_on() {
     let berth = Berth::new();
     let sleep = marker(1);
-    berth.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "a",
-        "host",
-        "sh",
-        "-c",
-        "echo said; sleep 1000",
-    ]);
-    crate::support::eventually("its line", || berth.ok(&["logs", "a"]) == "said");
+    berth.background("a", "echo said; sleep 1000");
+    eventually("its line", || berth.ok(&["logs", "a"]) == "said");
     berth.ok(&["exec", "-d", "a", "sleep", &sleep]);
     let monitor = monitor_of(&berth, "a");
     stop(monitor);
@@ -87,9 +76,7 @@ fn a_queue_that_is_full_blocks_nobody() {
     assert_eq!(done.code, 125);
     assert!(done.err.contains("it is stopped"), "{}", done.err);
     berth.ok(&["rm", "-f", "a"]);
-    crate::support::eventually("its monitor to be gone", || {
-        !crate::support::is_alive(monitor)
-    });
+    eventually("its monitor to be gone", || !is_alive(monitor));
 }
 
 /// Who ends a container lets its monitor go on: only that can reap, and it knows the exit code.
@@ -103,7 +90,7 @@ fn an_end_is_an_end_with_its_exit_code() {
         let berth = Berth::new();
         let script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done";
         berth.ok(&["run", "-d", "--name", "a", "host", "bash", "-c", script]);
-        crate::support::eventually("its trap", || berth.ok(&["logs", "a"]) == "ready");
+        eventually("its trap", || berth.ok(&["logs", "a"]) == "ready");
         // Its zombie would keep the PID namespace from ending.
         berth.ok(&["exec", "-d", "a", "sleep", "1000"]);
         stop(monitor_of(&berth, "a"));
@@ -128,10 +115,8 @@ fn with_its_keeper_stopped_too() {
     stop(keeper);
     berth.ok(&["rm", "-f", "a"]);
     assert!(berth.ids().is_empty());
-    crate::support::eventually("both to be gone", || {
-        [keeper, monitor]
-            .iter()
-            .all(|pid| !crate::support::is_alive(*pid))
+    eventually("both to be gone", || {
+        [keeper, monitor].iter().all(|pid| !is_alive(*pid))
     });
 }
 
@@ -155,24 +140,17 @@ fn who_is_attached_is_told() {
         "-c",
         "echo up; exec sleep 1000",
     ];
-    let mut run = berth.spawn(&line);
-    crate::support::eventually("its line", || berth.run(&["logs", "a"]).out == "up\n");
-    let mut attach = berth.spawn(&["attach", "--no-stdin", "a"]);
-    let mut exec = berth.spawn(&["exec", "a", "sleep", "1000"]);
-    crate::support::eventually("the session", || sessions(&berth, "a").len() == 1);
+    let run = berth.spawn(&line);
+    eventually("its line", || berth.run(&["logs", "a"]).out == "up\n");
+    let attach = berth.spawn(&["attach", "--no-stdin", "a"]);
+    let exec = berth.spawn(&["exec", "a", "sleep", "1000"]);
+    eventually("the session", || sessions(&berth, "a").len() == 1);
     wait_in_poll(&attach);
     let monitor = monitor_of(&berth, "a");
     stop(monitor);
-    for (client, code) in [(&mut run, 125), (&mut attach, 1), (&mut exec, 125)] {
-        let mut said = String::new();
-        client
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut said)
-            .unwrap();
-        assert_eq!(said, stopped_words(monitor));
-        assert_eq!(crate::support::exit_code(client), code);
+    for (client, code) in [(run, 125), (attach, 1), (exec, 125)] {
+        let done = finish(client);
+        assert_eq!((done.code, done.err), (code, stopped_words(monitor)));
     }
     assert_eq!(berth.ok(&["ps", "--format", "{{.Names}}"]), "a");
     send(monitor, Signal::CONT);
@@ -195,8 +173,8 @@ fn who_waits_for_the_end_gets_it() {
             "run", "-d", "--name", "a", "-v", &source, "host", "sh", "-c", script,
         ];
         berth.ok(&run);
-        crate::support::eventually("its line", || berth.ok(&["logs", "a"]) == "up");
-        let mut client = berth.spawn(words);
+        eventually("its line", || berth.ok(&["logs", "a"]) == "up");
+        let client = berth.spawn(words);
         if words[0] == "attach" {
             wait_in_poll(&client);
         }
@@ -205,19 +183,9 @@ fn who_waits_for_the_end_gets_it() {
         std::fs::write(&end, "").unwrap();
         let init: u32 = init.parse().unwrap();
         // A zombie, or reaped already by a monitor that its waiter let go on.
-        crate::support::eventually("its end", || !crate::support::is_alive(init));
-        let mut said = String::new();
-        client
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut said)
-            .unwrap();
-        assert_eq!(
-            (said.as_str(), crate::support::exit_code(&mut client)),
-            (out, code),
-            "{words:?}"
-        );
+        eventually("its end", || !is_alive(init));
+        let done = finish(client);
+        assert_eq!((done.out.as_str(), done.code), (out, code), "{words:?}");
         assert_eq!(berth.ok(&["wait", "a"]), "7");
     }
 }
@@ -238,7 +206,5 @@ fn figures_and_removal_need_none() {
     let update = berth.run(&["update", "--restart", "always", "a"]);
     assert_eq!(update.code, 0, "{update:?}");
     berth.ok(&["rm", "-f", "a"]);
-    crate::support::eventually("its monitor to be gone", || {
-        !crate::support::is_alive(monitor)
-    });
+    eventually("its monitor to be gone", || !is_alive(monitor));
 }

@@ -37,6 +37,11 @@ const IS_OVER: &[&str] = victim!("eq .State.Status \"exited\"");
 const HAS_RESTARTED: &[&str] = victim!("eq .RestartCount 1");
 const RUNNING: &[Step] = &[sleeper!("run", "-d")];
 
+const MARKED: &[Step] = &[
+    sleeper!("run", "-d", "--restart", "unless-stopped"),
+    super::copes("fail=28 container.status.write 1", STOP),
+];
+
 pub(super) const OPERATIONS: &[Operation] = &[
     // A restart that was begun is finished, or the container still runs. One that failed is told.
     Operation {
@@ -73,6 +78,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         again: STOP,
         verify: &[RESTORE, IS_OVER, START, RUNS],
         survives: IS_OVER,
+        ..BERTH
+    },
+    // The same where the disk was full, and only a mark could be made.
+    Operation {
+        name: "restore-marked",
+        before: MARKED,
+        run: RESTORE,
+        again: RESTORE,
+        verify: &[IS_OVER, START, RUNS],
+        survives: IS_OVER,
+        ..BERTH
+    },
+    Operation {
+        name: "start-marked",
+        before: MARKED,
+        run: START,
+        again: START,
+        verify: &[RUNS, STOP, RESTORE, IS_OVER],
         ..BERTH
     },
     Operation {

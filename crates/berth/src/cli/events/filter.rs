@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use berth_base::state::{EventKind, EventRecord};
 
 use crate::cli::failure::Failure;
-use crate::cli::parse::nearest::nearest;
+use crate::cli::parse::nearest::unknown;
 
 const KEYS: [&str; 9] = [
     "container",
@@ -121,15 +121,9 @@ fn check(key: &str, value: &str) -> Result<(), Failure> {
             "there is no {key} without a swarm, which is none of berth's business"
         )));
     }
-    let known = |word: &str, what: &str, all: &[&str]| match nearest(word, all.iter().copied()) {
-        _ if all.contains(&word) => Ok(()),
-        Some(near) => Err(refuse(format!(
-            "no {what} is called {word}; did you mean {near}?"
-        ))),
-        None => Err(refuse(format!(
-            "no {what} is called {word}; there are {}",
-            all.join(", ")
-        ))),
+    let known = |word: &str, what: &str, all: &[&str]| match all.contains(&word) {
+        true => Ok(()),
+        false => Err(refuse(unknown(what, word, all))),
     };
     known(key, "filter", &KEYS)?;
     match key {

@@ -8,8 +8,9 @@ use berth_image::Image;
 use berth_image::ImageRef;
 
 use crate::cli::failure::Failure;
-use crate::cli::parse::nearest::nearest;
+use crate::cli::parse::nearest::{SWITCH, none_of, unknown};
 use crate::cli::parse::time::moment;
+use crate::view::image::created;
 
 const LISTING: [&str; 7] = [
     "before",
@@ -96,16 +97,13 @@ impl ImageFilters {
                 self.dangling = Some(match value {
                     "true" | "1" => true,
                     "false" | "0" => false,
-                    _ => return Err(refuse("write true or false".into())),
+                    _ => return Err(refuse(none_of(value, &SWITCH))),
                 });
             }
             "label" => self.labels.push(label()),
             "label!" => self.not_labels.push(label()),
             _ => {
-                return Err(refuse(match nearest(key, known.iter().copied()) {
-                    Some(near) => format!("no filter is called {key}; did you mean {near}?"),
-                    None => format!("no filter is called {key}; there are {}", known.join(", ")),
-                }));
+                return Err(refuse(unknown("filter", key, known)));
             }
         }
         Ok(())
@@ -158,12 +156,6 @@ fn until(value: &str) -> Result<Timestamp, Failure> {
     let now = Timestamp::from(SystemTime::now());
     moment(value, now)
         .map_err(|rejected| Failure::usage(format!("invalid --filter until={value}: {rejected}")))
-}
-
-/// When an image was made; the beginning of time where it does not say.
-pub(super) fn created(image: &Image) -> Timestamp {
-    let text = image.config.created.as_deref().unwrap_or_default();
-    text.parse().unwrap_or_else(|_| Timestamp::from_nanos(0))
 }
 
 /// `reference=PATTERN`: `*` and `?` within one part of the familiar name or of the name with tag.

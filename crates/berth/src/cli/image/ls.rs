@@ -5,32 +5,18 @@ use std::time::SystemTime;
 use berth_base::Timestamp;
 use berth_image::{Image, ImageRef};
 use clap::Args;
-use serde_json::json;
 
-use super::filter::{ImageFilters, created};
+use super::filter::ImageFilters;
 use crate::cli::failure::Failure;
 use crate::cli::parse::filter::filter;
 use crate::cli::{Context, Outcome};
-use crate::view::listing::{Column, Format, Row};
-use crate::view::{size, span};
+use crate::view::image::{self, Beside, created};
+use crate::view::listing::{Format, Row};
+use crate::view::row::Width;
 
 const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 const DIGESTS: &str =
     "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
-const COLUMNS: [Column; 11] = [
-    ("Repository", "REPOSITORY"),
-    ("Tag", "TAG"),
-    ("Digest", "DIGEST"),
-    ("ID", "IMAGE ID"),
-    ("CreatedSince", "CREATED"),
-    ("CreatedAt", "CREATED AT"),
-    ("Size", "SIZE"),
-    ("Containers", "CONTAINERS"),
-    ("SharedSize", "SHARED SIZE"),
-    ("UniqueSize", "UNIQUE SIZE"),
-    ("VirtualSize", "VIRTUAL SIZE"),
-];
-const NONE: &str = "<none>";
 
 /// List images.
 #[derive(Args, Debug)]
@@ -99,7 +85,7 @@ impl Images {
             // One line for each image, not for each of its names.
             rows.dedup_by(|a, b| a.fields["ID"] == b.fields["ID"]);
         }
-        format.write(&rows, &COLUMNS, |_, _, _| None, &mut context.out)?;
+        format.write(&rows, &image::COLUMNS, |_, _, _| None, &mut context.out)?;
         Ok(0)
     }
 
@@ -111,37 +97,18 @@ impl Images {
         filters: &ImageFilters,
         rows: &mut Vec<Row>,
     ) -> Result<(), Failure> {
-        let now = Timestamp::from(SystemTime::now());
-        let created = created(image);
-        let containers = context.engine.containers_of_image(&image.id)?;
-        let bytes = context.engine.image_bytes(image);
-        let row = |name: Option<&ImageRef>| {
-            let digest = image
-                .repo_digests
-                .iter()
-                .find(|d| name.is_none_or(|name| d.name() == name.name()));
-            let fields = json!({
-                "Repository": name.map_or_else(
-                    || digest.map_or_else(|| NONE.to_owned(), ImageRef::familiar_name),
-                    ImageRef::familiar_name),
-                "Tag": name.and_then(ImageRef::tag).unwrap_or(NONE),
-                "Digest": digest.and_then(ImageRef::digest).map_or(NONE, |d| d.as_str()),
-                "ID": if self.no_trunc { image.id.as_str() } else { image.id.short() },
-                "CreatedSince": if created == Timestamp::from_nanos(0) {
-                    "N/A".to_owned()
-                } else {
-                    format!("{} ago", span::words(now.since(created)))
-                },
-                "CreatedAt": span::date(created),
-                "Size": size::decimal(bytes),
-                "Containers": containers.to_string(),
-                // As docker images: "system df -v" tells.
-                "SharedSize": "N/A",
-                "UniqueSize": "N/A",
-                "VirtualSize": size::decimal(bytes),
-            });
-            Row::plain(fields)
+        let width = match self.no_trunc {
+            true => Width::Full,
+            false => Width::Short,
         };
+        let beside = Beside {
+            containers: context.engine.containers_of_image(&image.id)?,
+            bytes: context.engine.image_bytes(image),
+            // As docker images: "system df -v" tells.
+            shared: None,
+        };
+        let now = Timestamp::from(SystemTime::now());
+        let row = |name: Option<&ImageRef>| image::row(image, name, &beside, width, now);
         let shown = |name: &&ImageRef| name.tag().is_some() && filters.accept_name(name);
         let tagged = image.references.iter().filter(shown);
         let before = rows.len();

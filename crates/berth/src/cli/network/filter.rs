@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use berth_engine::NetworkFile;
 
 use crate::cli::failure::Failure;
-use crate::cli::parse::nearest::nearest;
+use crate::cli::parse::nearest::{SWITCH, none_of, unknown};
 use crate::cli::parse::time::moment_now;
 
 /// Parsed filters.
@@ -22,15 +22,12 @@ impl Filters {
             let refuse =
                 |what: String| Failure::usage(format!("invalid --filter {key}={value}: {what}"));
             if !known.contains(&key.as_str()) {
-                return Err(refuse(match nearest(key, known.iter().copied()) {
-                    Some(near) => format!("no filter is called {key}; did you mean {near}?"),
-                    None => format!("no filter is called {key}; there are {}", known.join(", ")),
-                }));
+                return Err(refuse(unknown("filter", key, known)));
             }
             match (key.as_str(), value.as_str()) {
                 ("dangling", "true" | "false" | "1" | "0") | ("type", "custom" | "builtin") => {}
-                ("dangling", _) => return Err(refuse("give true or false".to_owned())),
-                ("type", _) => return Err(refuse("give custom or builtin".to_owned())),
+                ("dangling", _) => return Err(refuse(none_of(value, &SWITCH))),
+                ("type", _) => return Err(refuse(none_of(value, &["custom", "builtin"]))),
                 ("until", text) => {
                     moment_now(text).map_err(|rejected| refuse(rejected.0))?;
                 }

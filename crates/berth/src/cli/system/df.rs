@@ -1,12 +1,17 @@
 //! `berth system df`.
 
+use std::time::SystemTime;
+
+use berth_base::Timestamp;
 use berth_engine::DiskUsage;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::failure::Failure;
 use crate::cli::{Context, Outcome};
 use crate::view::listing::{Column, Format, Row};
-use crate::view::size;
+use crate::view::row::{self, Width};
+use crate::view::{image, size, volume};
 
 const TABLE: &str = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
 const COLUMNS: [Column; 5] = [
@@ -16,6 +21,11 @@ const COLUMNS: [Column; 5] = [
     ("Size", "SIZE"),
     ("Reclaimable", "RECLAIMABLE"),
 ];
+
+/// The tables of `-v`, Docker's.
+const IMAGES: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
+const CONTAINERS: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
+const VOLUMES: &str = "{{.Name}}\t{{.Links}}\t{{.Size}}";
 
 /// Show what images, containers and volumes take on disk.
 #[derive(Args, Debug)]
@@ -43,93 +53,106 @@ impl Df {
             ("Containers", engine.containers_disk_usage()?),
             ("Local Volumes", engine.volumes_disk_usage()?),
         ]
-        .map(|(kind, usage)| row(kind, &usage));
+        .map(|(kind, usage)| summary(kind, &usage));
         format.write(&rows, &COLUMNS, |_, _, _| None, &mut context.out)?;
         Ok(0)
     }
 
     fn each(&self, context: &mut Context) -> Outcome {
-        let images = [
-            ("Name", "IMAGE"),
-            ("ID", "IMAGE ID"),
-            ("Size", "SIZE"),
-            ("Shared", "SHARED SIZE"),
-            ("Unique", "UNIQUE SIZE"),
-            ("Containers", "CONTAINERS"),
-        ];
-        let rows: Vec<Row> = context
-            .engine
-            .image_usage()?
-            .iter()
-            .map(|usage| {
-                Row::plain(json!({
-                    "Name": usage.image.display_name(),
-                    "ID": usage.image.id.short(),
-                    "Size": size::decimal(usage.bytes),
-                    "Shared": size::decimal(usage.shared),
-                    "Unique": size::decimal(usage.bytes - usage.shared),
-                    "Containers": usage.containers.to_string(),
-                }))
-            })
-            .collect();
-        section(context, "Images space usage:", &images, &rows)?;
-        let containers = [
-            ("ID", "CONTAINER ID"),
-            ("Image", "IMAGE"),
-            ("Size", "SIZE"),
-            ("Status", "STATUS"),
-            ("Names", "NAMES"),
-        ];
-        let mut rows = Vec::new();
-        for container in context.containers()? {
-            let bytes = context.engine.container_bytes(&container);
-            rows.push(Row::plain(json!({
-                "ID": container.id.short(),
-                "Image": container.create.image,
-                "Size": size::decimal(bytes),
-                "Status": container.status.as_str(),
-                "Names": container.name.as_str(),
-            })));
+        let text = self.format.as_deref().unwrap_or("table").trim();
+        let width = match text {
+            "table" => Width::Short,
+            _ => Width::Full,
+        };
+        let found = Each::find(context, width)?;
+        if text == "table" {
+            found.sections(context)?;
+            return Ok(0);
         }
-        section(context, "Containers space usage:", &containers, &rows)?;
-        let volumes = [
-            ("Name", "VOLUME NAME"),
-            ("Links", "LINKS"),
-            ("Size", "SIZE"),
-        ];
-        let users = context.engine.volume_users()?;
-        let mut rows = Vec::new();
-        for volume in context.engine.volumes()? {
-            let bytes = context.engine.volume_size(&volume.file.name)?;
-            rows.push(Row::plain(json!({
-                "Name": volume.file.name.as_str(),
-                "Links": users.get(&volume.file.name).map_or(0, Vec::len).to_string(),
-                "Size": size::decimal(bytes),
-            })));
-        }
-        section(context, "Local Volumes space usage:", &volumes, &rows)?;
+        // As with Docker, a template is about all of it, and no table.
+        let format = match Format::parse(Some(text), "")? {
+            Format::Table(template) | Format::Lines(template) => Format::Lines(template),
+            Format::Json => Format::Json,
+        };
+        format.write(&[found.whole()], &[], |_, _, _| None, &mut context.out)?;
         Ok(0)
     }
 }
 
-fn section(
-    context: &mut Context,
-    title: &str,
-    columns: &[Column],
-    rows: &[Row],
-) -> Result<(), crate::cli::failure::Failure> {
-    context.out.line(title)?;
-    context.out.line("")?;
-    let table: Vec<String> = columns
-        .iter()
-        .map(|(name, _)| format!("{{{{.{name}}}}}"))
-        .collect();
-    let format = Format::parse(None, &table.join("\t"))?;
-    format.write(rows, columns, |_, _, _| None, &mut context.out)?;
-    context.out.line("")
+/// A row for each image, container and volume.
+struct Each {
+    images: Vec<Row>,
+    containers: Vec<Row>,
+    volumes: Vec<Row>,
 }
 
-fn row(kind: &str, usage: &DiskUsage) -> Row {
+impl Each {
+    fn find(context: &mut Context, width: Width) -> Result<Self, Failure> {
+        let containers = context.containers()?;
+        let engine = &context.engine;
+        let now = Timestamp::from(SystemTime::now());
+        let images = engine.image_usage()?.into_iter().map(|usage| {
+            let beside = image::Beside {
+                containers: usage.containers,
+                bytes: usage.bytes,
+                shared: Some(usage.shared),
+            };
+            let mut names = usage.image.references.iter();
+            let name = names.find(|name| name.tag().is_some());
+            image::row(&usage.image, name, &beside, width, now)
+        });
+        let images = images.collect();
+        let containers = containers.iter().map(|container| {
+            let beside = row::Beside {
+                image: engine.shown_image(container),
+                sizes: Some((engine.container_bytes(container), 0)),
+            };
+            row::row(container, &beside, width, now)
+        });
+        let containers = containers.collect();
+        let users = engine.volume_users()?;
+        let mut volumes = Vec::new();
+        for volume in engine.volumes()? {
+            let mut row = volume::row(&volume);
+            let name = &volume.file.name;
+            row.fields["Links"] = users.get(name).map_or(0, Vec::len).to_string().into();
+            row.fields["Size"] = size::decimal(engine.volume_size(name)?).into();
+            volumes.push(row);
+        }
+        Ok(Self {
+            images,
+            containers,
+            volumes,
+        })
+    }
+
+    fn sections(&self, context: &mut Context) -> Result<(), Failure> {
+        for (title, table, columns, rows) in [
+            ("Images", IMAGES, &image::COLUMNS[..], &self.images),
+            ("Containers", CONTAINERS, &row::COLUMNS, &self.containers),
+            ("Local Volumes", VOLUMES, &volume::COLUMNS, &self.volumes),
+        ] {
+            context.out.line(&format!("{title} space usage:\n"))?;
+            let format = Format::parse(None, table)?;
+            format.write(rows, columns, row::method, &mut context.out)?;
+            context.out.line("")?;
+        }
+        Ok(())
+    }
+
+    /// All as the one object that a template is about. Nothing is built, so nothing is kept of that.
+    fn whole(self) -> Row {
+        let fields = |rows: Vec<Row>| rows.into_iter().map(|row| row.fields).collect::<Vec<_>>();
+        Row::plain(json!({
+            "Images": fields(self.images),
+            "Containers": fields(self.containers),
+            "Volumes": fields(self.volumes),
+            "BuildCache": [],
+        }))
+    }
+}
+
+fn summary(kind: &str, usage: &DiskUsage) -> Row {
     let share = (usage.reclaimable * 100)
         .checked_div(usage.bytes)
         .unwrap_or(0);

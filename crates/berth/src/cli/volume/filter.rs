@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use berth_base::state::VolumeFile;
 
 use crate::cli::failure::Failure;
-use crate::cli::parse::nearest::nearest;
+use crate::cli::parse::nearest::{SWITCH, none_of, unknown};
 
 /// Parsed filters.
 #[derive(Debug, Default)]
@@ -21,13 +21,10 @@ impl Filters {
             let refuse =
                 |what: String| Failure::usage(format!("invalid --filter {key}={value}: {what}"));
             if !known.contains(&key.as_str()) {
-                return Err(refuse(match nearest(key, known.iter().copied()) {
-                    Some(near) => format!("no filter is called {key}; did you mean {near}?"),
-                    None => format!("no filter is called {key}; there are {}", known.join(", ")),
-                }));
+                return Err(refuse(unknown("filter", key, known)));
             }
             if matches!(key.as_str(), "dangling" | "all") && boolean(value).is_none() {
-                return Err(refuse("give true or false".to_owned()));
+                return Err(refuse(none_of(value, &SWITCH)));
             }
             filters
                 .0
@@ -124,6 +121,7 @@ mod tests {
         };
         insta::assert_snapshot!(line("danglng", "true"), @"invalid --filter danglng=true: no filter is called danglng; did you mean dangling?");
         insta::assert_snapshot!(line("dangling", "maybe"), @"invalid --filter dangling=maybe: give true or false");
+        insta::assert_snapshot!(line("dangling", "flase"), @"invalid --filter dangling=flase: give true or false; did you mean false?");
         insta::assert_snapshot!(line("size", "1"), @"invalid --filter size=1: no filter is called size; there are dangling, driver, label, name");
     }
 }
