@@ -122,12 +122,18 @@ fn a_follower_who_is_too_slow_says_what_is_missing() {
     let berth = Berth::new();
     let source = format!("{}:/asked", berth.path("").display());
     let lines = 80_000;
-    let script =
-        format!("until [ -e /asked/go ]; do sleep 0.05; done; seq 1 {lines}; touch /asked/done");
+    let script = format!(
+        "echo 0; until [ -e /asked/go ]; do sleep 0.05; done; seq 1 {lines}; touch /asked/done"
+    );
     let max = ["--log-opt", "max-size=100k", "--log-opt", "max-file=3"];
     let start = ["run", "-d", "--name", "a", "-v", &source];
     berth.ok(&[&start[..], &max, &["host", "sh", "-c", &script]].concat());
     let mut follower = berth.spawn(&["logs", "-f", "a"]);
+    // One who came later could not know what it missed.
+    let mut first = [0; 2];
+    let out = follower.stdout.as_mut().unwrap();
+    out.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"0\n");
     std::fs::write(berth.path("go"), "").unwrap();
     eventually("the last line", || berth.path("done").exists());
     let (mut followed, mut said) = (String::new(), String::new());
