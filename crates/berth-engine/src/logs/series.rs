@@ -8,15 +8,16 @@ use super::part::{Format, Part};
 /// Opens the files of a log that there are now, the oldest first.
 ///
 /// From the newest on, since a turn meanwhile only makes them older: a file can be met twice so, and
-/// is known by its first record then, but none is left out.
+/// is known by its inode or, once it is compressed, by its first record; but none is left out.
 pub(super) fn open(newest: &Path, format: Format) -> io::Result<Vec<Part>> {
+    open_while(newest, format, || {})
+}
+
+/// The same, with something happening between the newest and the others.
+fn open_while(newest: &Path, format: Format, meanwhile: impl FnOnce()) -> io::Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
     parts.extend(open_if_there(newest, format)?);
-    let mut times: Vec<u64> = parts
-        .first_mut()
-        .and_then(Part::first_time)
-        .into_iter()
-        .collect();
+    meanwhile();
     // One more than there are: they may be turned while we look.
     for number in 1..=highest(newest) + 1 {
         let plain = named(newest, &number.to_string());
@@ -26,18 +27,21 @@ pub(super) fn open(newest: &Path, format: Format) -> io::Result<Vec<Part>> {
             None => open_if_there(&packed, format)?,
         };
         let Some(mut part) = part else { continue };
-        match part.first_time() {
-            Some(time) if times.contains(&time) => {}
-            Some(time) => {
-                times.push(time);
-                parts.push(part);
-            }
+        let (inode, Some(time)) = (part.inode(), part.first_time()) else {
             // Nothing in it.
-            None => {}
+            continue;
+        };
+        let mut known = parts.iter_mut();
+        if !known.any(|known| known.inode() == inode || known.first_time() == Some(time)) {
+            parts.push(part);
         }
     }
-    parts.reverse();
-    Ok(parts)
+    // Turned twice meanwhile, the newest of before is older than one that was met after it. What is
+    // empty has just begun.
+    let timed = parts.into_iter().map(|mut part| (part.first_time(), part));
+    let mut timed: Vec<_> = timed.collect();
+    timed.sort_by_key(|(time, _)| time.unwrap_or(u64::MAX));
+    Ok(timed.into_iter().map(|(_, part)| part).collect())
 }
 
 fn open_if_there(path: &Path, format: Format) -> io::Result<Option<Part>> {
@@ -77,4 +81,52 @@ fn highest(newest: &Path) -> u32 {
     let numbers = turned(newest).into_iter().map(|(number, _)| number);
     // A name that somebody else made up must not keep us busy.
     numbers.filter(|number| *number < 10_000).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of the first records of a log whose newest file is turned twice while it is opened.
+    fn met(newest_begins: &str) -> Vec<u64> {
+        let folder = tempfile::tempdir().unwrap();
+        let newest = folder.path().join("log.json");
+        let line = |number: u64| {
+            format!(
+                "{{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:0{number}Z\"}}\n"
+            )
+        };
+        let name = |number: u32| named(&newest, &number.to_string());
+        std::fs::write(name(1), line(1)).unwrap();
+        std::fs::write(&newest, newest_begins).unwrap();
+        let turn = |number: u64| {
+            for older in [2, 1] {
+                if name(older).exists() {
+                    std::fs::rename(name(older), name(older + 1)).unwrap();
+                }
+            }
+            std::fs::rename(&newest, name(1)).unwrap();
+            std::fs::write(&newest, line(number)).unwrap();
+        };
+        let parts = open_while(&newest, Format::Json, || {
+            std::fs::write(&newest, line(2)).unwrap();
+            turn(3);
+            turn(4);
+        });
+        let begin = berth_base::Timestamp::from_nanos(1_767_225_600_000_000_000);
+        let times = parts.unwrap().into_iter().map(|mut part| part.first_time());
+        times
+            .map(|time| (time.unwrap() - begin.as_nanos()) / 1_000_000_000)
+            .collect()
+    }
+
+    #[test]
+    fn turned_meanwhile_each_file_is_there_once_and_in_order() {
+        for begins in [
+            "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:02Z\"}\n",
+            "",
+        ] {
+            assert_eq!(met(begins), [1, 2, 3], "{begins:?}");
+        }
+    }
 }
