@@ -14,6 +14,6 @@ mod restore;
 mod settings;
 mod stopped;
 
-pub(crate) use claim::{dismiss, is_in_hand, is_of_this_boot};
+pub(crate) use claim::{dismiss, is_about_to_restart, is_in_hand, is_of_this_boot};
 pub(crate) use health::{check, is_probed, probe};
 pub use restore::Restored;
