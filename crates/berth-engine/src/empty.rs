@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use berth_base::state::{ExitFile, ExitOutcome, RunFile, STATE_VERSION};
 use berth_base::{ContainerId, ErrorClass, Status, Timestamp};
+use berth_runtime::besides;
 use berth_sys::ExitStatus;
 
 use crate::members::{self, Marks};
@@ -200,6 +201,32 @@ impl Engine {
         }
     }
 
+    /// Runs the poststop hooks of a run that its monitor has not lived to see the end of. What failed, or
+    /// why they did not run. The caller holds the container's lock; the run has no exit record.
+    pub(crate) fn finish_besides(&self, view: &View) -> Option<String> {
+        let container = &view.container;
+        // Hooks of a start run once the first process is on record.
+        view.last_run.as_ref()?;
+        // Who lives does it, however long that takes.
+        if Session::is_served(&container.volatile_dir) {
+            return None;
+        }
+        let config = match self.store().read_monitor(&container.id) {
+            Ok(config) => config.filter(|config| config.run == container.run)?,
+            Err(error) => return Some(format!("poststop hooks did not run: {error}")),
+        };
+        if !besides::is_due(&config) {
+            return None;
+        }
+        // What the first process left behind.
+        if has_leftovers(view)
+            && let Err(error) = kill(view)
+        {
+            return Some(format!("poststop hooks did not run: {error}"));
+        }
+        besides::finish(&config)
+    }
+
     /// Puts the files of a container whose run is over in order: an exit record, the cgroups
     /// gone, the status `exited`. What keeper and monitor did already is left as it is.
     pub(crate) fn settle(&self, lock: &ContainerLock, view: &View) -> Result<(), EngineError> {
@@ -218,14 +245,16 @@ impl Engine {
                 .process
                 .as_ref()
                 .map_or(ExitOutcome::Unknown, outcome_of);
+            let oom_killed = group.oom_kills().is_ok_and(|kills| kills > 0);
             let exit = ExitFile {
                 version: STATE_VERSION,
                 run: container.run,
                 outcome,
-                oom_killed: group.oom_kills().is_ok_and(|kills| kills > 0),
+                oom_killed,
                 started_at: container.live.as_ref().map(|live| live.started_at),
                 finished_at: Timestamp::from(SystemTime::now()),
-                error: None,
+                // Before the record, which says that it has been done.
+                error: self.finish_besides(view),
                 recorded_by: None,
             };
             self.store().write_exit_if_absent(&container.id, &exit)?;

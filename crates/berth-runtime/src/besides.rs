@@ -2,7 +2,8 @@
 //!
 //! Hooks on the host side need the host's namespaces, and the stage leaves them: it joins some for
 //! good, and takes a mount namespace of its own to compose a root. So a fork of it, made before, runs
-//! them. poststop is the monitor's, once nobody of the container is left.
+//! them. poststop is the monitor's, once nobody of the container is left, and the engine's where
+//! neither monitor nor keeper has lived to see that.
 //!
 //! Nothing here is called, and no file is made, for a container whose spec asks for neither.
 
@@ -128,9 +129,17 @@ impl Besides {
     }
 }
 
+/// Whether a run left anything that [`finish`] is to do.
+pub fn is_due(config: &MonitorConfig) -> bool {
+    // by path: the volatile folder of a container
+    config.volatile_dir.join(CONFIG).exists()
+}
+
 /// What is due once nobody of the container is left: poststop hooks, the resctrl group. Answers what
-/// failed; whatever that is, the container has ended.
-pub(crate) fn finish(config: &MonitorConfig) -> Option<String> {
+/// failed; whatever that is, the container has ended. It is done until an exit record is written:
+/// whoever finds a run without one and nobody who serves it does it, under the container's lock, so
+/// that hooks run at least once, and more often only where somebody died between them and the record.
+pub fn finish(config: &MonitorConfig) -> Option<String> {
     let folder = &config.volatile_dir;
     // by path: the volatile folder of a container
     let text = fs::read(folder.join(CONFIG)).ok()?;
