@@ -24,7 +24,7 @@ const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 /// When a first process that does not die is suspected to be frozen.
 const THAW_AFTER: Duration = Duration::from_millis(500);
 /// How long the exit record may take once the first process has ended: a monitor first ends what
-/// is left in a shared PID namespace, for which it takes up to 10 s.
+/// is left in a shared PID namespace, for which it takes up to 10 s. poststop hooks come besides.
 const RECORD_WITHIN: Duration = Duration::from_secs(15);
 /// Longest pause between two looks for the record.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
@@ -185,7 +185,14 @@ impl Engine {
 
     /// Waits for `exits/N.json` while somebody lives who will write it.
     fn await_record(&self, container: &Container) -> Result<Option<ExitFile>, EngineError> {
-        let deadline = Instant::now() + RECORD_WITHIN;
+        let begun = Instant::now();
+        let is_late = || {
+            let patience = || {
+                let hooks = besides::due_within(&container.volatile_dir);
+                RECORD_WITHIN.saturating_add(hooks.unwrap_or_default())
+            };
+            begun.elapsed() >= RECORD_WITHIN && begun.elapsed() >= patience()
+        };
         let mut pause = Duration::from_micros(200);
         loop {
             // In this order: who is gone after the look has written before.
@@ -193,7 +200,7 @@ impl Engine {
             if let Some(exit) = self.store().read_exit(&container.id, container.run)? {
                 return Ok(Some(exit));
             }
-            if !cared_for || Instant::now() >= deadline {
+            if !cared_for || is_late() {
                 return Ok(None);
             }
             std::thread::sleep(pause);
@@ -215,9 +222,7 @@ impl Engine {
             Ok(config) => config.filter(|config| config.run == container.run)?,
             Err(error) => return Some(format!("poststop hooks did not run: {error}")),
         };
-        if !besides::is_due(&config) {
-            return None;
-        }
+        besides::due_within(&container.volatile_dir)?;
         // What the first process left behind.
         if has_leftovers(view)
             && let Err(error) = kill(view)

@@ -11,6 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use berth_base::protocol::Failure;
 use berth_base::state::{CgroupPaths, MonitorConfig};
@@ -129,10 +130,18 @@ impl Besides {
     }
 }
 
-/// Whether a run left anything that [`finish`] is to do.
-pub fn is_due(config: &MonitorConfig) -> bool {
+/// How long [`finish`] may take for the run of a volatile folder; `None` where it has nothing to do.
+pub fn due_within(volatile_dir: &Path) -> Option<Duration> {
     // by path: the volatile folder of a container
-    config.volatile_dir.join(CONFIG).exists()
+    let text = fs::read(volatile_dir.join(CONFIG)).ok()?;
+    let spec = serde_json::from_slice::<Spec>(&text).ok();
+    let hooks = spec.as_ref().and_then(|spec| spec.hooks().as_ref());
+    let poststop = hooks.and_then(|hooks| hooks.poststop().as_ref());
+    let seconds = poststop.into_iter().flatten().map(|hook| {
+        let seconds = hook.timeout().unwrap_or(LAST_SECONDS);
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    });
+    Some(seconds.fold(Duration::ZERO, Duration::saturating_add))
 }
 
 /// What is due once nobody of the container is left: poststop hooks, the resctrl group. Answers what

@@ -25,6 +25,7 @@ poststop)
         ! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" || echo "$pid" >>FOLDER/alive
     done ;;
 esac 2>/dev/null
+[ "$1 FAILS" != "poststop slow" ] || sleep 16
 case $1 in
 FAILS) echo "no such thing"; exit 7 ;;
 esac

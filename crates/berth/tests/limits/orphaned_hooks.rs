@@ -145,3 +145,16 @@ fn one_that_fails_is_told_of() {
     let last = told.out.lines().last().unwrap();
     assert!(last.contains("no such thing"), "{told:?}");
 }
+
+/// Longer than a monitor without hooks would be waited for.
+#[test]
+fn who_waits_lets_a_slow_one_end() {
+    let cdi = Cdi::new();
+    cdi.hooks("slow");
+    let words = ["run", "-d", "--name", "a"];
+    let done = cdi.run(&[&words, &ONE[..], &["sh", "-c", "exit 5"]].concat());
+    assert_eq!(done.code, 0, "{done:?}");
+    let waited = cdi.run(&["wait", "a"]);
+    assert_eq!(waited.out, "5\n", "{waited:?}");
+    assert_eq!(cdi.poststops(), 1);
+}
