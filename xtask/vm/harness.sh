@@ -28,6 +28,14 @@ enter_rootless() {
     )
 }
 
+# As the user, in a cgroup of root's.
+enter_undelegated() {
+    (
+        export XDG_RUNTIME_DIR=/run/user/1000
+        exec su -s /bin/sh user "$@"
+    )
+}
+
 enter_systemd() {
     "$@"
 }

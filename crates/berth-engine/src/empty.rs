@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use berth_base::state::{ExitFile, ExitOutcome, RunFile, STATE_VERSION};
 use berth_base::{ContainerId, ErrorClass, Status, Timestamp};
+use berth_runtime::besides;
 use berth_sys::ExitStatus;
 
 use crate::members::{self, Marks};
@@ -23,7 +24,7 @@ const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 /// When a first process that does not die is suspected to be frozen.
 const THAW_AFTER: Duration = Duration::from_millis(500);
 /// How long the exit record may take once the first process has ended: a monitor first ends what
-/// is left in a shared PID namespace, for which it takes up to 10 s.
+/// is left in a shared PID namespace, for which it takes up to 10 s. poststop hooks come besides.
 const RECORD_WITHIN: Duration = Duration::from_secs(15);
 /// Longest pause between two looks for the record.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
@@ -184,7 +185,14 @@ impl Engine {
 
     /// Waits for `exits/N.json` while somebody lives who will write it.
     fn await_record(&self, container: &Container) -> Result<Option<ExitFile>, EngineError> {
-        let deadline = Instant::now() + RECORD_WITHIN;
+        let begun = Instant::now();
+        let is_late = || {
+            let patience = || {
+                let hooks = besides::due_within(&container.volatile_dir);
+                RECORD_WITHIN.saturating_add(hooks.unwrap_or_default())
+            };
+            begun.elapsed() >= RECORD_WITHIN && begun.elapsed() >= patience()
+        };
         let mut pause = Duration::from_micros(200);
         loop {
             // In this order: who is gone after the look has written before.
@@ -192,12 +200,36 @@ impl Engine {
             if let Some(exit) = self.store().read_exit(&container.id, container.run)? {
                 return Ok(Some(exit));
             }
-            if !cared_for || Instant::now() >= deadline {
+            if !cared_for || is_late() {
                 return Ok(None);
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Runs the poststop hooks of a run that its monitor has not lived to see the end of. What failed, or
+    /// why they did not run. The caller holds the container's lock; the run has no exit record.
+    pub(crate) fn finish_besides(&self, view: &View) -> Option<String> {
+        let container = &view.container;
+        // Hooks of a start run once the first process is on record.
+        view.last_run.as_ref()?;
+        // Who lives does it, however long that takes.
+        if Session::is_served(&container.volatile_dir) {
+            return None;
+        }
+        let config = match self.store().read_monitor(&container.id) {
+            Ok(config) => config.filter(|config| config.run == container.run)?,
+            Err(error) => return Some(format!("poststop hooks did not run: {error}")),
+        };
+        besides::due_within(&container.volatile_dir)?;
+        // What the first process left behind.
+        if has_leftovers(view)
+            && let Err(error) = kill(view)
+        {
+            return Some(format!("poststop hooks did not run: {error}"));
+        }
+        besides::finish(&config)
     }
 
     /// Puts the files of a container whose run is over in order: an exit record, the cgroups
@@ -218,14 +250,16 @@ impl Engine {
                 .process
                 .as_ref()
                 .map_or(ExitOutcome::Unknown, outcome_of);
+            let oom_killed = group.oom_kills().is_ok_and(|kills| kills > 0);
             let exit = ExitFile {
                 version: STATE_VERSION,
                 run: container.run,
                 outcome,
-                oom_killed: group.oom_kills().is_ok_and(|kills| kills > 0),
+                oom_killed,
                 started_at: container.live.as_ref().map(|live| live.started_at),
                 finished_at: Timestamp::from(SystemTime::now()),
-                error: None,
+                // Before the record, which says that it has been done.
+                error: self.finish_besides(view),
                 recorded_by: None,
             };
             self.store().write_exit_if_absent(&container.id, &exit)?;

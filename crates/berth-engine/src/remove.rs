@@ -102,6 +102,14 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let container = &view.container;
         empty::await_warden(view.last_run.as_ref());
+        if container.exit.is_none() && container.run > 0 {
+            // Gone with an earlier boot, or with those who were to record it.
+            let exit = ExitFile {
+                error: self.finish_besides(view),
+                ..unseen(container)
+            };
+            self.emit_unseen_end(view, &exit);
+        }
         // Out of sight before the record that names them is; deleted once that is.
         let volumes = match options.volumes {
             true => self.retire_anonymous_volumes(container)?,
@@ -111,10 +119,6 @@ impl Engine {
             // What follows is renames and removals, which need no room.
             let status = (Status::Removing, container.run);
             unless_full(self.write_status(lock, container, status, None))?;
-        }
-        if container.exit.is_none() && container.run > 0 {
-            // Gone with an earlier boot, or with those who were to record it.
-            self.emit_unseen_end(view, &unseen(container));
         }
         let mut errors = Vec::new();
         // Where the monitor has removed them this finds nothing, once by the paths that were

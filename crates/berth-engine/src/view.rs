@@ -81,7 +81,12 @@ pub struct Listing<T = Container> {
 impl Engine {
     /// One container. Takes no lock.
     pub fn inspect(&self, id: &ContainerId) -> Result<Container, EngineError> {
-        Ok(self.view(id)?.container)
+        let mut container = self.view(id)?.container;
+        // Between its end and the claim on its next start nobody is to take it for one that stays so.
+        if life::is_about_to_restart(&container) {
+            container.status = Status::Restarting;
+        }
+        Ok(container)
     }
 
     /// All containers, newest first. Takes no lock. One that vanishes meanwhile is left out, as is

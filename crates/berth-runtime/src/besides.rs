@@ -2,7 +2,8 @@
 //!
 //! Hooks on the host side need the host's namespaces, and the stage leaves them: it joins some for
 //! good, and takes a mount namespace of its own to compose a root. So a fork of it, made before, runs
-//! them. poststop is the monitor's, once nobody of the container is left.
+//! them. poststop is the monitor's, once nobody of the container is left, and the engine's where
+//! neither monitor nor keeper has lived to see that.
 //!
 //! Nothing here is called, and no file is made, for a container whose spec asks for neither.
 
@@ -10,6 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use berth_base::protocol::Failure;
 use berth_base::state::{CgroupPaths, MonitorConfig};
@@ -128,9 +130,25 @@ impl Besides {
     }
 }
 
+/// How long [`finish`] may take for the run of a volatile folder; `None` where it has nothing to do.
+pub fn due_within(volatile_dir: &Path) -> Option<Duration> {
+    // by path: the volatile folder of a container
+    let text = fs::read(volatile_dir.join(CONFIG)).ok()?;
+    let spec = serde_json::from_slice::<Spec>(&text).ok();
+    let hooks = spec.as_ref().and_then(|spec| spec.hooks().as_ref());
+    let poststop = hooks.and_then(|hooks| hooks.poststop().as_ref());
+    let seconds = poststop.into_iter().flatten().map(|hook| {
+        let seconds = hook.timeout().unwrap_or(LAST_SECONDS);
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    });
+    Some(seconds.fold(Duration::ZERO, Duration::saturating_add))
+}
+
 /// What is due once nobody of the container is left: poststop hooks, the resctrl group. Answers what
-/// failed; whatever that is, the container has ended.
-pub(crate) fn finish(config: &MonitorConfig) -> Option<String> {
+/// failed; whatever that is, the container has ended. It is done until an exit record is written:
+/// whoever finds a run without one and nobody who serves it does it, under the container's lock, so
+/// that hooks run at least once, and more often only where somebody died between them and the record.
+pub fn finish(config: &MonitorConfig) -> Option<String> {
     let folder = &config.volatile_dir;
     // by path: the volatile folder of a container
     let text = fs::read(folder.join(CONFIG)).ok()?;

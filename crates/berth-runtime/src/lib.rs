@@ -5,7 +5,7 @@
 //! runtime, no thread.
 
 mod act;
-mod besides;
+pub mod besides;
 mod birth;
 pub mod capability;
 pub mod cgroup;

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::workspace;
 
 /// Large enough for binaries, state and logs; the image is sparse.
-const SIZE_MIB: &str = "768M";
+const SIZE_MIB: &str = "1024M";
 
 const FOLDERS: [&str; 13] = [
     "dev",

@@ -41,13 +41,17 @@ struct Profile {
     guest: Guest,
 }
 
-const PROFILES: [Profile; 4] = [
+const PROFILES: [Profile; 5] = [
     Profile {
         name: "plain",
         guest: Guest::Shell,
     },
     Profile {
         name: "rootless",
+        guest: Guest::Shell,
+    },
+    Profile {
+        name: "undelegated",
         guest: Guest::Shell,
     },
     Profile {
@@ -233,6 +237,13 @@ const ROWS: &[Row] = &[
         suite: Suite::Scripts,
         names: &["test_rootless_"],
         share: Share::All,
+        limit_s: 120,
+    },
+    Row {
+        profile: "undelegated",
+        suite: Suite::Scripts,
+        names: &["test_undelegated_"],
+        share: Share::All,
         limit_s: 60,
     },
     Row {
@@ -320,8 +331,14 @@ const ROWS: &[Row] = &[
         profile: "systemd_rootless",
         suite: Suite::Scripts,
         names: &["test_rootless_", "test_manager_"],
-        share: Share::All,
-        limit_s: 60,
+        share: Share::Only(&[
+            "test_manager_",
+            "rootless_may",
+            "rootless_lives",
+            "verbs_limits",
+            "verbs_oom",
+        ]),
+        limit_s: 120,
     },
 ];
 

@@ -111,10 +111,13 @@ impl Engine {
         let lasted = exit
             .started_at
             .map_or(0, |from| exit.finished_at.since(from).as_secs());
-        self.emit(
-            event
-                .with("execDuration", lasted.to_string())
-                .with("exitCode", exit.outcome.shell_code().to_string()),
-        );
+        let event = event
+            .with("execDuration", lasted.to_string())
+            .with("exitCode", exit.outcome.shell_code().to_string());
+        // Of a container that is being removed this alone is left.
+        self.emit(match &exit.error {
+            Some(error) => event.with("error", error.clone()),
+            None => event,
+        });
     }
 }

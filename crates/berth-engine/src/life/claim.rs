@@ -8,7 +8,7 @@ use berth_base::{ErrorClass, HostPid, ProcessIdentity, Status, Timestamp};
 use super::policy;
 use crate::process::{Process, boot_id, identify};
 use crate::view::View;
-use crate::{Container, Engine, EngineError};
+use crate::{Container, Engine, EngineError, Session};
 
 /// SIGKILL.
 const KILL: i32 = 9;
@@ -79,6 +79,31 @@ pub(super) fn is_being_seen_to(container: &Container) -> bool {
     by.is_some_and(|by| by.pid.get() != std::process::id() && Process::open(by).is_some())
 }
 
+/// Whether a container has ended that its policy starts again, and its monitor, or what that executes
+/// in its place, lives but has not yet claimed the start. Before its end is recorded it counts as a
+/// failure.
+pub(crate) fn is_about_to_restart(container: &Container) -> bool {
+    container.status == Status::Exited
+        && container.ran_in_this_boot
+        && pending(container).is_none()
+        && is_wanted_again(container)
+        && match &container.exit {
+            Some(_) => is_being_seen_to(container),
+            None => Session::is_served(&container.volatile_dir),
+        }
+}
+
+/// Whether the policy of a container that has ended starts it again.
+fn is_wanted_again(container: &Container) -> bool {
+    let boot = boot_id().unwrap_or_default();
+    policy::wants_again(
+        container.restart,
+        &container.restarts,
+        outcome(container),
+        &boot,
+    )
+}
+
 /// How the last run ended, as far as that is known.
 pub(super) fn outcome(container: &Container) -> ExitOutcome {
     let exit = container.exit.as_ref();
@@ -97,16 +122,10 @@ impl Engine {
         if let Some(claim) = pending(container) {
             return is_of_this_boot(claim) && !is_attended(claim, None);
         }
-        let boot = boot_id().unwrap_or_default();
         container.status == Status::Exited
             && container.ran_in_this_boot
             && !is_being_seen_to(container)
-            && policy::wants_again(
-                container.restart,
-                &container.restarts,
-                outcome(container),
-                &boot,
-            )
+            && is_wanted_again(container)
     }
 
     /// Sees to it that containers which are to be started again are, where whoever was to do it has

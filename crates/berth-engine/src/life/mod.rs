@@ -14,7 +14,7 @@ mod restore;
 mod settings;
 mod stopped;
 
-pub(crate) use claim::{dismiss, is_in_hand, is_of_this_boot};
+pub(crate) use claim::{dismiss, is_about_to_restart, is_in_hand, is_of_this_boot};
 pub(crate) use health::{check, is_probed, probe};
 pub use restore::Restored;
 pub(crate) use stopped::{may_come_back, stop_by_hand};

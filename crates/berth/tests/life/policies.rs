@@ -1,5 +1,7 @@
 //! What a container's policy makes of its end.
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::cli::eventually;
 use crate::support::World;
 
@@ -116,4 +118,26 @@ fn name_address_and_ports_stay() {
     world.ok("stop c");
     assert_eq!(world.field("c", ".Id"), id);
     assert!(world.ok("logs c").lines().all(|line| line == "here"));
+}
+
+/// As with Docker, where nobody ever sees one as exited that is about to be started again.
+#[test]
+fn between_its_end_and_the_claim_it_is_restarting_too() {
+    let world = World::new();
+    world.run("c", "--restart on-failure:1", "exec sleep 1000");
+    // Who claims the start needs this lock (store/lock.rs).
+    let id = world.field("c", ".Id");
+    let lock = world.berth.path("state/containers").join(&id).join("lock");
+    let lock = std::fs::File::open(lock).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    world.kill_first_process("c");
+    eventually("its end", || world.field("c", ".State.Pid") == "0");
+    assert_eq!(world.status("c"), "restarting");
+    let record = world.persistent("c").join("exits/1.json");
+    eventually("the record of its end", || record.exists());
+    assert_eq!(world.status("c"), "restarting");
+    assert_eq!(world.restarts("c"), 0);
+    drop(lock);
+    eventually("its restart", || world.status("c") == "running");
+    assert_eq!(world.restarts("c"), 1);
 }

@@ -19,6 +19,14 @@ createContainer)
     grep -q '"path":"rootfs"' "$bundle/config.json" || exit 3
     echo made >"$bundle/rootfs/by-hook"
     mount -t tmpfs none "$bundle/rootfs/mnt" && echo mounted >"$bundle/rootfs/mnt/by-hook" ;;
+poststop)
+    # Whose PID the test left here must have ended; a zombie has.
+    for pid in $(cat FOLDER/pids); do
+        ! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" || echo "$pid" >>FOLDER/alive
+    done ;;
+esac 2>/dev/null
+[ "$1 FAILS" != "poststop slow" ] || sleep 16
+case $1 in
 FAILS) echo "no such thing"; exit 7 ;;
 esac
 "#;
@@ -31,13 +39,13 @@ const POINTS: [&str; 5] = [
     "poststop",
 ];
 
-struct Cdi {
-    world: World,
+pub struct Cdi {
+    pub world: World,
 }
 
 impl Cdi {
     /// An engine whose configuration names a folder of files.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let cdi = Self {
             world: World::new(),
         };
@@ -49,12 +57,12 @@ impl Cdi {
         cdi
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.world.berth.path(name)
     }
 
     /// Files whose one device, `test.com/thing=one`, has hooks; that of `fails` fails.
-    fn hooks(&self, fails: &str) {
+    pub fn hooks(&self, fails: &str) {
         let folder = self.path("").display().to_string();
         let hook = self.path("hook");
         let text = HOOK
@@ -75,7 +83,7 @@ impl Cdi {
     }
 
     /// The points of which hooks have run, with the status that each was told.
-    fn said(&self) -> Vec<String> {
+    pub fn said(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("said")).unwrap_or_default();
         let line = |line: &str| {
             let (point, state) = line.split_once(' ').unwrap();
@@ -87,7 +95,7 @@ impl Cdi {
         text.lines().map(line).collect()
     }
 
-    fn run(&self, words: &[&str]) -> Done {
+    pub fn run(&self, words: &[&str]) -> Done {
         let mut command = self.world.berth.command(words);
         command.env("XDG_CONFIG_HOME", self.path("config"));
         let output = command.output().unwrap();
@@ -106,7 +114,7 @@ impl Cdi {
     }
 }
 
-const ONE: [&str; 3] = ["--device", "test.com/thing=one", "host"];
+pub const ONE: [&str; 3] = ["--device", "test.com/thing=one", "host"];
 
 #[test]
 fn hooks_run_at_their_points() {

@@ -15,6 +15,7 @@ mod devices;
 mod faults;
 mod flags;
 mod oom;
+mod orphaned_hooks;
 mod pause;
 mod rootless;
 mod support;

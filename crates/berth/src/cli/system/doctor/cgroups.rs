@@ -101,6 +101,6 @@ fn delegation(found: &Hierarchies) -> Finding {
         may,
         State::Warning,
         "no limits and no pause without root",
-        "log in by systemd (loginctl), or run \"systemd-run --user --scope -p Delegate=yes berth ...\"",
+        "run \"systemd-run --user --scope -p Delegate=yes berth ...\"",
     )
 }
