@@ -44,6 +44,8 @@ pub(super) struct LogFile {
     max_files: u32,
     pack: Vec<String>,
     packer: Option<OwnedFd>,
+    /// A turn found one at work, which may have looked for the last time before.
+    is_left: bool,
 }
 
 impl LogFile {
@@ -57,6 +59,15 @@ impl LogFile {
             max_files: config.max_files.max(1),
             pack: config.pack.clone(),
             packer: None,
+            is_left: false,
+        }
+    }
+
+    /// Nothing is written any more: what the last packer came too late for is another's.
+    pub(super) fn finish(&mut self) {
+        if self.is_left {
+            self.packer = None;
+            self.start_packer();
         }
     }
 
@@ -155,12 +166,13 @@ impl LogFile {
 
     /// Compresses in a process of its own: its memory is not ours for as long as the container
     /// lives, and output does not wait for it. Whatever a running one comes too late for, the next
-    /// does. The monitor reaps it with its other children.
+    /// does, at the latest that of [`Self::finish`]. The monitor reaps it with its other children.
     fn start_packer(&mut self) {
         let Some((program, arguments)) = self.pack.split_first() else {
             return;
         };
-        if self.packer.as_ref().is_some_and(is_alive) {
+        self.is_left = self.packer.as_ref().is_some_and(is_alive);
+        if self.is_left {
             return;
         }
         // by path: what the engine asked for in monitor.json

@@ -120,8 +120,9 @@ impl Log {
             }
         }
         self.flush();
-        if let Sink::Journal(journal) = &mut self.sink {
-            journal.finish(&mut self.lost);
+        match &mut self.sink {
+            Sink::Journal(journal) => journal.finish(&mut self.lost),
+            Sink::File { file, .. } => file.finish(),
         }
     }
 

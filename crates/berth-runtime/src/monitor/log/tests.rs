@@ -95,6 +95,35 @@ fn turned_files_are_in_order_and_bounded() {
     assert!(!folder.path().join("log.json.3").exists());
 }
 
+/// A packer that has looked for the last time is alive a while longer: what is turned then is another's,
+/// at the latest once nothing is written any more.
+#[test]
+fn what_a_packer_came_too_late_for_is_packed_at_the_end() {
+    for (lines, started) in [(10, 0), (40, 1), (100, 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let begun = folder.path().join("begun");
+        let script = format!("echo x >> {}; exec sleep 1", begun.display());
+        let pack = ["sh", "-c", &script].map(str::to_owned).to_vec();
+        let log = LogConfig {
+            pack,
+            ..json_file(folder.path(), 2000, 10)
+        };
+        let mut log = open(folder.path(), log);
+        for number in 0..lines {
+            log.append(Stream::Stdout, format!("{number}\n").as_bytes());
+        }
+        log.finish();
+        let count = || std::fs::read_to_string(&begun).unwrap_or_default().len() / 2;
+        for _ in 0..500 {
+            if count() >= started {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert_eq!(count(), started, "{lines}");
+    }
+}
+
 #[test]
 fn one_file_alone_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
