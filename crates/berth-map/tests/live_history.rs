@@ -252,6 +252,28 @@ fn a_birth_that_a_frame_told_first_counts_once() {
     assert_eq!(started, 1);
 }
 
+/// One that came and went while a frame was taken, which still has it: the next one has not.
+#[test]
+fn who_ended_before_a_frame_that_has_it_lived_once() {
+    let one = Fake::new(&[1], 0, "init");
+    let without = Arc::new(assemble(std::slice::from_ref(&one), Vec::new()));
+    let mut child = Fake::new(&[5], 1, "x").process();
+    child.start_ticks = 2_010;
+    let with = World::assemble(support::parts(vec![one.process(), child]));
+    let mut history = History::default();
+    history.apply(&frame(ms(20_000), &without));
+    history.apply(&events([
+        forked(ms(20_104), &[5], 1),
+        exited(ms(20_105), 5, 3),
+    ]));
+    history.apply(&frame(ms(20_200), &Arc::new(with)));
+    let last = World::assemble(support::parts(vec![one.process()]));
+    history.apply(&frame(ms(20_400), &Arc::new(last)));
+    let lives: Vec<_> = history.lives(ms(0), ms(30_000)).collect();
+    assert_eq!(lives.len(), 1, "{lives:?}");
+    assert_eq!(lives[0].exit, Some(Exit::Code(3)));
+}
+
 #[test]
 fn what_is_older_than_ten_minutes_is_forgotten() {
     let world = web();

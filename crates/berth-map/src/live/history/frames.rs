@@ -39,11 +39,12 @@ impl History {
         }
         self.end_the_missing(&before.world, frame);
         self.homes = homes(&frame.world, &self.homes);
-        self.meet(&before.world, frame);
+        // Before those that are met, which the frame before this one did not have.
         self.gone.retain(|pid, _| {
             let was = before.world.process(*pid).map(|p| p.start_ticks);
             frame.world.process(*pid).map(|p| p.start_ticks) == was
         });
+        self.meet(&before.world, frame);
         let cutoff = self.cutoff();
         self.past_namespaces.retain(|_, (at, _)| *at >= cutoff);
         for namespace in before.world.namespaces() {
