@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a module of test binaries")]
 
 pub mod engines;
+pub mod updates;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
