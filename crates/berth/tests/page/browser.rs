@@ -371,15 +371,15 @@ fn layers_show_what_is_shared_and_where_wires_lead() {
     assert_eq!(browser.texts(&shown("wire")), Vec::<String>::new());
     for (kind, word) in [("shared", "ipc"), ("veth", "veth-a")] {
         browser.click(&format!("#layer-{kind}"));
+        let pressed =
+            format!("document.querySelector('#layer-{kind}').getAttribute('aria-pressed')");
+        assert_eq!(browser.value(&pressed), "true", "{kind}");
         browser.until(
-            "the wires",
+            &format!("the wires of {kind}"),
             &format!("document.querySelector('#wires .{kind} path')"),
         );
         let texts = browser.texts(&shown(kind));
         assert!(texts.iter().any(|text| text.contains(word)), "{texts:?}");
-        let pressed =
-            format!("document.querySelector('#layer-{kind}').getAttribute('aria-pressed')");
-        assert_eq!(browser.value(&pressed), "true");
         browser.click(&format!("#layer-{kind}"));
         browser.until(
             "an empty ground",
