@@ -133,10 +133,16 @@ test_undelegated_is_told_of_limits() {
     same status running "$(of l .State.Status)"
 }
 
+# logged NAME TEXT: the container has written this, and nothing else, on one line each.
+logged() {
+    [ "$(berth logs "$1" | paste -sd' ')" = "$2" ]
+}
+
 test_undelegated_verbs_work() {
     berth run -d --name u --ulimit nofile=100 --shm-size 1m --health-cmd true \
         --health-interval 200ms host sh -c 'ulimit -n; exec sleep 1000'
-    same logs 100 "$(berth logs u)"
+    # `run -d` returns when the program runs, not when it has written.
+    soon "its limit of files is told" logged u 100
     soon "healthy" is u .State.Health.Status healthy
     same exec hi "$(berth exec u echo hi)"
     same stats u "$(berth stats --no-stream --format '{{.Name}}' u)"
