@@ -101,6 +101,8 @@ impl Tree {
             network_warden: None,
             own_pid_namespace: true,
             namespaces: init.namespaces.iter().collect(),
+            made_namespaces: Vec::new(),
+            filter: None,
             namespace_ids: std::collections::BTreeMap::new(),
             cgroups: CgroupPaths::default(),
             started_at: Timestamp::from_nanos(0),

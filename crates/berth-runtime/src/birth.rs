@@ -31,6 +31,8 @@ pub(crate) struct Birth<'a> {
     pub(crate) keeper: HostPid,
     pub(crate) pid: Pid,
     pub(crate) besides: Option<&'a Besides>,
+    /// Name of its filter in the cache.
+    pub(crate) filter: Option<String>,
 }
 
 impl Birth<'_> {
@@ -185,6 +187,8 @@ impl Birth<'_> {
             network_warden: warden,
             own_pid_namespace: self.plan.own_pid_namespace,
             namespaces: self.settled_namespaces(pid),
+            made_namespaces: namespaces::kinds_of(self.plan.new_namespaces),
+            filter: self.filter.clone(),
             namespace_ids: self.namespace_ids(pid),
             cgroups: self.cgroup.paths(),
             started_at: Timestamp::from(std::time::SystemTime::now()),

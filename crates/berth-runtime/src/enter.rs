@@ -3,8 +3,10 @@
 //! Who we are: a short-lived process of its own, not dumpable, with the caller's privilege; what
 //! we enter belongs to somebody who may be hostile.
 
+use std::fmt::Display;
 use std::fs;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use berth_base::protocol::Failure;
 use berth_base::{ErrorClass, NamespaceKind};
@@ -33,10 +35,14 @@ pub(crate) struct Entered {
 /// namespace: on a v2 hierarchy mounted with nsdelegate, as systemd mounts it, nobody moves a
 /// process into a cgroup from within a namespace that does not hold its present one (ENOENT).
 /// The session init joins that one when it sits in the cgroup.
+///
+/// `made` are the kinds that were made for the container: they need no comparison with ours, for
+/// which the kernel would look at two files in procfs.
 pub(crate) fn enter(
     pid: Pid,
     pidfd: BorrowedFd<'_>,
     process: &Process,
+    made: &[NamespaceKind],
 ) -> Result<Entered, Failure> {
     let pid = pid.as_raw_nonzero();
     let facts = HostFacts::for_process(process).map_err(|e| internal("look at this host", &e))?;
@@ -54,15 +60,7 @@ pub(crate) fn enter(
     let mut cgroup = None;
     for kind in NamespaceKind::ALL {
         let name = kind.as_str();
-        // by path: procfs of the host; no namespace has been entered
-        let theirs = fs::metadata(format!("/proc/{pid}/ns/{name}"));
-        // by path: as above
-        let ours = fs::metadata(format!("/proc/self/ns/{name}"));
-        use std::os::unix::fs::MetadataExt;
-        let (Ok(theirs), Ok(ours)) = (theirs, ours) else {
-            continue;
-        };
-        if theirs.ino() == ours.ino() {
+        if !made.contains(&kind) && !is_apart(&pid, name) {
             continue;
         }
         if kind == NamespaceKind::Cgroup {
@@ -84,6 +82,16 @@ pub(crate) fn enter(
         proc,
         cgroup,
     })
+}
+
+/// Whether a process is in another namespace of this name than we are; not where the kernel has
+/// no such namespaces.
+fn is_apart(pid: &impl Display, name: &str) -> bool {
+    // by path: procfs of the host; no namespace has been entered
+    let theirs = fs::metadata(format!("/proc/{pid}/ns/{name}"));
+    // by path: as above
+    let ours = fs::metadata(format!("/proc/self/ns/{name}"));
+    matches!((theirs, ours), (Ok(theirs), Ok(ours)) if theirs.ino() != ours.ino())
 }
 
 /// What is asked for beside the process itself.

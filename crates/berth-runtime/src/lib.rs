@@ -13,6 +13,7 @@ mod enter;
 pub mod exec_request;
 pub mod facts;
 mod failure;
+mod filter;
 mod init;
 pub mod journal;
 pub mod keeper;

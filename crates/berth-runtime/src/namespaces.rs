@@ -48,11 +48,15 @@ pub const fn kind_of(kind: LinuxNamespaceType) -> NamespaceKind {
     }
 }
 
-/// The names of the namespaces in a set of flags.
+/// The kinds of the namespaces in a set of flags.
+pub fn kinds_of(flags: u64) -> Vec<NamespaceKind> {
+    let mut kinds = NamespaceKind::ALL.to_vec();
+    kinds.retain(|kind| flags & flag_of(*kind) != 0);
+    kinds
+}
+
+/// Their names.
 pub fn names_of(flags: u64) -> Vec<&'static str> {
-    NamespaceKind::ALL
-        .into_iter()
-        .filter(|kind| flags & flag_of(*kind) != 0)
-        .map(NamespaceKind::as_str)
-        .collect()
+    let kinds = kinds_of(flags).into_iter();
+    kinds.map(NamespaceKind::as_str).collect()
 }

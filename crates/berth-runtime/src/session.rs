@@ -25,9 +25,10 @@ use crate::birth::Heard;
 use crate::cgroup::{Cgroup, JoinDescriptors};
 use crate::enter::{self, Entrance, Wish};
 use crate::exec_request::ExecRequest;
+use crate::filter::Filter;
 use crate::init::{self, Prepared};
 use crate::plan::{self, Program, Step};
-use crate::stage::{Filter, internal};
+use crate::stage::internal;
 use crate::{birth, failure, stage, wire};
 
 /// What the monitor knows when a client asks for a session.
@@ -208,10 +209,12 @@ impl Session<'_> {
         }
         // Before anything of the container can see us (CVE-2016-9962).
         stage::forbid_tracing()?;
-        let doors = self.doors()?;
-        let filter = self.filter(request)?;
+        let run = self.run_file()?;
+        let doors = doors(&run)?;
+        let filter = self.filter(request, &run)?;
         let process = &request.process;
-        let entered = enter::enter(self.input.pid, self.input.pidfd, process)?;
+        let made = &run.made_namespaces;
+        let entered = enter::enter(self.input.pid, self.input.pidfd, process, made)?;
         let wish = Wish {
             process,
             linux: None,
@@ -235,9 +238,7 @@ impl Session<'_> {
         let mut context = Context::new(slots.len(), theirs.as_fd());
         context.fill(slots);
         context.tasks = &doors.v1;
-        context.filter = filter
-            .as_ref()
-            .map(|(program, flags)| (program.as_slice(), *flags));
+        context.filter = filter.as_ref().map(Filter::loadable);
         let mut clone = Clone3::default().sibling();
         if let Some(directory) = &doors.v2 {
             clone = clone.into_cgroup(directory.as_fd());
@@ -259,24 +260,24 @@ impl Session<'_> {
         )
     }
 
-    /// The container's cgroups, from its run.json.
-    fn doors(&self) -> Result<JoinDescriptors, Failure> {
+    fn run_file(&self) -> Result<RunFile, Failure> {
         let path = self.input.config.volatile_dir.join("run.json");
         // by path: a state folder
         let text = fs::read(&path).map_err(|e| internal("read run.json", &e))?;
-        let run: RunFile =
-            serde_json::from_slice(&text).map_err(|e| internal("parse run.json", &e.into()))?;
-        Cgroup::open_existing(&run.cgroups)
-            .and_then(|cgroup| cgroup.join_descriptors_beside(run.init.pid))
-            .map_err(|e| failure::engine(e.class(), e.to_string()))
+        serde_json::from_slice(&text).map_err(|e| internal("parse run.json", &e.into()))
     }
 
-    /// The container's own seccomp filter, compiled once and cached.
-    fn filter(&self, request: &ExecRequest) -> Result<Option<Filter>, Failure> {
+    /// The container's own seccomp filter. Where `run.json` does not name it, or the cache has
+    /// lost it, the spec has the profile.
+    fn filter(&self, request: &ExecRequest, run: &RunFile) -> Result<Option<Filter>, Failure> {
         if !request.seccomp {
             return Ok(None);
         }
         let config = self.input.config;
+        let kept = run.filter.as_deref();
+        if let Some(filter) = kept.and_then(|name| Filter::kept(name, &config.cache_dir)) {
+            return Ok(Some(filter));
+        }
         // by path: a state folder
         let text = fs::read(&config.spec).map_err(|e| internal("read the spec", &e))?;
         let spec: Spec =
@@ -284,8 +285,15 @@ impl Session<'_> {
         let Some(profile) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) else {
             return Ok(None);
         };
-        stage::filter_without_agent(profile, &config.cache_dir).map(Some)
+        Filter::without_agent(profile, &config.cache_dir).map(Some)
     }
+}
+
+/// The container's cgroups.
+fn doors(run: &RunFile) -> Result<JoinDescriptors, Failure> {
+    Cgroup::open_existing(&run.cgroups)
+        .and_then(|cgroup| cgroup.join_descriptors_beside(run.init.pid))
+        .map_err(|e| failure::engine(e.class(), e.to_string()))
 }
 
 fn own_pid() -> Result<HostPid, Failure> {

@@ -6,13 +6,13 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use berth_base::protocol::Failure;
 use berth_base::state::{CgroupPaths, MonitorConfig};
 use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity};
-use berth_sys::{ArgVector, Clone3, Forked, SeccompFlags};
-use oci_spec::runtime::{LinuxSeccomp, Spec};
+use berth_sys::{ArgVector, Clone3, Forked};
+use oci_spec::runtime::Spec;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
@@ -23,9 +23,10 @@ use crate::besides::Besides;
 use crate::birth::{Birth, hand_over_root, let_end};
 use crate::cgroup::{Access, Cgroup, Hierarchies, JoinDescriptors};
 use crate::facts::{HostFacts, forget_volatile};
+use crate::filter::Filter;
 use crate::init::{self, Prepared};
 use crate::plan::{self, Join, Plan, Setup};
-use crate::{failure, namespaces, process, resctrl, seccomp, wire};
+use crate::{failure, namespaces, process, resctrl, wire};
 
 /// What the monitor gives a stage.
 pub(crate) struct StageInput<'a> {
@@ -119,7 +120,7 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
         .map_err(|e| failure::engine(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,
-        Some(profile) => Some(filter_without_agent(profile, &config.cache_dir)?),
+        Some(profile) => Some(Filter::without_agent(profile, &config.cache_dir)?),
     };
     let access = if facts.privileged {
         Access::Required
@@ -134,30 +135,6 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
         spec,
         resctrl: resctrl::mount_point(&mountinfo),
     })
-}
-
-/// A seccomp program and the flags to load it with.
-pub(crate) type Filter = (Vec<[u8; 8]>, SeccompFlags);
-
-/// The compiled form of a profile, from the cache where it is.
-pub(crate) fn filter_of(profile: &LinuxSeccomp, cache: &Path) -> Result<Filter, Failure> {
-    seccomp::load_or_compile(profile, cache)
-        .map(|compiled| (compiled.program, SeccompFlags(compiled.flags)))
-        .map_err(|e| failure::engine(e.class(), e.to_string()))
-}
-
-/// Like [`filter_of`], for a container that nobody answers seccomp notifications of: the first
-/// notified call would wait for ever.
-pub(crate) fn filter_without_agent(
-    profile: &LinuxSeccomp,
-    cache: &Path,
-) -> Result<Filter, Failure> {
-    let (program, flags) = filter_of(profile, cache)?;
-    if flags.0 & SeccompFlags::NEW_LISTENER != 0 {
-        let message = "the seccomp profile asks for SCMP_ACT_NOTIFY, which no agent could answer";
-        return Err(failure::engine(ErrorClass::Unsupported, message.into()));
-    }
-    Ok((program, flags))
 }
 
 /// Where the container's cgroups will be.
@@ -227,10 +204,7 @@ fn bear(
         report: (!plan.own_pid_namespace && plan.program.supervised).then_some(input.report),
     };
     context.tasks = &doors.v1;
-    context.filter = prelude
-        .filter
-        .as_ref()
-        .map(|(program, flags)| (program.as_slice(), *flags));
+    context.filter = prelude.filter.as_ref().map(Filter::loadable);
     let (pid, pidfd) = match clone_init(plan, doors, Parent::Callers)? {
         Forked::Child => init::run(&prepared, &mut context),
         Forked::Parent { pid, pidfd } => (pid, pidfd),
@@ -245,6 +219,7 @@ fn bear(
         keeper: input.keeper,
         pid,
         besides,
+        filter: prelude.filter.as_ref().and_then(Filter::name),
     };
     let result = birth.accompany(input.monitor.as_fd(), ours.as_fd(), pidfd.as_fd());
     if result.is_err() {

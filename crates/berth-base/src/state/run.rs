@@ -31,6 +31,14 @@ pub struct RunFile {
     pub own_pid_namespace: bool,
     /// The namespaces of `init`.
     pub namespaces: Vec<NamespaceId>,
+    /// Which kinds of these were made for the container, so that they are surely not the host's.
+    /// Empty in a file that was written before this was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_namespaces: Vec<NamespaceKind>,
+    /// Name of its seccomp filter in the cache of compiled ones, for whoever enters it. Without
+    /// one, or where the cache has lost it, the spec says what there is to compile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// Numbers of its mount and user namespace that the kernel never gives out again, as far as it
     /// has such; an nsfs inode is used anew as soon as its namespace is gone. Kept for a container
     /// without a PID namespace of its own, whose processes are told from others by these.

@@ -1,5 +1,7 @@
 //! Further processes in a running container.
 
+use std::fs;
+
 use berth_base::state::ExitOutcome;
 use berth_engine::{CreateOptions, ExecOptions};
 
@@ -10,6 +12,7 @@ use crate::harness::{Test, World, read_all, read_until};
 pub(crate) const TESTS: &[Test] = &[
     ("exec::a_process_joins_the_container", a_process_joins),
     ("exec::users_rights_and_failures", users_rights_and_failures),
+    ("exec::the_filter_is_the_container_s", the_filter_is_kept),
 ];
 
 fn script(text: &str) -> ExecOptions {
@@ -67,6 +70,48 @@ fn users_rights_and_failures(world: &mut World) -> Outcome {
     assert!(world.engine.exec(&id, &options).is_err());
     world.remove(&id);
     assert!(world.engine.exec(&id, &script("true")).is_err());
+    world.assert_nothing_left();
+    Ok(())
+}
+
+/// Whatever became of the cache, and of the name in `run.json`, a session has the filter.
+fn the_filter_is_kept(world: &mut World) -> Outcome {
+    let id = sleeper(world, |_| {});
+    let run = world.config.state.join("containers").join(id.as_str());
+    let run = run.join("run.json");
+    let cache = world.config.root.join("cache");
+    let look = "grep Seccomp /proc/self/status; unshare -m true";
+    let look = || -> Result<(), Box<dyn std::error::Error>> {
+        let (out, err, outcome) = read_all(&world.engine.exec(&id, &script(look))?);
+        assert_eq!(out, "Seccomp:\t2\nSeccomp_filters:\t1\n", "{err}");
+        assert!(err.contains("Operation not permitted"), "{err}");
+        assert_ne!(outcome, ExitOutcome::Code(0));
+        Ok(())
+    };
+    let name = |value: &serde_json::Value| value["filter"].as_str().map(String::from);
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&run)?)?;
+    let kept = cache.join(format!("seccomp-{}", name(&record).ok_or("no filter")?));
+    look()?;
+    let whole = fs::read(&kept)?;
+    fs::write(&kept, whole.get(..30).ok_or("too short")?)?;
+    look()?;
+    fs::remove_file(&kept)?;
+    look()?;
+    assert!(kept.exists(), "it is kept again");
+    for other in [None, Some(""), Some("0"), Some("../../etc/passwd")] {
+        record["filter"] = other.into();
+        fs::write(&run, serde_json::to_vec(&record)?)?;
+        look()?;
+    }
+    // As a version before this one wrote it.
+    record.as_object_mut().ok_or("no object")?.remove("filter");
+    let made = record
+        .as_object_mut()
+        .and_then(|all| all.remove("made_namespaces"));
+    assert!(made.is_some_and(|made| made.as_array().is_some_and(|kinds| kinds.len() > 4)));
+    fs::write(&run, serde_json::to_vec(&record)?)?;
+    look()?;
+    world.remove(&id);
     world.assert_nothing_left();
     Ok(())
 }

@@ -320,6 +320,8 @@ pub fn run_file(digit: char, name: &str, init: &Fake, own_pid_namespace: bool) -
         network_warden: None,
         own_pid_namespace,
         namespaces: namespaces.collect(),
+        made_namespaces: Vec::new(),
+        filter: None,
         namespace_ids: std::collections::BTreeMap::new(),
         cgroups: CgroupPaths {
             v2: None,

@@ -32,6 +32,7 @@ use super::waiting::{InitParts, start_socket};
 use super::{Outcome, cannot, fail, notify, words};
 use crate::act::Context;
 use crate::cgroup::{Cgroup, Existing, JoinDescriptors, Placement, Scope, field_of};
+use crate::filter::Filter;
 use crate::init::{self, Prepared as PreparedInit};
 use crate::resctrl::Group;
 use crate::stage::{self, Parent};
@@ -257,11 +258,7 @@ impl Creation<'_> {
         stage::open_before(plan, &mut context)?;
         context.tasks = &doors.v1;
         context.lifecycle = Some(&lifecycle);
-        context.filter = self
-            .prepared
-            .filter
-            .as_ref()
-            .map(|(program, flags)| (program.as_slice(), *flags));
+        context.filter = self.prepared.filter.as_ref().map(Filter::loadable);
         let needs_stage =
             !plan.joins.is_empty() || !plan.time_offsets.is_empty() || !plan.host.is_empty();
         if needs_stage {

@@ -22,9 +22,10 @@ use super::{Outcome, cannot, fail, home};
 use crate::act::Context;
 use crate::cgroup::{Cgroup, JoinDescriptors};
 use crate::enter::{self, Entrance, Wish};
+use crate::filter::Filter;
 use crate::init::{self, Prepared};
 use crate::plan::{self, Program, Step, Streams};
-use crate::stage::{self, Filter};
+use crate::stage;
 use crate::{birth, wire};
 
 /// What is to be executed, and where.
@@ -148,7 +149,7 @@ fn filter(store: &Store, spec: &Spec) -> Outcome<Option<Filter>> {
     let linux = spec.linux().as_ref();
     match linux.and_then(|l| l.seccomp().as_ref()) {
         None => Ok(None),
-        Some(profile) => stage::filter_of(profile, &store.filters()).map(Some),
+        Some(profile) => Filter::of(profile, &store.filters()).map(Some),
     }
 }
 
@@ -194,7 +195,7 @@ impl Session<'_> {
     /// returns from here.
     fn stage(&mut self, program: &Program, theirs: OwnedFd, lower: BorrowedFd<'_>) -> Outcome {
         let process = &self.request.process;
-        let entered = enter::enter(self.init.pid, self.init.pidfd.as_fd(), process)?;
+        let entered = enter::enter(self.init.pid, self.init.pidfd.as_fd(), process, &[])?;
         let size = console_size(Some(process));
         let wish = Wish {
             process,
@@ -230,10 +231,7 @@ impl Session<'_> {
         let mut context = Context::new(slots.len(), theirs.as_fd());
         context.fill(slots);
         context.tasks = &self.doors.v1;
-        context.filter = self
-            .filter
-            .as_ref()
-            .map(|(program, flags)| (program.as_slice(), *flags));
+        context.filter = self.filter.as_ref().map(Filter::loadable);
         let mut clone = Clone3::default().sibling();
         if let Some(directory) = &self.doors.v2 {
             clone = clone.into_cgroup(directory.as_fd());

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
 use berth_base::state::RootSource;
-use berth_sys::SeccompFlags;
 use oci_spec::runtime::{LinuxResources, LinuxSeccomp, Process, Spec};
 
 use super::id::OciId;
@@ -13,13 +12,13 @@ use super::store::Store;
 use super::{Outcome, cannot, fail, home, notify};
 use crate::cgroup::{Access, Bus, Hierarchies, Placement, supplied_device_rules};
 use crate::facts::{HostFacts, Source};
+use crate::filter::Filter;
 use crate::plan::{
     self, CgroupEntry, Keyring, Plan, RootChange, RootPlace, Setup, StartSignal, Supervision,
 };
 use crate::process::read_proc;
 use crate::resctrl;
 use crate::spec;
-use crate::stage::{self, Filter};
 
 /// Who makes cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,10 +120,10 @@ pub(crate) fn prepare(store: &Store, wishes: &Wishes) -> Outcome<Prepared> {
     let plan = plan::build(&spec, &setup, &facts).map_err(|e| fail(e.class(), e.to_string()))?;
     let filter = match &plan.seccomp {
         None => None,
-        Some(profile) => Some(stage::filter_of(profile, &store.filters())?),
+        Some(profile) => Some(Filter::of(profile, &store.filters())?),
     };
-    if let (Some(profile), Some((_, flags))) = (&plan.seccomp, &filter)
-        && flags.0 & SeccompFlags::NEW_LISTENER != 0
+    if let (Some(profile), Some(filter)) = (&plan.seccomp, &filter)
+        && filter.wants_listener()
     {
         check_agent(profile)?;
     }

@@ -1,9 +1,9 @@
 //! Keeping compiled programs.
 //!
 //! Compiling the default profile takes several milliseconds, as long as the rest of a start. A
-//! file is named by the digest of everything that decides its content, holds the program, and
-//! ends in a digest of both, so that a torn or foreign file is noticed and compiled anew. The
-//! cache is never needed: whatever fails about it is passed over.
+//! file is named by the digest of everything that decides its content, holds the flags and the
+//! program, and ends in a digest of all three, so that a torn or foreign file is noticed and
+//! compiled anew. The cache is never needed: whatever fails about it is passed over.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -17,36 +17,65 @@ use sha2::{Digest as _, Sha256};
 
 use super::compile::{CompiledFilter, MAX_INSTRUCTIONS, compile};
 use super::error::SeccompError;
-use super::words::flags_of;
 
 /// Changes whenever the same profile would compile to another program.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const DIGEST_LEN: usize = 32;
+/// The flags, before the program.
+const HEAD_LEN: usize = 8;
 
 type Key = [u8; DIGEST_LEN];
 
-/// Compiles a profile, or takes the program from `cache_dir` where it was compiled before.
+/// The name of a program in the cache: 64 digits in base 16.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterName(String);
+
+impl FilterName {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Compiles a profile, or takes the program from `cache_dir` where it was compiled before. With
+/// the name by which [`load`] finds it again, if it could be kept.
 ///
 /// A folder that is missing, read-only or full only costs time. It must be writable by nobody
 /// else: what is in it is loaded as it is.
 pub fn load_or_compile(
     profile: &LinuxSeccomp,
     cache_dir: &Path,
-) -> Result<CompiledFilter, SeccompError> {
-    let flags = flags_of(profile)?;
+) -> Result<(CompiledFilter, Option<FilterName>), SeccompError> {
     let Some(key) = key_of(profile) else {
-        return compile(profile);
+        return Ok((compile(profile)?, None));
     };
-    let path = cache_dir.join(format!("seccomp-{}", hex(&key)));
-    if let Some(program) = read(&path, &key) {
-        return Ok(CompiledFilter { program, flags });
+    let (name, path) = file_of(&key, cache_dir);
+    if let Some(filter) = read(&path, &key) {
+        return Ok((filter, Some(name)));
     }
     let filter = compile(profile)?;
     // A cache that cannot be written is a slow cache, not an error.
-    if write(&path, &key, &filter.program).is_err() {
-        return Ok(filter);
-    }
-    Ok(filter)
+    let kept = write(&path, &key, &filter).is_ok();
+    Ok((filter, kept.then_some(name)))
+}
+
+/// Takes a program from the cache by the name that [`load_or_compile`] gave; `None` where it is
+/// not there any more, or not whole.
+pub fn load(name: &str, cache_dir: &Path) -> Option<CompiledFilter> {
+    let (digits, rest) = name.as_bytes().as_chunks::<2>();
+    let bytes = digits.iter().map(|pair| {
+        let text = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(text, 16).ok()
+    });
+    let key: Key = bytes.collect::<Option<Vec<_>>>()?.try_into().ok()?;
+    rest.is_empty().then_some(())?;
+    read(&file_of(&key, cache_dir).1, &key)
+}
+
+fn file_of(key: &Key, cache_dir: &Path) -> (FilterName, PathBuf) {
+    let name: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = cache_dir.join(format!("seccomp-{name}"));
+    (FilterName(name), path)
 }
 
 /// The digest of what decides the program. The JSON is canonical: fields are written in the order
@@ -64,54 +93,52 @@ fn key_of(profile: &LinuxSeccomp) -> Option<Key> {
     Some(digest.finalize().into())
 }
 
-fn trailer(key: &Key, program: &[u8]) -> Key {
+fn trailer(key: &Key, content: &[u8]) -> Key {
     let mut digest = Sha256::new();
     digest.update(key);
-    digest.update(program);
+    digest.update(content);
     digest.finalize().into()
 }
 
 /// Reads and checks a program; `None` when there is none or it is not whole.
-fn read(path: &Path, key: &Key) -> Option<Vec<[u8; 8]>> {
-    const LONGEST: usize = MAX_INSTRUCTIONS * 8 + DIGEST_LEN;
+fn read(path: &Path, key: &Key) -> Option<CompiledFilter> {
+    const LONGEST: usize = HEAD_LEN + MAX_INSTRUCTIONS * 8 + DIGEST_LEN;
     let file = File::open(path).ok()?;
     let limit = u64::try_from(LONGEST + 1).ok()?;
-    let mut bytes = Vec::with_capacity(16 * 1024);
+    let mut bytes = Vec::with_capacity(8 * 1024);
     file.take(limit).read_to_end(&mut bytes).ok()?;
-    let end = bytes.len().checked_sub(DIGEST_LEN)?;
-    let (program, digest) = bytes.split_at_checked(end)?;
+    let (content, digest) = bytes.split_last_chunk::<DIGEST_LEN>()?;
+    let (head, program) = content.split_first_chunk::<HEAD_LEN>()?;
     let (instructions, rest) = program.as_chunks::<8>();
     let is_whole = rest.is_empty()
         && (1..=MAX_INSTRUCTIONS).contains(&instructions.len())
-        && trailer(key, program).as_slice() == digest;
-    is_whole.then(|| instructions.to_vec())
+        && trailer(key, content) == *digest;
+    is_whole.then(|| CompiledFilter {
+        program: instructions.to_vec(),
+        flags: u64::from_ne_bytes(*head),
+    })
 }
 
 /// Writes a temporary file and renames it, so that a reader sees all or nothing.
-fn write(path: &Path, key: &Key, program: &[[u8; 8]]) -> io::Result<()> {
+fn write(path: &Path, key: &Key, filter: &CompiledFilter) -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let temporary: PathBuf = path.with_extension(format!("{}-{count}.tmp", std::process::id()));
-    let bytes = program.as_flattened();
+    let mut bytes = filter.flags.to_ne_bytes().to_vec();
+    bytes.extend(filter.program.as_flattened());
+    bytes.extend(trailer(key, &bytes));
     let result = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&temporary)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.write_all(&trailer(key, bytes))
-        })
+        .and_then(|mut file| file.write_all(&bytes))
         .and_then(|()| std::fs::rename(&temporary, path));
     if result.is_err() && temporary.exists() {
         // A full disk: take the piece away again.
         std::fs::remove_file(&temporary)?;
     }
     result
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

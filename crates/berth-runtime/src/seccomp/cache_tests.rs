@@ -14,7 +14,10 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn a_program_is_compiled_once_and_a_damaged_one_anew() {
     let dir = tempfile::tempdir().unwrap();
     let profile = default_profile(&["CAP_CHOWN"], "6.1.0");
-    let first = load_or_compile(&profile, dir.path()).unwrap();
+    let (first, name) = load_or_compile(&profile, dir.path()).unwrap();
+    let name = name.unwrap();
+    let kept = || load(name.as_str(), dir.path());
+    assert_eq!(kept().as_ref(), Some(&first));
     let [path] = files(dir.path()).try_into().unwrap();
     assert_eq!(
         std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
@@ -22,7 +25,8 @@ fn a_program_is_compiled_once_and_a_damaged_one_anew() {
     );
     // Another program under this name, whole but foreign: it must not be taken.
     let whole = std::fs::read(&path).unwrap();
-    assert_eq!(load_or_compile(&profile, dir.path()).unwrap(), first);
+    let again = || load_or_compile(&profile, dir.path()).unwrap().0;
+    assert_eq!(again(), first);
     for damage in [
         Vec::new(),
         whole[..whole.len() - 8].to_vec(),
@@ -32,25 +36,27 @@ fn a_program_is_compiled_once_and_a_damaged_one_anew() {
         vec![6; 80_000],
     ] {
         std::fs::write(&path, &damage).unwrap();
-        assert_eq!(load_or_compile(&profile, dir.path()).unwrap(), first);
+        assert_eq!(kept(), None);
+        assert_eq!(again(), first);
         assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
     // Taken from the file, not compiled: a marked one comes back marked.
     let key = key_of(&profile).unwrap();
-    let marked = [[6, 0, 0, 0, 1, 2, 3, 4]];
+    let marked = CompiledFilter {
+        program: vec![[6, 0, 0, 0, 1, 2, 3, 4]],
+        flags: 6,
+    };
     write(&path, &key, &marked).unwrap();
-    assert_eq!(
-        load_or_compile(&profile, dir.path()).unwrap().program,
-        marked
-    );
+    assert_eq!((again(), kept()), (marked.clone(), Some(marked)));
     assert_eq!(files(dir.path()).len(), 1);
 }
 
 #[test]
 fn profiles_do_not_share_a_program() {
     let dir = tempfile::tempdir().unwrap();
-    let few = load_or_compile(&default_profile::<&str>(&[], "6.1.0"), dir.path()).unwrap();
-    let many = load_or_compile(&default_profile(&["CAP_SYS_ADMIN"], "6.1.0"), dir.path()).unwrap();
+    let of = |profile| load_or_compile(&profile, dir.path()).unwrap().0;
+    let few = of(default_profile::<&str>(&[], "6.1.0"));
+    let many = of(default_profile(&["CAP_SYS_ADMIN"], "6.1.0"));
     assert_ne!(few.program, many.program);
     assert_eq!(files(dir.path()).len(), 2);
 }
@@ -61,7 +67,27 @@ fn no_cache_is_no_error() {
     let expected = compile(&profile).unwrap();
     // Not there; not a folder; a file system that takes no files.
     for dir in ["/nonexistent", "/proc/self/status", "/proc/self"] {
-        assert_eq!(load_or_compile(&profile, Path::new(dir)).unwrap(), expected);
+        let (filter, name) = load_or_compile(&profile, Path::new(dir)).unwrap();
+        assert_eq!((filter, name), (expected.clone(), None));
+    }
+}
+
+#[test]
+fn a_name_that_is_none_finds_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = default_profile::<&str>(&[], "6.1.0");
+    let (_, name) = load_or_compile(&profile, dir.path()).unwrap();
+    let name = name.unwrap();
+    let name = name.as_str();
+    for other in [
+        "",
+        "../x",
+        &name[2..],
+        &format!("{name}0"),
+        &"0".repeat(64),
+        "\u{e9}\u{e9}",
+    ] {
+        assert_eq!(load(other, dir.path()), None, "{other}");
     }
 }
 
@@ -111,6 +137,10 @@ fn seccomp_cost() {
     println!("load    {} us", loads[25]);
     println!(
         "cached  {} us",
-        time(&|| load_or_compile(&profile, dir.path()).unwrap().program.len())
+        time(&|| load_or_compile(&profile, dir.path())
+            .unwrap()
+            .0
+            .program
+            .len())
     );
 }

@@ -12,6 +12,7 @@ use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSyscall};
 
 use super::error::SeccompError;
 use super::prelude;
+use super::shrink;
 use super::words::{self, FLAG_NEW_LISTENER};
 
 /// The longest program the kernel takes (BPF_MAXINSNS).
@@ -47,6 +48,17 @@ impl CompiledFilter {
 /// would be an errno or a kill, so that programs which probe for it fall back.
 pub fn compile(profile: &LinuxSeccomp) -> Result<CompiledFilter, SeccompError> {
     let flags = words::flags_of(profile)?;
+    let program = shrink::shrink(unshrunk(profile)?);
+    if program.len() > MAX_INSTRUCTIONS {
+        return Err(SeccompError::TooLong {
+            instructions: program.len(),
+        });
+    }
+    Ok(CompiledFilter { program, flags })
+}
+
+/// The prelude, and libseccomp's program.
+pub(super) fn unshrunk(profile: &LinuxSeccomp) -> Result<Vec<[u8; 8]>, SeccompError> {
     let default = words::action(
         profile.default_action(),
         profile.default_errno_ret(),
@@ -67,12 +79,7 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<CompiledFilter, SeccompError> {
         _ => Vec::new(),
     };
     program.extend(compiled);
-    if program.len() > MAX_INSTRUCTIONS {
-        return Err(SeccompError::TooLong {
-            instructions: program.len(),
-        });
-    }
-    Ok(CompiledFilter { program, flags })
+    Ok(program)
 }
 
 fn context(profile: &LinuxSeccomp, default: ScmpAction) -> Result<ScmpFilterContext, SeccompError> {

@@ -56,7 +56,7 @@ const CALLS: [(&str, u32); 40] = [
 ];
 
 /// Values at the edges of the 32-bit halves in which a filter compares.
-const VALUES: [u64; 8] = [
+pub(super) const VALUES: [u64; 8] = [
     0,
     1,
     7,
@@ -132,7 +132,7 @@ impl Rule {
 }
 
 #[derive(Clone, Debug)]
-struct Profile {
+pub(super) struct Profile {
     default: Action,
     rules: Vec<Rule>,
     flags: Option<Vec<&'static str>>,
@@ -140,7 +140,7 @@ struct Profile {
 }
 
 impl Profile {
-    fn spec(&self) -> LinuxSeccomp {
+    pub(super) fn spec(&self) -> LinuxSeccomp {
         let action = |action: &Action| format!("SCMP_ACT_{}", action.name);
         let rules: Vec<Value> = self
             .rules
@@ -203,7 +203,7 @@ fn condition() -> impl Strategy<Value = Condition> {
 /// Profiles in which no call is named twice, and no argument twice in a rule, which makes
 /// alternatives of it: what several rules for one call mean is libseccomp's to say. (2.5.4 merges
 /// ordered comparisons of one argument wrongly: of `< 2^32` and `< 0` it keeps the second.)
-fn profile() -> impl Strategy<Value = Profile> {
+pub(super) fn profile() -> impl Strategy<Value = Profile> {
     const ANY: &[&str] = &[
         "KILL",
         "KILL_PROCESS",
@@ -288,9 +288,9 @@ proptest! {
         let spec = profile.spec();
         let fresh = compile(&spec).unwrap();
         prop_assert_eq!(&compile(&spec).unwrap(), &fresh, "compiling is not deterministic");
-        prop_assert_eq!(&load_or_compile(&spec, dir.path()).unwrap(), &fresh);
+        prop_assert_eq!(&load_or_compile(&spec, dir.path()).unwrap().0, &fresh);
         prop_assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-        let cached = load_or_compile(&spec, dir.path()).unwrap();
+        let (cached, _) = load_or_compile(&spec, dir.path()).unwrap();
         prop_assert_eq!(&cached, &fresh);
         for (which, args) in probes {
             let mut call = Call::new(CALLS[which].1);
@@ -352,7 +352,7 @@ fn the_kernel_sees_no_difference_between_a_cached_filter_and_a_fresh_one() {
         .unwrap();
         let fresh = answers(&compile(&spec).unwrap());
         load_or_compile(&spec, dir.path()).unwrap();
-        let cached = answers(&load_or_compile(&spec, dir.path()).unwrap());
+        let cached = answers(&load_or_compile(&spec, dir.path()).unwrap().0);
         assert_eq!(cached, fresh, "{call} {op} {value}");
         let refused = fresh.iter().filter(|a| **a == Err(errno)).count();
         assert_eq!(

@@ -8,17 +8,10 @@ use std::ops::RangeInclusive;
 
 use libseccomp::{ScmpArch, ScmpSyscall};
 
-/// Opcodes of classic BPF (linux/filter.h): load a word of `struct seccomp_data`, jumps, return.
-const LOAD_WORD: u16 = 0x20;
-const JUMP: u16 = 0x05;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const JUMP_IF_GREATER: u16 = 0x25;
-const JUMP_IF_NOT_LESS: u16 = 0x35;
-const RETURN: u16 = 0x06;
-
-/// Where `struct seccomp_data` has the number of the call, and the architecture.
-const NUMBER: u32 = 0;
-const ARCHITECTURE: u32 = 4;
+use super::instruction::{
+    ARCHITECTURE, Instruction, JUMP, JUMP_IF_EQUAL, JUMP_IF_GREATER, JUMP_IF_NOT_LESS, LOAD_WORD,
+    NUMBER, RETURN,
+};
 
 const RETURN_ENOSYS: u32 = 0x0005_0000 | 38;
 
@@ -96,29 +89,22 @@ fn assemble(blocks: &[(u32, Vec<RangeInclusive<u32>>)]) -> Vec<[u8; 8]> {
     if blocks.is_empty() {
         return Vec::new();
     }
-    let mut program = vec![instruction(LOAD_WORD, 0, 0, ARCHITECTURE)];
+    let mut program = vec![Instruction::plain(LOAD_WORD, ARCHITECTURE)];
     let length = |ranges: &[RangeInclusive<u32>]| 3 + 3 * ranges.len();
     let mut left: usize = blocks.iter().map(|(_, ranges)| length(ranges)).sum();
     for (audit, ranges) in blocks {
         left -= length(ranges);
         // At most three ranges an architecture: the distances fit.
         let skip = u8::try_from(length(ranges) - 1).unwrap_or(u8::MAX);
-        program.push(instruction(JUMP_IF_EQUAL, 0, skip, *audit));
-        program.push(instruction(LOAD_WORD, 0, 0, NUMBER));
+        program.push(Instruction::test(JUMP_IF_EQUAL, 0, skip, *audit));
+        program.push(Instruction::plain(LOAD_WORD, NUMBER));
         for range in ranges {
-            program.push(instruction(JUMP_IF_NOT_LESS, 0, 2, *range.start()));
-            program.push(instruction(JUMP_IF_GREATER, 1, 0, *range.end()));
-            program.push(instruction(RETURN, 0, 0, RETURN_ENOSYS));
+            program.push(Instruction::test(JUMP_IF_NOT_LESS, 0, 2, *range.start()));
+            program.push(Instruction::test(JUMP_IF_GREATER, 1, 0, *range.end()));
+            program.push(Instruction::plain(RETURN, RETURN_ENOSYS));
         }
         // The next block would take the number for an architecture.
-        program.push(instruction(JUMP, 0, 0, u32::try_from(left).unwrap_or(0)));
+        program.push(Instruction::plain(JUMP, u32::try_from(left).unwrap_or(0)));
     }
-    program
-}
-
-/// One `struct sock_filter`.
-fn instruction(code: u16, if_true: u8, if_false: u8, constant: u32) -> [u8; 8] {
-    let [c0, c1] = code.to_ne_bytes();
-    let [k0, k1, k2, k3] = constant.to_ne_bytes();
-    [c0, c1, if_true, if_false, k0, k1, k2, k3]
+    program.into_iter().map(Instruction::to_bytes).collect()
 }
