@@ -56,7 +56,6 @@ fn record(path: &Path) -> (HostPid, EventSource) {
         });
         next_frame(&view);
     }
-    std::thread::sleep(Duration::from_millis(300));
     assert_eq!(recording.failure(), None);
     let bytes = recording.stop().unwrap();
     assert_eq!(bytes, std::fs::metadata(path).unwrap().len());

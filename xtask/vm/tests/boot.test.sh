@@ -19,7 +19,7 @@ test_boot_has_namespaces_of_every_kind() {
 }
 
 test_boot_reaps_orphans() {
-    sh -c '(sleep 0.1 &)'
-    usleep 500000
+    orphan=$(sh -c 'sleep 0.1 > /dev/null & echo $!')
+    soon "the orphan is reaped" [ ! -e "/proc/$orphan" ]
     ! grep -l '^State:.Z' /proc/[0-9]*/status || fail "zombies"
 }

@@ -33,21 +33,30 @@ test_lifecycle_exec() {
     done
 }
 
+# clean NAME: no process of the container is a zombie.
+clean() {
+    ! berth exec "$1" sh -c 'cat /proc/[0-9]*/stat' | grep -q ' Z '
+}
+
 # Its PID 1 is sleep, which reaps nothing.
 test_lifecycle_exec_leaves_no_zombie() {
     berth run -d --name z host sleep 1000
-    berth exec z sh -c '(sh -c "sleep 0.2" &)'
+    orphan=$(berth exec z sh -c 'sleep 0.2 > /dev/null 2>&1 & echo $!')
     for attempt in 1 2 3 4 5 6 7 8 9 10; do
         status_is 127 berth exec z no-such-program
     done
-    usleep 800000
-    zombies=$(berth exec z sh -c 'cat /proc/[0-9]*/stat' | grep ' Z ') || true
-    same zombies "" "$zombies"
+    soon "the orphan is reaped" berth exec z test ! -e "/proc/$orphan"
+    soon "no zombies" clean z
+}
+
+# logged NAME TEXT: the container has written this, and nothing else.
+logged() {
+    [ "$(berth logs "$1")" = "$2" ]
 }
 
 test_lifecycle_stop_asks_first() {
-    berth run -d --name polite host sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done'
-    usleep 500000
+    berth run -d --name polite host sh -c 'trap "exit 5" TERM; echo ready; while :; do sleep 0.1; done'
+    soon "its trap" logged polite ready
     berth stop polite
     same ExitCode 5 "$(berth inspect --format '{{.State.ExitCode}}' polite)"
     berth stop polite

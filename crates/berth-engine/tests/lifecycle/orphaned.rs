@@ -118,6 +118,7 @@ fn host_pid_without_both(world: &mut World) -> Outcome {
         o.namespaces.pid = berth_engine::NamespaceMode::Host;
     });
     read_until(&started.session, "ready");
+    eventually("both run", || processes_with("sleep\x005555").len() == 2);
     lose_both(world, &id);
     let init = world.engine.inspect(&id)?.live.ok_or("not live")?.init.pid;
     kill(init.get());

@@ -251,10 +251,10 @@ impl Monitor {
                     .child
                     .as_ref()
                     .map_or(0, |(pid, _)| pid.as_raw_nonzero().get());
-                // Who hears that it runs finds it on record.
+                // Who hears that it runs finds it on record, and its start in the journal.
                 self.record_session(number);
-                self.tell(number, protocol::STARTED, &pid.to_le_bytes());
                 self.note_start(number);
+                self.tell(number, protocol::STARTED, &pid.to_le_bytes());
                 if number == CONTAINER {
                     self.begin_probes();
                 }

@@ -2,13 +2,22 @@
 
 use std::io::{BufRead, BufReader};
 
-use crate::support::{Berth, exit_code};
+use crate::support::{Berth, eventually, exit_code};
 
 #[test]
 fn both_streams_tails_and_times() {
     let berth = Berth::new();
-    let script = "for i in 1 2 3; do echo line $i; sleep 0.05; done; echo bad >&2; printf end";
-    berth.background("a", script);
+    // A line has the time at which it was read: each is there before the next is written.
+    let read = format!("{}:/read", berth.path("").display());
+    let script = "for i in 1 2 3; do echo line $i; until [ -e /read/$i ]; do sleep 0.01; done; done; \
+                  echo bad >&2; printf end";
+    berth.ok(&[
+        "run", "-d", "--name", "a", "-v", &read, "host", "sh", "-c", script,
+    ]);
+    for line in ["1", "2", "3"] {
+        eventually("the line", || berth.ok(&["logs", "a"]).ends_with(line));
+        std::fs::write(berth.path(line), "").unwrap();
+    }
     berth.ok(&["wait", "a"]);
     let done = berth.run(&["logs", "a"]);
     assert_eq!(

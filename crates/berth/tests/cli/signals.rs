@@ -22,6 +22,16 @@ fn foreground(
     (child, out)
 }
 
+/// Whether a signal was sent to a process that it has not taken yet; not so of one that has ended.
+fn waits(child: &Child, signal: Signal) -> bool {
+    let status = format!("/proc/{}/status", child.id());
+    let status = std::fs::read_to_string(status).unwrap_or_default();
+    let mut lines = status.lines();
+    let pending = lines.find_map(|line| line.strip_prefix("ShdPnd:\t"));
+    let pending = pending.map_or(0, |mask| u64::from_str_radix(mask, 16).unwrap());
+    pending & (1 << (signal.as_raw() - 1)) != 0
+}
+
 const TRAPS: &str = "trap 'echo got int; exit 42' INT; trap 'echo got hup; exit 43' HUP; \
                      trap 'echo got usr1' USR1; echo ready; while :; do sleep 0.05; done";
 
@@ -49,7 +59,8 @@ fn three_interrupts_leave_a_deaf_container() {
     let (mut child, _out) = foreground(&berth, &["--name", "a"], script);
     for _ in 0..3 {
         signal(&child, Signal::INT);
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        // Of two that wait the kernel keeps one.
+        eventually("it to be taken", || !waits(&child, Signal::INT));
     }
     assert_eq!(exit_code(&mut child), 1);
     assert_eq!(berth.ok(&["ps", "--format", "{{.Names}}"]), "a");

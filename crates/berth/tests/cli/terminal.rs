@@ -14,18 +14,25 @@ fn shell(berth: &Berth, flags: &[&str]) -> Terminal {
 #[test]
 fn a_shell_with_job_control() {
     let berth = Berth::new();
-    let mut terminal = shell(&berth, &["--rm"]);
+    let mut terminal = shell(&berth, &["--rm", "--name", "a"]);
+    // A key is for whoever has the terminal by then: the shell gives it away before the program is
+    // executed, and before it goes on.
+    let sleeps = || {
+        let script = "cut -d' ' -f3 /proc/$(pgrep -fx 'sleep 1000')/stat";
+        let state = berth.run(&["exec", "a", "sh", "-c", script]).out;
+        state == "S\n"
+    };
     terminal.press("tty; stty size; echo $$\r");
     terminal.expect("/dev/pts/0\r\n30 90\r\n1\r\n");
     terminal.press("sleep 1000\r");
     terminal.expect("sleep 1000\r\n");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    eventually("the program", sleeps);
     terminal.press("\x1a");
     terminal.expect("Stopped");
     terminal.expect("$ ");
     terminal.press("fg\r");
     terminal.expect("fg\r\nsleep 1000\r\n");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    eventually("the program to go on", sleeps);
     terminal.press("\x03");
     terminal.expect("$ ");
     terminal.press("echo code $?\r");

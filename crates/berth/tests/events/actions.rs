@@ -1,5 +1,7 @@
 //! What is done, and which events tell of it.
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::cli::{Berth, Terminal, eventually};
 use crate::support::{about, all};
 
@@ -319,6 +321,20 @@ fn mistakes_are_bad_usage() {
     }
     let done = berth.run(&["events", "--since", "yesterday"]);
     assert_eq!(done.code, 125, "{done:?}");
+}
+
+/// And what its client does then comes after. Somebody holds the journal's lock, so that whoever
+/// writes takes longer than usual.
+#[test]
+fn who_hears_that_it_runs_finds_its_start() {
+    let berth = Berth::new();
+    berth.ok(&["create", "--name", "web", "host", "sleep", "1000"]);
+    let path = berth.path("root/events/journal.jsonl");
+    let journal = std::fs::File::open(&path).unwrap();
+    flock(&journal, FlockOperation::LockExclusive).unwrap();
+    berth.ok(&["start", "web"]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\"start\""), "{text}");
 }
 
 /// A journal that cannot be written loses events, and nothing else.

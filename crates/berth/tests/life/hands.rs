@@ -28,8 +28,9 @@ fn a_kill_counts_as_a_stop_and_other_signals_do_not() {
     world.run(
         "asked",
         "--restart always",
-        "trap 'exit 3' USR1; while :; do sleep 0.05; done",
+        "trap 'exit 3' USR1; echo ready; while :; do sleep 0.05; done",
     );
+    eventually("its trap", || world.ok("logs asked") == "ready");
     world.run("pausing", "--restart always", "exit 1");
     world.long_pause("pausing");
     world.ok("kill pausing killed");
@@ -96,11 +97,13 @@ fn restart_is_another_run_and_no_stop_by_hand() {
         "one that is stopped is started"
     );
     let mut asked = vec!["run", "-d", "--name", "asked", "host", "sh", "-c"];
-    asked.push("trap 'echo asked; exit 0' USR2; while :; do sleep 0.05; done");
+    asked.push("trap 'echo asked; exit 0' USR2; echo ready; while :; do sleep 0.05; done");
     world.berth.ok(&asked);
-    eventually("its trap", || world.status("asked") == "running");
+    eventually("its trap", || world.ok("logs asked") == "ready");
     world.ok("restart -s USR2 asked");
-    assert_eq!(world.ok("logs asked"), "asked");
+    eventually("what either run said", || {
+        world.ok("logs asked") == "ready\nasked\nready"
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::cli::eventually;
 use crate::world::World;
 
 const MOVERS: usize = 4;
@@ -19,6 +20,16 @@ fn address(world: &World, name: &str) -> String {
 fn pairs(world: &World) -> usize {
     let names = world.interfaces();
     names.iter().filter(|name| name.starts_with("bv")).count()
+}
+
+/// A connection to a server that may not listen yet.
+fn connect(address: &str) -> TcpStream {
+    let mut connected = None;
+    eventually("the server", || {
+        connected = TcpStream::connect(address).ok();
+        connected.is_some()
+    });
+    connected.unwrap()
 }
 
 #[test]
@@ -43,7 +54,7 @@ fn traffic_goes_on_while_others_connect_and_disconnect() {
         // One connection through all of it, and one word after the other: none may be lost.
         let talker = scope.spawn(|| {
             world.within_container("client", || {
-                let mut stream = TcpStream::connect(&server).unwrap();
+                let mut stream = connect(&server);
                 stream
                     .set_read_timeout(Some(Duration::from_secs(10)))
                     .unwrap();

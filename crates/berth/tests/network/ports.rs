@@ -1,9 +1,10 @@
 //! Published ports: who reaches them, who does not, and what becomes of them.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 
+use crate::cli::{PATIENCE, eventually};
 use crate::world::World;
 
 /// A server of one line at port 80.
@@ -18,30 +19,42 @@ pub fn serve(world: &World, name: &str, flags: &[&str]) {
     world.ok(&arguments);
 }
 
-/// What a TCP server says; the error's kind when nobody does.
-pub fn ask(world: &World, address: &str) -> Result<String, std::io::ErrorKind> {
-    let address: SocketAddr = address.parse().unwrap();
-    world.within(|| {
-        // A server that was just started may not listen yet.
-        for _ in 0..200 {
-            let asked = TcpStream::connect_timeout(&address, Duration::from_secs(2));
-            match asked.and_then(|mut stream| {
-                let mut text = String::new();
-                stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-                stream.read_to_string(&mut text).map(|_| text)
-            }) {
-                Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                other => {
-                    return other
-                        .map(|text| text.trim().to_owned())
-                        .map_err(|e| e.kind());
-                }
+/// What a TCP server says, once it listens; the error's kind when nobody does.
+pub fn ask(world: &World, address: &str) -> Result<String, ErrorKind> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match ask_once(world, address) {
+            // A server that was just started may not listen yet.
+            Err(ErrorKind::ConnectionRefused) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(10));
             }
+            other => return other,
         }
-        Err(std::io::ErrorKind::ConnectionRefused)
-    })
+    }
+}
+
+/// What a TCP server says; the error's kind when nobody does by now.
+pub fn ask_once(world: &World, address: &str) -> Result<String, ErrorKind> {
+    let address: SocketAddr = address.parse().unwrap();
+    let asked = world.within(|| {
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text.trim().to_owned())
+    });
+    asked.map_err(|error: std::io::Error| error.kind())
+}
+
+/// Takes a port, once the monitor of the container that had it has closed it, which it does at its own
+/// end.
+pub fn take(world: &World, address: &str) -> TcpListener {
+    let mut taken = None;
+    eventually("the port to be free", || {
+        taken = world.within(|| TcpListener::bind(address).ok());
+        taken.is_some()
+    });
+    taken.unwrap()
 }
 
 #[test]
@@ -128,7 +141,7 @@ fn a_taken_port_is_refused_by_the_name_of_who_has_it_and_nothing_stays() {
     assert_eq!(done.code, 125);
     insta::assert_snapshot!(done.err.trim_end(), @"berth: cannot publish port 8080/tcp: container web has it; stop that, or publish another port with -p");
     assert_eq!(world.leases("bridge"), leases);
-    let _listener = world.within(|| std::net::TcpListener::bind("0.0.0.0:9090").unwrap());
+    let _listener = world.within(|| TcpListener::bind("0.0.0.0:9090").unwrap());
     let done = world.run(&["run", "--rm", "-p", "9090:81", "host", "true"]);
     let own = format!("process {} (", std::process::id());
     assert!(done.err.contains(&own), "{done:?}");
@@ -167,12 +180,12 @@ fn a_port_ends_with_its_container_and_comes_back_with_it() {
     world.ok(&["stop", "-t", "0", "web"]);
     // The monitor removes it when the container has ended.
     world.wait("the port to be free", || {
-        let free = world.within(|| std::net::TcpListener::bind("0.0.0.0:8080").is_ok());
+        let free = world.within(|| TcpListener::bind("0.0.0.0:8080").is_ok());
         free && !world.host("nft list ruleset").contains("8080")
     });
     assert_eq!(
-        ask(&world, "127.0.0.1:8080"),
-        Err(std::io::ErrorKind::ConnectionRefused)
+        ask_once(&world, "127.0.0.1:8080"),
+        Err(ErrorKind::ConnectionRefused)
     );
     world.ok(&["start", "web"]);
     assert_eq!(ask(&world, "127.0.0.1:8080").unwrap(), "web");
@@ -205,17 +218,12 @@ fn a_connection_lives_through_other_containers_coming_and_going() {
     let Some(world) = World::new() else { return };
     let line = "busybox nc -ll -p 80 -e cat";
     world.ok(&["run", "-d", "-p", "8080:80", "host", "sh", "-c", line]);
-    let mut stream = world.within(|| {
-        (0..500)
-            .find_map(|_| {
-                let stream = TcpStream::connect("127.0.0.1:8080").ok();
-                if stream.is_none() {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                stream
-            })
-            .unwrap()
+    let mut connected = None;
+    eventually("a connection", || {
+        connected = world.within(|| TcpStream::connect("127.0.0.1:8080").ok());
+        connected.is_some()
     });
+    let mut stream = connected.unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
@@ -235,7 +243,7 @@ fn a_start_that_fails_leaves_no_port_behind() {
     let rules = world.host("nft list ruleset");
     assert!(!rules.contains("8080"), "{rules}");
     // Another program has the port, and gets what is sent to it.
-    let listener = world.within(|| std::net::TcpListener::bind("0.0.0.0:8080").unwrap());
+    let listener = take(&world, "0.0.0.0:8080");
     let asked = world.within(|| TcpStream::connect("127.0.0.1:8080").map(drop));
     asked.unwrap();
     listener.accept().unwrap();

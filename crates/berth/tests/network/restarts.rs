@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::ports::{ask, serve};
+use crate::ports::{ask, ask_once, serve, take};
 use crate::world::World;
 
 /// The first process ends, and nobody asked for it.
@@ -77,7 +77,7 @@ fn address_port_and_name_are_the_same_after_a_policys_restart() {
         assert_eq!(world.ok(&inside), "web");
     }
     world.ok(&["rm", "-f", "web"]);
-    assert!(ask(&world, "127.0.0.1:8080").is_err());
+    assert!(ask_once(&world, "127.0.0.1:8080").is_err());
     assert_eq!(look_up(&world, "other", "web"), "");
 }
 
@@ -113,7 +113,7 @@ fn a_port_that_was_taken_meanwhile_is_waited_for() {
     let before = field(&world, "web", ".NetworkSettings.IPAddress");
     // A stop gives the port back; the policy starts it at the return.
     world.ok(&["stop", "-t", "0", "web"]);
-    let taken = world.within(|| TcpListener::bind("0.0.0.0:8080").unwrap());
+    let taken = take(&world, "0.0.0.0:8080");
     let start = world.run(&["start", "web"]);
     assert!(start.err.contains("8080/tcp"), "{start:?}");
     drop(taken);

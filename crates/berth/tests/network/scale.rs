@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use crate::ports::ask;
 use crate::world::World;
 
 /// All of them, however long that takes.
@@ -98,6 +99,10 @@ fn assert_one_link(world: &World, shard: &str) {
         ("four", "two"),
     ] {
         assert!(reaches(world, from, to), "{from} to {to}");
+    }
+    // Both servers listen.
+    for (port, name) in [(8081, "one"), (8083, "three")] {
+        assert_eq!(ask(world, &format!("127.0.0.1:{port}")).unwrap(), name);
     }
     let asks = |from: &str, address: &str| {
         let ask = format!("busybox nc -w5 {address}");
@@ -202,7 +207,7 @@ fn who_finds_a_bridge_full_is_put_on_the_next_one() {
     let done = serve(&world, "three", &["-p", "8080:80"]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(reaches(&world, "three", "one"));
-    assert_eq!(world.host("busybox nc -w5 127.0.0.1 8080"), "three");
+    assert_eq!(ask(&world, "127.0.0.1:8080").unwrap(), "three");
     world.ok(&["rm", "-f", "one", "two", "three"]);
     world.ok(&["network", "rm", "blue"]);
 }

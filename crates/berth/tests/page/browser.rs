@@ -216,7 +216,6 @@ fn standing_inside_a_container_pids_count_from_one() {
         "the inside",
         "meta.inside && document.querySelectorAll('.pill').length === 5",
     );
-    let seen = pills(&mut browser, ".pill");
     let inside = |pids: &Vec<u32>| {
         format!(
             "{} {}",
@@ -230,7 +229,10 @@ fn standing_inside_a_container_pids_count_from_one() {
     };
     let mut own: Vec<String> = processes.iter().map(inside).collect();
     own.sort();
-    assert_eq!(seen, own);
+    // Names may be older than an exec for the time of a frame.
+    eventually("every process by its own PIDs", || {
+        pills(&mut browser, ".pill") == own
+    });
     // What happens is seen from inside as well.
     let host = processes[0][0].to_string();
     let mut entered = Command::new("nsenter")
@@ -354,11 +356,13 @@ fn layers_show_what_is_shared_and_where_wires_lead() {
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    // Two containers with an IPC namespace in common, and one with a cable to the box around.
+    // Two containers with an IPC namespace in common, and one with a cable to the box around. The
+    // cable is laid once there are two boxes: before unshare(1) has made its own, `netns $!` is ours.
     let tree = Tree::new(
         "unshare -i sh -c 'unshare -pf --kill-child sleep 600 & unshare -pf --kill-child sleep 601; true' & \
          unshare -pnf --kill-child sleep 602 & \
-         until ip link add veth-a type veth peer name eth0 netns $!; do sleep 0.1; done; wait",
+         while [ $(readlink /proc/$!/ns/net) = $(readlink /proc/self/ns/net) ]; do sleep 0.1; done; \
+         ip link add veth-a type veth peer name eth0 netns $!; wait",
     );
     tree.settled(8);
     let server = Server::start(&[]);

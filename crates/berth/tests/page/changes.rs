@@ -60,11 +60,13 @@ fn what_starts_flashes_what_ends_says_how_and_nothing_else_moves() {
         ))
     };
     let before = places(&mut browser);
+    // A flash may be over before we look for it.
+    browser.value("window.flashed = []; new MutationObserver(() => { for (const at of document.querySelectorAll('.is-new')) flashed.push(at.id); }).observe(document.body, { subtree: true, childList: true, attributes: true }), 0");
     std::fs::write(folder.path().join("go"), "").unwrap();
     let sleeper = find_soon("sleep", "30");
     browser.until(
         "a new pill that flashes",
-        &format!("document.querySelector('#p{sleeper}.is-new')"),
+        &format!("flashed.includes('p{sleeper}')"),
     );
     browser.value("window.fell = []; new MutationObserver(all => { for (const change of all) for (const at of change.addedNodes) if (at.className && at.className.startsWith('how')) fell.push(at.textContent); }).observe(document.body, { subtree: true, childList: true }), 0");
     crate::support::signal_to(sleeper, "-TERM");

@@ -1,6 +1,7 @@
 //! `rename`.
 
 use crate::support::{Berth, eventually};
+use crate::world::wait_in_poll;
 
 #[test]
 fn a_container_has_its_new_name_everywhere_and_its_old_one_nowhere() {
@@ -89,6 +90,7 @@ fn attached_clients_do_not_notice() {
     let script = "while ! read line; do :; done; exit 6";
     berth.ok(&["run", "-di", "--name", "a", "host", "sh", "-c", script]);
     let mut client = berth.spawn(&["attach", "a"]);
+    wait_in_poll(&client);
     berth.ok(&["rename", "a", "b"]);
     std::io::Write::write_all(client.stdin.as_mut().unwrap(), b"x\n").unwrap();
     assert_eq!(crate::support::exit_code(&mut client), 6);

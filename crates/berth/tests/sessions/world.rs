@@ -71,20 +71,22 @@ pub fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     out.lines().map(Result::unwrap)
 }
 
-/// Waits until an attached client has nothing to do but wait for its container.
+/// Waits until an attached client has asked for its streams, has sent what input there was, and has
+/// nothing to do but wait for its container.
+///
+/// By then it waits for a signal and for the monitor at once; before that, in the same call, for the
+/// monitor's first answer alone (proc_pid_syscall(5): the second argument of poll(2) is the number of
+/// descriptors).
 pub fn wait_in_poll(child: &Child) {
     crate::support::eventually("the client to be attached", || {
-        let folder = format!("/proc/{}", child.id());
-        let is = |file: &str, part: &str| {
-            std::fs::read_to_string(format!("{folder}/{file}")).is_ok_and(|t| t.contains(part))
-        };
-        let attached = std::fs::read_dir(format!("{folder}/fd"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|fd| std::fs::read_link(fd.path()).ok())
-            .any(|link| link.to_string_lossy().starts_with("anon_inode:[signalfd]"));
-        attached && is("wchan", "poll")
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", child.id()));
+        let call = read("syscall").unwrap_or_default();
+        let descriptors = call.split_whitespace().nth(2).and_then(|argument| {
+            let digits = argument.trim_start_matches("0x");
+            u64::from_str_radix(digits, 16).ok()
+        });
+        let waits = read("wchan").is_ok_and(|place| place.contains("poll"));
+        waits && descriptors.is_some_and(|count| (2..=4).contains(&count))
     });
 }
 

@@ -47,11 +47,13 @@ fn what_was_recorded_is_replayed() {
         arguments: &arguments,
         ..Start::default()
     });
-    // The process is gone from the host, and there in the recording.
-    terminal.press("p/bt-recorded");
+    // The process is gone from the host, and there in the recording, at whose beginning we stop.
+    terminal.press("p");
+    terminal.wait_for("PAUSED");
+    terminal.press("\x1b[H");
+    terminal.press("/bt-recorded");
     terminal.wait_for("bt-recorded names one process");
     terminal.press("\r");
-    terminal.wait_for("PAUSED");
     terminal.press("d");
     terminal.wait_for("details");
     terminal.press("p\x1b[F");

@@ -24,6 +24,8 @@ const FEW_CHANGES: u64 = 256 * 1024;
 
 /// How soon a recording notices that it is to stop.
 const TICK: Duration = Duration::from_millis(200);
+/// Updates that are written once a recording is told to end, at most.
+const MOST_AT_END: usize = 1024;
 
 /// Writes updates to a file, which only its owner may read.
 ///
@@ -229,6 +231,13 @@ fn record(mut recorder: Recorder, view: &Subscription, state: &State) -> Result<
         };
         recorder.write(&update, view.missed())?;
         state.bytes.store(recorder.bytes(), Ordering::Relaxed);
+        if matches!(update, Update::End(_)) {
+            return Ok(recorder.bytes());
+        }
+    }
+    // What waits by now has happened before the end; in a storm there would always be more.
+    for update in std::iter::from_fn(|| view.try_next()).take(MOST_AT_END) {
+        recorder.write(&update, view.missed())?;
         if matches!(update, Update::End(_)) {
             return Ok(recorder.bytes());
         }
