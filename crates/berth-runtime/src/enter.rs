@@ -10,6 +10,7 @@ use berth_base::protocol::Failure;
 use berth_base::{ErrorClass, NamespaceKind};
 use oci_spec::runtime::{Linux, Process};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
@@ -76,14 +77,21 @@ pub(crate) fn enter(
             user |= kind == NamespaceKind::User;
         }
     }
-    move_into_thread_name_spaces(pidfd, flags)
-        .map_err(|e| internal("enter the container's namespaces", &e.into()))?;
+    move_into_thread_name_spaces(pidfd, flags).map_err(|errno| match errno {
+        Errno::SRCH => has_ended(),
+        errno => internal("enter the container's namespaces", &errno.into()),
+    })?;
     Ok(Entered {
         user,
         facts,
         proc,
         cgroup,
     })
+}
+
+fn has_ended() -> Failure {
+    let text = "the container has ended meanwhile; start it with \"berth start\"".to_owned();
+    failure::engine(ErrorClass::Conflict, text)
 }
 
 /// What is asked for beside the process itself.

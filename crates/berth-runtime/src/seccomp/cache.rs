@@ -5,7 +5,7 @@
 //! ends in a digest of both, so that a torn or foreign file is noticed and compiled anew. The
 //! cache is never needed: whatever fails about it is passed over.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ fn trailer(key: &Key, program: &[u8]) -> Key {
 /// Reads and checks a program; `None` when there is none or it is not whole.
 fn read(path: &Path, key: &Key) -> Option<Vec<[u8; 8]>> {
     const LONGEST: usize = MAX_INSTRUCTIONS * 8 + DIGEST_LEN;
-    let file = File::open(path).ok()?;
+    let file = berth_persist::open(path).ok()?;
     let limit = u64::try_from(LONGEST + 1).ok()?;
     let mut bytes = Vec::with_capacity(16 * 1024);
     file.take(limit).read_to_end(&mut bytes).ok()?;
