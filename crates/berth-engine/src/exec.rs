@@ -100,8 +100,20 @@ impl Engine {
         match await_started_unless(&session, &hopeless) {
             Ok(_) => Ok(session),
             Err(Awaited::Silent) => Err(unreachable(container, &SessionError::Silent)),
-            Err(Awaited::Failed(error)) => Err(error.on(container.name.as_str())),
+            Err(Awaited::Failed(error)) => {
+                let error = self.ended_meanwhile(id, process).unwrap_or(error);
+                Err(error.on(container.name.as_str()))
+            }
         }
+    }
+
+    /// What says more than how a session failed in a container that was ending.
+    fn ended_meanwhile(&self, id: &ContainerId, process: &Held) -> Option<EngineError> {
+        if !process.has_ended() {
+            return None;
+        }
+        let now = self.inspect(id).ok()?;
+        (!now.status.is_live()).then(|| not_running(&now))
     }
 
     /// Connects to the monitor. While a keeper takes over from a monitor that died, nobody

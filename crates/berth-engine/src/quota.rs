@@ -50,7 +50,7 @@ pub(crate) fn limit(engine: &Engine, folder: &Path, limit_bytes: u64) -> Result<
         EngineError::new(class(&e), text)
     };
     // by path: a folder of ours, just made
-    let open = File::open(folder).map_err(|e| {
+    let open = berth_persist::open_folder(folder).map_err(|e| {
         let text = format!("cannot open {}: {e}", folder.display());
         EngineError::new(ErrorClass::Unavailable, text)
     })?;
@@ -79,7 +79,7 @@ pub(crate) fn limit(engine: &Engine, folder: &Path, limit_bytes: u64) -> Result<
 /// called by now. One that has none is fine.
 pub(crate) fn release(container: &Path) {
     // by path: a folder of ours
-    let Ok(folder) = File::open(container.join("layer")) else {
+    let Ok(folder) = berth_persist::open_folder(&container.join("layer")) else {
         return;
     };
     if let Ok(project) = quota::project(&folder)

@@ -62,7 +62,7 @@ impl Engine {
         let boot = boot_id().unwrap_or_default();
         // Also where somebody removed the root since.
         let is_there = store.root().join("names").is_dir();
-        if is_there && std::fs::read_to_string(&marker).is_ok_and(|seen| seen == boot) {
+        if is_there && berth_persist::read_to_string(&marker).is_ok_and(|seen| seen == boot) {
             return Ok(());
         }
         store.ensure()?;

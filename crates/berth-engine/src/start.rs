@@ -392,7 +392,12 @@ pub(crate) fn await_started_unless(
         Err(SessionError::Silent) => return Err(Awaited::Silent),
         Ok(Packet::Failed(failure)) => failed(failure),
         Ok(Packet::Lost) => {
-            broken("the runtime ended without an answer; its messages are on standard error".into())
+            broken("the runtime ended without an answer: somebody killed it, or it is no berth-runtime of this build; name the right one with --runtime".into())
+        }
+        // A kill of all that is in the container was quicker.
+        Ok(Packet::Exited(_)) => {
+            let text = "the process was killed before its program began: the container has ended, or somebody killed it; try again";
+            EngineError::new(ErrorClass::Conflict, text).exit_code(125)
         }
         Ok(other) => broken(format!(
             "the runtime answered out of turn ({other:?}); this is a defect of berth"

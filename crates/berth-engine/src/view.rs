@@ -153,7 +153,7 @@ impl Engine {
 
     pub(crate) fn read_create(&self, id: &ContainerId) -> Result<CreateFile, EngineError> {
         let create = self.store().read_create(id)?;
-        let mut create = create.ok_or_else(|| StoreError::NoContainer(id.short().to_owned()))?;
+        let mut create = create.ok_or_else(|| self.store().absent(id, "create.json"))?;
         // Connected and disconnected since.
         if !create.options.networks.is_empty()
             && let Some(file) = self.store().read_networks(id)?
@@ -166,7 +166,6 @@ impl Engine {
     /// Reads a container's files and asks the kernel about its process.
     pub(crate) fn view(&self, id: &ContainerId) -> Result<View, EngineError> {
         let store = self.store();
-        let missing = || StoreError::NoContainer(id.short().to_owned());
         // In this order: what is read later is newer, so that an end is never overlooked.
         let written = store.read_status(id)?;
         let mut create = self.read_create(id)?;
@@ -174,7 +173,8 @@ impl Engine {
             Some(written) => written,
             None => self.status_after_loss(&create)?,
         };
-        let settings = store.read_settings(id)?.ok_or_else(missing)?;
+        let settings = store.read_settings(id)?;
+        let settings = settings.ok_or_else(|| store.absent(id, "settings.json"))?;
         let resources = &mut create.options.resources;
         *resources = settings.resources.over(resources);
         let last_run = match written.run {

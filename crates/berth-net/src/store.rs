@@ -71,7 +71,7 @@ impl Networks {
     /// Its record cannot be read.
     pub fn read(&self, name: &NetworkName) -> Result<Option<NetworkFile>, NetError> {
         let path = self.folder(name).join(RECORD);
-        match std::fs::read(&path) {
+        match berth_persist::read(&path) {
             Ok(bytes) => parse(&path, &bytes).map(Some),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(NetError::file("read", &path, e)),
@@ -211,7 +211,7 @@ impl Networks {
 
 fn sync(point: Point, folder: &Path) -> Result<(), NetError> {
     use std::os::fd::AsFd as _;
-    File::open(folder)
+    berth_persist::open_folder(folder)
         .and_then(|opened| perform(point, Op::SyncDir(opened.as_fd())))
         .map_err(|e| NetError::file("sync", folder, e))
 }

@@ -7,6 +7,8 @@
 //! loss of everything that was not synced can be played ([`fault`]); `cargo xtask crash` does so for
 //! each point. Release builds carry none of that.
 //!
+//! Reading is here where what stands in the place of a file must not hold up who reads ([`read()`]).
+//!
 //! What is *not* here: writing bytes into an open file, and the inside of a folder that nobody can
 //! see yet (a layer being unpacked, the folder of a container being made), save its publication.
 
@@ -18,6 +20,7 @@ mod fault;
 mod folder;
 mod leftover;
 mod op;
+mod read;
 mod tree;
 
 pub use at::At;
@@ -26,4 +29,5 @@ pub use environment::fault_environment;
 pub use folder::make_dirs;
 pub use leftover::sweep_temporaries;
 pub use op::{Op, Point, Replace, perform};
+pub use read::{NO_WAIT, open, open_folder, read, read_to_string};
 pub use tree::{on_foreign_files, remove_tree};

@@ -12,6 +12,7 @@ use berth_base::protocol::Failure;
 use berth_base::{ErrorClass, NamespaceKind};
 use oci_spec::runtime::{Linux, Process};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
@@ -65,17 +66,21 @@ pub(crate) fn enter(
         }
         if kind == NamespaceKind::Cgroup {
             let path = format!("/proc/{pid}/ns/{name}");
-            // by path: as above
-            let opened = fs::File::open(&path)
-                .map_err(|e| internal("open the container's cgroup namespace", &e))?;
+            // by path: procfs of the host; no namespace has been entered
+            let opened = fs::File::open(&path).map_err(|e| match e.kind() {
+                std::io::ErrorKind::NotFound => has_ended(),
+                _ => internal("open the container's cgroup namespace", &e),
+            })?;
             cgroup = Some(OwnedFd::from(opened));
         } else {
             flags |= flag(kind);
             user |= kind == NamespaceKind::User;
         }
     }
-    move_into_thread_name_spaces(pidfd, flags)
-        .map_err(|e| internal("enter the container's namespaces", &e.into()))?;
+    move_into_thread_name_spaces(pidfd, flags).map_err(|errno| match errno {
+        Errno::SRCH => has_ended(),
+        errno => internal("enter the container's namespaces", &errno.into()),
+    })?;
     Ok(Entered {
         user,
         facts,
@@ -92,6 +97,11 @@ fn is_apart(pid: &impl Display, name: &str) -> bool {
     // by path: as above
     let ours = fs::metadata(format!("/proc/self/ns/{name}"));
     matches!((theirs, ours), (Ok(theirs), Ok(ours)) if theirs.ino() != ours.ino())
+}
+
+fn has_ended() -> Failure {
+    let text = "the container has ended meanwhile; start it with \"berth start\"".to_owned();
+    failure::engine(ErrorClass::Conflict, text)
 }
 
 /// What is asked for beside the process itself.

@@ -53,7 +53,7 @@ fn set_up(prepared: &Prepared<'_>, context: &mut Context<'_>) -> Result<(), Step
         index: BEFORE_STEPS,
         errno,
     };
-    signal::reset_pipe();
+    signal::reset_ignored();
     if let Some(streams) = &prepared.streams {
         place_streams(streams.each_ref().map(AsFd::as_fd)).map_err(early)?;
     }

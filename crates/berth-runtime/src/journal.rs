@@ -69,6 +69,7 @@ fn open(path: &Path) -> io::Result<(File, Metadata)> {
             .append(true)
             .create(true)
             .mode(0o600)
+            .custom_flags(berth_persist::NO_WAIT)
             .open(path)?;
         let mut tries = 0;
         while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockShared) {

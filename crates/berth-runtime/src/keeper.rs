@@ -7,18 +7,21 @@
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
-use berth_base::HostPid;
+use berth_base::protocol;
 use berth_base::state::MonitorConfig;
-use berth_sys::{Clone3, Forked, exit_now, inherited, reopen};
+use berth_base::{ErrorClass, HostPid};
+use berth_sys::{Clone3, Forked, exit_now, inherited, reopen, signal};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, listen, send,
+    socket_with,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, set_child_subreaper, setsid, wait};
 
-use crate::monitor::{Begun, Ended, Household, Monitor};
+use crate::failure;
+use crate::monitor::{Begun, Ended, Household, Monitor, encode};
 use crate::stage::{self, StageInput};
 use crate::wire;
 
@@ -29,15 +32,37 @@ pub(crate) const CONFIG: i32 = 4;
 /// The number of the first of the descriptors that are only held.
 pub(crate) const HELD: i32 = 5;
 
-/// Why a keeper could not begin. Nobody reads it but a debugger: the launch connection closes.
+/// Why a keeper or a monitor could not go on. Who launched it is told, as long as he listens.
 type Broken = Box<dyn std::error::Error>;
 
 /// Runs the keeper; returns the exit code of the process.
 pub fn main() -> i32 {
-    match keep() {
+    // A limit on the length of files is the container's; logs that have no more room are counted.
+    signal::ignore_file_size();
+    let mut launcher = inherited(LAUNCH);
+    match keep(&mut launcher) {
         Ok(()) => 0,
-        Err(_) => 1,
+        Err(error) => {
+            refuse(launcher.as_ref(), &*error);
+            1
+        }
     }
+}
+
+/// Tells who launched us why there will be no container. Without one left to tell, nobody hears.
+fn refuse(launcher: Option<&OwnedFd>, error: &dyn std::error::Error) {
+    let message = format!("the container's monitor cannot begin: {error}");
+    if let Some(launcher) = launcher {
+        send(launcher, &refusal(message), SendFlags::NOSIGNAL).ok();
+    }
+}
+
+/// The packet that says why nothing was started.
+pub(crate) fn refusal(message: String) -> Vec<u8> {
+    let failure = failure::engine(ErrorClass::Unavailable, message);
+    let mut packet = vec![protocol::FAILED];
+    packet.extend(encode(&failure));
+    packet
 }
 
 /// The container's and our own side of the streams.
@@ -48,8 +73,8 @@ struct Streams {
     stderr: Option<OwnedFd>,
 }
 
-fn keep() -> Result<(), Broken> {
-    let launcher = inherited(LAUNCH).ok_or("no launch connection")?;
+/// `launcher` is ours to tell of a failure until the monitor has it.
+fn keep(launcher: &mut Option<OwnedFd>) -> Result<(), Broken> {
     let config = inherited(CONFIG).ok_or("no configuration")?;
     let mut json = Vec::new();
     std::fs::File::from(config).read_to_end(&mut json)?;
@@ -79,14 +104,24 @@ fn keep() -> Result<(), Broken> {
                 stdout: streams.stdout,
                 stderr: streams.stderr,
             };
-            let code = match monitor(house, launcher, theirs, me, (streams.inside, streams.stdin)) {
+            let streams = (streams.inside, streams.stdin);
+            let code = match monitor(house, launcher, theirs, me, streams) {
                 Ok(ended) => finish(&ended),
-                Err(_) => 1,
+                Err(error) => {
+                    refuse(launcher.as_ref(), &*error);
+                    1
+                }
             };
             exit_now(code)
         }
         Forked::Parent { pid, pidfd } => {
-            drop((launcher, theirs, pidfd, streams.inside, streams.stdin));
+            drop((
+                launcher.take(),
+                theirs,
+                pidfd,
+                streams.inside,
+                streams.stdin,
+            ));
             let house = Household {
                 config,
                 listener,
@@ -101,7 +136,7 @@ fn keep() -> Result<(), Broken> {
 /// The monitor's process: clones the stage, then serves.
 fn monitor(
     house: Household,
-    launcher: OwnedFd,
+    launcher: &mut Option<OwnedFd>,
     keeper: OwnedFd,
     keeper_pid: HostPid,
     (inside, stdin): (Option<[OwnedFd; 3]>, Option<OwnedFd>),
@@ -126,7 +161,7 @@ fn monitor(
         Forked::Parent { pidfd, .. } => drop((pidfd, inside, to_monitor, reporter)),
     }
     monitor.begin(
-        launcher,
+        launcher.take().ok_or("no launch connection")?,
         Begun {
             stage: to_stage,
             report: reports,
@@ -189,7 +224,7 @@ fn finish(ended: &Ended) -> i32 {
     let Some((program, arguments)) = ended.then_execute.split_first() else {
         return 0;
     };
-    if berth_sys::signal::unblock_all().is_err() {
+    if signal::unblock_all().is_err() {
         return 1;
     }
     // Returns only when it failed; `recover` then finds the container as it is.

@@ -13,7 +13,7 @@ use berth_sys::{
 use rustix::fs::{Access as FileAccess, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
 use crate::cgroup::{Access, CgroupError, Hierarchies, JoinDescriptors, KEEPERS, keeper_group};
 use crate::{keeper, state};
@@ -56,6 +56,9 @@ pub enum LaunchError {
     Kernel(#[from] Errno),
 }
 
+/// The place of our end of the launch connection among the fixed descriptors.
+const LAUNCHER: usize = 3;
+
 /// Starts keeper and monitor and returns the launch connection.
 ///
 /// The first packet on it is STARTED or FAILED; what follows depends on
@@ -95,6 +98,17 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
     ];
     fixed.extend(request.held.iter().zip(keeper::HELD..));
     let mut moved = Vec::with_capacity(fixed.len());
+    // Made before the clone: nothing allocates after it.
+    let refusals = [
+        keeper::refusal(format!(
+            "cannot set up the keeper of container {}: it needs more open files than \"ulimit -n\" allows, or its cgroup is gone",
+            config.name
+        )),
+        keeper::refusal(format!(
+            "cannot execute the runtime {}: it is no program of this machine; name the right one with --runtime",
+            request.runtime_binary.display()
+        )),
+    ];
     let mut clone = Clone3::default();
     if let Some(directory) = &doors.v2 {
         clone = clone.into_cgroup(directory.as_fd());
@@ -103,8 +117,16 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<OwnedFd, LaunchError> {
         Forked::Parent { .. } => Ok(ours),
         Forked::Child => {
             berth_sys::forbid_allocation();
-            let code = become_keeper(&doors, &program, &fixed, &mut moved, &argv, &env);
-            exit_now(code)
+            let undone = become_keeper(&doors, &program, &fixed, &mut moved, &argv, &env);
+            // At its own number something else may lie by now.
+            let launcher = moved.get(LAUNCHER).unwrap_or(&theirs);
+            let [setup, execution] = &refusals;
+            let refusal = match undone {
+                Undone::SetUp => setup,
+                Undone::Execution => execution,
+            };
+            send(launcher, refusal, SendFlags::NOSIGNAL).ok();
+            exit_now(1)
         }
     }
 }
@@ -132,6 +154,12 @@ fn faults_beyond() -> Vec<CString> {
     given.collect()
 }
 
+/// What the child that was to become the keeper could not do.
+enum Undone {
+    SetUp,
+    Execution,
+}
+
 /// In the child: the keepers' cgroup, the fixed descriptors, the program. Returns on failure.
 fn become_keeper(
     doors: &JoinDescriptors,
@@ -140,13 +168,13 @@ fn become_keeper(
     moved: &mut Vec<OwnedFd>,
     argv: &ArgVector,
     env: &ArgVector,
-) -> i32 {
+) -> Undone {
     if doors.enter_v1().is_err() {
-        return 1;
+        return Undone::SetUp;
     }
     signal::reset_all();
     if signal::unblock_all().is_err() {
-        return 1;
+        return Undone::SetUp;
     }
     // Sources may sit at the very numbers that are about to be filled: move them up first.
     let end = fixed.last().map_or(keeper::HELD, |(_, number)| number + 1);
@@ -155,24 +183,25 @@ fn become_keeper(
         match rustix::io::fcntl_dupfd_cloexec(source, above) {
             // There is room: nothing is allocated.
             Ok(fd) => moved.push(fd),
-            Err(_) => return 1,
+            Err(_) => return Undone::SetUp,
         }
     }
     let Ok(program) = rustix::io::fcntl_dupfd_cloexec(program, above) else {
-        return 1;
+        return Undone::SetUp;
     };
     for (source, (_, number)) in moved.iter().zip(fixed) {
         if place_at(source.as_fd(), *number).is_err() {
-            return 1;
+            return Undone::SetUp;
         }
     }
     let Ok(first) = u32::try_from(end) else {
-        return 1;
+        return Undone::SetUp;
     };
     if close_on_exec_from(first).is_err() {
-        return 1;
+        return Undone::SetUp;
     }
-    execve_at(program.as_fd(), argv, env).raw_os_error()
+    execve_at(program.as_fd(), argv, env);
+    Undone::Execution
 }
 
 /// Opens the program on a read-only clone of its mount: whatever is cloned from it inside a

@@ -6,7 +6,6 @@
 //! gives up privilege by the same steps as PID 1, then supervises the program: orphans of the
 //! session cannot reach a reaper outside their PID namespace.
 
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use berth_base::protocol::Failure;
@@ -263,7 +262,7 @@ impl Session<'_> {
     fn run_file(&self) -> Result<RunFile, Failure> {
         let path = self.input.config.volatile_dir.join("run.json");
         // by path: a state folder
-        let text = fs::read(&path).map_err(|e| internal("read run.json", &e))?;
+        let text = berth_persist::read(&path).map_err(|e| internal("read run.json", &e))?;
         serde_json::from_slice(&text).map_err(|e| internal("parse run.json", &e.into()))
     }
 
@@ -279,7 +278,7 @@ impl Session<'_> {
             return Ok(Some(filter));
         }
         // by path: a state folder
-        let text = fs::read(&config.spec).map_err(|e| internal("read the spec", &e))?;
+        let text = berth_persist::read(&config.spec).map_err(|e| internal("read the spec", &e))?;
         let spec: Spec =
             serde_json::from_slice(&text).map_err(|e| internal("parse the spec", &e.into()))?;
         let Some(profile) = spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()) else {

@@ -99,7 +99,8 @@ fn prepare(config: &MonitorConfig) -> Result<Prelude, Failure> {
     let internal = |message| failure::engine(ErrorClass::Internal, message);
     let path = config.spec.display();
     // by path: a state folder
-    let text = fs::read(&config.spec).map_err(|e| internal(format!("cannot read {path}: {e}")))?;
+    let text = berth_persist::read(&config.spec)
+        .map_err(|e| internal(format!("cannot read {path}: {e}")))?;
     let spec: Spec =
         serde_json::from_slice(&text).map_err(|e| invalid(format!("cannot parse {path}: {e}")))?;
     let read = |file: &str| {

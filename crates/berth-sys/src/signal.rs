@@ -72,11 +72,20 @@ pub fn reset_all() {
     }
 }
 
-/// Gives SIGPIPE its default action, the one signal that the Rust runtime ignores. Enough for a
+/// Gives SIGPIPE, which the Rust runtime ignores, and SIGXFSZ their default action. Enough for a
 /// fork of a program that was itself started after [`reset_all`].
-pub fn reset_pipe() {
-    // SAFETY: SIG_DFL installs no handler.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+pub fn reset_ignored() {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: SIG_DFL installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// A write beyond the limit on the length of files (`ulimit -f`, setrlimit(2)) fails with EFBIG, as
+/// one to a full disk does, instead of killing who writes.
+pub fn ignore_file_size() {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Waits for one of the signals, which must be blocked, and takes it (sigtimedwait(2)).

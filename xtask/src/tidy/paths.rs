@@ -76,6 +76,10 @@ const BY_PATH: &[(&str, &[&str])] = &[
     ),
     ("std::fs::OpenOptions", &["new"]),
     ("std::fs::DirBuilder", &["new"]),
+    (
+        "berth_persist",
+        &["open", "open_folder", "read", "read_to_string"],
+    ),
     ("std::os::unix::fs", &["*"]),
     ("std::os::unix::net::UnixStream", &["connect"]),
     ("std::os::unix::net::UnixListener", &["bind"]),

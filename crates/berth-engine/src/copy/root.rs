@@ -193,6 +193,9 @@ fn gone() -> EngineError {
 
 fn internal(what: &str, error: impl Into<io::Error>) -> EngineError {
     let error: io::Error = error.into();
+    if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) {
+        return gone();
+    }
     let class = match error.kind() {
         io::ErrorKind::PermissionDenied => ErrorClass::Denied,
         io::ErrorKind::NotFound => ErrorClass::NotFound,

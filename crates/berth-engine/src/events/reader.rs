@@ -198,7 +198,9 @@ fn chain(root: &Path) -> Vec<(u64, File)> {
         let mut files = Vec::new();
         let mut missing = 0;
         for age in 0..AGES {
-            match File::open(aged(root, age)).and_then(|file| Ok((file.metadata()?.ino(), file))) {
+            match berth_persist::open(&aged(root, age))
+                .and_then(|file| Ok((file.metadata()?.ino(), file)))
+            {
                 Ok((inode, file)) => files.push((age, inode, file)),
                 // A rotation that was cut short leaves a gap.
                 Err(_) if missing < 2 => missing += 1,

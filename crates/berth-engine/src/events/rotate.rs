@@ -1,6 +1,5 @@
 //! Moving a full file of the journal out of the way.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,7 +16,7 @@ use super::{EventLimits, aged, journal};
 /// A crash between two renames leaves a gap in the numbers at most, which readers do not mind.
 pub(super) fn rotate(root: &Path, limits: EventLimits) -> io::Result<()> {
     let path = journal(root);
-    let file = File::open(&path)?;
+    let file = berth_persist::open(&path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(()),

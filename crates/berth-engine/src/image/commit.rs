@@ -7,7 +7,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, SystemTime};
 
 use berth_base::state::RootSource;
-use berth_base::{ContainerId, Digest, ErrorClass, Status, Timestamp, signal_name};
+use berth_base::{ContainerId, Digest, ErrorClass, Timestamp, signal_name};
 use berth_image::archive::Changes;
 use berth_image::layer::{Change, Packed};
 use berth_image::manifest::{Manifest, media};
@@ -16,8 +16,9 @@ use berth_image::{
     Platform, Progress, Stage,
 };
 
+use super::frozen::Frozen;
 use crate::storage::{self, ListChanges, PackLayer, PackRoot};
-use crate::{Container, CreateOptions, Engine, EngineError, cgroup};
+use crate::{Container, CreateOptions, Engine, EngineError};
 
 /// How often it is told how far a layer is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -244,51 +245,4 @@ fn describe(
         comment: options.message.clone(),
         empty_layer: false,
     });
-}
-
-/// A running container's processes, stopped until this is dropped. One that is paused stays so.
-struct Frozen<'e> {
-    engine: &'e Engine,
-    id: ContainerId,
-    cgroup: Option<berth_runtime::cgroup::Cgroup>,
-}
-
-impl<'e> Frozen<'e> {
-    fn begin(
-        engine: &'e Engine,
-        container: &Container,
-        stays_running: bool,
-    ) -> Result<Self, EngineError> {
-        let live = container.live.as_ref();
-        let live = live.filter(|_| !stays_running && container.status != Status::Paused);
-        // Without one of its own, as for a user to whom none is delegated, nothing can be stopped.
-        let cgroup = live.map(cgroup::of_run).filter(|c| !c.is_nowhere());
-        if let Some(cgroup) = &cgroup {
-            cgroup
-                .freeze()
-                .map_err(|e| cgroup::on_cgroup(container, e))?;
-        }
-        Ok(Self {
-            engine,
-            id: container.id.clone(),
-            cgroup,
-        })
-    }
-
-    /// Whether somebody has paused it since.
-    fn is_paused(&self) -> bool {
-        let status = self.engine.store().read_status(&self.id);
-        matches!(status, Ok(Some(file)) if file.status == Status::Paused)
-    }
-}
-
-impl Drop for Frozen<'_> {
-    fn drop(&mut self) {
-        if let Some(cgroup) = &self.cgroup
-            && !self.is_paused()
-        {
-            // What stays frozen "berth stop" and "rm -f" still end: a kill thaws.
-            drop(cgroup.thaw());
-        }
-    }
 }

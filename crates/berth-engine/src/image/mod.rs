@@ -3,6 +3,7 @@
 
 mod commit;
 mod defaults;
+mod frozen;
 mod import;
 mod limits;
 mod load;

@@ -1,6 +1,5 @@
 //! What a container's root comes from: the host, a directory, or the layers of an image.
 
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -228,7 +227,7 @@ pub(crate) fn make_layer(
     }
     if durability == Durability::Power {
         // by path: our own folder, just made
-        let synced = File::open(&layer).and_then(|folder| {
+        let synced = berth_persist::open_folder(&layer).and_then(|folder| {
             let op = berth_persist::Op::SyncDir(folder.as_fd());
             berth_persist::perform("container.create.layer-sync", op)
         });
@@ -262,10 +261,12 @@ fn accounts_below(path: &Path) -> Result<Accounts, EngineError> {
 
 fn open_folder(path: &Path) -> Result<OwnedFd, EngineError> {
     // by path: the root itself; the files in it are opened below the descriptor
-    File::open(path).map(OwnedFd::from).map_err(|e| {
-        let text = format!("cannot open the root filesystem {}: {e}", path.display());
-        EngineError::new(ErrorClass::Denied, text)
-    })
+    berth_persist::open_folder(path)
+        .map(OwnedFd::from)
+        .map_err(|e| {
+            let text = format!("cannot open the root filesystem {}: {e}", path.display());
+            EngineError::new(ErrorClass::Denied, text)
+        })
 }
 
 fn checked_rootfs(path: &Path) -> Result<PathBuf, EngineError> {

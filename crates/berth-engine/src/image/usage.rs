@@ -158,7 +158,7 @@ impl Engine {
 /// Bytes of all files in a folder and below it, each file once; a folder that is not there has none.
 pub(crate) fn tree_bytes(root: &Path) -> u64 {
     // by path: a folder of ours; what lies in it goes by descriptor
-    let folder = std::fs::File::open(root);
+    let folder = berth_persist::open_folder(root);
     folder
         .and_then(|folder| size_of(folder.into()))
         .unwrap_or_default()

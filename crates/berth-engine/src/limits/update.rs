@@ -10,7 +10,7 @@ use berth_runtime::cgroup::CgroupError;
 use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 
 use crate::spec::changeable_resources;
-use crate::store::{ContainerLock, Durability, StoreError};
+use crate::store::{ContainerLock, Durability};
 use crate::view::View;
 use crate::{Container, CreateOptions, Engine, EngineError, cgroup, facts};
 
@@ -95,7 +95,7 @@ impl Engine {
 
     pub(crate) fn settings_of(&self, lock: &ContainerLock) -> Result<SettingsFile, EngineError> {
         let settings = self.store().read_settings(lock.id())?;
-        settings.ok_or_else(|| StoreError::NoContainer(lock.id().short().to_owned()).into())
+        settings.ok_or_else(|| self.store().absent(lock.id(), "settings.json").into())
     }
 
     fn write_settings(

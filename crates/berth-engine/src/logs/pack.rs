@@ -45,7 +45,7 @@ fn oldest_plain(newest: &Path) -> Option<u32> {
 
 /// Compresses one file; false where another process does.
 fn pack_one(newest: &Path, number: u32) -> io::Result<bool> {
-    let mut plain = match File::open(series::named(newest, &number.to_string())) {
+    let mut plain = match berth_persist::open(&series::named(newest, &number.to_string())) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         opened => opened?,
     };

@@ -49,7 +49,7 @@ pub(super) struct Part {
 impl Part {
     /// Opens a file at its beginning.
     pub(super) fn open(path: &Path, format: Format) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = berth_persist::open(path)?;
         let inode = file.metadata()?.ino();
         let is_packed = path.extension().is_some_and(|extension| extension == "gz");
         Ok(Self::new(file, is_packed, format, inode))

@@ -67,7 +67,7 @@ impl Engine {
 
     /// What the log of the last run could not keep; zero records where it could.
     pub fn log_lost(&self, container: &Container) -> LostFile {
-        let read = std::fs::read(container.volatile_dir.join(LOST_FILE)).ok();
+        let read = berth_persist::read(&container.volatile_dir.join(LOST_FILE)).ok();
         let lost: Option<LostFile> =
             read.and_then(|bytes| serde_json::from_slice(bytes.trim_ascii()).ok());
         lost.filter(|lost| lost.run == container.run)

@@ -269,10 +269,12 @@ pub(crate) fn stack(folders: &[PathBuf], rootless: bool) -> Result<Stack, Engine
 
 pub(super) fn open(path: &Path) -> Result<OwnedFd, EngineError> {
     // by path: folders of our own
-    File::open(path).map(OwnedFd::from).map_err(|e| {
-        let text = format!("cannot open {}: {e}", path.display());
-        EngineError::new(ErrorClass::Unavailable, text)
-    })
+    berth_persist::open_folder(path)
+        .map(OwnedFd::from)
+        .map_err(|e| {
+            let text = format!("cannot open {}: {e}", path.display());
+            EngineError::new(ErrorClass::Unavailable, text)
+        })
 }
 
 fn named(error: layer::LayerError, path: &Path) -> EngineError {

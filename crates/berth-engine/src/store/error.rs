@@ -31,10 +31,7 @@ pub(crate) enum StoreError {
         owner(path),
         path = path.display()
     )]
-    Damaged {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Damaged { path: PathBuf, source: io::Error },
     #[error("no such container: {0}; \"berth ps -a\" lists all containers")]
     NoContainer(String),
     #[error("the reference {reference:?} is ambiguous: it matches {matches}; give more digits of the id", matches = matches.join(", "))]
@@ -56,6 +53,13 @@ impl StoreError {
             action,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    pub(crate) fn damaged(path: &Path, why: impl Into<io::Error>) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            source: why.into(),
         }
     }
 

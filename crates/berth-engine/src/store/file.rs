@@ -1,6 +1,5 @@
 //! One way to write a state file, one way to read it.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -97,7 +96,7 @@ fn encode(dir: &Path, name: &str, value: &impl Serialize) -> Result<Vec<u8>, Sto
 
 /// fsync(2) of a folder: what was renamed into it survives power loss.
 pub(super) fn sync_dir(point: Point, dir: &Path) -> Result<(), StoreError> {
-    File::open(dir)
+    berth_persist::open_folder(dir)
         .and_then(|folder| perform(point, Op::SyncDir(folder.as_fd())))
         .map_err(|e| StoreError::io("sync", dir, e))
 }
@@ -130,49 +129,37 @@ fn parse<T: Versioned>(path: &Path, bytes: &[u8]) -> Result<T, StoreError> {
         Ok(value) => Err(newer(value.version())),
         Err(source) => match serde_json::from_slice::<VersionOnly>(bytes) {
             Ok(only) if only.version > STATE_VERSION => Err(newer(only.version)),
-            _ => Err(StoreError::Damaged {
-                path: path.to_owned(),
-                source,
-            }),
+            _ => Err(StoreError::damaged(path, source)),
         },
     }
 }
 
 /// Reads a file that follows a foreign version scheme (the OCI spec).
 pub(super) fn read_unversioned<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
-    let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
-    serde_json::from_slice(&bytes).map_err(|source| StoreError::Damaged {
-        path: path.to_owned(),
-        source,
-    })
+    let bytes = berth_persist::read(path).map_err(|e| unreadable(path, e))?;
+    serde_json::from_slice(&bytes).map_err(|source| StoreError::damaged(path, source))
 }
 
 fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    match read_whole(path) {
+    match berth_persist::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         // A path component vanished or is no folder: the container is being removed.
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => Ok(None),
-        Err(e) => Err(StoreError::io("read", path, e)),
+        Err(e) => Err(unreadable(path, e)),
     }
 }
 
-/// Reads a regular file that is replaced as a whole and never appended to: one read(2) for a small
-/// one, whose size nobody asks for and whose end nobody tries. A listing reads thousands.
-fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
-    const USUAL: usize = 8 << 10;
-    let file = File::open(path)?;
-    let mut bytes = Vec::with_capacity(USUAL);
-    loop {
-        if bytes.capacity() == bytes.len() {
-            bytes.reserve(bytes.len());
+/// What stands in the place of a file is a damaged one.
+fn unreadable(path: &Path, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => StoreError::damaged(path, error),
+        // Of a container that is there nothing has taken it away.
+        io::ErrorKind::NotFound if path.parent().is_some_and(Path::is_dir) => {
+            let why = io::Error::new(error.kind(), "it is missing");
+            StoreError::damaged(path, why)
         }
-        let room = bytes.capacity() - bytes.len();
-        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
-            Ok(read) if read < room => return Ok(bytes),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+        _ => StoreError::io("read", path, error),
     }
 }
 
@@ -272,16 +259,5 @@ mod tests {
         assert!(read_unsynced::<StatusFile>(&path).unwrap().is_none());
         std::fs::write(&path, "{").unwrap();
         assert!(read_unsynced::<StatusFile>(&path).is_err());
-    }
-
-    #[test]
-    fn a_file_is_read_whole_whatever_its_length() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("some");
-        for length in [0, 1, 8191, 8192, 8193, 16_384, 100_000] {
-            let written: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
-            std::fs::write(&path, &written).unwrap();
-            assert_eq!(read_bytes(&path).unwrap().unwrap(), written);
-        }
     }
 }

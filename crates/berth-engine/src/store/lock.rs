@@ -6,9 +6,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use berth_base::ContainerId;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::{Store, StoreError, make_dirs};
+
+/// A lock is a file of ours, never behind a link: one that leads nowhere would be looked for again
+/// and again.
+const NO_FOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
 /// An exclusive lock on a file, released when dropped or when the process ends.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ impl FileLock {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(NO_FOLLOW)
             .open(path)
             .map_err(|e| StoreError::io("open", path, e))?;
         exclusive(&file).map_err(|e| StoreError::io("lock", path, e))?;
@@ -65,12 +70,20 @@ impl Store {
                 {
                     continue;
                 }
+                Err(_) if is_other(&dir) => {
+                    clear(&dir)?;
+                    continue;
+                }
                 Err(e) => return Err(e),
             }
             let path = dir.join("lock");
             let lock = match FileLock::acquire(&path) {
                 Ok(lock) => lock,
                 Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    continue;
+                }
+                Err(_) if is_no_lock(&path) => {
+                    clear(&path)?;
                     continue;
                 }
                 Err(e) => return Err(e),
@@ -94,7 +107,17 @@ impl Store {
 
 /// Whether something stands there that is no folder.
 fn is_other(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_dir())
+    std::fs::metadata(path).map_or_else(|_| path.is_symlink(), |found| !found.is_dir())
+}
+
+/// Whether something stands there that cannot be a lock.
+fn is_no_lock(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
+}
+
+/// Takes away what stands in the place of a folder or a lock that hold nothing which could be lost.
+fn clear(path: &Path) -> Result<(), StoreError> {
+    super::remove_tree("container.volatile.clear", path)
 }
 
 fn in_place(file: &File, path: &Path) -> bool {
@@ -106,7 +129,7 @@ fn in_place(file: &File, path: &Path) -> bool {
 
 /// Whether some process holds a lock on a folder.
 pub(super) fn is_locked(dir: &Path) -> bool {
-    File::open(dir).is_ok_and(|file| {
+    berth_persist::open_folder(dir).is_ok_and(|file| {
         matches!(
             flock(&file, FlockOperation::NonBlockingLockExclusive),
             Err(rustix::io::Errno::WOULDBLOCK)
@@ -151,6 +174,33 @@ mod tests {
                 scope.spawn(remove);
             });
             assert!(!store.volatile_dir(&id).exists(), "round {round}");
+        }
+    }
+
+    /// Such a lock used to be waited for for ever, or to keep a container from being removed.
+    #[test]
+    fn what_is_no_lock_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().join("root"), folder.path().join("state"));
+        store.ensure().unwrap();
+        let id = ContainerId::from_bytes([1; 32]);
+        std::fs::create_dir(store.persistent_dir(&id)).unwrap();
+        let dir = store.volatile_dir(&id);
+        let link = |path: &Path| std::os::unix::fs::symlink("/nowhere/at/all", path).unwrap();
+        let filled = |path: &Path| std::fs::create_dir_all(path.join("x")).unwrap();
+        let file = |path: &Path| std::fs::write(path, "").unwrap();
+        for place in [dir.join("lock"), dir.clone()] {
+            let wrongs: [&dyn Fn(&Path); 2] = match place == dir {
+                true => [&link, &file],
+                false => [&link, &filled],
+            };
+            for wrong in wrongs {
+                super::super::remove_tree("test", &place).unwrap();
+                std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+                wrong(&place);
+                drop(store.lock(&id).unwrap());
+                assert!(dir.join("lock").is_file());
+            }
         }
     }
 }

@@ -99,6 +99,18 @@ impl Store {
         self.persistent_dir(id).is_dir()
     }
 
+    /// A file without which there is no container is not there: the container was removed meanwhile,
+    /// or somebody took the file away, and what runs is still to be removed.
+    pub(crate) fn absent(&self, id: &ContainerId, file: &str) -> StoreError {
+        match self.exists(id) {
+            true => {
+                let why = std::io::Error::new(std::io::ErrorKind::NotFound, "it is missing");
+                StoreError::damaged(&self.persistent_dir(id).join(file), why)
+            }
+            false => StoreError::NoContainer(id.short().to_owned()),
+        }
+    }
+
     /// `exits/N.json`.
     pub(crate) fn exit_path(&self, id: &ContainerId, run: u32) -> PathBuf {
         self.persistent_dir(id)
@@ -340,7 +352,7 @@ impl Store {
         let dir = &self.hidden_dir(id);
         // The folder of exit records is made with the first of them.
         make_dirs("container.create.folder", dir)?;
-        let file = std::fs::File::open(dir).map_err(|e| StoreError::io("open", dir, e))?;
+        let file = berth_persist::open_folder(dir).map_err(|e| StoreError::io("open", dir, e))?;
         lock::exclusive(&file).map_err(|e| StoreError::io("lock", dir, e))?;
         Ok(file)
     }

@@ -49,8 +49,10 @@ impl Store {
                     name: name.as_str().to_owned(),
                     holder: holder.short().to_owned(),
                 }),
-                None => super::rename("container.name.take-over", &temporary, &path)
-                    .map_err(|e| StoreError::io("write", &path, e)),
+                None => clear_folder(&path).and_then(|()| {
+                    super::rename("container.name.take-over", &temporary, &path)
+                        .map_err(|e| StoreError::io("write", &path, e))
+                }),
             },
             other => other.map_err(|e| StoreError::io("write", &path, e)),
         };
@@ -89,10 +91,15 @@ impl Store {
         id: &ContainerId,
     ) -> Result<(), StoreError> {
         let path = self.name_path(name);
-        let held = std::fs::read_to_string(&path).is_ok_and(|holder| holder == id.as_str());
+        let held = match berth_persist::read_to_string(&path) {
+            Ok(holder) => holder == id.as_str(),
+            // It leads to nobody else either.
+            Err(e) => e.kind() == io::ErrorKind::InvalidData,
+        };
         if !held {
             return Ok(());
         }
+        clear_folder(&path)?;
         match perform("container.name.release", Op::Unlink(At::path(&path))) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -121,14 +128,31 @@ impl Store {
     /// say its settings: of two names between which somebody who renamed it died, one is stale.
     pub(super) fn holder(&self, name: &ContainerName) -> Result<Option<ContainerId>, StoreError> {
         let path = self.name_path(name);
-        match std::fs::read_to_string(&path) {
+        match berth_persist::read_to_string(&path) {
             Ok(text) => Ok(text
                 .parse::<ContainerId>()
                 .ok()
                 .filter(|id| self.exists(id) && !self.is_called_otherwise(id, name))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            // What stands in the place of a name leads nowhere.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+                ) =>
+            {
+                Ok(None)
+            }
             Err(e) => Err(StoreError::io("read", &path, e)),
         }
+    }
+
+    /// The container that is called so by its settings: where the file that leads to it was lost.
+    pub(super) fn called(&self, name: &ContainerName) -> Option<ContainerId> {
+        let mut ids = self.ids().unwrap_or_default().into_iter();
+        ids.find(|id| {
+            let settings = self.read_settings(id).ok().flatten();
+            settings.is_some_and(|settings| settings.name == *name)
+        })
     }
 
     /// One whose settings cannot be read is called what leads to it.
@@ -142,13 +166,21 @@ impl Store {
         let entries = std::fs::read_dir(self.root().join("names")).ok()?;
         entries.flatten().find_map(|entry| {
             let name: ContainerName = entry.file_name().to_str()?.parse().ok()?;
-            let holder = std::fs::read_to_string(entry.path()).ok()?;
+            let holder = berth_persist::read_to_string(&entry.path()).ok()?;
             (holder == id.as_str()).then_some(name)
         })
     }
 
     fn name_path(&self, name: &ContainerName) -> PathBuf {
         self.root().join("names").join(name.as_str())
+    }
+}
+
+/// A folder in the place of a name goes: no name can take its place, nor be unlinked there.
+pub(super) fn clear_folder(path: &Path) -> Result<(), StoreError> {
+    match std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+        true => super::remove_tree("container.name.clear", path),
+        false => Ok(()),
     }
 }
 
@@ -235,6 +267,12 @@ mod tests {
             .write_hidden("test", &dir, "settings.json", &settings, durability)
             .unwrap();
         let names = store.lock_names().unwrap();
+        assert!(store.reclaim_names(&names).is_empty());
+        assert_eq!(store.holder(&name).unwrap(), Some(id(1)));
+        // A folder stands in its place.
+        std::fs::remove_file(store.root().join("names/web")).unwrap();
+        std::fs::create_dir_all(store.root().join("names/web/x")).unwrap();
+        assert_eq!(store.resolve("web").unwrap(), id(1), "by its settings");
         assert!(store.reclaim_names(&names).is_empty());
         assert_eq!(store.holder(&name).unwrap(), Some(id(1)));
         // The file is there, and what was in it is not.

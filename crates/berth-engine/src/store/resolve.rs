@@ -17,13 +17,12 @@ impl Store {
         {
             return Ok(id);
         }
-        let missing = || StoreError::NoContainer(reference.escape_default().to_string());
         let is_prefix = !reference.is_empty()
             && reference
                 .bytes()
                 .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !is_prefix {
-            return Err(missing());
+            return self.resolve_lost(reference);
         }
         let mut matches: Vec<ContainerId> = self
             .ids()?
@@ -32,13 +31,20 @@ impl Store {
             .collect();
         matches.sort();
         match matches.len() {
-            0 => Err(missing()),
-            1 => matches.pop().ok_or_else(missing),
+            0 => self.resolve_lost(reference),
+            1 => Ok(matches.remove(0)),
             _ => Err(StoreError::Ambiguous {
                 reference: reference.to_owned(),
                 matches: matches.iter().map(|id| self.describe(id)).collect(),
             }),
         }
+    }
+
+    /// A name to which no file leads; rare, and so is what costs a look at all containers.
+    fn resolve_lost(&self, reference: &str) -> Result<ContainerId, StoreError> {
+        let name = reference.parse::<ContainerName>().ok();
+        name.and_then(|name| self.called(&name))
+            .ok_or_else(|| StoreError::NoContainer(reference.escape_default().to_string()))
     }
 
     /// `0123456789ab (name)`.

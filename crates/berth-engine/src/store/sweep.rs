@@ -7,6 +7,7 @@ use berth_persist::{At, Op, perform, sweep_temporaries};
 
 use crate::quota;
 
+use super::names::clear_folder;
 use super::{NamesLock, Store, StoreError, entries, lock, remove_tree};
 
 impl Store {
@@ -48,8 +49,15 @@ impl Store {
                 Ok(name) => matches!(self.holder(&name), Ok(None)),
                 Err(_) => true,
             };
-            if free && let Err(e) = perform("container.sweep.name", Op::Unlink(At::path(&path))) {
-                errors.push(StoreError::io("remove", &path, e));
+            if !free {
+                continue;
+            }
+            errors.extend(clear_folder(&path).err());
+            match perform("container.sweep.name", Op::Unlink(At::path(&path))) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    errors.push(StoreError::io("remove", &path, e));
+                }
+                _ => {}
             }
         }
         errors.extend(sweep_files(self.state()).err());

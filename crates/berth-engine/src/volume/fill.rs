@@ -87,7 +87,8 @@ impl Engine {
         };
         let folder = Volumes::of(self).folder(name);
         // by path: a folder of ours
-        let lock = File::open(&folder).map_err(|e| error::io("open", &folder, e))?;
+        let lock =
+            berth_persist::open_folder(&folder).map_err(|e| error::io("open", &folder, e))?;
         wait_lock(&lock).map_err(|e| error::io("lock", &folder, e))?;
         // by path: a file of ours, beside what containers can write
         if folder.join(FILLING).exists() {
@@ -99,7 +100,7 @@ impl Engine {
             return Ok(None);
         }
         // by path: the volume's folder itself; nothing in it is followed
-        let data = File::open(path).map_err(|e| error::io("open", path, e))?;
+        let data = berth_persist::open_folder(path).map_err(|e| error::io("open", path, e))?;
         let data = OwnedFd::from(data);
         if !is_empty(data.as_fd()).map_err(|e| error::io("read", path, e))? {
             return Ok(None);
@@ -129,7 +130,7 @@ impl Engine {
                 continue;
             }
             // by path: a folder of ours
-            let Ok(lock) = File::open(&folder) else {
+            let Ok(lock) = berth_persist::open_folder(&folder) else {
                 continue;
             };
             let data = match volumes.read(&name) {
@@ -155,7 +156,7 @@ fn unmark(point: &'static str, folder: &Path, durability: Durability) -> io::Res
     perform(point, Op::Unlink(At::path(&marker)))?;
     if durability == Durability::Power {
         // by path: a folder of ours
-        let folder = File::open(folder)?;
+        let folder = berth_persist::open_folder(folder)?;
         perform("volume.fill.settle", Op::SyncDir(folder.as_fd()))?;
     }
     Ok(())
@@ -169,7 +170,7 @@ pub(super) fn check_subpath(volume: &VolumeMount) -> Result<(), EngineError> {
         return Ok(());
     };
     // by path: the volume's folder itself
-    let base = File::open(path).map_err(|e| error::io("open", path, e))?;
+    let base = berth_persist::open_folder(path).map_err(|e| error::io("open", path, e))?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     match openat2(&base, Path::new(subpath), flags, Mode::empty(), resolve) {
@@ -220,7 +221,7 @@ fn is_empty(folder: BorrowedFd<'_>) -> io::Result<bool> {
 fn clear(folder: &Path) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     // by path: the volume's folder itself; what lies in it goes by descriptor
-    let open = File::open(folder)?;
+    let open = berth_persist::open_folder(folder)?;
     for name in entries(open.as_fd())? {
         let name = Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
         remove_tree("volume.fill.clear", At::below(open.as_fd(), name))?;

@@ -86,7 +86,7 @@ impl Volumes {
             Err(e) => return Err(error::io("make", &self.root, e)),
         }
         let parent = self.root.parent().unwrap_or(&self.root);
-        File::open(parent)
+        berth_persist::open_folder(parent)
             .and_then(|parent| perform("volume.folder.sync", Op::SyncDir(parent.as_fd())))
             .map_err(|e| error::io("sync", parent, e))
     }
@@ -133,7 +133,7 @@ impl Volumes {
             version: u32,
         }
         let path = self.folder(name).join(RECORD);
-        let bytes = match std::fs::read(&path) {
+        let bytes = match berth_persist::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound && !self.has(name) => return Ok(None),
             Err(e) => return Err(error::io("read", &path, e)),
@@ -199,7 +199,7 @@ impl Volumes {
     }
 
     fn sync(&self, point: &'static str) -> Result<(), EngineError> {
-        File::open(&self.root)
+        berth_persist::open_folder(&self.root)
             .and_then(|folder| perform(point, Op::SyncDir(folder.as_fd())))
             .map_err(|e| error::io("sync", &self.root, e))
     }
@@ -214,7 +214,7 @@ impl Volumes {
     ) -> Result<Retired, EngineError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let folder = self.folder(name);
-        let lock = match File::open(&folder) {
+        let lock = match berth_persist::open_folder(&folder) {
             Ok(lock) => lock,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err(error::missing(name.as_str()));
@@ -253,7 +253,7 @@ impl Volumes {
             let folder = self.root.join(&entry);
             let stale = entry.starts_with(MAKING)
                 || (entry.starts_with(REMOVING)
-                    && File::open(&folder).is_ok_and(|file| try_lock(&file)));
+                    && berth_persist::open_folder(&folder).is_ok_and(|file| try_lock(&file)));
             if stale {
                 errors.extend(remove_data("volume.recover.remove", &folder).err());
             } else if !entry.starts_with('.') {
@@ -269,7 +269,7 @@ impl Volumes {
 /// The bytes of the files in the folder of a volume.
 pub(super) fn size_in(folder: &Path) -> Result<u64, EngineError> {
     let data = folder.join(DATA);
-    File::open(&data)
+    berth_persist::open_folder(&data)
         .and_then(|folder| size_of(folder.into()))
         .map_err(|e| error::io("read", &data, e))
 }

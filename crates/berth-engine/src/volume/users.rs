@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 
 use berth_base::state::VolumeName;
 use berth_base::{ContainerId, ContainerName};
@@ -112,7 +111,7 @@ impl Engine {
     /// The containers that are being made: hidden, and locked by a living process.
     fn ids_being_made(&self) -> Vec<ContainerId> {
         let locked = |id: &ContainerId| {
-            File::open(self.store().hidden_dir(id))
+            berth_persist::open_folder(&self.store().hidden_dir(id))
                 .is_ok_and(|folder| flock(&folder, FlockOperation::NonBlockingLockShared).is_err())
         };
         let mut ids = self.hidden_ids();
@@ -144,6 +143,6 @@ impl Engine {
     /// The record of a container that nobody sees yet; it is written whole, or not there.
     pub(super) fn read_hidden_create(&self, id: &ContainerId) -> Option<CreateFile> {
         let path = self.store().hidden_dir(id).join("create.json");
-        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+        serde_json::from_slice(&berth_persist::read(&path).ok()?).ok()
     }
 }

@@ -26,7 +26,7 @@ impl ImageStore {
     /// Opens a blob; `None` where it is missing. Its content is not verified.
     pub fn blob(&self, digest: &Digest) -> Result<Option<File>, ImageError> {
         let path = self.blob_path(digest);
-        match File::open(&path) {
+        match berth_persist::open(&path) {
             Ok(file) => Ok(Some(file)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(ImageError::io("open", &path, e)),

@@ -22,7 +22,7 @@ impl ImageStore {
             return Ok(empty());
         }
         let path = self.layout().join("index.json");
-        let bytes = match std::fs::read(&path) {
+        let bytes = match berth_persist::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(empty()),
             Err(e) => return Err(ImageError::io("read", &path, e)),

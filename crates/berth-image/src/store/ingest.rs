@@ -169,7 +169,7 @@ impl BlobWriter {
 
     /// A second descriptor of the part, to read what was written so far.
     pub fn reader(&self) -> Result<File, ImageError> {
-        File::open(&self.path).map_err(|e| ImageError::io("open", &self.path, e))
+        berth_persist::open(&self.path).map_err(|e| ImageError::io("open", &self.path, e))
     }
 
     /// Forgets what is there, for a server that cannot go on in the middle.
@@ -272,7 +272,7 @@ impl AnonymousWriter {
 
     /// A second descriptor of it, to read what was written so far.
     pub fn reader(&self) -> Result<File, ImageError> {
-        File::open(&self.path).map_err(|e| ImageError::io("open", &self.path, e))
+        berth_persist::open(&self.path).map_err(|e| ImageError::io("open", &self.path, e))
     }
 }
 

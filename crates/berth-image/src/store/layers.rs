@@ -200,7 +200,7 @@ impl ImageStore {
         let mut unsynced = Vec::new();
         for (name, path) in entries(&self.layers_dir())? {
             if !name.starts_with('.')
-                && let Ok(folder) = File::open(&path)
+                && let Ok(folder) = berth_persist::open_folder(&path)
                 && let Ok(Some(meta)) = read_meta(&path)
                 && meta.unsynced_in_boot == Some(boot_id())
             {
@@ -285,7 +285,7 @@ impl Drop for LayerBuilder {
 
 pub(super) fn read_meta(dir: &Path) -> Result<Option<LayerMeta>, ImageError> {
     let path = dir.join("layer.json");
-    match std::fs::read(&path) {
+    match berth_persist::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
             ImageError::malformed(path.display().to_string(), format!("it is damaged: {e}"))
         }),

@@ -53,7 +53,7 @@ impl ImageStore {
                 drop(perform("image.lease.sweep", Op::Unlink(At::path(&path))));
                 continue;
             }
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let text = berth_persist::read_to_string(&path).unwrap_or_default();
             all.extend(text.lines().filter_map(|line| line.parse::<Digest>().ok()));
         }
         Ok(all)

@@ -99,7 +99,7 @@ pub(super) fn lock_at(path: &Path, mut waiting: impl FnMut()) -> Result<File, Im
 
 /// Whether somebody holds the lock of a file; one that is gone is held by nobody.
 pub(super) fn try_lock(path: &Path) -> Option<File> {
-    let file = File::open(path).ok()?;
+    let file = berth_persist::open(path).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     Some(file)
 }

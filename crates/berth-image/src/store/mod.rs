@@ -137,7 +137,7 @@ impl ImageStore {
 
     /// Whether the store exists; an error when it is of a newer version.
     fn check_version(&self, marker: &Path) -> Result<bool, ImageError> {
-        let bytes = match fs::read(marker) {
+        let bytes = match berth_persist::read(marker) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(ImageError::io("read", marker, e)),
@@ -169,7 +169,7 @@ fn make_dirs(dir: &Path) -> Result<(), ImageError> {
 
 /// fsync(2) of a folder: its entries survive a loss of power.
 fn sync_dir(point: Point, dir: &Path) -> Result<(), ImageError> {
-    fs::File::open(dir)
+    berth_persist::open_folder(dir)
         .and_then(|folder| perform(point, Op::SyncDir(folder.as_fd())))
         .map_err(|e| ImageError::io("sync", dir, e))
 }

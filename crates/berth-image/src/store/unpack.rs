@@ -317,13 +317,15 @@ pub struct UnpackHere {
 
 impl UnpackHere {
     fn tar(&self, job: &UnpackJob) -> Result<crate::layer::Decompressor<File>, ImageError> {
-        crate::layer::decompress(open(&job.blob)?, self.options.limits.layer_bytes)
+        let blob = berth_persist::open(&job.blob);
+        let blob = blob.map_err(|e| ImageError::io("open", &job.blob, e))?;
+        crate::layer::decompress(blob, self.options.limits.layer_bytes)
             .map_err(|e| e.of(job.what.clone()))
     }
 }
 
 fn open(path: &Path) -> Result<File, ImageError> {
-    File::open(path).map_err(|e| ImageError::io("open", path, e))
+    berth_persist::open_folder(path).map_err(|e| ImageError::io("open", path, e))
 }
 
 impl UnpackHow for UnpackHere {

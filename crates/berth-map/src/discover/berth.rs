@@ -5,12 +5,14 @@
 //! alive.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use berth_base::state::{RunFile, STATE_VERSION, Wiring};
 use berth_base::{HostPid, NamespaceId, NamespaceKind, PublishedPort, escape_untrusted};
+use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use super::ProcRoot;
@@ -230,11 +232,20 @@ fn read_run_file(path: &Path) -> Result<Option<RunFile>, String> {
 /// The text of a file of a container; `None` when there is none. The error completes a sentence.
 fn read_text(path: &Path) -> Result<Option<String>, String> {
     let mut text = String::new();
-    let file = match File::open(path) {
+    // What stands in the place of a file must not hold us up: a FIFO waits for a writer.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let file = match file {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(format!("cannot be opened: {error}")),
     };
+    if !file.metadata().is_ok_and(|found| found.is_file()) {
+        return Err("is no regular file".to_owned());
+    }
     file.take(MAX_RUN_FILE)
         .read_to_string(&mut text)
         .map_err(|error| format!("cannot be read: {error}"))?;

@@ -72,7 +72,7 @@ fn prefix(network: &NetworkFile, kind: char) -> String {
 #[must_use]
 pub fn read(networks: &Networks, network: &NetworkFile) -> Shards {
     let path = networks.volatile_folder(&network.name).join(FILE);
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = berth_persist::read_to_string(&path).unwrap_or_default();
     let mut numbers = text.split_whitespace().map(str::parse);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(made)), Some(Ok(next))) if next <= made && made <= MOST => Shards { made, next },

@@ -249,7 +249,7 @@ impl Leases {
     /// Its file cannot be read.
     pub fn read(&self, address: IpAddr) -> Result<Option<Lease>, NetError> {
         let path = self.folder.join(address.to_string());
-        let bytes = match std::fs::read(&path) {
+        let bytes = match berth_persist::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(NetError::file("read", &path, e)),
@@ -312,7 +312,11 @@ impl Leases {
 
     fn cursor(&self) -> Option<u64> {
         let path = self.folder.join(CURSOR);
-        std::fs::read_to_string(path).ok()?.trim().parse().ok()
+        berth_persist::read_to_string(&path)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     fn set_cursor(&self, value: u64) -> Result<(), NetError> {

@@ -86,7 +86,7 @@ impl Monitor {
     /// The container under the name that it has by now.
     fn container_now(&self, events: &MonitorEvents) -> EventRecord {
         let path = self.house.config.persistent_dir.join("settings.json");
-        let settings = std::fs::read(path).ok();
+        let settings = berth_persist::read(&path).ok();
         let settings = settings.and_then(|text| serde_json::from_slice::<SettingsFile>(&text).ok());
         let container = events.container.clone();
         match settings {

@@ -154,7 +154,7 @@ impl Monitor {
 
     /// run.json of this run.
     pub(super) fn run_file(&self) -> Option<RunFile> {
-        let text = std::fs::read(self.house.config.volatile_dir.join("run.json")).ok()?;
+        let text = berth_persist::read(&self.house.config.volatile_dir.join("run.json")).ok()?;
         let run: RunFile = serde_json::from_slice(&text).ok()?;
         (run.run == self.house.config.run).then_some(run)
     }
@@ -303,7 +303,7 @@ impl Monitor {
     /// What monitor.json says now.
     pub(super) fn config_now(&self) -> Option<MonitorConfig> {
         let config = &self.house.config;
-        let text = std::fs::read(config.volatile_dir.join("monitor.json")).ok();
+        let text = berth_persist::read(&config.volatile_dir.join("monitor.json")).ok();
         let now: Option<MonitorConfig> = text.and_then(|t| serde_json::from_slice(&t).ok());
         now.filter(|now| now.run == config.run)
     }

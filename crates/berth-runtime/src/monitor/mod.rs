@@ -29,6 +29,8 @@ use rustix::process::{Pid, WaitOptions, set_child_subreaper, wait};
 
 use crate::act::terminal::send_descriptor;
 use crate::wire;
+pub(crate) use serve::encode;
+
 use client::{Binding, Client};
 use health::Health;
 use log::Log;

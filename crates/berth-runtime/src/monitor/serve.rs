@@ -147,7 +147,7 @@ impl Monitor {
 }
 
 /// The JSON form of a failure.
-pub(super) fn encode(failure: &Failure) -> Vec<u8> {
+pub(crate) fn encode(failure: &Failure) -> Vec<u8> {
     // Three plain fields always have a JSON form.
     serde_json::to_vec(failure).unwrap_or_default()
 }

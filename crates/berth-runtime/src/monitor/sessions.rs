@@ -250,7 +250,7 @@ fn session_file(id: &SessionId, run: u32, init: ProcessIdentity, about: About) -
 }
 
 fn read(path: &std::path::Path) -> Option<SessionFile> {
-    let text = std::fs::read(path).ok()?;
+    let text = berth_persist::read(path).ok()?;
     serde_json::from_slice(&text).ok()
 }
 

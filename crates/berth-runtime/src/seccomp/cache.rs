@@ -5,7 +5,7 @@
 //! program, and ends in a digest of all three, so that a torn or foreign file is noticed and
 //! compiled anew. The cache is never needed: whatever fails about it is passed over.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ fn trailer(key: &Key, content: &[u8]) -> Key {
 /// Reads and checks a program; `None` when there is none or it is not whole.
 fn read(path: &Path, key: &Key) -> Option<CompiledFilter> {
     const LONGEST: usize = HEAD_LEN + MAX_INSTRUCTIONS * 8 + DIGEST_LEN;
-    let file = File::open(path).ok()?;
+    let file = berth_persist::open(path).ok()?;
     let limit = u64::try_from(LONGEST + 1).ok()?;
     let mut bytes = Vec::with_capacity(8 * 1024);
     file.take(limit).read_to_end(&mut bytes).ok()?;

@@ -97,13 +97,16 @@ impl ConfigFile {
     }
 }
 
+/// Longer than any configuration is.
+const MAX_BYTES: u64 = 1 << 20;
+
 /// A missing file sets nothing; a wrong one is an error, never ignored.
 fn read(path: &Path) -> Result<ConfigFile, Failure> {
     let cannot = |class, why: &str| {
         let text = format!("cannot use {}: {why}", path.display());
         Failure::new(class, text).on(path.display().to_string())
     };
-    match std::fs::read_to_string(path) {
+    match read_text(path) {
         Ok(text) => toml::from_str(&text).map_err(|error| {
             let line = error
                 .span()
@@ -115,7 +118,33 @@ fn read(path: &Path) -> Result<ConfigFile, Failure> {
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(ConfigFile::default()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(ConfigFile::default()),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Err(cannot(ErrorClass::Invalid, &error.to_string()))
+        }
         Err(error) => Err(cannot(ErrorClass::Denied, &error.to_string())),
+    }
+}
+
+/// Reads a configuration file; what stands in its place neither holds us up, as a FIFO would, nor
+/// fills the memory.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    // by path: a file of the user's or the administrator's
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let invalid = |why| Err(std::io::Error::new(ErrorKind::InvalidData, why));
+    if !file.metadata()?.is_file() {
+        return invalid("it is no regular file");
+    }
+    let mut text = String::new();
+    let length = file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    match u64::try_from(length).is_ok_and(|length| length <= MAX_BYTES) {
+        true => Ok(text),
+        false => invalid("it is longer than 1 MiB"),
     }
 }
 
@@ -134,7 +163,7 @@ fn meant(message: &str) -> String {
 /// before.
 pub(super) fn as_json(path: &Path) -> Result<Option<serde_json::Value>, Failure> {
     // by path: a file of the user's or the administrator's
-    let Ok(text) = std::fs::read_to_string(path) else {
+    let Ok(text) = read_text(path) else {
         return Ok(None);
     };
     toml::from_str(&text).map(Some).map_err(|error| {

@@ -226,6 +226,7 @@ pub(crate) type Outcome = Result<u8, Failure>;
 
 /// Runs one command line and answers the exit code.
 pub(crate) fn run(arguments: &[OsString]) -> u8 {
+    berth_sys::signal::ignore_file_size();
     let console = Console::new(global::error_format(arguments));
     let cli = match usage::parse(arguments) {
         Ok(cli) => cli,

@@ -99,3 +99,43 @@ fn a_wrong_file_is_an_error_with_its_line_and_the_nearest_key() {
         assert!(err.contains(message), "{text}: {err}");
     }
 }
+
+/// Every command used to wait for who writes into a FIFO, and to read a device to no end.
+#[test]
+fn what_is_no_file_is_said_at_once() {
+    use std::os::unix::fs::symlink;
+    let berth = with_file("");
+    let path = berth.path("config/berth/config.toml");
+    let made: [&dyn Fn(); 4] = [
+        &|| {
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &path,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RWXU,
+                0,
+            )
+            .unwrap()
+        },
+        &|| symlink("/dev/zero", &path).unwrap(),
+        &|| std::fs::write(&path, "# ".repeat(1 << 20)).unwrap(),
+        &|| std::fs::write(&path, b"# \xff").unwrap(),
+    ];
+    let whys = [
+        "no regular file",
+        "no regular file",
+        "longer than 1 MiB",
+        "valid UTF-8",
+    ];
+    for (make, why) in made.iter().zip(whys) {
+        std::fs::remove_file(&path).unwrap();
+        make();
+        let (code, out, err) = run(&berth, &[], &["system", "config"]);
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(
+            err.starts_with("berth: cannot use ") && err.contains(why),
+            "{err}"
+        );
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+}

@@ -1,7 +1,10 @@
 //! One container whose files are damaged: the others are listed, it is named, and rm -f takes it away
 //! with all that runs of it.
 
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::cli::{Berth, eventually, is_alive};
 
@@ -33,14 +36,14 @@ struct Case {
 }
 
 impl Case {
-    fn new(file: &str, content: &str) -> Self {
+    fn new(file: &str, damage: &dyn Fn(&Path)) -> Self {
         let berth = Berth::with_cgroup_parent();
         berth.ok(&["run", "-d", "--name", "good", "host", "sleep", "1000"]);
         let id = berth.ok(&["run", "-d", "--name", "bad", "host", "sleep", "1000"]);
         let pid = berth.ok(&["inspect", "--format", "{{.State.Pid}}", "bad"]);
         let path = berth.path(&file.replace('@', &id));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
+        damage(&path);
         Self {
             berth,
             id,
@@ -122,9 +125,120 @@ impl Case {
 }
 
 fn all_with(content: &str) {
-    for file in FILES {
+    each(&FILES, &|path| std::fs::write(path, content).unwrap());
+}
+
+fn each(files: &[&str], damage: &dyn Fn(&Path)) {
+    for file in files {
         println!("{file}");
-        Case::new(file, content).holds();
+        Case::new(file, damage).holds();
+    }
+}
+
+fn take_away(path: &Path) {
+    if path.exists() {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+/// The files that each container has. `rm -f` used to say that it had removed one without them,
+/// which went on.
+#[test]
+fn a_missing_file_hides_no_other_container() {
+    each(&FILES[..4], &take_away);
+    each(&FILES[..2], &|path| {
+        take_away(path);
+        symlink("/nowhere/at/all", path).unwrap();
+    });
+}
+
+/// Every command that looked at containers used to wait for somebody who writes.
+#[test]
+fn a_fifo_hides_no_other_container() {
+    each(&FILES, &|path| {
+        take_away(path);
+        mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    });
+}
+
+#[test]
+fn a_folder_hides_no_other_container() {
+    each(&FILES, &|path| {
+        take_away(path);
+        std::fs::create_dir_all(path.join("x")).unwrap();
+    });
+}
+
+/// A device used to be read until the memory was full.
+#[test]
+fn a_device_hides_no_other_container() {
+    each(&[FILES[0], FILES[7]], &|path| {
+        take_away(path);
+        symlink("/dev/zero", path).unwrap();
+    });
+}
+
+/// A lock used to be looked for for ever, and a name to be nobody's.
+#[test]
+fn what_stands_for_a_lock_or_a_name_is_replaced() {
+    let berth = Berth::with_cgroup_parent();
+    let id = berth.ok(&["run", "-d", "--name", "some", "host", "sleep", "1000"]);
+    let lock = berth.path(&format!("state/containers/{id}/lock"));
+    take_away(&lock);
+    symlink("/nowhere/at/all", &lock).unwrap();
+    berth.ok(&["pause", "some"]);
+    take_away(&lock);
+    std::fs::create_dir_all(lock.join("x")).unwrap();
+    berth.ok(&["unpause", "some"]);
+    let name = berth.path("root/names/some");
+    take_away(&name);
+    berth.ok(&["exec", "some", "true"]);
+    std::fs::create_dir_all(name.join("x")).unwrap();
+    berth.ok(&["exec", "some", "true"]);
+    berth.ok(&["system", "restore"]);
+    assert_eq!(std::fs::read_to_string(&name).unwrap(), id);
+    take_away(&name);
+    mknodat(CWD, &name, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    berth.ok(&["rm", "-f", "some"]);
+    assert!(!name.exists());
+}
+
+/// Volumes, networks and images: what stands in the place of a file holds up nobody.
+#[test]
+fn a_fifo_in_the_stores_holds_up_nobody() {
+    let berth = Berth::with_cgroup_parent();
+    berth.ok(&["volume", "create", "data"]);
+    berth.ok(&["run", "-d", "--name", "good", "host", "sleep", "1000"]);
+    let root = berth.path("root");
+    for file in [
+        "networks/net/network.json",
+        "images/index.json",
+        "image-work/store.json",
+        "events/journal.jsonl",
+        "cache/seccomp",
+        "volumes/data/volume.json",
+    ] {
+        let path = root.join(file);
+        take_away(&path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        for line in [
+            "ps",
+            "images",
+            "volume ls",
+            "network ls",
+            "system df",
+            "events --until 0s",
+            "exec good true",
+            "system prune -f",
+            "system restore",
+            "volume inspect data",
+        ] {
+            let done = berth.run(&line.split(' ').collect::<Vec<_>>());
+            let told = done.err.contains("no regular file");
+            assert!(done.code == 0 || told, "{file}: {line}: {done:?}");
+        }
+        take_away(&path);
     }
 }
 

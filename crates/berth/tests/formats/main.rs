@@ -10,3 +10,4 @@ mod configuration;
 mod damaged;
 mod doctor;
 mod fields;
+mod limits;

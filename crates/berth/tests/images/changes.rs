@@ -201,3 +201,24 @@ fn save_and_load_give_the_same_image() {
     let read = |world: &World| std::fs::read(world.berth.path("both.tar")).unwrap();
     assert!(read(&world) == read(&other), "byte for byte");
 }
+
+/// Its container used to stay frozen, listed as running: whoever joined it waited for ever.
+#[test]
+fn a_commit_that_is_killed_leaves_nothing_frozen() {
+    let world = World::new();
+    world.ok("run -d --name a box:1 sleep 1000");
+    world.ok("exec a /bin/busybox dd if=/dev/urandom of=/big bs=1048576 count=24");
+    for (wait_ms, signal) in [
+        (60, rustix::process::Signal::KILL),
+        (250, rustix::process::Signal::KILL),
+        (250, rustix::process::Signal::INT),
+    ] {
+        let mut commit = world.berth.spawn(&["commit", "a", "made:1"]);
+        std::thread::sleep(std::time::Duration::from_millis(wait_ms));
+        crate::cli::signal(&commit, signal);
+        crate::cli::exit_code(&mut commit);
+        world.ok("exec a true");
+    }
+    world.ok("commit a made:1");
+    world.ok("rm -f a");
+}

@@ -187,3 +187,24 @@ fn sessions_outlive_their_monitor() {
         std::fs::read_dir(&folder).unwrap().count() == 0
     });
 }
+
+/// "this is a defect of berth", it used to say, or "No such process".
+#[test]
+fn a_session_in_a_container_that_is_killed_says_so() {
+    let berth = Berth::new();
+    for _ in 0..8 {
+        berth.background("some", "sleep 1000");
+        let sessions: Vec<_> = (0..4)
+            .map(|_| berth.spawn(&["exec", "some", "true"]))
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        berth.ok(&["kill", "some"]);
+        for session in sessions {
+            let done = crate::support::finish(session);
+            let known = ["is not running", "has ended", "killed before"];
+            let is_known = known.iter().any(|words| done.err.contains(words));
+            assert!([0, 137].contains(&done.code) || is_known, "{done:?}");
+        }
+        berth.ok(&["rm", "-f", "some"]);
+    }
+}

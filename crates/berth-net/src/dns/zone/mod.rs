@@ -10,7 +10,6 @@ mod table;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
@@ -221,7 +220,7 @@ fn watch(inotify: &OwnedFd, folder: &Path) -> io::Result<i32> {
 
 fn read_lease(path: &Path) -> Option<Lease> {
     let mut bytes = Vec::new();
-    let file = File::open(path).ok()?;
+    let file = berth_persist::open(path).ok()?;
     file.take(MAX_LEASE).read_to_end(&mut bytes).ok()?;
     let lease: Lease = serde_json::from_slice(&bytes).ok()?;
     (lease.version <= STATE_VERSION).then_some(lease)

@@ -63,7 +63,7 @@ impl Monitor {
         if let Some(started) = ago.and_then(|ago| Instant::now().checked_sub(ago)) {
             health.started = started;
         }
-        let text = std::fs::read(self.house.config.volatile_dir.join("health.json"));
+        let text = berth_persist::read(&self.house.config.volatile_dir.join("health.json"));
         let file = text
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());

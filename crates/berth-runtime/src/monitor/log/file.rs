@@ -225,6 +225,7 @@ fn is_alive(pidfd: &OwnedFd) -> bool {
 fn open_whole(path: &Path, kind: Kind) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
+    options.custom_flags(berth_persist::NO_WAIT);
     let mut file = options.open(path)?;
     let length = file.metadata()?.len();
     if length == 0 {

@@ -23,7 +23,7 @@ impl Lost {
     /// Goes on from what a monitor before us counted.
     pub(super) fn new(volatile_dir: &Path, run: u32) -> Self {
         let path = volatile_dir.join(LOST_FILE);
-        let before = std::fs::read(&path).ok();
+        let before = berth_persist::read(&path).ok();
         let before: Option<LostFile> =
             before.and_then(|bytes| serde_json::from_slice(bytes.trim_ascii()).ok());
         let count = before.filter(|file| file.run == run);
@@ -60,6 +60,7 @@ impl Lost {
         if self.file.is_none() {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(0o600);
+            options.custom_flags(berth_persist::NO_WAIT);
             self.file = Some(options.open(&self.path)?);
         }
         match &self.file {
