@@ -247,6 +247,49 @@ docker rm -f seen placed
 docker network rm lane
 docker volume rm shelf
 
+# Manners of the command line
+docker run -d --name plain --hostname short.example.org -p 9001:91 -v .:/host:ro -v .:/host:ro busybox:1.36 sleep 1000
+docker exec $(docker inspect -f '{{.Name}}' plain) hostname -d
+docker logs /plain
+docker inspect -f '{{.Name}}' /plain no-such-thing
+docker run --name /slashed busybox:1.36 true && docker rm /slashed
+docker run --rm --name "" --ip "" --pid "" --platform= -h "" -u "" -w "" busybox:1.36 pwd
+echo piped | docker exec -iw "" plain cat
+docker exec -w '' -u '' plain id -u
+docker ps --format '' --filter '' | wc -l
+docker inspect -f '' plain | head -n 1
+docker run --rm --memory "" busybox:1.36 true
+docker run --rm=1 --read-only=T --init=0 busybox:1.36 true
+docker run --rm -u :10 busybox:1.36 id -g
+docker ps --filter 'name=^/?pl[a-z]{3}$' --format '{{.Names}}'
+docker ps --filter 'name=^(nobody|plain)$' --format '{{.Names}}'
+docker volume create --name old-style
+docker volume ls --quiet --filter 'name=^old-.*$'
+docker volume rm old-style no-such-volume
+docker network ls --filter 'name=^bri' --format '{{.Name}}'
+docker rmi --force no-such-image:1
+docker rmi no-such-image:1
+docker run --rm --network host busybox:1.36 hostname
+docker run --rm --domainname example.org busybox:1.36 cat /proc/sys/kernel/domainname
+docker exec plain sh -c 'grep -c "short.example.org short$" /etc/hosts'
+test "$(docker inspect -f '{{.Image}}' plain)" = "$(docker image inspect -f '{{.Id}}' busybox:1.36)"
+docker inspect -f '{{range .Mounts}}{{.Destination}} {{.RW}};{{end}}' plain
+docker kill --signal WINCH plain no-such-container
+docker network create crew
+docker run -d --name mate --hostname first-mate --network crew busybox:1.36 sleep 1000
+docker run --rm --network crew busybox:1.36 ping -c 1 -q first-mate | grep transmitted
+head -c 3000000 /dev/zero | docker run --rm -i busybox:1.36 wc -c
+head -c 3000000 /dev/zero | docker exec -i plain head -c 10 | wc -c
+docker run --rm --label-file labels.txt busybox:1.36 true
+printf 'com.example.one=1\n# a comment\nlone\n' >labels.txt; docker run --name marked --label-file labels.txt busybox:1.36 true; docker inspect -f '{{json .Config.Labels}}' marked
+docker run --rm -a stdin busybox:1.36 true | wc -l
+docker run --rm busybox:1.36 ls -d /.dockerenv /etc/mtab
+docker inspect -f '{{.NetworkSettings.Ports}}' plain
+docker inspect -f '{{.Driver}}' plain
+docker inspect -f '{{json .Config.Env}} {{json .HostConfig.VolumesFrom}}' plain
+docker rm --force --volumes plain mate marked
+docker network rm crew
+
 # Cleaning up
 docker rm web ticker
 docker rm --force again healthy sooner later

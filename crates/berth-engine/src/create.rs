@@ -401,7 +401,8 @@ fn check_mount(mount: &MountRequest) -> Result<(), EngineError> {
     }
 }
 
-/// The short id, `--hostname`, or the host's where the UTS namespace is the host's. That of a
+/// The short id, `--hostname`, or the host's where the UTS or, as with Docker, the network namespace
+/// is the host's. That of a
 /// namespace joined by path or container is not known here and stays the short id in HOSTNAME.
 fn hostname(
     options: &CreateOptions,
@@ -421,7 +422,8 @@ fn hostname(
         }
         return Ok(hostname.clone());
     }
-    if sources.get(&NamespaceKind::Uts) == Some(&NamespaceSource::Host) {
+    let is_host = |kind| sources.get(&kind) == Some(&NamespaceSource::Host);
+    if is_host(NamespaceKind::Uts) || is_host(NamespaceKind::Net) {
         let uname = rustix::system::uname();
         return Ok(uname.nodename().to_string_lossy().into_owned());
     }

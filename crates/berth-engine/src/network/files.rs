@@ -178,9 +178,11 @@ fn hosts(hostname: &str, options: &CreateOptions, wiring: &Wiring) -> String {
     };
     add_hosts(&mut text, options, gateway);
     let domain = options.names.domain.as_deref();
-    let names = match domain {
-        Some(domain) => format!("{hostname}.{domain} {hostname}"),
-        None => hostname.to_owned(),
+    let names = match (domain, hostname.split_once('.')) {
+        (Some(domain), _) => format!("{hostname}.{domain} {hostname}"),
+        // The short name leads there too, as with Docker.
+        (None, Some((short, _))) => format!("{hostname} {short}"),
+        (None, None) => hostname.to_owned(),
     };
     for interface in &wiring.interfaces {
         for (address, _) in &interface.addresses {

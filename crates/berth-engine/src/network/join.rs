@@ -157,7 +157,7 @@ impl Engine {
             version: STATE_VERSION,
             container: container.id.clone(),
             name: container.name.as_str().to_owned(),
-            aliases: request.aliases.clone(),
+            aliases: aliases(container, request),
             ipv4: request.ipv4,
             ipv6: request.ipv6,
             mac: request.mac,
@@ -219,6 +219,13 @@ impl Engine {
         }
         Ok(leases.take(&network.pool(), lease)?)
     }
+}
+
+/// Further names on a network: those that were asked for and, as with Docker, `--hostname`.
+fn aliases(container: &Container, request: &NetworkRequest) -> Vec<String> {
+    let mut names = request.aliases.clone();
+    names.extend(container.create.options.hostname.clone());
+    names
 }
 
 /// The addresses of a lease, with the lengths of the network's prefixes.

@@ -135,6 +135,7 @@ pub(crate) fn build(options: &CreateOptions, facts: &SpecFacts) -> Result<Built,
         .set_process(Some(process::process(options, facts, granted.set)?))
         .set_mounts(Some(mounts::mounts(options, facts)?))
         .set_hostname(own_uts.then(|| facts.hostname.clone()))
+        .set_domainname(options.names.domain.clone().filter(|_| own_uts))
         .set_annotations(annotations)
         .set_hooks(facts.injected.hooks.clone())
         .set_linux(Some(linux(options, facts, &mut warnings)?));

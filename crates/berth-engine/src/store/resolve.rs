@@ -7,6 +7,8 @@ use super::{Store, StoreError};
 impl Store {
     /// Finds a container. An ambiguous prefix lists its matches.
     pub(crate) fn resolve(&self, reference: &str) -> Result<ContainerId, StoreError> {
+        // As inspect shows names, and Docker takes them.
+        let reference = reference.strip_prefix('/').unwrap_or(reference);
         if let Ok(id) = reference.parse::<ContainerId>()
             && self.exists(&id)
         {

@@ -10,6 +10,7 @@ use berth_image::Image;
 
 use super::failure::Failure;
 use super::parse::nearest::unknown;
+use super::parse::pattern::names;
 use crate::view::mounts::sources;
 use crate::view::row::{health_word, network};
 
@@ -247,24 +248,9 @@ fn ports(key: &str, text: &str) -> Result<Ports, Failure> {
     }
 }
 
-/// A part of the name; `^` and `$` tie it to the beginning and the end, and Docker's leading `/`
-/// is no part of it.
+/// A pattern that is found in the name, without or with the `/` that Docker puts before it.
 fn name_fits(name: &str, pattern: &str) -> bool {
-    let (anchored, pattern) = match pattern.strip_prefix('^') {
-        Some(rest) => (true, rest),
-        None => (false, pattern),
-    };
-    let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
-    let (ended, pattern) = match pattern.strip_suffix('$') {
-        Some(rest) => (true, rest),
-        None => (false, pattern),
-    };
-    match (anchored, ended) {
-        (true, true) => name == pattern,
-        (true, false) => name.starts_with(pattern),
-        (false, true) => name.ends_with(pattern),
-        (false, false) => name.contains(pattern),
-    }
+    names(pattern, name) || names(pattern, &format!("/{name}"))
 }
 
 #[cfg(test)]
@@ -272,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_parts_with_anchors() {
+    fn names_are_found_by_patterns() {
         for (pattern, fits) in [
             ("web", true),
             ("eb", true),
@@ -280,6 +266,8 @@ mod tests {
             ("^web-1$", true),
             ("^/web-1$", true),
             ("/web", true),
+            ("^/?web-[0-9]$", true),
+            ("web|db", true),
             ("^eb", false),
             ("web$", false),
             ("", true),

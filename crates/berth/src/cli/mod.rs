@@ -11,6 +11,7 @@ mod cp;
 mod create;
 mod diff;
 mod elsewhere;
+mod empty;
 mod enter;
 mod events;
 mod exec;

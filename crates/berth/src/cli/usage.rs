@@ -8,8 +8,9 @@ use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Subcommand}
 
 use super::failure::Failure;
 use super::parse::nearest::nearest;
+use super::parse::switch;
 use super::{Cli, CliCommand};
-use super::{elsewhere, help};
+use super::{elsewhere, empty, help};
 
 /// The value name that marks a boolean which also takes `=true` and `=false`.
 const BOOLEAN: &str = "BOOL";
@@ -26,10 +27,17 @@ pub(crate) enum Early {
 /// Parses the arguments, program name included.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Early> {
     let read = |mut matches| Cli::from_arg_matches_mut(&mut matches);
-    let mut quick = docker_booleans(Cli::command());
-    let parsed = quick.try_get_matches_from_mut(arguments).and_then(read);
-    // Help and the nearest of what was mistyped need to know the other commands.
-    parsed.or_else(|_| parse_with(surface(), arguments, read))
+    let mut arguments = arguments.to_vec();
+    loop {
+        let mut quick = docker_booleans(Cli::command());
+        let parsed = quick.try_get_matches_from_mut(&arguments).and_then(read);
+        match parsed {
+            Ok(cli) => return Ok(cli),
+            Err(error) if empty::take_out(&mut arguments, &error) => {}
+            // Help and the nearest of what was mistyped need to know the other commands.
+            Err(_) => return parse_with(surface(), &arguments, read),
+        }
+    }
 }
 
 /// Parses arguments by any command that is called berth.
@@ -66,7 +74,7 @@ pub(super) fn docker_booleans(command: Command) -> Command {
     command
         .mut_args(|arg| match arg.get_action() {
             ArgAction::SetTrue => boolean(arg),
-            _ => arg,
+            _ => empty::refuse_format(arg),
         })
         .mut_subcommands(docker_booleans)
 }
@@ -75,6 +83,7 @@ fn boolean(arg: Arg) -> Arg {
     arg.action(ArgAction::Set)
         .num_args(0..=1)
         .require_equals(true)
+        .value_parser(switch)
         .default_value("false")
         .default_missing_value("true")
         .value_name(BOOLEAN)
@@ -253,7 +262,7 @@ fn failed_command<'a>(root: &'a Command, error: &clap::Error) -> Option<Vec<&'a 
 }
 
 /// A context value of clap's error as plain text.
-fn text_of(error: &clap::Error, kind: ContextKind) -> Option<String> {
+pub(super) fn text_of(error: &clap::Error, kind: ContextKind) -> Option<String> {
     match error.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
         ContextValue::Strings(texts) => Some(texts.join(", ")),
@@ -264,7 +273,7 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> Option<String> {
 }
 
 /// `--memory <SIZE>` and `--tty[=<BOOL>]` without the value.
-fn bare_flag(argument: &str) -> String {
+pub(super) fn bare_flag(argument: &str) -> String {
     let end = argument
         .find([' ', '[', '=', '<'])
         .unwrap_or(argument.len());

@@ -93,7 +93,11 @@ pub(crate) fn inspect(
         path,
         args,
         state: state(container),
-        image: create.image.clone(),
+        // The image that it was made of, whatever bears its name by now.
+        image: match &create.source {
+            Some(source) => source.id.to_string(),
+            None => create.image.clone(),
+        },
         resolv_conf_path: file_of(container, "resolv.conf"),
         hostname_path: file_of(container, "hostname"),
         hosts_path: file_of(container, "hosts"),

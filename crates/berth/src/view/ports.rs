@@ -137,6 +137,7 @@ fn network(wired: Option<&WiredInterface>, aliases: &[String], container: &Conta
     let mut names = vec![container.name.to_string()];
     names.extend(aliases.iter().cloned());
     names.push(container.id.short().to_owned());
+    names.extend(container.create.options.hostname.clone());
     json!({
         "Aliases": aliases,
         "DNSNames": names,

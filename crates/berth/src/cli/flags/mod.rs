@@ -19,6 +19,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::parse::env::{EnvRequest, env_file};
+use super::parse::mount::Unplaced;
 use super::parse::namespace::NetworkArgument;
 use super::parse::security::SecurityOption;
 use super::parse::stream::StdStream;
@@ -220,7 +221,14 @@ impl ContainerFlags {
         let directory = current_dir()?;
         let files = &self.files;
         let mut mounts = files.volumes_from.clone();
-        let placed = files.volume.iter().chain(&files.mount).cloned();
+        // A -v that is given twice is one, as with Docker.
+        let mut volumes: Vec<&Unplaced> = Vec::new();
+        for volume in &files.volume {
+            if !volumes.contains(&volume) {
+                volumes.push(volume);
+            }
+        }
+        let placed = volumes.into_iter().chain(&files.mount).cloned();
         mounts.extend(placed.map(|mount| mount.at(&directory)));
         mounts.extend(self.files.tmpfs.iter().cloned());
         Ok(mounts)

@@ -1,5 +1,6 @@
 //! `berth rmi`.
 
+use berth_base::ErrorClass;
 use berth_engine::Removal;
 use clap::Args;
 
@@ -33,8 +34,11 @@ impl Rmi {
                 }
                 Err(error) => {
                     context.out.flush()?;
+                    // As with Docker, -f is content with one that is not there.
+                    if !(self.force && error.class == ErrorClass::NotFound) {
+                        code = EXIT_FAILURE;
+                    }
                     context.console.fail(&Failure::from(error));
-                    code = EXIT_FAILURE;
                 }
             }
         }

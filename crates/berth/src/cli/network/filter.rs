@@ -8,6 +8,7 @@ use berth_engine::NetworkFile;
 
 use crate::cli::failure::Failure;
 use crate::cli::parse::nearest::{SWITCH, none_of, unknown};
+use crate::cli::parse::pattern::names;
 use crate::cli::parse::time::moment_now;
 
 /// Parsed filters.
@@ -49,7 +50,7 @@ impl Filters {
         self.0.iter().all(|(key, values)| match key.as_str() {
             "label" => values.iter().all(|value| has_label(file, value)),
             "label!" => !values.iter().any(|value| has_label(file, value)),
-            "name" => values.iter().any(|part| file.name.as_str().contains(part)),
+            "name" => values.iter().any(|value| names(value, file.name.as_str())),
             "id" => values.iter().any(|part| file.id.starts_with(part.as_str())),
             "driver" => values.iter().any(|name| name == file.driver.as_str()),
             "scope" => values.iter().any(|scope| scope == "local"),

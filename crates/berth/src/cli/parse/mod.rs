@@ -18,6 +18,7 @@ pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod nearest;
 pub(crate) mod number;
+pub(crate) mod pattern;
 pub(crate) mod publish;
 pub(crate) mod security;
 pub(crate) mod signal;
@@ -40,9 +41,23 @@ impl Rejected {
     }
 }
 
-/// Accepts a container name.
+/// Reads a boolean as Go's strconv.ParseBool does.
+pub(crate) fn go_boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Accepts the value of a boolean flag, as in `--rm=false`.
+pub(crate) fn switch(text: &str) -> Result<bool, Rejected> {
+    go_boolean(text).ok_or_else(|| Rejected::new("give true or false"))
+}
+
+/// Accepts a container name, with the `/` before it that inspect shows.
 pub(crate) fn container_name(text: &str) -> Result<ContainerName, Rejected> {
-    text.parse().map_err(|_| {
+    text.strip_prefix('/').unwrap_or(text).parse().map_err(|_| {
         Rejected::new(
             "a name has at most 128 letters, digits, _, . and -, and begins with a letter or digit",
         )
@@ -75,10 +90,14 @@ pub(crate) fn host_name(text: &str) -> Result<String, Rejected> {
     Ok(text.to_owned())
 }
 
-/// Accepts `NAME|UID[:GROUP|GID]`; whether they exist is known inside the container only.
+/// Accepts `NAME|UID[:GROUP|GID]`, and `:GROUP` for root of a group, as Docker does; whether they
+/// exist is known inside the container only.
 pub(crate) fn user(text: &str) -> Result<String, Rejected> {
     let mut parts = text.split(':');
-    let user = parts.next().unwrap_or_default();
+    let user = match (parts.next().unwrap_or_default(), text.len()) {
+        ("", 2..) => "0",
+        (user, _) => user,
+    };
     let group = parts.next();
     if user.is_empty() || group == Some("") || parts.next().is_some() || text.contains('\0') {
         return Err(Rejected::new(
@@ -94,7 +113,10 @@ pub(crate) fn user(text: &str) -> Result<String, Rejected> {
             return Err(Rejected::new("an id is a number from 0 to 4294967294"));
         }
     }
-    Ok(text.to_owned())
+    Ok(match text.starts_with(':') {
+        true => format!("{user}{text}"),
+        false => text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -106,17 +128,29 @@ mod tests {
         for good in ["root", "0", "1000:1000", "www-data:adm", "4294967294"] {
             assert_eq!(user(good).as_deref(), Ok(good));
         }
+        assert_eq!(user(":10").as_deref(), Ok("0:10"));
+        assert_eq!(user(":adm").as_deref(), Ok("0:adm"));
         for bad in [
             "",
             ":",
+            "::",
+            ":a:b",
             "a:",
-            ":b",
             "a:b:c",
             "4294967295",
             "-1",
             "1:99999999999",
         ] {
             assert!(user(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_may_have_the_slash_that_inspect_shows() {
+        assert_eq!(container_name("/web").unwrap().as_str(), "web");
+        assert_eq!(container_name("web").unwrap().as_str(), "web");
+        for bad in ["", "/", "//web", "a/b", "web/"] {
+            assert!(container_name(bad).is_err(), "{bad}");
         }
     }
 

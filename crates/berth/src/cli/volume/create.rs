@@ -22,6 +22,9 @@ pub(super) struct Create {
     /// device=/srv/data
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = driver_option)]
     opt: Vec<(String, String)>,
+    /// The same as the argument, as Docker had it before 1.9
+    #[arg(long = "name", value_name = "VOLUME", value_parser = volume_name, hide = true, conflicts_with = "name")]
+    old_name: Option<VolumeName>,
     /// Its name; a random one when absent
     #[arg(value_name = "VOLUME", value_parser = volume_name)]
     name: Option<VolumeName>,
@@ -30,7 +33,7 @@ pub(super) struct Create {
 impl Create {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         let request = VolumeRequest {
-            name: self.name.clone(),
+            name: self.name.clone().or_else(|| self.old_name.clone()),
             driver: self.driver.clone(),
             labels: self.label.iter().cloned().collect(),
             options: self.opt.iter().cloned().collect(),

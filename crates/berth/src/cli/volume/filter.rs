@@ -8,6 +8,7 @@ use berth_base::state::VolumeFile;
 
 use crate::cli::failure::Failure;
 use crate::cli::parse::nearest::{SWITCH, none_of, unknown};
+use crate::cli::parse::pattern::names;
 
 /// Parsed filters.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ impl Filters {
         self.0.iter().all(|(key, values)| match key.as_str() {
             "label" => values.iter().all(|value| has_label(file, value)),
             "label!" => !values.iter().any(|value| has_label(file, value)),
-            "name" => values.iter().any(|part| file.name.as_str().contains(part)),
+            "name" => values.iter().any(|value| names(value, file.name.as_str())),
             "driver" => values.contains(&file.driver),
             "dangling" => self.switch(key) == Some(!used),
             _ => true,
@@ -99,7 +100,8 @@ mod tests {
         };
         assert!(fits(&[], true));
         assert!(fits(&[("name", "data"), ("name", "x")], true));
-        assert!(!fits(&[("name", "^web")], true));
+        assert!(fits(&[("name", "^web-[a-z]+$")], true));
+        assert!(!fits(&[("name", "^data")], true));
         assert!(fits(
             &[("label", "a"), ("label", "a=b"), ("driver", "local")],
             true

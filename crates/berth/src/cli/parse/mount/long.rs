@@ -7,9 +7,9 @@ use berth_engine::{MountOrigin, MountRequest, VolumeMount};
 
 use super::csv::fields;
 use super::{Unplaced, is_propagation, target_path, volume_name};
-use crate::cli::parse::Rejected;
 use crate::cli::parse::label::label;
 use crate::cli::parse::size::size;
+use crate::cli::parse::{Rejected, go_boolean};
 
 const TYPES: &str = "bind, volume, tmpfs";
 const KEYS: &str = "type, source, target, readonly, bind-propagation, bind-recursive, bind-create-src, volume-nocopy, volume-subpath, volume-opt, volume-label, volume-driver, tmpfs-size, tmpfs-mode";
@@ -248,15 +248,13 @@ fn unknown(key: &str) -> Rejected {
     Rejected::new(format!("unknown field {key:?}; there are {KEYS}"))
 }
 
-/// A field that may stand alone; values are those of Go's strconv.ParseBool.
+/// A field that may stand alone.
 fn boolean(key: &str, value: Option<&str>) -> Result<bool, Rejected> {
-    match value {
-        None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-        Some(other) => Err(Rejected::new(format!(
-            "{key}={other} is neither true nor false"
-        ))),
-    }
+    let Some(value) = value else {
+        return Ok(true);
+    };
+    go_boolean(value)
+        .ok_or_else(|| Rejected::new(format!("{key}={value} is neither true nor false")))
 }
 
 fn recursive(word: &str) -> Result<Recursive, Rejected> {
