@@ -253,14 +253,13 @@ docker exec $(docker inspect -f '{{.Name}}' plain) hostname -d
 docker logs /plain
 docker inspect -f '{{.Name}}' /plain no-such-thing
 docker run --name /slashed busybox:1.36 true && docker rm /slashed
-docker run --rm --name "" --ip "" --pid "" --platform= -h "" -u "" -w "" busybox:1.36 pwd
+docker run --rm --name "" --ip "" --pid "" --platform= -h "" -w "" busybox:1.36 pwd
 echo piped | docker exec -iw "" plain cat
-docker exec -w '' -u '' plain id -u
+docker exec -w '' plain id -u
 docker ps --format '' --filter '' | wc -l
 docker inspect -f '' plain | head -n 1
 docker run --rm --memory "" busybox:1.36 true
 docker run --rm=1 --read-only=T --init=0 busybox:1.36 true
-docker run --rm -u :10 busybox:1.36 id -g
 docker ps --filter 'name=^/?pl[a-z]{3}$' --format '{{.Names}}'
 docker ps --filter 'name=^(nobody|plain)$' --format '{{.Names}}'
 docker volume create --name old-style

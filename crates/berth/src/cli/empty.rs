@@ -13,8 +13,9 @@ use clap::error::{ContextKind, ErrorKind};
 use super::usage::{bare_flag, text_of};
 
 /// The flags, with their letters, whose empty value says nothing. Docker refuses that of others, such
-/// as --memory.
-const FLAGS: [(&str, Option<char>); 28] = [
+/// as --memory; we refuse that of --user too, lest an unset variable make somebody root
+/// (CVE-2026-30892).
+const FLAGS: [(&str, Option<char>); 27] = [
     ("--cgroup-parent", None),
     ("--cgroupns", None),
     ("--cidfile", None),
@@ -40,7 +41,6 @@ const FLAGS: [(&str, Option<char>); 28] = [
     ("--since", None),
     ("--stop-signal", None),
     ("--until", None),
-    ("--user", Some('u')),
     ("--userns", None),
     ("--uts", None),
 ];
@@ -134,8 +134,6 @@ mod tests {
         for empty in [
             &["--name", ""][..],
             &["--name="],
-            &["-u", ""],
-            &["--user="],
             &["-w", ""],
             &["--ip", "", "--pid", "", "-h", ""],
             &["--platform", "", "--pull", "", "--cidfile", ""],
@@ -154,13 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn what_docker_refuses_is_refused() {
+    fn what_docker_refuses_is_refused_and_an_empty_user() {
         for line in [
-            &["run", "--memory", "", "img"][..],
+            &["run", "--user", "", "img"][..],
+            &["exec", "--user=", "web", "sh"],
+            &["run", "--memory", "", "img"],
             &["run", "-v", "", "img"],
             &["run", "--pull"],
         ] {
-            assert!(left(line).contains(line[1]), "{line:?}: {}", left(line));
+            let flag = line[1].trim_end_matches('=');
+            assert!(left(line).contains(flag), "{line:?}: {}", left(line));
         }
     }
 

@@ -90,14 +90,11 @@ pub(crate) fn host_name(text: &str) -> Result<String, Rejected> {
     Ok(text.to_owned())
 }
 
-/// Accepts `NAME|UID[:GROUP|GID]`, and `:GROUP` for root of a group, as Docker does; whether they
-/// exist is known inside the container only.
+/// Accepts `NAME|UID[:GROUP|GID]`; whether they exist is known inside the container only. Without a
+/// user it would be root, which nobody asked for.
 pub(crate) fn user(text: &str) -> Result<String, Rejected> {
     let mut parts = text.split(':');
-    let user = match (parts.next().unwrap_or_default(), text.len()) {
-        ("", 2..) => "0",
-        (user, _) => user,
-    };
+    let user = parts.next().unwrap_or_default();
     let group = parts.next();
     if user.is_empty() || group == Some("") || parts.next().is_some() || text.contains('\0') {
         return Err(Rejected::new(
@@ -113,10 +110,7 @@ pub(crate) fn user(text: &str) -> Result<String, Rejected> {
             return Err(Rejected::new("an id is a number from 0 to 4294967294"));
         }
     }
-    Ok(match text.starts_with(':') {
-        true => format!("{user}{text}"),
-        false => text.to_owned(),
-    })
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -128,14 +122,13 @@ mod tests {
         for good in ["root", "0", "1000:1000", "www-data:adm", "4294967294"] {
             assert_eq!(user(good).as_deref(), Ok(good));
         }
-        assert_eq!(user(":10").as_deref(), Ok("0:10"));
-        assert_eq!(user(":adm").as_deref(), Ok("0:adm"));
         for bad in [
             "",
             ":",
             "::",
             ":a:b",
             "a:",
+            ":b",
             "a:b:c",
             "4294967295",
             "-1",
