@@ -7,6 +7,9 @@ use berth_base::ErrorClass;
 /// What to do where there is no room.
 const ROOM: &str = "\"berth system df\" says what takes room; \"berth rm\" and \"berth system prune\" give some back without needing any";
 
+/// What to do where a file system became read-only.
+const MENDED: &str = "a disk that failed is made read-only by the kernel, \"dmesg\" says why; once it is mended, \"mount -o remount,rw\" with its mount point gives it back";
+
 /// A failed use-case: one line that says what failed, on which object, why, what to do next.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -23,12 +26,22 @@ pub struct EngineError {
     pub exit_code: Option<u8>,
     /// Whether a disk is full, or a quota used up: what frees room has to go on without a record.
     pub(crate) no_space: bool,
+    /// Whether a file system is read-only: what ends a process has to go on without a record.
+    pub(crate) read_only: bool,
 }
 
 /// Drops the failure to record something where there is no room for it.
 pub(crate) fn unless_full(result: Result<(), EngineError>) -> Result<(), EngineError> {
     match result {
         Err(error) if error.no_space => Ok(()),
+        other => other,
+    }
+}
+
+/// Drops the failure to record something where nothing can be written.
+pub(crate) fn unless_unwritable(result: Result<(), EngineError>) -> Result<(), EngineError> {
+    match result {
+        Err(error) if error.is_unwritable() => Ok(()),
         other => other,
     }
 }
@@ -43,6 +56,7 @@ impl EngineError {
             hint: None,
             exit_code: None,
             no_space: false,
+            read_only: false,
         }
     }
 
@@ -60,15 +74,27 @@ impl EngineError {
         self
     }
 
-    /// Says what to do, where `cause` is a disk that is full or a quota that is used up.
+    /// Says what to do, where `cause` is a disk that is full or read-only, or a quota that is used up.
     #[must_use]
     pub(crate) fn caused_by(mut self, cause: &io::Error) -> Self {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        if matches!(cause.kind(), StorageFull | QuotaExceeded) {
-            self.no_space = true;
-            self.hint = Some(ROOM.to_owned());
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match cause.kind() {
+            StorageFull | QuotaExceeded => {
+                self.no_space = true;
+                self.hint = Some(ROOM.to_owned());
+            }
+            ReadOnlyFilesystem => {
+                self.read_only = true;
+                self.hint = Some(MENDED.to_owned());
+            }
+            _ => {}
         }
         self
+    }
+
+    /// Whether a file could not be written since its file system takes nothing.
+    pub(crate) const fn is_unwritable(&self) -> bool {
+        self.no_space || self.read_only
     }
 
     /// Fixes the exit code.
@@ -94,8 +120,13 @@ mod tests {
     fn no_room_is_told_alike() {
         let path = PathBuf::from("/x");
         let action = "write";
-        // ENOSPC, EDQUOT, EIO.
-        for (errno, hint) in [(28, Some(ROOM)), (122, Some(ROOM)), (5, None)] {
+        // ENOSPC, EDQUOT, EROFS, EIO.
+        for (errno, hint) in [
+            (28, Some(ROOM)),
+            (122, Some(ROOM)),
+            (30, Some(MENDED)),
+            (5, None),
+        ] {
             let source = || io::Error::from_raw_os_error(errno);
             for error in [
                 EngineError::from(StoreError::io(action, &path, source())),
@@ -108,7 +139,8 @@ mod tests {
                 .into(),
             ] {
                 assert_eq!(error.hint.as_deref(), hint, "{error}");
-                assert_eq!(error.no_space, hint.is_some(), "{error}");
+                assert_eq!(error.no_space, hint == Some(ROOM), "{error}");
+                assert_eq!(error.read_only, hint == Some(MENDED), "{error}");
             }
         }
     }

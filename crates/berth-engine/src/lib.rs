@@ -74,7 +74,7 @@ pub use logs::{
 };
 pub use network::{
     CreateNetwork, DefaultNetwork, HostAddress, Network, NetworkRequest, NetworkSettings,
-    PublishRequest, dropping_chains, probe_packet_filter,
+    PublishRequest, dropping_chains, probe_packet_filter, tap_device,
 };
 pub use options::{
     Capability, CreateOptions, DeviceAmount, DeviceRequest, DeviceRule, ExecOptions, GpuRequest,

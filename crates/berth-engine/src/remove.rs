@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use berth_base::state::{EventKind, EventRecord, ExitFile, ExitOutcome, STATE_VERSION};
 use berth_base::{ContainerId, ErrorClass, Status, Timestamp};
 
-use crate::error::unless_full;
+use crate::error::{unless_full, unless_unwritable};
 use crate::events::volume;
 use crate::stop::KILL;
 use crate::store::{ContainerLock, StoreError};
@@ -54,13 +54,13 @@ impl Engine {
         }
         if is_wanted {
             // Else its policy starts it again.
-            unless_full(self.mark_stopped(&view.container.id).map(drop))?;
+            unless_unwritable(self.mark_stopped(&view.container.id).map(drop))?;
         }
         if is_live || empty::has_leftovers(view) {
             self.note_signal(view, KILL);
             crate::stop::wake(view);
             empty::kill(view)?;
-            unless_full(self.conclude(view).map(drop))?;
+            unless_unwritable(self.conclude(view).map(drop))?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_base::state::ExitFile;
 use berth_base::{ContainerId, ErrorClass, HostPid, Status};
 
-use crate::error::unless_full;
+use crate::error::unless_unwritable;
 use crate::view::View;
 use crate::{Container, Engine, EngineError, StopOptions, caretaker, empty, hint, limits, words};
 
@@ -31,7 +31,11 @@ impl Engine {
         notify: &mut dyn FnMut(&str),
     ) -> Result<(), EngineError> {
         let view = self.mark_stopped(id)?;
-        self.end_run(&view, options, notify)
+        self.end_run(&view, options, notify)?;
+        if let Some(warning) = self.forgotten_stop(id) {
+            notify(&warning);
+        }
+        Ok(())
     }
 
     /// Ends the run of a container, whatever follows.
@@ -60,7 +64,7 @@ impl Engine {
             empty::kill(view)?;
         }
         match self.over(view) {
-            Err(error) if error.no_space => notify(&format!(
+            Err(error) if error.is_unwritable() => notify(&format!(
                 "container {} has ended, and how is not on record: {}",
                 view.container.name, error.message
             )),
@@ -80,7 +84,7 @@ impl Engine {
         let over = self.conclude(view).map(drop);
         empty::await_warden(view.last_run.as_ref());
         let tidied = match &over {
-            Err(error) if !error.no_space => Ok(()),
+            Err(error) if !error.is_unwritable() => Ok(()),
             _ => self.tidy(view),
         };
         match over.and(tidied) {
@@ -157,8 +161,8 @@ impl Engine {
         let Some(process) = &view.process else {
             if signal == KILL && empty::has_leftovers(view) {
                 empty::kill(view)?;
-                // On a full disk its end is not on record.
-                return unless_full(self.over(view));
+                // On a full or read-only disk its end is not on record.
+                return unless_unwritable(self.over(view));
             }
             return Err(not_running(&view.container));
         };
@@ -166,7 +170,7 @@ impl Engine {
             self.note_signal(view, signal);
             wake(view);
             empty::kill(view)?;
-            return unless_full(self.over(view));
+            return unless_unwritable(self.over(view));
         }
         process
             .signal(signal)

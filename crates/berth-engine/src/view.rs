@@ -185,7 +185,7 @@ impl Engine {
             .as_ref()
             .is_some_and(|run| Some(&run.init.boot_id) == boot_id().as_ref());
         if life::may_come_back(&create.options, settings.restart, &written.restarts)
-            && store.is_marked_stopped(id, written.run)
+            && store.stopped_mark(id, written.run).is_some()
         {
             life::stop_by_hand(&mut written.restarts, ran_in_this_boot);
         }

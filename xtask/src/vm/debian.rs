@@ -12,7 +12,7 @@ use crate::setup;
 /// What systemd as PID 1, its buses, the helpers of rootless containers and the tools that tests
 /// start are made of. The
 /// closure is written out, since apt would add what only an installation needs (perl, adduser).
-const PACKAGES: [&str; 55] = [
+const PACKAGES: [&str; 60] = [
     "systemd",
     "libsystemd-shared",
     "libsystemd0",
@@ -31,6 +31,8 @@ const PACKAGES: [&str; 55] = [
     "util-linux",
     "iproute2",
     "nftables",
+    "passt",
+    "slirp4netns",
     "libacl1",
     "libapparmor1",
     "libaudit1",
@@ -45,7 +47,9 @@ const PACKAGES: [&str; 55] = [
     "libedit2",
     "libelf1",
     "libexpat1",
+    "libffi8",
     "libgcrypt20",
+    "libglib2.0-0",
     "libgmp10",
     "libgpg-error0",
     "libip4tc2",
@@ -61,6 +65,7 @@ const PACKAGES: [&str; 55] = [
     "libpcre2-8-0",
     "libseccomp2",
     "libselinux1",
+    "libslirp0",
     "libsmartcols1",
     "libssl3",
     "libtinfo6",

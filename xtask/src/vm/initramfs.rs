@@ -10,13 +10,14 @@ use crate::failure::{Failure, Outcome};
 
 /// What the cloud kernel keeps out of its image and the guest needs: its disk, and what containers
 /// and their networks are made of. The guest has nobody who loads a module when it is asked for.
-const WANTED: [&str; 20] = [
+const WANTED: [&str; 21] = [
     "quota_v2",
     "virtio_pci",
     "virtio_blk",
     "overlay",
     "fuse",
     "veth",
+    "tun",
     "bridge",
     "nf_tables",
     "nft_chain_nat",

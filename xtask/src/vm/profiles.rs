@@ -202,6 +202,14 @@ const ROWS: &[Row] = &[
     },
     Row {
         profile: "plain",
+        // pasta and slirp4netns on an older kernel, for a user on a host with a link and routes.
+        suite: Suite::Programs("berth", "rootless_network"),
+        names: &["_"],
+        share: Share::Only(&["pasta_connects", "slirp4netns_connects"]),
+        limit_s: 300,
+    },
+    Row {
+        profile: "plain",
         // cgroup v2 with all controllers.
         suite: Suite::Programs("berth", "limits"),
         // Without what kills at every point.

@@ -119,6 +119,37 @@ test_rootless_verbs_probes_and_policies() {
     same status exited "$(of r .State.Status)"
 }
 
+# answers TEXT: who listens at the published port says this.
+answers() {
+    [ "$(wget -qO- http://127.0.0.1:8080/)" = "$1" ]
+}
+
+# The guest has no default route, without which pasta does not start: slirp4netns carries these.
+test_rootless_verbs_a_port_is_reached() {
+    for word in one two; do
+        berth run -d --name web --network bridge -p 8080:80 --tmpfs /srv host \
+            sh -c "echo $word > /srv/index.html; exec busybox httpd -f -p 80 -h /srv"
+        soon "an answer" answers "$word"
+        same port "80/tcp -> 0.0.0.0:8080" "$(berth port web)"
+        told "8080" berth run --rm --network bridge -p 8080:80 host true
+        berth restart -t 0 web > /dev/null
+        soon "an answer after a restart" answers "$word"
+        berth rm -f web > /dev/null
+        if answers "$word"; then fail "who is removed answers"; fi
+    done
+}
+
+test_rootless_verbs_what_networks_need_is_said() {
+    told "publish a higher one" berth run --rm --network bridge -p 80:80 host true
+    told "need root" berth network create blue
+    told "that needs root" berth run --rm --network blue host true
+    told "by \"berth run --network pasta\"" berth network inspect blue
+    berth run -d --name a --network bridge host sleep 1000
+    berth run -d --name b --network container:a host sleep 1000
+    same "the same link" "$(berth exec a ip address show eth0)" "$(berth exec b ip address show eth0)"
+    berth system doctor --json | grep -q '"/dev/net/tun"' || fail "the doctor says nothing of the device"
+}
+
 # Without delegation: no limit is passed over in silence, and nothing else fails.
 
 test_undelegated_has_no_cgroup() {
@@ -130,6 +161,7 @@ test_undelegated_is_told_of_limits() {
     for limit in "memory -m 64m" "pids --pids-limit 5" "cpu --cpus 0.5" "cpuset --cpuset-cpus 0"; do
         # shellcheck disable=SC2086 # the flag and its value
         told "the ${limit%% *} controller is" berth run --rm ${limit#* } host true
+        told "Delegate=yes" berth run --rm ${limit#* } host true
     done
     berth run -d --name l host sleep 1000
     told "controller is" berth update -m 64m l
@@ -161,8 +193,9 @@ test_undelegated_verbs_work() {
         "$(of r .RestartCount) $(of r .State.ExitCode) $(berth logs r | paste -sd' ')"
     berth stop -t 0 u > /dev/null
     berth rm u r > /dev/null
+    # Nobody runs here whom systemd-run could ask.
     case $(berth system doctor | grep -A 2 delegation) in
-    *remedy:*Delegate=yes*) ;;
+    *remedy:*chown*) ;;
     *) fail "the doctor says: $(berth system doctor | grep -A 2 delegation)" ;;
     esac
 }

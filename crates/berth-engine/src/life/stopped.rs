@@ -6,6 +6,7 @@ use berth_base::{ContainerId, Status};
 use super::claim::{dismiss, is_of_this_boot};
 use crate::options::HealthAction;
 use crate::process::boot_id;
+use crate::store::Marked;
 use crate::view::View;
 use crate::{CreateOptions, Engine, EngineError};
 
@@ -34,7 +35,7 @@ pub(crate) fn stop_by_hand(record: &mut RestartRecord, ran_in_this_boot: bool) {
 impl Engine {
     /// Notes that a user stops a container, and ends what waits to start it again: afterwards one that
     /// was restarting is `exited`. One that never ran has no end, and one for `--rm` no policy, but
-    /// perhaps probes that restart it. A full disk keeps nobody from it.
+    /// perhaps probes that restart it. A full or read-only disk keeps nobody from it.
     pub(crate) fn mark_stopped(&self, id: &ContainerId) -> Result<View, EngineError> {
         let view = self.view(id)?;
         let container = &view.container;
@@ -62,7 +63,7 @@ impl Engine {
         view.container.restarts.stopped_in = boot_id();
         let (run, error) = (view.container.run, view.container.error.take());
         match self.write_status(&lock, &view.container, (status, run), error) {
-            Err(error) if error.no_space => {
+            Err(error) if error.is_unwritable() => {
                 let marked = self.store().mark_stopped(&lock, run);
                 // Where nobody reads it, it is no reason to let a container run.
                 if may_come_back && marked.is_err() {
@@ -73,5 +74,19 @@ impl Engine {
         }
         dismiss(claim.as_ref());
         self.view(id)
+    }
+
+    /// What is to be said of a stop that the next boot forgets; `None` for any other.
+    pub fn forgotten_stop(&self, id: &ContainerId) -> Option<String> {
+        let container = self.inspect(id).ok()?;
+        // "always" comes back whoever stopped it, all others never.
+        let would_know = container.restart == RestartPolicy::UnlessStopped;
+        let marked = self.store().stopped_mark(id, container.run);
+        (would_know && marked == Some(Marked::ForThisBoot)).then(|| {
+            format!(
+                "container {} stays stopped until the host boots, and is started again then: that it was stopped could not be recorded",
+                container.name
+            )
+        })
     }
 }

@@ -28,6 +28,7 @@ pub use look::{dropping_chains, probe_packet_filter};
 pub use manage::{CreateNetwork, Network};
 pub use request::{DefaultNetwork, NetworkRequest, PublishRequest};
 pub use settings::NetworkSettings;
+pub use user::tap_device;
 
 pub(crate) use attach::NetworksFile;
 pub(crate) use files::{

@@ -125,9 +125,11 @@ pub(crate) fn unknown(engine: &Engine, name: &NetworkName) -> EngineError {
         1 => format!("there is {}", others.join("")),
         _ => format!("there are {}", others.join(", ")),
     };
-    let text = format!(
-        "there is no network {name}: {known}; make it with \"berth network create {name}\""
-    );
+    let remedy = match facts::is_rootless() {
+        true => "without root a container has one of its own, by \"berth run --network pasta\" or slirp4netns".to_owned(),
+        false => format!("make it with \"berth network create {name}\""),
+    };
+    let text = format!("there is no network {name}: {known}; {remedy}");
     EngineError::new(ErrorClass::NotFound, text).on(name.as_str())
 }
 

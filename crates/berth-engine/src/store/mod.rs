@@ -24,6 +24,7 @@ use berth_persist::{At, Op, Point, Replace, perform};
 pub(crate) use berth_persist::Durability;
 pub(crate) use error::StoreError;
 pub(crate) use lock::{ContainerLock, FileLock};
+pub(crate) use mark::Marked;
 pub(crate) use names::NamesLock;
 pub(crate) use random::{random_bytes, random_id, random_number};
 

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::branch::Branch;
 use super::error::CgroupError;
-use super::{Cgroup, files};
+use super::{Cgroup, files, limits};
 
 const V1_CONTROL: &str = "memory.oom_control";
 const V2_EVENTS: &str = "memory.events";
@@ -82,8 +82,7 @@ fn watch_v2(branch: &Branch) -> Result<OomWatch, CgroupError> {
     let events = open(dir, V2_EVENTS).map_err(|errno| match errno {
         Errno::NOENT => CgroupError::Unsupported {
             limit: "watch for the OOM killer".to_owned(),
-            why: "the memory controller is missing on this host, or not delegated to this user"
-                .to_owned(),
+            why: limits::no_controller(super::Controller::Memory),
         },
         errno => failed(V2_EVENTS)(errno),
     })?;

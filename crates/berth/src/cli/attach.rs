@@ -11,7 +11,7 @@ use crate::terminal::{Attachment, Shown, SignalPolicy, Signals, attach, check_te
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
 pub(crate) struct Attach {
-    /// Keys that leave it
+    /// Keys that leave it; ctrl-p,ctrl-q unless configured
     #[arg(long, value_name = "KEYS", value_parser = detach_keys, allow_hyphen_values = true)]
     detach_keys: Option<DetachKeys>,
     /// Leave its standard input alone

@@ -75,6 +75,21 @@ impl ConfigFile {
         Ok(user.over(system))
     }
 
+    /// A path that would lead elsewhere from each folder, and its key.
+    fn relative(&self) -> Option<(&'static str, &Path)> {
+        let ones = [
+            ("root", &self.root),
+            ("state", &self.state),
+            ("runtime", &self.runtime),
+        ];
+        let ones = ones
+            .into_iter()
+            .filter_map(|(key, path)| Some((key, path.as_deref()?)));
+        let folders = self.cdi_spec_dirs.iter().flatten();
+        ones.chain(folders.map(|folder| ("cdi-spec-dirs", folder.as_path())))
+            .find(|(_, path)| !path.is_absolute())
+    }
+
     /// These settings, completed by those of `other`.
     fn over(self, mut other: Self) -> Self {
         // A section is taken whole: half of one and half of another is nobody's wish.
@@ -106,23 +121,33 @@ fn read(path: &Path) -> Result<ConfigFile, Failure> {
         let text = format!("cannot use {}: {why}", path.display());
         Failure::new(class, text).on(path.display().to_string())
     };
-    match read_text(path) {
-        Ok(text) => toml::from_str(&text).map_err(|error| {
-            let line = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .map_or(1, |before| before.matches('\n').count() + 1);
-            let why = error.message().replace('\n', " ");
-            let meant = meant(&why);
-            cannot(ErrorClass::Invalid, &format!("line {line}: {why}{meant}"))
-        }),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(ConfigFile::default()),
-        Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(ConfigFile::default()),
-        Err(error) if error.kind() == ErrorKind::InvalidData => {
-            Err(cannot(ErrorClass::Invalid, &error.to_string()))
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
+            return Ok(ConfigFile::default());
         }
-        Err(error) => Err(cannot(ErrorClass::Denied, &error.to_string())),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(cannot(ErrorClass::Invalid, &error.to_string()));
+        }
+        Err(error) => return Err(cannot(ErrorClass::Denied, &error.to_string())),
+    };
+    let file: ConfigFile = toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map_or(1, |before| before.matches('\n').count() + 1);
+        let why = error.message().replace('\n', " ");
+        let meant = meant(&why);
+        cannot(ErrorClass::Invalid, &format!("line {line}: {why}{meant}"))
+    })?;
+    if let Some((key, value)) = file.relative() {
+        let why = format!(
+            "{key} is {:?}; a path in a file begins with /, and ~ and variables stand for nothing",
+            value.display().to_string()
+        );
+        return Err(cannot(ErrorClass::Invalid, &why));
     }
+    Ok(file)
 }
 
 /// Reads a configuration file; what stands in its place neither holds us up, as a FIFO would, nor
@@ -195,6 +220,20 @@ mod tests {
         assert_eq!(both.root, Some("/a".into()));
         assert_eq!(both.state, Some("/c".into()));
         assert_eq!(both.cgroup_parent.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_relative_path_is_refused_by_its_key() {
+        for (text, key) in [
+            ("root = \"~/berth\"\n", "root"),
+            ("state = \"run\"\n", "state"),
+            ("runtime = \"./berth-runtime\"\n", "runtime"),
+            ("cdi-spec-dirs = [\"/etc/cdi\", \"cdi\"]\n", "cdi-spec-dirs"),
+        ] {
+            let message = user(text).unwrap_err().message;
+            assert!(message.contains(&format!("{key} is ")), "{message}");
+            assert!(message.contains("begins with /"), "{message}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ struct Elsewhere {
     hint: Option<&'static str>,
 }
 
-const ELSEWHERE: [Elsewhere; 8] = [
+const ELSEWHERE: [Elsewhere; 9] = [
     Elsewhere {
         names: &["build", "buildx", "builder", "bake"],
         what: "berth builds no images",
@@ -23,9 +23,14 @@ const ELSEWHERE: [Elsewhere; 8] = [
         hint: Some("start each service with \"berth run -d\" on a network of their own"),
     },
     Elsewhere {
-        names: &["swarm", "service", "stack", "node", "secret", "config"],
+        names: &["swarm", "service", "stack", "node", "secret"],
         what: "berth runs containers on one host and knows no swarm",
         hint: None,
+    },
+    Elsewhere {
+        names: &["config"],
+        what: "berth runs containers on one host and knows no swarm",
+        hint: Some("berth's own configuration is shown by \"berth system config\""),
     },
     Elsewhere {
         names: &["context"],

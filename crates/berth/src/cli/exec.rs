@@ -52,7 +52,7 @@ pub(crate) struct Exec {
     /// End all that it started when this client ends
     #[arg(long)]
     end_with_client: bool,
-    /// Keys that leave it
+    /// Keys that leave it; ctrl-p,ctrl-q unless configured
     #[arg(long, value_name = "KEYS", value_parser = detach_keys, allow_hyphen_values = true)]
     detach_keys: Option<DetachKeys>,
     /// The container, then the command and its arguments; after the container nothing is a flag

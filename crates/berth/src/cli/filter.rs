@@ -14,11 +14,11 @@ use super::parse::pattern::names;
 use crate::view::mounts::sources;
 use crate::view::row::{health_word, network};
 
-const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 13] = [
     "ancestor", "before", "exited", "expose", "health", "id", "label", "name", "network",
     "publish", "since", "status", "volume",
 ];
-const STATUSES: [&str; 8] = [
+pub(super) const STATUSES: [&str; 8] = [
     "created",
     "starting",
     "running",
@@ -29,7 +29,7 @@ const STATUSES: [&str; 8] = [
     "dead",
 ];
 
-const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
+pub(super) const HEALTHS: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 /// Parsed filters.
 #[derive(Debug, Default)]

@@ -24,10 +24,10 @@ const RUNTIME: &str = "berth-runtime";
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalFlags {
-    /// Folder that outlives a reboot [env: BERTH_ROOT]
+    /// Folder that outlives a reboot; /var/lib/berth, or a user's ~/.local/share/berth, when absent [env: BERTH_ROOT]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Folder that does not [env: BERTH_STATE]
+    /// Folder that does not; /run/berth, or a user's $XDG_RUNTIME_DIR/berth, when absent [env: BERTH_STATE]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Cgroup below which containers' cgroups are made [env: BERTH_CGROUP_PARENT]

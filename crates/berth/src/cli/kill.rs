@@ -21,6 +21,9 @@ impl Kill {
     pub(super) fn execute(&self, context: &mut Context) -> Outcome {
         context.for_each(&self.containers, |context, reference, id| {
             context.engine.kill(id, self.signal)?;
+            if let Some(warning) = context.engine.forgotten_stop(id) {
+                context.console.warn(&warning);
+            }
             context.out.line(reference)
         })
     }

@@ -13,7 +13,7 @@ use crate::view::size;
 /// Flags of all of them.
 #[derive(Args, Debug)]
 pub(super) struct PruneFlags {
-    /// Only those that fit, such as label=a=b or label!=a
+    /// Only those that fit, such as label=a=b, label!=a or until=24h
     #[arg(long, value_name = "KEY=VALUE", value_parser = filter)]
     pub(super) filter: Vec<(String, String)>,
     /// Do not ask

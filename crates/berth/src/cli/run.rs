@@ -28,7 +28,7 @@ pub(crate) struct Run {
     /// Leave it in the background and print its id
     #[arg(short, long, help_heading = "Options")]
     pub(crate) detach: bool,
-    /// Keys that leave it, where -it joins it
+    /// Keys that leave it, where -it joins it; ctrl-p,ctrl-q unless configured
     #[arg(long, value_name = "KEYS", value_parser = detach_keys, help_heading = "Options",
           allow_hyphen_values = true)]
     detach_keys: Option<DetachKeys>,

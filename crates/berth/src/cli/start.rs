@@ -22,7 +22,7 @@ pub(crate) struct Start {
     /// Attach to its standard input too
     #[arg(short, long)]
     interactive: bool,
-    /// Keys that leave it
+    /// Keys that leave it; ctrl-p,ctrl-q unless configured
     #[arg(long, value_name = "KEYS", value_parser = detach_keys, allow_hyphen_values = true)]
     detach_keys: Option<DetachKeys>,
     /// Pass signals on to it, where there is no terminal

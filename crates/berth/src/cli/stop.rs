@@ -10,11 +10,11 @@ use super::{Context, Outcome};
 /// How a run is ended, of `stop` and `restart`.
 #[derive(Args, Debug)]
 pub(super) struct StopFlags {
-    /// Seconds until SIGKILL; -1 waits for ever
+    /// Seconds until SIGKILL; -1 waits for ever; those of its --stop-timeout, else 10, when absent
     #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS",
           value_parser = seconds_or_ever, allow_negative_numbers = true)]
     timeout: Option<i64>,
-    /// The first signal
+    /// The first signal; that of its --stop-signal or image, else TERM, when absent
     #[arg(short, long, value_name = "SIGNAL", value_parser = signal)]
     signal: Option<i32>,
     /// Go to SIGKILL 200 ms after the signal

@@ -180,12 +180,25 @@ fn unknown_command(root: &Command, command: Option<&Command>, name: &str, typed:
     {
         return refusal;
     }
-    let known = group.get_subcommands().filter(|c| !c.is_hide_set());
-    let next = match nearest(typed, known.map(Command::get_name)) {
-        Some(near) => format!("did you mean \"{name} {near}\"?"),
+    let known = shown(group).map(Command::get_name);
+    let in_groups = || {
+        let groups = shown(root).filter(|command| command.has_subcommands());
+        groups
+            .filter(|group| shown(group).any(|command| command.get_name() == typed))
+            .map(|group| format!("{} {} {typed}", root.get_name(), group.get_name()))
+            .next()
+    };
+    let exact = (name == root.get_name()).then(in_groups).flatten();
+    let near = || nearest(typed, known).map(|near| format!("{name} {near}"));
+    let next = match exact.or_else(near) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
         None => format!("see \"{name} --help\""),
     };
     Failure::usage(format!("unknown command {typed:?}; {next}")).on(typed)
+}
+
+fn shown(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|one| !one.is_hide_set())
 }
 
 fn unknown_argument(
@@ -219,7 +232,7 @@ fn unknown_argument(
                 failed.get_name()
             )
         }
-        Some(long) => match nearest_flag(failed, long) {
+        Some(long) => match nearest_flag(failed, long).or_else(|| nearest_flag(root, long)) {
             Some(near) => format!("did you mean --{near}?"),
             None => format!("see \"{name} --help\""),
         },

@@ -68,6 +68,16 @@ fn flags_win_over_variables_over_files_over_defaults() {
 }
 
 #[test]
+fn a_table_whose_keys_are_set_is_not_shown_as_empty() {
+    let berth = with_file("[log]\noptions = { max-size = \"5m\" }\n");
+    let (_, out, _) = run(&berth, &[], &["system", "config", "--json"]);
+    assert_eq!(entry(&out, "log.options.max-size").0, "5m");
+    assert!(!out.contains("\"log.options\""), "{out}");
+    let (_, out, _) = run(&with_file(""), &[], &["system", "config", "--json"]);
+    assert_eq!(entry(&out, "log.options").1, "default");
+}
+
+#[test]
 fn passwords_of_proxies_are_hidden() {
     let berth = with_file("[proxies]\nhttp-proxy = \"http://me:secret@proxy:80\"\n");
     let (_, out, _) = run(&berth, &[], &["system", "config"]);

@@ -22,8 +22,11 @@ fn what_is_missing_is_said() {
             "-m 64m",
             "cannot set the memory limit: the memory controller is missing on this host, or not delegated to this user",
         ),
-        ("--pids-limit 9", "not delegated to this user"),
-        ("--cpus 0.5", "not delegated to this user"),
+        (
+            "--pids-limit 9",
+            "systemd-run --user --scope -p Delegate=yes",
+        ),
+        ("--cpus 0.5", "\"berth system doctor\" says what is missing"),
         ("--cpuset-cpus 0", "not delegated to this user"),
         ("--oom-score-adj -900", "needs CAP_SYS_RESOURCE"),
         ("--sysctl kernel.pid_max=9", "it is one of the whole host"),
@@ -62,7 +65,7 @@ fn update_and_pause_say_it_too() {
     for (line, said) in [
         (
             "update -m 64m a",
-            "not delegated to this user; nothing was changed",
+            "\"berth system doctor\" says what is missing; nothing was changed",
         ),
         (
             "pause a",

@@ -233,3 +233,62 @@ fn a_full_disk_keeps_nobody_from_stopping() {
     });
     must("rm -f always unless killed pausing");
 }
+
+/// As the kernel leaves a disk that failed: what is open is written on, and nothing else changes. Who is
+/// stopped there stays so, since the state folder remembers it until the next boot.
+#[test]
+fn a_read_only_disk_keeps_nobody_from_stopping() {
+    let small = small();
+    let must = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let done = small.berth(&words);
+        assert_eq!(done.code, 0, "{line}: {done:?}");
+        done
+    };
+    let states = || must("ps -a --format {{.Names}}={{.State}}").out;
+    for (name, policy) in [
+        ("plain", "no"),
+        ("always", "always"),
+        ("unless", "unless-stopped"),
+        ("killed", "unless-stopped"),
+    ] {
+        must(&format!(
+            "run -d --name {name} --restart {policy} host sleep 1000"
+        ));
+    }
+    must("run -d --name pausing --restart always host false");
+    eventually("a pause", || states().contains("pausing=restarting"));
+    let disk = small.world.text("disk");
+    small.must(&["mount", "--bind", &disk, &disk]);
+    small.must(&["mount", "-o", "remount,bind,ro", &disk]);
+    let refused = small.berth(&["rm", "pausing"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    must("stop -t 0 plain pausing");
+    let forgotten = "stays stopped until the host boots, and is started again then";
+    let always = must("stop -t 0 always");
+    assert!(always.err.contains("how is not on record"), "{always:?}");
+    assert!(!always.err.contains(forgotten), "{always:?}");
+    for line in ["stop -t 0 unless", "kill killed"] {
+        let stopped = must(line);
+        assert!(stopped.err.contains(forgotten), "{line}: {stopped:?}");
+    }
+    let over = "pausing=exited\nkilled=exited\nunless=exited\nalways=exited\nplain=exited\n";
+    assert_eq!(states(), over);
+    let removed = small.berth(&["rm", "-f", "plain"]);
+    assert_eq!(removed.code, 1, "{removed:?}");
+    assert!(removed.err.contains("Read-only file system"), "{removed:?}");
+    assert!(removed.err.contains("remount,rw"), "{removed:?}");
+    small.must(&["umount", &disk]);
+    assert_eq!(states(), over);
+    must("system restore");
+    assert_eq!(states(), over);
+    // Its next run is one like any other.
+    must("start unless");
+    let pid = must("inspect -f {{.State.Pid}} unless").out;
+    small.must(&["kill", "-9", pid.trim()]);
+    eventually("its policy", || {
+        states().contains("unless=running")
+            && must("inspect -f {{.RestartCount}} unless").out == "1\n"
+    });
+    must("rm -f plain always unless killed pausing");
+}

@@ -35,7 +35,9 @@ const ENTER: &str = r#"
     [ "$2" = no ] || mount --bind /dev/null "$2"
     [ "$3" = no ] || mount --bind "$3" /proc/sys/kernel/random/boot_id
     [ "$6" = no ] || echo 0 >"$6/cgroup.procs"
-    shift 6
+    # As udev has it; without udev it is root's alone.
+    [ ! -c /dev/net/tun ] || mount --bind "$7" /dev/net/tun
+    shift 7
     exec "$@"
 "#;
 
@@ -78,6 +80,10 @@ impl User {
             open(&user.path(folder), 0o755);
         }
         chown(user.path("home"), Some(UID), Some(UID)).unwrap();
+        let tun = rustix::fs::makedev(10, 200);
+        let (character, everybody) = (FileType::CharacterDevice, Mode::from_raw_mode(0o666));
+        mknodat(CWD, user.path("tun"), character, everybody, tun).unwrap();
+        open(&user.path("tun"), 0o666);
         let accounts = fs::read_to_string("/etc/passwd").unwrap();
         let accounts = format!("{accounts}tess:x:{UID}:{UID}::/nonexistent:/bin/sh\n");
         for (folder, range) in [
@@ -179,6 +185,7 @@ impl User {
                 Some(cgroup) => cgroup.session.clone(),
                 None => no(),
             })
+            .arg(self.path("tun"))
             .args([
                 "setpriv",
                 "--reuid",

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 
 use crate::cli::eventually;
 use crate::host::{Held, Host, host};
@@ -67,6 +68,24 @@ fn what_needs_root_is_refused() {
     );
     let twice = with("-p 127.0.0.1:8080:80 -p 127.0.0.2:8080:80");
     assert!(twice.contains("pasta has one for each port"), "{twice}");
+}
+
+/// What the kernel makes without udev.
+#[test]
+fn a_device_that_is_roots_is_named_with_the_remedy() {
+    let Some(host) = host(&["pasta"]) else { return };
+    let device = host.user.path("tun");
+    std::fs::set_permissions(&device, PermissionsExt::from_mode(0o600)).unwrap();
+    let said = "berth: cannot connect the container: /dev/net/tun cannot be opened: Permission \
+                denied (os error 13); have the administrator run \"chmod 666 /dev/net/tun\", or give \
+                --network none";
+    assert_eq!(host.fails(&["run", "--rm", "host", "true"], None), said);
+    let doctor = host.run(&["system", "doctor"]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    let remedy = "remedy: have the administrator run \"chmod 666 /dev/net/tun\"";
+    assert!(doctor.out.contains(remedy), "{doctor:?}");
+    std::fs::set_permissions(&device, PermissionsExt::from_mode(0o666)).unwrap();
+    host.ok(&["run", "--rm", "host", "true"]);
 }
 
 #[test]

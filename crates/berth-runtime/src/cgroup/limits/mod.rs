@@ -96,13 +96,25 @@ struct Plan<'a> {
 impl Plan<'_> {
     /// Where a controller is, or an error that names the limit which needs it.
     fn version(&self, controller: Controller, limit: &str) -> Result<Version, CgroupError> {
-        (self.locate)(controller).ok_or_else(|| {
-            unsupported(limit, &format!("the {controller} controller is missing on this host, or not delegated to this user"))
-        })
+        (self.locate)(controller).ok_or_else(|| unsupported(limit, &no_controller(controller)))
     }
 
     fn push(&mut self, setting: Setting) {
         self.settings.push(setting);
+    }
+}
+
+/// Why a limit cannot be had whose controller is nowhere. Nobody delegates one of v1.
+pub(super) fn no_controller(controller: Controller) -> String {
+    let why = format!(
+        "the {controller} controller is missing on this host, or not delegated to this user"
+    );
+    match controller.v2_name() {
+        None => why,
+        Some(_) => format!(
+            "{why}; \"systemd-run --user --scope -p Delegate=yes\" before the command delegates \
+             it, and \"berth system doctor\" says what is missing"
+        ),
     }
 }
 

@@ -5,12 +5,16 @@
 //! this: it is unstable, and would need each argument to be marked a second time. Nothing is written,
 //! and whatever fails is as if there were nothing to offer.
 
+mod choices;
 mod names;
 
 use clap::builder::ArgAction;
 use clap::{Arg, Command};
 
 pub(super) use names::EngineNames;
+
+/// The built-in image.
+const HOST: &str = "host";
 
 /// What the shell is to do beside what is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +59,8 @@ pub(super) enum Fit {
 impl Fit {
     fn of(command: &str) -> Self {
         match command {
-            "attach" | "exec" | "kill" | "pause" | "stop" | "top" => Self::Live,
+            "attach" | "enter" | "exec" | "kill" | "map" | "ns" | "pause" | "pid" | "stop"
+            | "top" | "who" => Self::Live,
             "unpause" => Self::Paused,
             "start" => Self::Ended,
             _ => Self::All,
@@ -98,6 +103,8 @@ struct Place<'a> {
     seen: usize,
     /// Behind `--`, or within the command of a container.
     plain: bool,
+    /// Behind `help`: commands alone.
+    help: bool,
 }
 
 /// Completes the last of the words, which stand behind the program's name.
@@ -111,6 +118,7 @@ pub(super) fn complete(root: &Command, words: &[String], names: &dyn Names) -> A
         flag: None,
         seen: 0,
         plain: false,
+        help: false,
     };
     for word in before {
         place.step(word);
@@ -139,6 +147,7 @@ impl<'a> Place<'a> {
                 self.flag = self.long(name).filter(|arg| takes_word(arg));
             }
             short if short.len() > 1 && short.starts_with('-') => self.flag = self.cluster(short),
+            "help" if self.seen == 0 && self.command.has_subcommands() => self.help = true,
             _ => match self.command.find_subcommand(word) {
                 Some(below) if self.seen == 0 => self.command = below,
                 _ => self.seen += 1,
@@ -193,6 +202,9 @@ impl<'a> Place<'a> {
         if self.is_within_container() {
             return Answer::nothing(Beside::Files);
         }
+        if self.help && !self.command.has_subcommands() {
+            return Answer::nothing(Beside::Nothing);
+        }
         if !self.plain && typed.starts_with('-') {
             let Some((flag, _)) = typed.split_once('=') else {
                 return self.flag_names();
@@ -222,7 +234,9 @@ impl<'a> Place<'a> {
         Answer {
             offers: visible
                 .map(|c| (c.get_name().to_owned(), about(c)))
-                .chain([("help".to_owned(), "Tell more of a command".to_owned())])
+                .chain(
+                    (!self.help).then(|| ("help".to_owned(), "Tell more of a command".to_owned())),
+                )
                 .collect(),
             beside: Beside::Nothing,
         }
@@ -294,8 +308,14 @@ fn values(arg: &Arg, command: &str, names: &dyn Names) -> (Vec<(String, String)>
         .and_then(|names| names.first())
         .map_or("", |name| name.as_str());
     let offers = match value {
-        "CONTAINER" | "CONTAINER[:ro]" => containers(""),
-        "IMAGE" | "NAME[:TAG]" => bare(names.images()),
+        "CONTAINER" | "CONTAINER[:ro]" | "NS|PATH|CONTAINER" | "PID" | "SCOPE" => containers(""),
+        "IMAGE" | "NAME[:TAG]" => {
+            let mut offers: Vec<_> = bare(names.images());
+            if ["run", "create"].contains(&command) {
+                offers.push((HOST.to_owned(), "a throwaway view of this host".to_owned()));
+            }
+            offers
+        }
         "NETWORK" if arg.is_positional() => bare(names.networks()),
         "NETWORK" => {
             let mut offers: Vec<_> = bare(names.networks());
@@ -325,7 +345,7 @@ fn values(arg: &Arg, command: &str, names: &dyn Names) -> (Vec<(String, String)>
             let offers = volumes.map(|name| format!("{name}:")).collect();
             return (bare(offers), Beside::Files);
         }
-        _ => Vec::new(),
+        other => bare(choices::choices(arg, other, command)),
     };
     (offers, Beside::Nothing)
 }

@@ -35,7 +35,7 @@ fn ask(line: &str) -> String {
 }
 
 /// Lines up to the cursor.
-const LINES: [&str; 33] = [
+const LINES: [&str; 41] = [
     "ru",
     "container cr",
     "container ls --f",
@@ -69,6 +69,14 @@ const LINES: [&str; 33] = [
     "--root ",
     "--error-format ",
     "frobnicate ",
+    "help net",
+    "help network c",
+    "help run ",
+    "run --restart ",
+    "run --log-driver j",
+    "run --cap-add SYS_P",
+    "ps --filter st",
+    "pid ",
 ];
 
 #[test]
@@ -81,7 +89,7 @@ fn what_comes_next() {
     run --net| --network --network-alias :none
     run --network | bridge lan none host container:web :none
     run --network=l| --network=lan :none
-    run -it --name x | busybox:latest :none
+    run -it --name x | busybox:latest host :none
     run -e | :none
     run --env-file | :files
     run -w| :none
@@ -108,5 +116,13 @@ fn what_comes_next() {
     --root | :folders
     --error-format | text json :none
     frobnicate | :none
+    help net| network :none
+    help network c| connect create :none
+    help run | :none
+    run --restart | no on-failure always unless-stopped :none
+    run --log-driver j| json-file journald :none
+    run --cap-add SYS_P| SYS_PACCT SYS_PTRACE :none
+    ps --filter st| status=created status=starting status=running status=paused status=restarting status=exited status=removing status=dead :none
+    pid | web :none
     ");
 }

@@ -94,7 +94,7 @@ pub(super) struct LifeFlags {
     /// Remove the container when it ends
     #[arg(long)]
     pub(super) rm: bool,
-    /// Start it again when it ends: no, on-failure[:NUMBER], always or unless-stopped
+    /// Start it again when it ends: no (when absent), on-failure[:NUMBER], always or unless-stopped
     #[arg(long, value_name = "POLICY", value_parser = restart_policy)]
     pub(super) restart: Option<RestartPolicy>,
     /// Signal that asks it to stop; TERM when absent
@@ -127,7 +127,7 @@ pub(super) struct HealthFlags {
     /// Failures in a row until it is unhealthy; 3 when absent
     #[arg(long, value_name = "NUMBER", value_parser = retries, allow_negative_numbers = true)]
     pub(super) health_retries: Option<u32>,
-    /// What is done then: none, kill, stop or restart
+    /// What is done then: none (when absent), kill, stop or restart
     #[arg(long, value_name = "WHAT", value_parser = health_action)]
     pub(super) health_on_failure: Option<HealthAction>,
     /// Leave out the image's check
@@ -188,7 +188,7 @@ pub(super) struct FileFlags {
     /// Mount what another container has mounted
     #[arg(long, value_name = "CONTAINER[:ro]", value_parser = volumes_from)]
     pub(super) volumes_from: Vec<MountRequest>,
-    /// Mount an empty folder in memory
+    /// Mount an empty folder in memory, such as /run:size=64m,mode=1777
     #[arg(long, value_name = "TARGET[:OPTIONS]", value_parser = tmpfs)]
     pub(super) tmpfs: Vec<MountRequest>,
     /// Make its root read-only
@@ -212,7 +212,7 @@ pub(crate) enum PullPolicy {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Image")]
 pub(super) struct PullFlags {
-    /// Ask the registry for the image: missing, always or never
+    /// Ask the registry for the image: missing (when absent), always or never
     #[arg(
         long,
         value_name = "WHEN",
@@ -258,10 +258,10 @@ pub(super) struct NamespaceFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Network")]
 pub(super) struct NetworkFlags {
-    /// Network to be on, or none, host, container:NAME, ns:PATH; may be given several times
+    /// Network to be on, or none, host, container:NAME, ns:PATH; pasta or slirp4netns without root; may be given several times
     #[arg(long = "network", visible_alias = "net", value_name = "NETWORK", value_parser = network)]
     pub(super) network: Vec<NetworkArgument>,
-    /// Lead a port of the host to one of the container
+    /// Lead a port of the host to one of the container, such as 8080:80 or 127.0.0.1:5300:53/udp
     #[arg(short, long, value_name = "[[ADDRESS:]PORT:]PORT[/PROTOCOL]", value_parser = publish)]
     pub(super) publish: Vec<PublishArgument>,
     /// Publish every port that is exposed, each by a free port of the host
@@ -303,7 +303,7 @@ pub(super) struct NetworkFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Log")]
 pub(super) struct LogFlags {
-    /// Who keeps what it writes: json-file, local, journald or none
+    /// Who keeps what it writes: json-file (unless configured), local, journald or none
     #[arg(long, value_name = "DRIVER", value_parser = log_driver)]
     log_driver: Option<LogDriver>,
     /// How, such as max-size=10m, max-file=3 or mode=non-blocking
@@ -325,10 +325,10 @@ impl LogFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Security")]
 pub(super) struct SecurityFlags {
-    /// Give it a capability
+    /// Give it a capability, such as NET_ADMIN, or ALL
     #[arg(long, value_name = "CAPABILITY", value_parser = capability)]
     pub(super) cap_add: Vec<Capability>,
-    /// Take a capability from it
+    /// Take a capability from it, or ALL
     #[arg(long, value_name = "CAPABILITY", value_parser = capability)]
     pub(super) cap_drop: Vec<Capability>,
     /// no-new-privileges, seccomp=unconfined or seccomp=FILE

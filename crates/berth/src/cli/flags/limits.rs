@@ -19,7 +19,7 @@ use crate::cli::parse::ulimit::ulimit;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct ResourceFlags {
-    /// Memory, such as 64m or 1.5g
+    /// Memory, such as 64m or 1.5g; no limit when absent
     #[arg(short, long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
     memory: Option<u64>,
     /// Memory and swap together, -1 for no limit of swap; twice --memory when absent
@@ -28,13 +28,13 @@ pub(crate) struct ResourceFlags {
     /// Memory that it keeps when the host runs short
     #[arg(long, value_name = "SIZE", value_parser = size, allow_negative_numbers = true)]
     memory_reservation: Option<u64>,
-    /// CPUs, such as 1.5
+    /// CPUs, such as 1.5; no limit when absent
     #[arg(long, value_name = "NUMBER", value_parser = nano_cpus, allow_negative_numbers = true)]
     cpus: Option<u64>,
     /// Share of CPU time against others, 1024 is usual
     #[arg(short = 'c', long, value_name = "NUMBER", value_parser = whole, allow_negative_numbers = true)]
     cpu_shares: Option<u64>,
-    /// Period of --cpu-quota in microseconds, 1000 to 1000000
+    /// Period of --cpu-quota in microseconds, 1000 to 1000000; 100000 when absent
     #[arg(long, value_name = "MICROSECONDS", value_parser = whole, allow_negative_numbers = true)]
     cpu_period: Option<u64>,
     /// CPU time in each period in microseconds, -1 for no limit
@@ -52,7 +52,7 @@ pub(crate) struct ResourceFlags {
     /// Memory nodes that it uses, such as 0
     #[arg(long, value_name = "LIST")]
     cpuset_mems: Option<String>,
-    /// Processes and threads; -1 for no limit
+    /// Processes and threads; -1, or nothing, for no limit
     #[arg(long, value_name = "NUMBER", value_parser = process_limit, allow_negative_numbers = true)]
     pids_limit: Option<i64>,
     /// Share of block I/O against others, 10 to 1000
@@ -106,19 +106,19 @@ pub(super) struct LimitFlags {
     /// Disk space for what it changes, size=SIZE
     #[arg(long, value_name = "KEY=VALUE", value_parser = storage_option)]
     pub(super) storage_opt: Vec<u64>,
-    /// Share of one block device's I/O
+    /// Share of one block device's I/O, such as /dev/sda:200
     #[arg(long, value_name = "DEVICE:WEIGHT", value_parser = device_weight)]
     blkio_weight_device: Vec<DeviceAmount>,
-    /// Bytes per second read from a block device
+    /// Bytes per second read from a block device, such as /dev/sda:1m
     #[arg(long, value_name = "DEVICE:RATE", value_parser = byte_rate)]
     device_read_bps: Vec<DeviceAmount>,
-    /// Bytes per second written to a block device
+    /// Bytes per second written to a block device, such as /dev/sda:1m
     #[arg(long, value_name = "DEVICE:RATE", value_parser = byte_rate)]
     device_write_bps: Vec<DeviceAmount>,
-    /// Reads per second from a block device
+    /// Reads per second from a block device, such as /dev/sda:100
     #[arg(long, value_name = "DEVICE:RATE", value_parser = operation_rate)]
     device_read_iops: Vec<DeviceAmount>,
-    /// Writes per second to a block device
+    /// Writes per second to a block device, such as /dev/sda:100
     #[arg(long, value_name = "DEVICE:RATE", value_parser = operation_rate)]
     device_write_iops: Vec<DeviceAmount>,
     /// Resource limit of each process, such as nofile=1024:2048
@@ -142,7 +142,7 @@ pub(super) struct DeviceFlags {
     /// GPUs by their vendor's CDI files: all, a number, or device=ID
     #[arg(long, value_name = "GPUS", value_parser = gpus)]
     gpus: Option<GpuRequest>,
-    /// Kernel setting of one of its namespaces
+    /// Kernel setting of one of its namespaces, such as net.core.somaxconn=1024
     #[arg(long, value_name = "NAME=VALUE", value_parser = sysctl)]
     sysctl: Vec<(String, String)>,
     /// Annotation of its OCI spec

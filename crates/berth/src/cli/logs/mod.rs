@@ -33,7 +33,7 @@ pub(crate) struct Logs {
     /// Put the attributes of --log-opt labels, env and tag before each line
     #[arg(long)]
     details: bool,
-    /// Only the last N lines, or all
+    /// Only the last N lines; all when absent
     #[arg(short = 'n', long, value_name = "N", value_parser = tail, default_value = "all",
           allow_hyphen_values = true, hide_default_value = true)]
     tail: Tail,

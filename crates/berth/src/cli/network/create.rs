@@ -13,7 +13,7 @@ use crate::cli::{Context, Outcome};
 #[derive(Args, Debug)]
 #[command(args_override_self = true)]
 pub(super) struct Create {
-    /// What carries it: bridge, macvlan or ipvlan
+    /// What carries it: bridge (when absent), macvlan or ipvlan
     #[arg(short, long, value_name = "DRIVER")]
     driver: Option<String>,
     /// Its addresses, such as 10.1.0.0/16; one of each family at most

@@ -7,7 +7,7 @@ use super::nearest::nearest;
 
 /// capabilities(7) without the prefix `CAP_`, up to CAP_CHECKPOINT_RESTORE (5.9), the last one
 /// as of Linux 6.18.
-const NAMES: [&str; 41] = [
+pub(crate) const CAPABILITIES: [&str; 41] = [
     "AUDIT_CONTROL",
     "AUDIT_READ",
     "AUDIT_WRITE",
@@ -58,10 +58,10 @@ pub(crate) fn capability(text: &str) -> Result<Capability, Rejected> {
         return Ok(Capability(upper));
     }
     let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
-    if NAMES.contains(&bare) {
+    if CAPABILITIES.contains(&bare) {
         return Ok(Capability(format!("CAP_{bare}")));
     }
-    Err(Rejected::new(match nearest(bare, NAMES) {
+    Err(Rejected::new(match nearest(bare, CAPABILITIES) {
         Some(near) => format!("no capability is called so; did you mean {near}?"),
         None => "no capability is called so; the names are in capabilities(7), ALL means every one"
             .to_owned(),

@@ -97,6 +97,12 @@ fn entries(context: &Context) -> Result<Vec<Entry>, Failure> {
             }
         }
     }
+    // A table of which a file sets keys is no longer empty.
+    let set: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+    entries.retain(|entry| {
+        let below = format!("{}.", entry.key);
+        entry.value != json!({}) || !set.iter().any(|key| key.starts_with(&below))
+    });
     Ok(entries)
 }
 

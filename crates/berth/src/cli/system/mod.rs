@@ -32,7 +32,7 @@ enum SystemCommand {
     Df(df::Df),
     /// Remove what nothing uses
     Prune(prune::Prune),
-    /// Put everything in order after a crash
+    /// Put in order what a crash left; after a boot start what is wanted
     Restore(restore::Restore),
 }
 

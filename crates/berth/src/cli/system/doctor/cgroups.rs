@@ -27,6 +27,11 @@ const CONTROLLERS: [(&str, &str, &str); 5] = [
     ),
 ];
 
+/// Remedies of a user: a controller of v1, one that systemd hands down, and where that does not run.
+const ON_V1: &str = "have the administrator boot with systemd.unified_cgroup_hierarchy=1, or with cgroup_no_v1=all: it is one of cgroup v1, of which users get nothing";
+const CONTROLLERS_OF_USERS: &str = "have the administrator run \"systemctl edit user@.service\", with [Service] Delegate=cpu cpuset io memory pids, then log in again";
+const BY_HAND: &str = "have the administrator make a cgroup of v2, give it the controllers, chown it, its cgroup.procs and cgroup.subtree_control to you, and start your shell in a cgroup below it";
+
 pub(super) fn look(patient: &Patient<'_>) -> Vec<Finding> {
     // by path: procfs
     let text = |file| fs::read_to_string(file).unwrap_or_default();
@@ -56,12 +61,11 @@ pub(super) fn look(patient: &Patient<'_>) -> Vec<Finding> {
         } else {
             ""
         };
-        let remedy = match (patient.is_root, &found.v2) {
+        let remedy = match (patient.is_root, found.v1_of(v1).is_some()) {
             (true, _) => format!("boot a kernel with this controller, without cgroup_disable={v1}"),
-            (false, _) => {
-                "systemctl edit user@.service, with [Service] Delegate=cpu cpuset io memory pids"
-                    .to_owned()
-            }
+            (false, true) => ON_V1.to_owned(),
+            (false, false) if has_systemd() => CONTROLLERS_OF_USERS.to_owned(),
+            (false, false) => BY_HAND.to_owned(),
         };
         let place = if place.is_empty() { "not there" } else { place };
         all.push(Finding::ok(AREA, v2, place).unless(
@@ -101,6 +105,15 @@ fn delegation(found: &Hierarchies) -> Finding {
         may,
         State::Warning,
         "no limits and no pause without root",
-        "run \"systemd-run --user --scope -p Delegate=yes berth ...\"",
+        match has_systemd() {
+            true => "run \"systemd-run --user --scope -p Delegate=yes berth ...\"",
+            false => BY_HAND,
+        },
     )
+}
+
+/// Whether systemd manages this host (sd_booted(3)).
+fn has_systemd() -> bool {
+    // by path: a folder of the host
+    Path::new("/run/systemd/system").is_dir()
 }

@@ -108,9 +108,13 @@ fn fuse(patient: &Patient<'_>) -> Finding {
         .write(true)
         .open("/dev/fuse");
     let why = opened.as_ref().err().map(ToString::to_string);
-    let remedy = match patient.is_root {
-        true => "modprobe fuse",
-        false => "have the administrator run \"modprobe fuse\"",
+    let is_denied = opened
+        .as_ref()
+        .is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied);
+    let remedy = match (patient.is_root, is_denied) {
+        (true, _) => "modprobe fuse",
+        (false, true) => "have the administrator run \"chmod 666 /dev/fuse\"",
+        (false, false) => "have the administrator run \"modprobe fuse\"",
     };
     Finding::ok(AREA, "FUSE", why.unwrap_or_default()).unless(
         opened.is_ok(),

@@ -9,7 +9,7 @@ const AREA: &str = "Networks";
 
 pub(super) fn look(patient: &Patient<'_>) -> Vec<Finding> {
     if !patient.is_root {
-        return vec![carrier(), nftables(patient)];
+        return vec![carrier(), tap(), nftables(patient)];
     }
     let mut all: Vec<Finding> = ["bridge", "veth"]
         .iter()
@@ -41,6 +41,18 @@ fn nftables(patient: &Patient<'_>) -> Finding {
         "no published ports, no way from networks to the outside, no names on them",
         "modprobe -a nf_tables nft_ct nft_nat nft_masq nft_fib_inet nf_conntrack",
     )
+}
+
+/// What that program makes its end inside a container with.
+fn tap() -> Finding {
+    match berth_engine::tap_device() {
+        Ok(()) => Finding::ok(AREA, "/dev/net/tun", ""),
+        Err((why, remedy)) => Finding::ok(AREA, "/dev/net/tun", why.to_string()).but(
+            State::Missing,
+            "containers without root have --network none and host alone",
+            format!("have the administrator run \"{remedy}\""),
+        ),
+    }
 }
 
 /// Without root a program of the host carries a container's packets.
