@@ -245,7 +245,7 @@ const ROWS: &[Row] = &[
         suite: Suite::Scripts,
         names: &["test_rootless_"],
         share: Share::All,
-        limit_s: 120,
+        limit_s: 240,
     },
     Row {
         profile: "undelegated",
