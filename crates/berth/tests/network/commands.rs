@@ -59,7 +59,7 @@ fn networks_come_and_go() {
     );
     world.ok(&["rm", "-f", "web"]);
     world.ok(&["network", "rm", "red"]);
-    assert!(world.interfaces().is_empty());
+    world.wait_for_interfaces(0);
     assert!(!world.host("nft list ruleset").contains("berth"));
     assert_eq!(world.ok(&["network", "ls", "-q"]), "");
 }
