@@ -43,14 +43,14 @@ pub fn open_folder(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// Those of open(2) and read(2), and [`io::ErrorKind::InvalidData`] for what is no regular file or
-/// longer than 64 MiB, which no state file is.
+/// 64 MiB and longer, which no state file is.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     const USUAL: usize = 8 << 10;
     let file = open_any(path)?;
     let mut bytes = Vec::with_capacity(USUAL);
     loop {
         if bytes.capacity() == bytes.len() {
-            if bytes.len() > MAX_BYTES {
+            if bytes.len() >= MAX_BYTES {
                 return Err(match file.metadata()?.is_file() {
                     true => invalid("it is longer than 64 MiB, as no state file is"),
                     false => no_file(),
