@@ -7,10 +7,9 @@
 //! told its own address is told the same in each run.
 
 mod arguments;
+mod tap;
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
@@ -23,12 +22,12 @@ use berth_net::{DEFAULT_NETWORK, NetworkName};
 use ipnet::{IpNet, Ipv4Net};
 
 use self::arguments::{forward, pasta, slirp};
+pub use tap::tap_device;
+
 use super::{DefaultNetwork, NetworkRequest};
 use crate::options::{NamespaceMode, NamespaceModes};
 use crate::{Container, CreateOptions, Engine, EngineError};
 
-/// The device of tun(4) and tap.
-const TAP: &str = "/dev/net/tun";
 /// The subnets of containers, of which the first one is taken that the host has no route to.
 const SUBNETS: [[u8; 3]; 3] = [[10, 0, 2], [10, 211, 255], [192, 168, 211]];
 /// The length of their prefixes.
@@ -116,7 +115,7 @@ pub(super) fn resolve(
     };
     check(&request)?;
     pick(&request)?;
-    check_tap()?;
+    tap::check()?;
     Ok(vec![request])
 }
 
@@ -203,31 +202,6 @@ fn pick(request: &NetworkRequest) -> Result<(Carrier, PathBuf), EngineError> {
         },
         Ok,
     )
-}
-
-/// Whether a user may make a tap, which every carrier has inside the container; else why not, and what
-/// root can do about it. udev makes the device everybody's, the kernel root's.
-pub fn tap_device() -> Result<(), (io::Error, &'static str)> {
-    // by path: a device of the host
-    let opened = File::options().read(true).write(true).open(TAP);
-    opened.map(drop).map_err(|error| {
-        let remedy = match error.kind() {
-            io::ErrorKind::PermissionDenied => "chmod 666 /dev/net/tun",
-            _ => "modprobe tun",
-        };
-        (error, remedy)
-    })
-}
-
-/// The same as an error of a start.
-fn check_tap() -> Result<(), EngineError> {
-    tap_device().map_err(|(why, remedy)| {
-        let text = format!(
-            "cannot connect the container: {TAP} cannot be opened: {why}; have the administrator run \
-             \"{remedy}\", or give --network none"
-        );
-        EngineError::new(ErrorClass::Unavailable, text).on(TAP)
-    })
 }
 
 /// Addresses that a container of a user's gets, decided at each start.
@@ -361,7 +335,7 @@ impl Engine {
     ) -> Result<(Wiring, NetworkHelper), EngineError> {
         check(request)?;
         let (carrier, program) = pick(request)?;
-        check_tap()?;
+        tap::check()?;
         let place = Place {
             carrier,
             subnet: free_subnet(),
