@@ -1,7 +1,8 @@
 //! `build`: the release binaries, linked to where one looks for them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use crate::args::Args;
 use crate::exec;
@@ -25,7 +26,71 @@ pub(crate) fn command(args: Args) -> Outcome {
 /// # Errors
 /// The build or the linking fails.
 pub(crate) fn release() -> Outcome<Vec<PathBuf>> {
-    cargo_build(&["--release"])?;
+    exec::run(&mut cargo_build(&["--release"]))?;
+    linked()
+}
+
+/// A build of the release beside other work: most of its time is the linker's, on one processor.
+pub(crate) struct Release {
+    /// Prints into `log`.
+    cargo: Child,
+    log: PathBuf,
+}
+
+impl Release {
+    /// Starts the build.
+    ///
+    /// # Errors
+    /// Cargo cannot be started, or what it prints cannot be kept.
+    pub(crate) fn begin() -> Outcome<Self> {
+        let target = workspace::target_dir()?;
+        fs::create_dir_all(&target).map_err(|error| Failure::file("create", &target, &error))?;
+        let log = target.join("xtask-release.log");
+        let file = File::create(&log).map_err(|error| Failure::file("create", &log, &error))?;
+        let mut command = cargo_build(&["--release"]);
+        exec::announce(&format!("{}, beside what follows", exec::shown(&command)));
+        let cargo = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .map_err(|error| exec::cannot_start(&command, &error))?;
+        Ok(Self { cargo, log })
+    }
+
+    /// Waits for its end, prints what it said, and returns what [`release`] does.
+    ///
+    /// # Errors
+    /// As [`release`].
+    pub(crate) fn finish(mut self) -> Outcome<Vec<PathBuf>> {
+        let status = self.cargo.wait();
+        let status = status.map_err(|error| Failure::new(format!("cannot wait: {error}")))?;
+        exec::announce("the release build said");
+        match fs::read_to_string(&self.log) {
+            Ok(said) => print!("{said}"),
+            Err(error) => println!("{}: {error}", self.log.display()),
+        }
+        match status.success() {
+            true => linked(),
+            false => Err(Failure::new(format!(
+                "the release build ended with {status}"
+            ))),
+        }
+    }
+}
+
+impl Drop for Release {
+    /// Nobody wants it any more where what went on beside it has failed. Ended already, it is not
+    /// there to be killed.
+    fn drop(&mut self) {
+        if self.cargo.kill().is_ok() {
+            self.cargo.wait().ok();
+        }
+    }
+}
+
+/// Links the release binaries into `target/release/`; returns the links.
+fn linked() -> Outcome<Vec<PathBuf>> {
     let target = workspace::target_dir()?;
     let to = target.join("release");
     fs::create_dir_all(&to).map_err(|error| Failure::file("create", &to, &error))?;
@@ -41,7 +106,7 @@ pub(crate) fn release() -> Outcome<Vec<PathBuf>> {
 /// # Errors
 /// The build fails.
 pub(crate) fn debug() -> Outcome<Vec<PathBuf>> {
-    cargo_build(&[])?;
+    exec::run(&mut cargo_build(&[]))?;
     let from = workspace::target_dir()?.join(TRIPLE).join("debug");
     Ok(BINARIES.iter().map(|name| from.join(name)).collect())
 }
@@ -70,13 +135,14 @@ pub(crate) fn example(package: &str, name: &str, dev: bool) -> Outcome<PathBuf> 
     Ok(built.join("examples").join(name))
 }
 
-fn cargo_build(more: &[&str]) -> Outcome {
+fn cargo_build(more: &[&str]) -> Command {
     let mut cargo = exec::cargo();
     cargo.args(["build", "--locked"]);
     for package in BINARIES {
         cargo.args(["--package", package]);
     }
-    exec::run(cargo.args(more))
+    cargo.args(more);
+    cargo
 }
 
 /// Makes `to` the same file as `from`, or a copy of it where links cannot be made.

@@ -3,13 +3,14 @@
 mod runner;
 pub(crate) mod skips;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::args::Args;
+use crate::build::{self, Release};
 use crate::exec;
 use crate::failure::Outcome;
 use crate::setup::{self, Purpose};
-use crate::{build, crash, deb, fuzz, man, script, soak, spec, tidy, verbs, vm};
+use crate::{crash, deb, fuzz, man, script, soak, spec, tidy, verbs, vm};
 
 /// CI runs a twentieth of the soak.
 const SOAK_SHARE: usize = 20;
@@ -27,6 +28,47 @@ pub(crate) fn command(mut args: Args) -> Outcome {
     setup::ensure(&[Purpose::Build, Purpose::Test, Purpose::Vm])?;
     let runner = setup::nextest()?;
     exec::run(exec::cargo().args(["fmt", "--all", "--check"]))?;
+    exec::announce("tidy");
+    tidy::check()?;
+    exec::announce("spec");
+    spec::check()?;
+    let release = match quick {
+        true => None,
+        false => Some(Release::begin()?),
+    };
+    timed("clippy", clippy)?;
+    licences()?;
+    let debug = timed("build", build::debug)?;
+    timed("build of the tests", || runner::build(runner))?;
+    let skip_file = skips::start()?;
+    if let Some(release) = release {
+        let binaries = timed("rest of the release build", || release.finish())?;
+        let vm = || vm::run(&vm::Selection::share(), &binaries);
+        skips::add(&skip_file, &timed("vm", vm)?)?;
+        timed("soak", || soak::run(SOAK_SHARE))?;
+        exec::announce("deb");
+        timed("deb", || deb::check(&binaries))?;
+    }
+    exec::announce("verbs");
+    verbs::check(&debug[0], false)?;
+    exec::announce("man");
+    timed("man", || man::check(&debug[0]))?;
+    exec::announce("script");
+    timed("script", || script::check(&debug[0]))?;
+    timed("crash", || crash::share(CRASH_SHARE))?;
+    timed("fuzz", || fuzz::share(FUZZ_TIME))?;
+    timed("tests", || runner::run(runner, &skip_file))
+}
+
+/// Does a stage and says how long it took: CI has an hour and a half.
+fn timed<T>(stage: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    let begun = Instant::now();
+    let done = work()?;
+    println!("==> {stage}: {} s", begun.elapsed().as_secs());
+    Ok(done)
+}
+
+fn clippy() -> Outcome {
     exec::run(exec::cargo().args([
         "clippy",
         "--workspace",
@@ -34,30 +76,7 @@ pub(crate) fn command(mut args: Args) -> Outcome {
         "--locked",
         "--",
         "--deny=warnings",
-    ]))?;
-    exec::announce("tidy");
-    tidy::check()?;
-    exec::announce("spec");
-    spec::check()?;
-    licences()?;
-    let skip_file = skips::start()?;
-    if !quick {
-        let binaries = build::release()?;
-        skips::add(&skip_file, &vm::run(&vm::Selection::share(), &binaries)?)?;
-        soak::run(SOAK_SHARE)?;
-        exec::announce("deb");
-        deb::check(&binaries)?;
-    }
-    let debug = build::debug()?;
-    exec::announce("verbs");
-    verbs::check(&debug[0], false)?;
-    exec::announce("man");
-    man::check(&debug[0])?;
-    exec::announce("script");
-    script::check(&debug[0])?;
-    crash::share(CRASH_SHARE)?;
-    fuzz::share(FUZZ_TIME)?;
-    runner::run(runner, &skip_file)
+    ]))
 }
 
 /// Licences, banned crates and sources of all dependencies, where cargo-deny is installed.

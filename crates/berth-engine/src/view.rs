@@ -4,6 +4,7 @@
 //! whether that one lives, `exits/N.json` how it ended.
 
 use std::cmp::Reverse;
+use std::time::{Duration, Instant};
 
 use berth_base::state::{
     ExitFile, HealthFile, HealthStatus, RestartRecord, RunFile, STATE_VERSION, StatusFile,
@@ -14,7 +15,13 @@ use crate::life;
 use crate::limits::is_frozen;
 use crate::process::{Process, boot_id};
 use crate::store::StoreError;
-use crate::{Container, CreateFile, Engine, EngineError};
+use crate::{Container, CreateFile, Engine, EngineError, Session};
+
+/// How long somebody who wants to know how a container ended waits for the monitor's record of it: it
+/// follows the end within milliseconds, unless the monitor is stopped or the disk is slow.
+const OUTCOME_WITHIN: Duration = Duration::from_secs(1);
+/// Between two looks for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Fewer containers are read by one thread: making others would take longer.
 const FEW: usize = 64;
@@ -87,6 +94,24 @@ impl Engine {
             container.status = Status::Restarting;
         }
         Ok(container)
+    }
+
+    /// As [`Engine::inspect`], but waits for a second at most for how a container ended that has
+    /// ended already, while its monitor is there to write it down.
+    pub fn inspect_with_outcome(&self, id: &ContainerId) -> Result<Container, EngineError> {
+        let begun = Instant::now();
+        loop {
+            let container = self.inspect(id)?;
+            let is_settled = container.status != Status::Exited || container.exit.is_some();
+            if is_settled || begun.elapsed() >= OUTCOME_WITHIN {
+                return Ok(container);
+            }
+            // Who is gone after the look has written before it.
+            if !Session::is_served(&container.volatile_dir) {
+                return self.inspect(id);
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// All containers, newest first. Takes no lock. One that vanishes meanwhile is left out, as is

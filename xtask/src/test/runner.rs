@@ -29,6 +29,22 @@ pub(super) fn run(runner: Runner, skip_file: &Path) -> Outcome {
     skipped_as_expected
 }
 
+/// Builds every test of the workspace and runs none.
+///
+/// # Errors
+/// The build fails.
+pub(super) fn build(runner: Runner) -> Outcome {
+    let mut command = match runner {
+        Runner::Nextest => nextest(),
+        Runner::CargoTest => {
+            let mut cargo = exec::cargo();
+            cargo.args(["test", "--workspace", "--locked"]);
+            cargo
+        }
+    };
+    exec::run(command.arg("--no-run"))
+}
+
 /// A process for each test: what a test forks or unshares cannot reach another.
 fn nextest() -> Command {
     let mut cargo = exec::cargo();

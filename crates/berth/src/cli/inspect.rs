@@ -148,7 +148,7 @@ impl Inspect {
 /// A container in Docker's shape. `size` adds up its files, which takes time.
 pub(super) fn container(context: &Context, name: &str, size: bool) -> Result<View, Failure> {
     let id = context.engine.resolve(name)?;
-    let found = context.engine.inspect(&id)?;
+    let found = context.engine.inspect_with_outcome(&id)?;
     context.engine.look_after([&found]);
     let log = LogView::new(
         context.engine.log_path(&found),

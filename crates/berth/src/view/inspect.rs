@@ -6,7 +6,7 @@ mod zeros;
 
 use std::collections::BTreeMap;
 
-use berth_base::state::{HealthStatus, RootSource};
+use berth_base::state::{ExitOutcome, HealthStatus, RootSource};
 use berth_base::{NamespaceKind, Status};
 use berth_engine::{Container, Particulars, SeccompChoice};
 use serde::Serialize;
@@ -168,7 +168,7 @@ fn state(container: &Container) -> State {
         oom_killed: container.oom_killed(),
         dead: false,
         pid: live.map_or(0, |live| live.init.pid.get()),
-        exit_code: exit.map_or(0, |exit| exit.outcome.shell_code()),
+        exit_code: exit_code(container),
         error: container.error.clone().or(failed).unwrap_or_default(),
         started_at: live
             .map(|live| live.started_at)
@@ -180,6 +180,19 @@ fn state(container: &Container) -> State {
             .map_or_else(|| NEVER.to_owned(), |exit| exit.finished_at.to_string()),
         health: health(container),
     }
+}
+
+/// The exit code of the last run, 0 before the first and while one lives. One that ended without
+/// anybody to say how shows what `wait` says of it too.
+fn exit_code(container: &Container) -> u8 {
+    let unknown = || match container.status {
+        Status::Exited => ExitOutcome::Unknown.shell_code(),
+        _ => 0,
+    };
+    container
+        .exit
+        .as_ref()
+        .map_or_else(unknown, |exit| exit.outcome.shell_code())
 }
 
 /// As with Docker, nobody is well who does not run.

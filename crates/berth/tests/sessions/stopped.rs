@@ -208,3 +208,25 @@ fn figures_and_removal_need_none() {
     berth.ok(&["rm", "-f", "a"]);
     eventually("its monitor to be gone", || !is_alive(monitor));
 }
+
+#[test]
+fn an_end_that_is_not_on_record_yet_is_no_success() {
+    let berth = Berth::new();
+    let monitor = stopped(&berth, "exec sleep 1000");
+    let init = berth.ok(&["inspect", "-f", "{{.State.Pid}}", "a"]);
+    send(init.parse().unwrap(), Signal::KILL);
+    let asked = [
+        "inspect",
+        "-f",
+        "{{.State.Status}} {{.State.ExitCode}}",
+        "a",
+    ];
+    // Nobody can say how it ended as long as the monitor is stopped.
+    eventually("its end", || berth.ok(&asked) == "exited 255");
+    // Who asks a little too early hears it all the same.
+    let early = berth.spawn(&asked);
+    send(monitor, Signal::CONT);
+    let early = finish(early);
+    assert_eq!(early.out.trim(), "exited 137", "{early:?}");
+    berth.ok(&["rm", "a"]);
+}
