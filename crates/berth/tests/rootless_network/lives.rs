@@ -46,6 +46,21 @@ fn what_is_installed_is_taken() {
 }
 
 #[test]
+fn the_hardware_address_is_shown() {
+    for carrier in ["pasta", "slirp4netns"] {
+        let Some(host) = host(&[carrier]) else {
+            continue;
+        };
+        let run = ["run", "-d", "--name", "web", "--network", carrier];
+        host.ok(&[&run[..], &["host", "sleep", "600"]].concat());
+        let line = host.ok(&["exec", "web", "cat", "/sys/class/net/eth0/address"]);
+        let format = "{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}";
+        assert_eq!(host.ok(&["inspect", "-f", format, "web"]), line);
+        host.ok(&["rm", "-f", "web"]);
+    }
+}
+
+#[test]
 fn what_needs_root_is_refused() {
     let Some(host) = host(&["pasta"]) else { return };
     let with = |flags: &str| {
