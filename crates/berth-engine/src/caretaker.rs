@@ -33,7 +33,7 @@ impl Caretaker {
         let (_, parent) = stat(run.init.pid)?;
         let comm = comm(parent)?;
         // An orphan's parent is a stranger.
-        if !matches!(comm.trim_end(), "berth-monitor" | "berth-keeper") {
+        if !is_name(comm.trim_end()) {
             return None;
         }
         let (state, _) = stat(parent)?;
@@ -44,6 +44,11 @@ impl Caretaker {
     const fn is_stopped(self) -> bool {
         matches!(self.state, 'T' | 't')
     }
+}
+
+/// Whether a process is called as keepers and monitors are.
+pub(crate) fn is_name(comm: &str) -> bool {
+    matches!(comm, "berth-monitor" | "berth-keeper")
 }
 
 /// Whether a container's monitor is to be given up after such a silence.

@@ -103,6 +103,8 @@ impl Engine {
         let container = &view.container;
         empty::await_warden(view.last_run.as_ref());
         if container.exit.is_none() && container.run > 0 {
+            // Stopped, they would stay for ever, with its ports.
+            crate::stop::wake(view);
             // Gone with an earlier boot, or with those who were to record it.
             let exit = ExitFile {
                 error: self.finish_besides(view),

@@ -80,8 +80,8 @@ fn keep(launcher: &mut Option<OwnedFd>) -> Result<(), Broken> {
     std::fs::File::from(config).read_to_end(&mut json)?;
     let config: MonitorConfig = serde_json::from_slice(&json)?;
     drop(json);
-    // Until keeper and monitor end, each with its own copy.
-    let _held: Vec<OwnedFd> = (HELD..)
+    // Until the container has ended, by keeper and monitor, each with its own copy.
+    let held: Vec<OwnedFd> = (HELD..)
         .zip(0..config.held)
         .filter_map(|(number, _)| inherited(number))
         .collect();
@@ -103,6 +103,7 @@ fn keep(launcher: &mut Option<OwnedFd>) -> Result<(), Broken> {
                 listener,
                 stdout: streams.stdout,
                 stderr: streams.stderr,
+                held,
             };
             let streams = (streams.inside, streams.stdin);
             let code = match monitor(house, launcher, theirs, me, streams) {
@@ -127,6 +128,7 @@ fn keep(launcher: &mut Option<OwnedFd>) -> Result<(), Broken> {
                 listener,
                 stdout: streams.stdout,
                 stderr: streams.stderr,
+                held,
             };
             watch(house, &ours, pid)
         }
@@ -149,6 +151,8 @@ fn monitor(
     match Clone3::default().run()? {
         Forked::Child => {
             drop(to_stage);
+            // Whoever hears that the start failed may take the ports, while we are still ending.
+            monitor.close_ports_of_mine();
             let input = StageInput {
                 config: &config,
                 monitor: to_monitor,
@@ -179,7 +183,7 @@ struct Held {
 }
 
 /// Waits for the monitor's end, and takes over unless it was the container's end too.
-fn watch(house: Household, monitor: &OwnedFd, monitor_pid: Pid) -> Result<(), Broken> {
+fn watch(mut house: Household, monitor: &OwnedFd, monitor_pid: Pid) -> Result<(), Broken> {
     rustix::thread::set_name(c"berth-keeper")?;
     let mut held = Held::default();
     loop {
@@ -190,6 +194,12 @@ fn watch(house: Household, monitor: &OwnedFd, monitor_pid: Pid) -> Result<(), Br
         };
         match (packet.get(..length), descriptor) {
             (Some([wire::DONE, ..]), _) => return Ok(()),
+            (Some([wire::RELEASE, ..]), _) => {
+                house.held.clear();
+                if wire::send_byte(monitor.as_fd(), wire::RELEASE).is_err() {
+                    // It died; that is heard next.
+                }
+            }
             (Some([wire::INIT, ..]), Some(pidfd)) => {
                 held.init = wire::pid_of(&pidfd).map(|pid| (pid, pidfd));
             }

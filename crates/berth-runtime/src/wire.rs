@@ -58,7 +58,8 @@ pub(crate) const RUNNING: u8 = b'R';
 pub(crate) const FAILED: u8 = b'F';
 /// Monitor to keeper: everything is recorded, go away. Stage to its creator: all went well.
 pub(crate) const DONE: u8 = b'd';
-
+/// Monitor to keeper: the container has ended, close its ports. The answer: they are closed.
+pub(crate) const RELEASE: u8 = b'p';
 /// Usher to stage, with a pidfd: the warden of the program that carries the container's packets.
 pub(crate) const WARDEN: u8 = b'W';
 

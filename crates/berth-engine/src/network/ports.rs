@@ -1,8 +1,8 @@
 //! Ports of the host, reserved for containers by sockets that are bound to them.
 //!
 //! The kernel decides between two containers, and between a container and a program of the host;
-//! keeper and monitor hold the sockets, so a port is free again when both are gone, however they
-//! end. Nothing is ever received on them: packets to the port are sent on before they get there.
+//! keeper and monitor hold the sockets until their container has ended, which nobody hears of before,
+//! so a port is free again however either of them ends. Nothing is ever received on them: packets to the port are sent on before they get there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
@@ -12,10 +12,11 @@ use berth_base::{ErrorClass, PublishedPort, Transport};
 use berth_net::ports::{self, PortError};
 
 use super::PublishRequest;
-use crate::{Container, Engine, EngineError};
+use crate::stop::wake;
+use crate::{Container, Engine, EngineError, caretaker};
 
-/// How long the monitor of a container that was removed just now may take to end: it holds the
-/// ports, and nobody can be named who has them.
+/// How long a container that was killed from outside, or whose monitor was, may take to let go of its
+/// ports: nobody waited for its end, and nobody can be named who has them.
 const ENDING: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(2);
 
@@ -60,11 +61,10 @@ impl Engine {
                 Ok(taken) => return Ok(taken),
                 Err(refused) => refused,
             };
-            let holder = match error {
+            let (holder, is_going) = match error {
                 PortError::Taken => self.holder_of(request.transport, port),
-                _ => None,
+                _ => (None, false),
             };
-            let is_going = matches!(error, PortError::Taken) && holder.is_none();
             if !is_going || begun.elapsed() > ENDING {
                 return Err(not_published(request, port, &error, holder));
             }
@@ -72,9 +72,10 @@ impl Engine {
         }
     }
 
-    /// Who has a port: a container of ours, or a program of the host that listens.
-    fn holder_of(&self, transport: Transport, port: u16) -> Option<String> {
-        for id in self.store().ids().ok()? {
+    /// Who has a port: a container of ours, or a program of the host that listens. And whether that is
+    /// likely to end in a moment: nobody is seen to have it, or what is left of a container.
+    fn holder_of(&self, transport: Transport, port: u16) -> (Option<String>, bool) {
+        for id in self.store().ids().unwrap_or_default() {
             let Ok(Some(wiring)) = self.store().read_wiring(&id) else {
                 continue;
             };
@@ -82,13 +83,22 @@ impl Engine {
             if !wiring.published.iter().any(has) {
                 continue;
             }
-            if let Ok(view) = self.view(&id)
-                && view.container.status.is_live()
-            {
-                return Some(format!("container {}", view.container.name));
+            let Ok(view) = self.view(&id) else {
+                continue;
+            };
+            if view.container.status.is_live() {
+                return (Some(format!("container {}", view.container.name)), false);
+            }
+            // Its keeper and monitor cannot let go of it while they are stopped.
+            wake(&view);
+        }
+        match ports::listener(transport, port) {
+            None => (None, true),
+            Some(process) => {
+                let is_ours = caretaker::is_name(&process.name);
+                (Some(process.to_string()), is_ours)
             }
         }
-        ports::listener(transport, port).map(|process| process.to_string())
     }
 }
 

@@ -97,7 +97,7 @@ impl Monitor {
     }
 
     /// Ends the container when its first process has ended: everything read, everybody dead,
-    /// the record written, the cgroup gone, the clients told.
+    /// its ports free, the record written, the cgroup gone, the clients told.
     pub(super) fn end_container(
         &mut self,
         buffer: &mut [u8; protocol::MAX_PACKET],
@@ -129,6 +129,7 @@ impl Monitor {
             }
             self.say_goodbye(number, None, Some(killed));
         }
+        self.release_ports();
         if failure.is_none() {
             self.record(outcome.unwrap_or(ExitOutcome::Unknown));
         }

@@ -12,6 +12,7 @@ mod health;
 mod input;
 mod log;
 mod readers;
+mod release;
 mod serve;
 mod sessions;
 mod sources;
@@ -45,6 +46,8 @@ pub(crate) struct Household {
     /// Our side of standard output and error; none with a terminal.
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
+    /// What reserves the container's ports, until it has ended.
+    pub(crate) held: Vec<OwnedFd>,
 }
 
 /// The monitor's whole state.

@@ -263,7 +263,7 @@ fn identity_of(pid: Pid) -> Option<ProcessIdentity> {
 }
 
 /// The process of an identity, held; `None` when it has ended.
-fn hold(identity: &ProcessIdentity) -> Option<(Pid, OwnedFd)> {
+pub(super) fn hold(identity: &ProcessIdentity) -> Option<(Pid, OwnedFd)> {
     let pid = Pid::from_raw(i32::try_from(identity.pid.get()).ok()?)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     process::is_same(identity).then_some((pid, pidfd))

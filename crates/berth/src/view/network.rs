@@ -83,7 +83,10 @@ pub(crate) fn inspect(network: &Network, wires: &Wires) -> Value {
     let containers: BTreeMap<&str, Value> = network
         .leases
         .iter()
-        .map(|lease| (lease.container.as_str(), container(lease, file)))
+        .map(|lease| {
+            let id = lease.container.as_str();
+            (id, container(lease, file, wires.mac_of(id)))
+        })
         .collect();
     json!({
         "Name": file.name.as_str(),
@@ -106,7 +109,14 @@ pub(crate) fn inspect(network: &Network, wires: &Wires) -> Value {
     })
 }
 
-fn container(lease: &Lease, file: &NetworkFile) -> Value {
+/// `mac` is what its interface has, where it runs. On an ipvlan it is the parent's, and as with Docker
+/// not shown as its own.
+fn container(lease: &Lease, file: &NetworkFile, mac: Option<&str>) -> Value {
+    let wished = lease.mac.map(|mac| mac.to_string());
+    let mac = match file.driver.as_str() {
+        "ipvlan" => None,
+        _ => mac.map(str::to_owned).or(wished),
+    };
     let with_prefix = |address: Option<IpAddr>, prefix: Option<u8>| match (address, prefix) {
         (Some(address), Some(prefix)) => format!("{address}/{prefix}"),
         _ => String::new(),
@@ -116,7 +126,7 @@ fn container(lease: &Lease, file: &NetworkFile) -> Value {
     json!({
         "Name": lease.name,
         "EndpointID": "",
-        "MacAddress": lease.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+        "MacAddress": mac.unwrap_or_default(),
         "IPv4Address": with_prefix(lease.ipv4.map(IpAddr::V4), v4),
         "IPv6Address": with_prefix(lease.ipv6.map(IpAddr::V6), v6),
     })

@@ -126,6 +126,12 @@ impl Wires {
         }
         wires
     }
+
+    /// The hardware address that a container's interface has; `None` where none can be seen.
+    pub(crate) fn mac_of(&self, container: &str) -> Option<&str> {
+        let interface = self.containers.get(container)?.interface.as_ref();
+        interface?.mac_address.as_deref()
+    }
 }
 
 /// Where a container's lease is lived in.

@@ -13,6 +13,7 @@ mod cli;
 mod commands;
 mod connect;
 mod docker_user;
+mod ends;
 mod flush;
 mod keys;
 mod lan;

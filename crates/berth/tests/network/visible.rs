@@ -77,6 +77,11 @@ fn inspect_shows_both_ends_and_who_listens() {
         );
     }
     assert_eq!(web["Interface"]["Name"], "eth0");
+    // Where Docker has it, too.
+    let mac = &web["Interface"]["MacAddress"];
+    assert_eq!(blue["Containers"][&id]["MacAddress"], *mac);
+    let format = "{{.NetworkSettings.Networks.blue.MacAddress}}";
+    assert_eq!(world.ok(&["inspect", "-f", format, "web"]), *mac);
     assert!(
         web["Interface"]["Addresses"]
             .as_array()

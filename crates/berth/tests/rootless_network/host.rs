@@ -143,7 +143,11 @@ impl Held {
     }
 
     pub fn kill(&self) {
-        pidfd_send_signal(&self.0, Signal::KILL).unwrap();
+        self.signal(Signal::KILL);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        pidfd_send_signal(&self.0, signal).unwrap();
     }
 
     pub fn has_ended(&self) -> bool {

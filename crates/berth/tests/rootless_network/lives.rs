@@ -4,6 +4,8 @@ use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
+use rustix::process::Signal;
+
 use crate::cli::eventually;
 use crate::host::{Held, Host, host};
 
@@ -41,6 +43,21 @@ fn what_is_installed_is_taken() {
         Some(&[]),
     );
     assert_eq!(done.code, 0, "{done:?}");
+}
+
+#[test]
+fn the_hardware_address_is_shown() {
+    for carrier in ["pasta", "slirp4netns"] {
+        let Some(host) = host(&[carrier]) else {
+            continue;
+        };
+        let run = ["run", "-d", "--name", "web", "--network", carrier];
+        host.ok(&[&run[..], &["host", "sleep", "600"]].concat());
+        let line = host.ok(&["exec", "web", "cat", "/sys/class/net/eth0/address"]);
+        let format = "{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}";
+        assert_eq!(host.ok(&["inspect", "-f", format, "web"]), line);
+        host.ok(&["rm", "-f", "web"]);
+    }
 }
 
 #[test]
@@ -186,6 +203,37 @@ fn a_start_that_fails_leaves_nobody_with_its_ports() {
         assert!(failed.contains("/no/such/program"), "{failed}");
     }
     host.within(|| TcpListener::bind("0.0.0.0:8080").unwrap());
+}
+
+/// What carried its packets listens on the port, and is gone before anybody hears of the end.
+#[test]
+fn whoever_waits_for_the_end_of_a_container_has_its_ports() {
+    for carrier in ["pasta", "slirp4netns"] {
+        let Some(host) = host(&[carrier]) else {
+            continue;
+        };
+        let run = ["run", "--rm", "--network", carrier, "-p", "8080:80"];
+        for _ in 0..10 {
+            host.ok(&[&run[..], &["host", "true"]].concat());
+            host.within(|| TcpListener::bind("0.0.0.0:8080").map(drop))
+                .unwrap();
+        }
+    }
+}
+
+/// It cannot follow the container, nor can the program then.
+#[test]
+fn a_warden_that_is_stopped_is_ended() {
+    let Some(host) = host(&["pasta"]) else { return };
+    let run = ["run", "-d", "--name", "web", "-p", "8080:80"];
+    host.ok(&[&run[..], &["host", "sleep", "2"]].concat());
+    let servants = host.servants("web");
+    servants.warden.signal(Signal::STOP);
+    host.ok(&["wait", "web"]);
+    host.within(|| TcpListener::bind("0.0.0.0:8080").map(drop))
+        .unwrap();
+    assert!(servants.warden.has_ended());
+    host.ok(&["rm", "web"]);
 }
 
 /// A policy's restart connects it again, with the same ports.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use berth_base::state::{
     NetworkHelper, Readiness, STATE_VERSION, WiredInterface, WiredLink, Wiring,
 };
-use berth_base::{ErrorClass, PublishedPort, Transport};
+use berth_base::{ErrorClass, MacAddress, PublishedPort, Transport};
 use berth_net::host::{self, DefaultRoutes};
 use berth_net::{DEFAULT_NETWORK, NetworkName};
 use ipnet::{IpNet, Ipv4Net};
@@ -236,6 +236,12 @@ impl Place {
         self.carrier == Carrier::Pasta && self.routes.ipv6
     }
 
+    /// Of our own making, as on networks of root's: else the program draws one, and nobody knows it.
+    const fn mac(self) -> MacAddress {
+        let [a, b, c, d] = self.v4(CONTAINER).octets();
+        MacAddress::new([0x02, 0x42, a, b, c, d])
+    }
+
     fn interface(self, request: &NetworkRequest) -> WiredInterface {
         let (mut addresses, mut gateways) = (Vec::new(), Vec::new());
         if self.has_v4() {
@@ -252,7 +258,7 @@ impl Place {
             link: WiredLink::Tap {
                 helper: self.carrier.name().into(),
             },
-            mac: request.mac,
+            mac: Some(request.mac.unwrap_or_else(|| self.mac())),
             mtu: None,
             addresses,
             gateways,
@@ -344,17 +350,19 @@ impl Engine {
         let (mut published, sockets) = self.reserve_ports(container, &before.published)?;
         drop(sockets);
         settle(&mut published, place, container)?;
+        let interface = place.interface(request);
+        let mac = interface.mac;
         let wiring = Wiring {
             version: STATE_VERSION,
-            interfaces: vec![place.interface(request)],
+            interfaces: vec![interface],
             published,
         };
         let helper = NetworkHelper {
             name: carrier.name().into(),
             program,
             arguments: match carrier {
-                Carrier::Pasta => pasta(place, &wiring.published, request.mac),
-                Carrier::Slirp => slirp(place, &wiring.published, request.mac),
+                Carrier::Pasta => pasta(place, &wiring.published, mac),
+                Carrier::Slirp => slirp(place, &wiring.published, mac),
             },
             readiness: match carrier {
                 Carrier::Pasta => Readiness::Background,
