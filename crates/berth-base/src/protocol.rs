@@ -18,19 +18,25 @@
 //! | 1 | everything that does not name another version. Its monitors speak to clients of version 1 alone: they answer 1 and close, and the client connects again |
 //! | 2 | [`SKIPPED`]; sessions that end with their client, and are kept on record in files (`SessionFile`) |
 //! | 3 | a client names the session that it asks for: its id stands in the request |
+//! | 4 | [`EXEC_FILE`]: a request that is longer than a packet |
 
 /// The newest version of this protocol, the payload (u16) of the client's hello.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// The version that every monitor and every client speaks.
 pub const FIRST_VERSION: u16 = 1;
 /// The first version whose monitors keep sessions on record and can end them with their client.
 pub const SESSIONS_SINCE: u16 = 2;
 /// The first version whose monitors take the id of a session from the client.
 pub const SESSION_IDS_SINCE: u16 = 3;
+/// The first version that has [`EXEC_FILE`].
+pub const EXEC_FILES_SINCE: u16 = 4;
 /// The first version that has [`SKIPPED`].
 pub const SKIPPED_SINCE: u16 = 2;
 /// The longest packet, type byte included.
 pub const MAX_PACKET: usize = 32 * 1024 + 1;
+/// The longest request in a file. execve(2) takes 6 MiB of arguments and environment at most, which
+/// are up to six times as long in JSON (`\u001b`); the rest is for what else a request says.
+pub const MAX_EXEC_FILE: u64 = 40 << 20;
 
 /// Client: u16 version.
 pub const CLIENT_HELLO: u8 = b'h';
@@ -47,6 +53,10 @@ pub const SIGNAL: u8 = b's';
 /// Client: start an exec session; the payload is a JSON `ExecRequest`. The connection is then
 /// bound to that session.
 pub const EXEC: u8 = b'x';
+/// Client: as [`EXEC`], but the request is the content of a memory file that comes along
+/// (SCM_RIGHTS), sealed against writing, growing and shrinking, of at most [`MAX_EXEC_FILE`] bytes.
+/// No payload. From version 4 on.
+pub const EXEC_FILE: u8 = b'f';
 
 /// Monitor: u16 version.
 pub const MONITOR_HELLO: u8 = b'H';
@@ -164,6 +174,7 @@ mod tests {
             FAILED,
         ];
         assert_eq!(&kinds, b"haiewsxHSorXE");
+        assert_eq!((EXEC_FILE, SKIPPED), (b'f', b'k'), "of later versions");
         assert_eq!(MAX_PACKET, 32769);
         assert_eq!((attach::STDIN, attach::OUTPUT), (1, 2));
         assert_eq!(encode_size(24, 80), [24, 0, 80, 0]);

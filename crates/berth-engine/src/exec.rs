@@ -80,6 +80,14 @@ impl Engine {
         if options.ends_with_client && session.version() < protocol::SESSIONS_SINCE {
             return Err(too_old(container, "end a session with its client"));
         }
+        if json.len() >= protocol::MAX_PACKET && session.version() < protocol::EXEC_FILES_SINCE {
+            let what = format!(
+                "take a command and an environment of {} bytes, {} at most",
+                json.len(),
+                protocol::MAX_PACKET - 1
+            );
+            return Err(too_old(container, &what));
+        }
         let command = options.command.join(" ");
         let mut event = events::container(&container.create, container.name.as_str(), "");
         // An earlier monitor calls the session what it likes.
@@ -152,13 +160,12 @@ fn encode(request: &ExecRequest) -> Result<Vec<u8>, EngineError> {
         let text = format!("cannot encode the exec request: {e}");
         EngineError::new(ErrorClass::Internal, text)
     })?;
-    if json.len() >= protocol::MAX_PACKET {
+    if json.len() as u64 > protocol::MAX_EXEC_FILE {
         let text = format!(
-            "the command and its environment are too long: {} bytes, at most {} fit",
-            json.len(),
-            protocol::MAX_PACKET - 1
+            "the command and its environment are too long: {} bytes, and Linux takes 6 MiB at most",
+            json.len()
         );
-        return Err(EngineError::new(ErrorClass::Invalid, text).exit_code(125));
+        return Err(EngineError::new(ErrorClass::Invalid, text).exit_code(126));
     }
     Ok(json)
 }

@@ -1,6 +1,7 @@
 //! A client's connection to a monitor.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,10 +9,11 @@ use std::time::{Duration, Instant};
 use berth_base::protocol::{self, Failure};
 use berth_base::state::ExitOutcome;
 use berth_base::{HostPid, SessionId};
+use berth_runtime::exec_request::seal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
-    send, socket_with,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, connect, recv, send, sendmsg, socket_with,
 };
 
 /// A connection bound to the first process of a container or to one exec session.
@@ -147,9 +149,14 @@ impl Session {
         self.send(protocol::ATTACH, &[flags])
     }
 
-    /// Starts an exec session with a JSON `ExecRequest`.
+    /// Starts an exec session with a JSON `ExecRequest`; one that is longer than a packet goes in a
+    /// file, which a monitor of version [`protocol::EXEC_FILES_SINCE`] takes.
     pub fn exec(&self, request: &[u8]) -> Result<(), SessionError> {
-        self.send(protocol::EXEC, request)
+        if request.len() < protocol::MAX_PACKET {
+            return self.send(protocol::EXEC, request);
+        }
+        let file = seal(request).map_err(SessionError::Broken)?;
+        self.send_file(protocol::EXEC_FILE, file.as_fd())
     }
 
     /// Sends bytes for standard input; at most [`protocol::MAX_PACKET`] - 1 of them.
@@ -227,6 +234,25 @@ impl Session {
         packet.extend_from_slice(payload);
         loop {
             match send(&self.socket, &packet, SendFlags::NOSIGNAL) {
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(SessionError::Broken(e.into())),
+            }
+        }
+    }
+
+    /// Sends a packet without payload and a descriptor (unix(7), SCM_RIGHTS).
+    fn send_file(&self, kind: u8, file: BorrowedFd<'_>) -> Result<(), SessionError> {
+        let packet = [kind];
+        let descriptors = [file];
+        loop {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+                return Err(SessionError::Broken(rustix::io::Errno::NOBUFS.into()));
+            }
+            let parts = [IoSlice::new(&packet)];
+            match sendmsg(&self.socket, &parts, &mut control, SendFlags::NOSIGNAL) {
                 Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(SessionError::Broken(e.into())),

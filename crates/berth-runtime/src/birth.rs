@@ -163,9 +163,8 @@ impl Birth<'_> {
             let (packet, length, _) = wire::receive(init).ok()?;
             let (kind, payload) = packet.get(..length)?.split_first()?;
             if matches!(*kind, wire::STEP_FAILED | wire::EXEC_FAILED) {
-                let name = self.plan.program.argv.first().map(|p| p.to_string_lossy());
-                let name = name.as_deref().unwrap_or("nothing");
-                return Some(wire::explain(*kind, payload, &self.plan.init, name));
+                let plan = self.plan;
+                return Some(wire::explain(*kind, payload, &plan.init, &plan.program));
             }
         }
     }
@@ -274,11 +273,7 @@ pub(crate) fn listen(
                     .map_err(|e| internal("pass the terminal on", &e.into()))?;
             }
             Some((kind, payload)) if hook(*kind, payload)? == Heard::Yes => {}
-            Some((kind, payload)) => {
-                let name = program.argv.first().map(|p| p.to_string_lossy());
-                let name = name.as_deref().unwrap_or("nothing");
-                return Err(wire::explain(*kind, payload, steps, name));
-            }
+            Some((kind, payload)) => return Err(wire::explain(*kind, payload, steps, program)),
         }
     }
 }

@@ -4,7 +4,7 @@ use berth_base::ErrorClass;
 use berth_base::protocol::Failure;
 use rustix::io::Errno;
 
-use crate::plan::{Overlay, SecurityModule, Step};
+use crate::plan::{Overlay, Program, SecurityModule, Step};
 
 /// The engine itself failed (Docker's 125).
 pub(crate) const ENGINE: u8 = 125;
@@ -101,9 +101,11 @@ const fn memory_policy_hint(mode: u32) -> &'static str {
 ///
 /// Clients of runc tell 127 from 126 by its words, which are here too: "executable file not found
 /// in", "no such file or directory", "permission denied".
-pub(crate) fn exec(program: &str, errno: Errno) -> Failure {
+pub(crate) fn exec(program: &Program, errno: Errno) -> Failure {
+    let name = program.argv.first().map(|name| name.to_string_lossy());
+    let name = name.as_deref().unwrap_or("nothing");
     let (class, exit_code, why) = match errno {
-        Errno::NOENT if program.contains('/') => (
+        Errno::NOENT if name.contains('/') => (
             ErrorClass::NotFound,
             NOT_FOUND,
             "no such file or directory in the container".to_owned(),
@@ -124,12 +126,69 @@ pub(crate) fn exec(program: &str, errno: Errno) -> Failure {
             "exec format error; it is neither a program of this architecture nor a script with #!"
                 .to_owned(),
         ),
+        Errno::TOOBIG => (ErrorClass::Invalid, NOT_EXECUTABLE, too_long(program)),
         other => (ErrorClass::Invalid, NOT_EXECUTABLE, describe(other)),
     };
     Failure {
         class,
-        message: format!("cannot run {program:?}: {why}"),
+        message: format!("cannot run {:?}: {why}", shortened(name, NAME_MAX)),
         exit_code,
+    }
+}
+
+/// Why arguments and environment do not fit (execve(2), "Limits on size of arguments and
+/// environment").
+fn too_long(program: &Program) -> String {
+    let strings = || program.argv.iter().chain(&program.env);
+    let longest = strings().max_by_key(|string| string.count_bytes());
+    let (Some(longest), limit) = (longest, string_max()) else {
+        return describe(Errno::TOOBIG);
+    };
+    let length = longest.count_bytes() + 1;
+    if length <= limit {
+        // With the pointers to them, since Linux 4.13.
+        let all: usize = strings().map(|s| s.count_bytes() + 1 + 8).sum();
+        return format!(
+            "argument list too long; arguments and environment have {all} bytes, and Linux takes a \
+             quarter of the limit of the stack (--ulimit stack), at most 6 MiB"
+        );
+    }
+    let text = longest.to_string_lossy();
+    let which = match text.split_once('=') {
+        Some((name, _)) if program.env.contains(longest) => {
+            format!("the variable {}", shortened(name, NAME_MAX))
+        }
+        _ => "an argument".to_owned(),
+    };
+    format!("argument list too long; {which} has {length} bytes, and Linux takes {limit} in one")
+}
+
+/// MAX_ARG_STRLEN: 32 pages.
+const fn string_max() -> usize {
+    32 * 4096
+}
+
+/// So much of a name is shown in a message.
+const NAME_MAX: usize = 200;
+
+/// The beginning of a text that is too long to be shown.
+fn shortened(text: &str, limit: usize) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
+    }
+}
+
+/// The JSON form of a failure, with as much of its message as fits into so many bytes.
+pub(crate) fn encode_within(mut failure: Failure, limit: usize) -> Vec<u8> {
+    loop {
+        // Three plain fields always have a JSON form.
+        let json = serde_json::to_vec(&failure).unwrap_or_default();
+        let length = failure.message.chars().count();
+        if json.len() <= limit || length == 0 {
+            return json;
+        }
+        failure.message = shortened(&failure.message, length / 2).into_owned();
     }
 }
 

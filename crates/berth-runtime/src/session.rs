@@ -15,9 +15,10 @@ use berth_sys::{ArgVector, Clone3, Forked, exit_now};
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::act::Context;
 use crate::birth::Heard;
@@ -37,8 +38,8 @@ pub(crate) struct SessionInput<'a> {
     pub(crate) pidfd: BorrowedFd<'a>,
     /// The JSON [`ExecRequest`].
     pub(crate) request: &'a [u8],
-    /// It is a probe of the engine's making: without a terminal or input, and parsed in the child,
-    /// which spares the monitor the memory.
+    /// It is a probe of the engine's making: without a terminal or input, so the monitor reads
+    /// nothing of it.
     pub(crate) is_probe: bool,
 }
 
@@ -66,35 +67,62 @@ pub(crate) struct About {
     pub(crate) id: Option<SessionId>,
 }
 
-impl About {
-    fn of(request: &ExecRequest) -> Self {
-        let process = &request.process;
-        let user = request.user.clone().unwrap_or_else(|| {
-            let user = process.user();
-            format!("{}:{}", user.uid(), user.gid())
-        });
+/// What the monitor itself reads of a request. All of it is read in the child: the environment may
+/// have megabytes, and the monitor lives long.
+#[derive(Deserialize)]
+struct Asked {
+    process: AskedProcess,
+    detach: bool,
+    stdin: bool,
+    user: Option<String>,
+    #[serde(default)]
+    ends_with_client: bool,
+    id: Option<SessionId>,
+}
+
+#[derive(Deserialize)]
+struct AskedProcess {
+    terminal: Option<bool>,
+    args: Option<Vec<String>>,
+    user: AskedUser,
+}
+
+#[derive(Deserialize)]
+struct AskedUser {
+    uid: u32,
+    gid: u32,
+}
+
+impl Asked {
+    fn terminal(&self) -> bool {
+        self.process.terminal.unwrap_or(false)
+    }
+}
+
+impl From<Asked> for About {
+    fn from(asked: Asked) -> Self {
+        let AskedUser { uid, gid } = asked.process.user;
         Self {
-            command: process.args().clone().unwrap_or_default(),
-            user,
-            terminal: process.terminal().unwrap_or(false),
-            stdin: request.stdin,
-            detached: request.detach,
-            ends_with_client: request.ends_with_client,
-            id: request.id.clone(),
+            terminal: asked.terminal(),
+            command: asked.process.args.unwrap_or_default(),
+            user: asked.user.unwrap_or_else(|| format!("{uid}:{gid}")),
+            stdin: asked.stdin,
+            detached: asked.detach,
+            ends_with_client: asked.ends_with_client,
+            id: asked.id,
         }
     }
 }
 
 /// Makes the streams and clones the session stage.
 pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
-    let request = match input.is_probe {
+    let asked: Option<Asked> = match input.is_probe {
         true => None,
         false => Some(parse(input.request)?),
     };
-    let asked = request.as_ref();
-    let terminal = asked.is_some_and(|r| r.process.terminal().unwrap_or(false));
-    let stdin = asked.is_some_and(|request| request.stdin);
-    let detach = asked.is_some_and(|request| request.detach);
+    let terminal = asked.as_ref().is_some_and(Asked::terminal);
+    let stdin = asked.as_ref().is_some_and(|asked| asked.stdin);
+    let detach = asked.as_ref().is_some_and(|asked| asked.detach);
     let pairs = (|| {
         let starter = wire::pair()?;
         let report = wire::pair()?;
@@ -111,7 +139,6 @@ pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
         None => (None, [None, None, None]),
         Some(streams) => (Some(streams.inside), streams.outside),
     };
-    let about = asked.map(About::of);
     let stage = match Clone3::default().run() {
         Ok(Forked::Child) => {
             drop((starter.0, report.0, outside));
@@ -120,7 +147,7 @@ pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
                 monitor: starter.1,
                 report: report.1,
             };
-            exit_now(i32::from(session.run(request, inside).is_err()))
+            exit_now(i32::from(session.run(inside).is_err()))
         }
         Ok(Forked::Parent { pidfd, .. }) => pidfd,
         Err(errno) => return Err(internal("clone a session", &errno.into())),
@@ -134,11 +161,11 @@ pub(crate) fn begin(input: &SessionInput<'_>) -> Result<BegunSession, Failure> {
         stdin,
         stdout,
         stderr,
-        about,
+        about: asked.map(About::from),
     })
 }
 
-fn parse(request: &[u8]) -> Result<ExecRequest, Failure> {
+fn parse<T: DeserializeOwned>(request: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(request).map_err(|e| {
         failure::engine(
             ErrorClass::Invalid,
@@ -189,15 +216,13 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn run(self, request: Option<ExecRequest>, streams: Option<[OwnedFd; 3]>) -> Result<(), ()> {
+    fn run(self, streams: Option<[OwnedFd; 3]>) -> Result<(), ()> {
         let monitor = self.monitor.try_clone().map_err(drop)?;
-        let request = request.map_or_else(|| parse(self.input.request), Ok);
+        let request = parse::<ExecRequest>(self.input.request);
         let Err(failure) = request.and_then(|request| self.start(&request, streams)) else {
             return Ok(());
         };
-        let mut packet = vec![wire::FAILED];
-        packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
-        send(&monitor, &packet, SendFlags::NOSIGNAL).map_err(drop)?;
+        wire::send_failure(monitor.as_fd(), failure).map_err(drop)?;
         Err(())
     }
 

@@ -14,7 +14,6 @@ use berth_base::{ErrorClass, HostPid, NamespaceKind, ProcessIdentity};
 use berth_sys::{ArgVector, Clone3, Forked};
 use oci_spec::runtime::Spec;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 use rustix::process::{DumpableBehavior, Signal, pidfd_send_signal, set_dumpable_behavior};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -49,10 +48,7 @@ pub(crate) fn run(input: StageInput<'_>) -> Result<(), ()> {
         return Ok(());
     };
     if let Ok(monitor) = monitor {
-        let mut packet = vec![wire::FAILED];
-        // A Failure is three plain fields; it always has a JSON form.
-        packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
-        send(&monitor, &packet, SendFlags::NOSIGNAL).map_err(drop)?;
+        wire::send_failure(monitor.as_fd(), failure).map_err(drop)?;
     }
     Err(())
 }

@@ -16,7 +16,7 @@ use rustix::net::{
 use rustix::process::Pid;
 
 use crate::failure;
-use crate::plan::Step;
+use crate::plan::{Program, Step};
 
 /// Creator to init: you are in your cgroups.
 pub(crate) const ENTERED: u8 = b'c';
@@ -78,6 +78,13 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Sends a packet of one byte.
 pub(crate) fn send_byte(socket: BorrowedFd<'_>, kind: u8) -> Result<(), Errno> {
     send(socket, &[kind], SendFlags::NOSIGNAL).map(drop)
+}
+
+/// Says why it failed, in a packet that whoever uses [`receive`] gets whole.
+pub(crate) fn send_failure(socket: BorrowedFd<'_>, failure: Failure) -> Result<(), Errno> {
+    let mut packet = vec![FAILED];
+    packet.extend(failure::encode_within(failure, MAX_PACKET - 1));
+    send(socket, &packet, SendFlags::NOSIGNAL).map(drop)
 }
 
 /// Waits for a packet of one byte; ECONNRESET when the peer is gone.
@@ -152,7 +159,7 @@ pub(crate) fn pid_of(pidfd: &OwnedFd) -> Option<Pid> {
 }
 
 /// Puts a failure that init reported into words.
-pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &str) -> Failure {
+pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &Program) -> Failure {
     let errno = |bytes: Option<&[u8; 4]>| {
         Errno::from_raw_os_error(i32::from_le_bytes(bytes.copied().unwrap_or([22, 0, 0, 0])))
     };
@@ -175,7 +182,23 @@ pub(crate) fn explain(kind: u8, payload: &[u8], steps: &[Step], program: &str) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_base::ErrorClass;
     use rustix::process::{PidfdFlags, pidfd_open};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_failure_is_received_whole_however_long_it_is() {
+        let (ours, theirs) = pair().unwrap();
+        for message in ["short".to_owned(), "\u{1}\u{e9}".repeat(20_000)] {
+            let failure = failure::engine(ErrorClass::Invalid, message.clone());
+            send_failure(ours.as_fd(), failure).unwrap();
+            let (packet, length, _) = receive(theirs.as_fd()).unwrap();
+            let received: Failure = serde_json::from_slice(&packet[1..length]).unwrap();
+            let beginning = received.message.trim_end_matches('.');
+            assert!(message.starts_with(beginning) && !beginning.is_empty());
+            assert_eq!(received.exit_code, 125);
+        }
+    }
 
     #[test]
     fn a_reaped_process_has_no_pid() {

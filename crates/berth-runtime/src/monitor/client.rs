@@ -1,12 +1,14 @@
 //! One connection to the monitor.
 
 use std::collections::VecDeque;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use berth_base::protocol::{self, MAX_PACKET};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 
 /// So many bytes of output wait for a client that does not take them; what comes then is left out.
 /// The kernel keeps some 200 KiB more in the socket.
@@ -23,6 +25,15 @@ pub(super) struct Binding {
     pub(super) input: bool,
     /// It began the process: it is not one that looks on, but the other end of its streams.
     pub(super) owner: bool,
+}
+
+/// One packet of a client.
+#[derive(Debug)]
+pub(super) struct Said<'a> {
+    pub(super) kind: u8,
+    pub(super) payload: &'a [u8],
+    /// The last descriptor that came along. Others are closed already.
+    pub(super) file: Option<OwnedFd>,
 }
 
 /// A client and what it has not taken yet.
@@ -164,23 +175,33 @@ impl Client {
     }
 
     /// Receives one packet into `buffer`; `None` when there is none.
-    pub(super) fn receive<'a>(
-        &mut self,
-        buffer: &'a mut [u8; MAX_PACKET],
-    ) -> Option<(u8, &'a [u8])> {
-        loop {
-            match recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
-                Ok((0, _)) => self.gone = true,
-                Ok((length, _)) => {
-                    let (kind, payload) = buffer.get(..length)?.split_first()?;
-                    return Some((*kind, payload));
-                }
+    pub(super) fn receive<'a>(&mut self, buffer: &'a mut [u8; MAX_PACKET]) -> Option<Said<'a>> {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let length = loop {
+            let mut parts = [IoSliceMut::new(&mut buffer[..])];
+            match recvmsg(&self.socket, &mut parts, &mut control, flags) {
+                Ok(message) if message.bytes == 0 => self.gone = true,
+                Ok(message) => break message.bytes,
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => {}
                 Err(_) => self.gone = true,
             }
             return None;
+        };
+        let mut file = None;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                file = descriptors.last();
+            }
         }
+        let (kind, payload) = buffer.get(..length)?.split_first()?;
+        Some(Said {
+            kind: *kind,
+            payload,
+            file,
+        })
     }
 
     /// Answers a hello with the version that is spoken; false when there is none.
@@ -197,7 +218,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, recv, socketpair};
 
     fn client() -> (Client, OwnedFd) {
         let flags = SocketFlags::CLOEXEC;
@@ -260,7 +281,8 @@ mod tests {
             (1u16, 1, true),
             (2, 2, true),
             (3, 3, true),
-            (700, 3, true),
+            (4, 4, true),
+            (700, 4, true),
             (0, 1, false),
         ] {
             let (mut client, theirs) = client();
@@ -279,8 +301,35 @@ mod tests {
         client.push(protocol::STDOUT, b"x");
         assert!(client.is_deaf() && !client.is_gone());
         let mut buffer = [0; MAX_PACKET];
-        assert_eq!(client.receive(&mut buffer), Some((b'i', &b"fed"[..])));
-        assert_eq!(client.receive(&mut buffer), None);
+        let said = client.receive(&mut buffer).unwrap();
+        assert_eq!((said.kind, said.payload), (b'i', &b"fed"[..]));
+        assert!(said.file.is_none());
+        assert!(client.receive(&mut buffer).is_none());
         assert!(client.is_gone());
+    }
+
+    /// Whatever a client sends along that nobody asked for is closed again.
+    #[test]
+    fn one_descriptor_of_a_packet_is_kept() {
+        let (mut client, theirs) = client();
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (last, _write) = rustix::pipe::pipe().unwrap();
+        for sent in [vec![write.as_fd(), last.as_fd()], vec![write.as_fd(); 200]] {
+            let mut space = vec![MaybeUninit::uninit(); 4096];
+            let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+            assert!(control.push(rustix::net::SendAncillaryMessage::ScmRights(&sent)));
+            let parts = [std::io::IoSlice::new(b"f")];
+            rustix::net::sendmsg(&theirs, &parts, &mut control, SendFlags::empty()).unwrap();
+        }
+        let mut buffer = [0; MAX_PACKET];
+        let said = client.receive(&mut buffer).unwrap();
+        let kept = said
+            .file
+            .map(|file| rustix::fs::fstat(&file).unwrap().st_ino);
+        assert_eq!(kept, Some(rustix::fs::fstat(&last).unwrap().st_ino));
+        drop(client.receive(&mut buffer).unwrap());
+        drop(write);
+        // Nobody has the other end open any more.
+        assert_eq!(rustix::io::read(&read, &mut [0; 1]).unwrap(), 0);
     }
 }

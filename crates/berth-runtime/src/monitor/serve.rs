@@ -7,9 +7,9 @@ use berth_base::protocol::{self, Failure, attach};
 use rustix::net::{SocketFlags, accept_with};
 
 use super::Monitor;
-use super::client::{Binding, Client};
+use super::client::{Binding, Client, Said};
 use super::unit::CONTAINER;
-use crate::failure;
+use crate::{exec_request, failure};
 
 /// More clients than this are refused, so that a broken one cannot exhaust our descriptors.
 const MAX_CLIENTS: usize = 128;
@@ -42,9 +42,14 @@ impl Monitor {
         let Some(client) = self.clients.get_mut(index) else {
             return;
         };
-        let Some((kind, payload)) = client.receive(buffer) else {
+        let Some(said) = client.receive(buffer) else {
             return;
         };
+        let Said {
+            kind,
+            payload,
+            file,
+        } = said;
         if !client.greeted {
             client.closing = !(kind == protocol::CLIENT_HELLO && client.greet(payload));
             return;
@@ -53,8 +58,9 @@ impl Monitor {
             protocol::ATTACH => self.attach(index, payload.first().copied().unwrap_or(0)),
             protocol::EXEC => {
                 let request = payload.to_vec();
-                self.begin_session(index, &request);
+                self.begin_session(index, Ok(request));
             }
+            protocol::EXEC_FILE => self.begin_session(index, exec_request::unseal(file)),
             _ => {
                 let Some(binding) = client.binding else {
                     return;

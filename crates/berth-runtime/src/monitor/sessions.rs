@@ -36,11 +36,11 @@ pub(super) struct Recorded {
 }
 
 impl Monitor {
-    /// Starts an exec session for a client.
-    pub(super) fn begin_session(&mut self, index: usize, request: &[u8]) {
+    /// Starts an exec session for a client, where what it asked for could be read.
+    pub(super) fn begin_session(&mut self, index: usize, request: Result<Vec<u8>, Failure>) {
         let number = self.next_session;
         self.next_session += 1;
-        let begun = self.try_session(number, request);
+        let begun = request.and_then(|request| self.try_session(number, &request));
         let Some(client) = self.clients.get_mut(index) else {
             return;
         };

@@ -28,7 +28,7 @@ pub(crate) fn explain(spec: &Spec, plan: &Plan, kind: u8, payload: &[u8]) -> Fai
     if kind == wire::EXEC_FAILED {
         return not_executable(name, payload);
     }
-    let mut failure = wire::explain(kind, payload, &plan.init, name);
+    let mut failure = wire::explain(kind, payload, &plan.init, &plan.program);
     let index = index.filter(|_| kind == wire::STEP_FAILED);
     if let Some(field) = index.and_then(|index| plan.field_of(index)) {
         failure.message = format!("{field}: {}", failure.message);

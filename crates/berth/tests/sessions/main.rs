@@ -9,6 +9,7 @@ mod clients;
 mod codes;
 mod end;
 mod listing;
+mod long;
 mod old_files;
 mod old_monitor;
 mod rename;

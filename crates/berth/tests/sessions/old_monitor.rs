@@ -129,6 +129,13 @@ fn what_it_cannot_do_is_said() {
     let done = berth.run(&["exec", "--end-with-client", "a", "true"]);
     assert_eq!(done.code, 125);
     insta::assert_snapshot!(done.err, @"berth: the monitor of container a is one of an earlier berth and cannot end a session with its client; it can once the container was stopped and started again");
+    let long = "x".repeat(40_000);
+    let done = berth.run(&["exec", "a", "echo", &long]);
+    assert_eq!(done.code, 125);
+    let said = "berth: the monitor of container a is one of an earlier berth and cannot take a command and an environment of ";
+    assert!(done.err.starts_with(said), "{}", done.err);
+    let said = " bytes, 32768 at most; it can once the container was stopped and started again\n";
+    assert!(done.err.ends_with(said), "{}", done.err);
     let done = berth.run(&["exec", "ls", "a"]);
     assert_eq!(done.code, 1);
     insta::assert_snapshot!(done.err, @"berth: the monitor of container a is one of an earlier berth and cannot tell its exec sessions; it can once the container was stopped and started again");

@@ -106,8 +106,6 @@ pub(crate) fn tell(creator: BorrowedFd<'_>, result: Outcome) -> Result<(), ()> {
     let Err(failure) = result else {
         return wire::send_byte(creator, wire::DONE).map_err(drop);
     };
-    let mut packet = vec![wire::FAILED];
-    packet.extend(serde_json::to_vec(&failure).unwrap_or_default());
-    rustix::net::send(creator, &packet, rustix::net::SendFlags::NOSIGNAL).map_err(drop)?;
+    wire::send_failure(creator, failure).map_err(drop)?;
     Err(())
 }
