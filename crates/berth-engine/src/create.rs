@@ -83,7 +83,11 @@ impl Engine {
             hostname: hostname(options, &id, &sources)?,
             user,
             cgroups_path: Some(self.cgroups_path(options, &id, rootless)),
-            network_files: self.network_files(&id, options, root, &sources),
+            network_files: network::mountable(
+                self.network_files(&id, options, root, &sources),
+                options,
+                rootless && *root == RootSource::Host,
+            )?,
             ..host_facts(options, rootless, sources)
         };
         let mut built = spec::build(options, &spec_facts)?;

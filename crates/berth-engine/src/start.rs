@@ -156,6 +156,7 @@ impl Engine {
         let spec = self.write_run_spec(lock, container, &joined, &mut warnings)?;
         let connected = self.join_networks(lock, container, spec.root_ids)?;
         let reserved = connected.reserved;
+        warnings.extend(connected.warning);
         // Its connections are held until the container runs.
         let (resolver, _connection) = connected.resolver.unzip();
         let _guard = connected.guard;

@@ -11,6 +11,7 @@ use berth_base::NamespaceKind;
 use berth_base::state::{NamespaceSource, RootSource, Wiring};
 use berth_persist::{Durability, make_dirs, replace};
 
+use super::lacks::without_servers;
 use super::names::has_names;
 use super::user;
 use crate::{Container, CreateOptions, Engine, EngineError};
@@ -86,21 +87,26 @@ fn network_of(container: &Container) -> &NamespaceSource {
 
 impl Engine {
     /// Writes the files of a container that is about to start. They belong to its root, whose uid and
-    /// gid may be others than ours.
+    /// gid may be others than ours. Returns what its user should know of them.
     pub(crate) fn write_network_files(
         &self,
         container: &Container,
         wiring: &Wiring,
         root_ids: Option<(u32, u32)>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<String>, EngineError> {
         if Owner::of_container(container) != Owner::Itself {
-            return Ok(());
+            return Ok(None);
         }
         let folder = folder(self, &container.id);
         // The container's root may be another user than ours.
         make_dirs("container.files.folder", &folder, 0o755)
             .map_err(|e| failed("make", &folder, &e))?;
-        for (name, text) in FILES.into_iter().zip(texts(container, wiring)) {
+        let texts = texts(container, wiring);
+        // by path: the host's /etc
+        let has_file = Path::new("/etc/resolv.conf").exists();
+        let host = (&*host_resolver(wiring), has_file);
+        let warning = without_servers(container, wiring, &texts[1], host);
+        for (name, text) in FILES.into_iter().zip(texts) {
             let point = "container.files.write";
             replace(point, &folder, name, text.as_bytes(), Durability::Boot)
                 .map_err(|e| failed(e.action, &e.path, &e.source))?;
@@ -112,7 +118,7 @@ impl Engine {
                     .map_err(|e| failed("change the owner of", &path, &e))?;
             }
         }
-        Ok(())
+        Ok(warning)
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Connected {
     pub(crate) resolver: Option<(ResolverRequest, Resolver)>,
     /// What keeps who looks after its ports alive until it runs.
     pub(crate) guard: Option<Resolver>,
+    /// What its user should know.
+    pub(crate) warning: Option<String>,
 }
 
 impl Engine {
@@ -47,8 +49,10 @@ impl Engine {
         root_ids: Option<(u32, u32)>,
     ) -> Result<Connected, EngineError> {
         if container.create.options.networks.is_empty() {
-            self.write_network_files(container, &Wiring::default(), root_ids)?;
-            return Ok(Connected::default());
+            return Ok(Connected {
+                warning: self.write_network_files(container, &Wiring::default(), root_ids)?,
+                ..Connected::default()
+            });
         }
         if facts::is_rootless()
             && let Some(request) = container.create.options.networks.first()
@@ -57,7 +61,7 @@ impl Engine {
         }
         let rules = self.lock_rules(FlockOperation::LockShared)?;
         let (wiring, reserved) = self.wire(lock, container, &rules)?;
-        self.write_network_files(container, &wiring, root_ids)?;
+        let warning = self.write_network_files(container, &wiring, root_ids)?;
         let published = self.publish_ports(container, &wiring, &rules);
         drop(rules);
         let asked = published.and_then(|()| {
@@ -71,6 +75,7 @@ impl Engine {
             reserved,
             resolver,
             guard,
+            warning,
         })
     }
 
@@ -87,10 +92,11 @@ impl Engine {
             self.store()
                 .write_volatile("container.wiring", lock, WIRING, &wiring)?;
         }
-        self.write_network_files(container, &wiring, root_ids)?;
+        let warning = self.write_network_files(container, &wiring, root_ids)?;
         Ok(Connected {
             wiring,
             helper: Some(helper),
+            warning,
             ..Connected::default()
         })
     }

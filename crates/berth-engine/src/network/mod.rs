@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod guard;
 mod join;
+mod lacks;
 mod look;
 mod make;
 mod manage;
@@ -34,6 +35,7 @@ pub(crate) use attach::NetworksFile;
 pub(crate) use files::{
     Owner as FilesOwner, is_file_of_ours, seen_from_a_neighbour as files_seen_from_a_neighbour,
 };
+pub(crate) use lacks::mountable;
 pub(crate) use request::{published, resolve};
 
 use berth_net::Networks;

@@ -122,3 +122,51 @@ fn the_default_network_has_no_names_and_the_hosts_resolvers() {
     assert!(hosts.contains("10.1.1.1\tdb\n10.210.0.1\tgw\n"), "{hosts}");
     assert!(hosts.ends_with("\tweb.example.org web\nweb"), "{hosts}");
 }
+
+/// As Docker would, but for the servers that it asks without being told to.
+#[test]
+fn a_host_that_names_no_server_starts_containers_and_says_what_they_lack() {
+    let Some(world) = World::new() else { return };
+    world.ok(&["network", "create", "blue"]);
+    world.ok(&["network", "create", "--internal", "red"]);
+    let said = |flags: &str| {
+        let file = "mount --bind /dev/null /etc/resolv.conf && exec \"$@\"";
+        let mut command = std::process::Command::new("unshare");
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            file,
+            "sh",
+        ]);
+        let mut arguments = vec!["run", "--rm", "--name", "web"];
+        arguments.extend(flags.split(' '));
+        arguments.extend(["host", "echo", "runs"]);
+        let berth = world.berth.command(&arguments);
+        command.arg(berth.get_program()).args(berth.get_args());
+        for (key, value) in berth.get_envs() {
+            command.env(key, value.unwrap_or_default());
+        }
+        let done = crate::cli::finish(world.spawn(&mut command));
+        assert_eq!((done.code, done.out.as_str()), (0, "runs\n"), "{done:?}");
+        done.err
+    };
+    let why = "the host's /etc/resolv.conf names no server that it reaches; name a server with --dns, \
+               or there\n";
+    let warned = |what: &str| format!("berth: warning: container web {what}: {why}");
+    let (all, others) = (
+        "cannot look up names",
+        "looks up names of its networks alone",
+    );
+    assert_eq!(said("--network bridge"), warned(all));
+    assert_eq!(said("--network blue"), warned(others));
+    for quiet in [
+        "--network red",
+        "--network none",
+        "--network bridge --dns 192.0.2.53",
+    ] {
+        assert_eq!(said(quiet), "", "{quiet}");
+    }
+}

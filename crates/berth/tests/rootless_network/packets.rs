@@ -131,6 +131,38 @@ fn the_hosts_loopback_is_not_the_containers() {
     host.ok(&["rm", "-f", "web"]);
 }
 
+/// A host need not have it. What is there nevertheless is not silently without names.
+#[test]
+fn a_host_without_resolv_conf_starts_containers_and_says_what_they_lack() {
+    let Some(host) = host(&["pasta", "slirp4netns"]) else {
+        return;
+    };
+    // A whiteout: it hides the file below.
+    let path = host.user.path("etc-many/resolv.conf");
+    let (kind, mode) = (
+        rustix::fs::FileType::CharacterDevice,
+        rustix::fs::Mode::empty(),
+    );
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, rustix::fs::makedev(0, 0)).unwrap();
+    let lacks = "the host has no /etc/resolv.conf, and without root the image \"host\" is read-only; \
+                 have the administrator run \"touch /etc/resolv.conf\", or take another image";
+    for network in ["pasta", "slirp4netns"] {
+        let run = ["run", "--rm", "--name", "web", "--network", network];
+        let done = host.run(&[&run[..], &["host", "echo", "runs"]].concat());
+        assert_eq!((done.code, done.out.as_str()), (0, "runs\n"), "{done:?}");
+        let said = format!("berth: warning: container web cannot look up names: {lacks}\n");
+        assert!(done.err.contains(&said), "{done:?}");
+        let asked = host.fails(
+            &[&run[..], &["--dns", "192.0.2.53", "host", "true"]].concat(),
+            None,
+        );
+        let flags = "--dns, --dns-search or --dns-option";
+        assert_eq!(asked, format!("berth: cannot fulfil {flags}: {lacks}"));
+    }
+    let done = host.run(&["run", "--rm", "--network", "none", "host", "true"]);
+    assert!(!done.err.contains("names"), "{done:?}");
+}
+
 /// The host's only resolver is on its loopback, as systemd-resolved is.
 #[test]
 fn names_are_looked_up_by_the_hosts_resolver() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use berth_base::escape_untrusted;
 use berth_base::state::{EventKind, EventRecord};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -128,7 +129,9 @@ fn line(event: &EventRecord) -> String {
         false => format!(" ({})", attributes.join(", ")),
     };
     let (time, kind, action) = (event.time(), event.kind.as_str(), &event.action);
-    format!("{time} {kind} {action}{id}{attributes}")
+    let line = format!("{time} {kind} {action}{id}{attributes}");
+    // A command or a label with a line break would show events that never were.
+    escape_untrusted(&line).into_owned()
 }
 
 /// What a template sees: Go's names of the fields.
@@ -169,6 +172,9 @@ mod tests {
         let volume = EventRecord::new(EventKind::Volume, "create", "data").with("driver", "local");
         insta::assert_snapshot!(json_view::line(&Message::of(&volume)), @r#"{"Type":"volume","Action":"create","Actor":{"ID":"data","Attributes":{"driver":"local"}},"scope":"local","time":0,"timeNano":0}"#);
         let prune = EventRecord::new(EventKind::Image, "prune", "").with("reclaimed", "0");
+        let hostile = EventRecord::new(EventKind::Container, "exec_start: a\x1b[2J\nb", "0123");
+        let hostile = hostile.with("x", "1\n2");
+        assert!(line(&hostile).ends_with(r"container exec_start: a\x1b[2J\nb 0123 (x=1\n2)"));
         insta::assert_snapshot!(line(&prune), @"1970-01-01T00:00:00.000000000Z image prune (reclaimed=0)");
     }
 
