@@ -67,6 +67,7 @@ impl Engine {
             let work = PackLayer {
                 upper: layers.upper.clone(),
                 rootless: storage::is_rootless(),
+                limits: self.image_limits().layer,
             };
             let out = spool.file()?;
             let packed = watched(&spool.file()?, container.name.as_str(), progress, || {

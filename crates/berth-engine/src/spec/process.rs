@@ -1,5 +1,7 @@
 //! The `process` of a spec: who runs what, where, with which environment and rights.
 
+use std::collections::HashMap;
+
 use oci_spec::runtime::{
     Capabilities as CapSet, LinuxCapabilities, LinuxCapabilitiesBuilder, PosixRlimit,
     PosixRlimitBuilder, PosixRlimitType, Process, User,
@@ -106,15 +108,23 @@ fn environment(options: &CreateOptions, facts: &SpecFacts) -> Result<Vec<String>
 
 /// Puts `KEY=VALUE` entries over an environment: a key that exists keeps its place.
 pub(crate) fn merge_env(env: &mut Vec<String>, over: &[String]) -> Result<(), SpecError> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (place, entry) in env.iter().enumerate() {
+        if let Some((key, _)) = entry.split_once('=') {
+            places.entry(key.to_owned()).or_insert(place);
+        }
+    }
     for entry in over {
         let key = match entry.split_once('=') {
             Some((key, _)) if !key.is_empty() && !entry.contains('\0') => key,
             _ => return Err(SpecError::Env(entry.clone())),
         };
-        let same_key = |e: &&mut String| e.split_once('=').is_some_and(|(k, _)| k == key);
-        match env.iter_mut().find(same_key) {
-            Some(existing) => existing.clone_from(entry),
-            None => env.push(entry.clone()),
+        let existing = places.get(key).and_then(|place| env.get_mut(*place));
+        if let Some(existing) = existing {
+            existing.clone_from(entry);
+        } else {
+            places.insert(key.to_owned(), env.len());
+            env.push(entry.clone());
         }
     }
     Ok(())

@@ -346,3 +346,17 @@ fn a_user_who_is_not_root_has_the_bounding_set_alone() {
         assert!(sets[set].as_array().unwrap().is_empty(), "{set}");
     }
 }
+
+#[test]
+fn many_variables_are_merged_in_no_time() {
+    let began = std::time::Instant::now();
+    let mut env: Vec<String> = vec!["A=1".into(), "noise".into(), "A=2".into()];
+    let over: Vec<String> = (0..30_000).map(|n| format!("V{n}=x")).collect();
+    super::merge_env(&mut env, &over).unwrap();
+    super::merge_env(&mut env, &over).unwrap();
+    super::merge_env(&mut env, &["V7=y".into(), "A=3".into()]).unwrap();
+    assert_eq!(env.len(), 30_003);
+    assert_eq!(env[..3], ["A=3", "noise", "A=2"]);
+    assert_eq!(env[10], "V7=y");
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+}

@@ -6,6 +6,7 @@
 //! ones ([`store_ids`]), and sends the work as one line of JSON. The worker trusts its caller: it
 //! can do nothing that the user could not.
 
+mod holes;
 mod own;
 mod work;
 mod worker;

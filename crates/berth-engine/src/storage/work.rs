@@ -17,6 +17,7 @@ use berth_persist::At;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::holes::HoleWriter;
 use crate::{EngineError, facts, image};
 
 /// One kind of work: its parameters are sent, its result comes back.
@@ -129,6 +130,8 @@ pub(crate) struct PackLayer {
     /// The upper folder.
     pub(crate) upper: PathBuf,
     pub(crate) rootless: bool,
+    /// How much it may hold.
+    pub(crate) limits: Limits,
 }
 
 impl Work for PackLayer {
@@ -140,6 +143,7 @@ impl Work for PackLayer {
             compression: Compression::Gzip,
             level: Level::Fast,
             xattrs: marks(self.rootless),
+            limits: self.limits,
             ..PackOptions::default()
         };
         let upper = open(&self.upper)?;
@@ -167,7 +171,7 @@ impl Work for PackRoot {
             ..PackOptions::default()
         };
         let stack = stack(&self.folders, self.rootless)?;
-        let writer = std::io::BufWriter::with_capacity(256 << 10, out);
+        let writer = std::io::BufWriter::with_capacity(256 << 10, HoleWriter::new(out));
         let first = self.folders.first().map(PathBuf::as_path);
         layer::pack_tree(&stack, writer, &options)
             .map_err(|e| named(e, first.unwrap_or(Path::new("/"))))

@@ -14,6 +14,7 @@ mod data;
 mod decompress;
 mod entry;
 mod error;
+mod fresh;
 mod limits;
 #[cfg(test)]
 mod merge_tests;

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use super::data::copy_data;
 use super::error::printable;
+use super::fresh::Fresh;
 use super::merged::{Folder, Found, Last, Other, Stack};
 use super::name::split;
 use super::unpack::{chmod_entry, file_over_folder, folder_over_file, refuse_mounted};
@@ -228,11 +229,13 @@ impl<'a> Copier<'a> {
             self.copied.skipped += 1;
             return Ok(());
         }
-        self.make_room(path, name, other)?;
         let id = (other.stat.st_dev, other.stat.st_ino);
-        if other.stat.st_nlink > 1
-            && let Some((folder, first)) = self.links.get(&id)
-        {
+        let first = self.links.get(&id).filter(|_| other.stat.st_nlink > 1);
+        let taken = self.check_room(path, name, other)?;
+        if taken && (first.is_some() || kind != FileType::RegularFile) {
+            self.make_room(path, name)?;
+        }
+        if let Some((folder, first)) = first {
             linkat(
                 folder,
                 first.as_slice(),
@@ -268,14 +271,14 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// Takes away what has the name of a new entry.
-    fn make_room(&self, path: &[u8], name: &[u8], other: &Other) -> Result<(), LayerError> {
+    /// Whether something has the name of a new entry that may give way to it.
+    fn check_room(&self, path: &[u8], name: &[u8], other: &Other) -> Result<bool, LayerError> {
         if self.options.existing == Existing::Refuse {
-            return Ok(());
+            return Ok(false);
         }
         let here = self.here()?;
         let there = match statat(here, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT) => return Ok(false),
             found => found.map_err(|e| LayerError::io("read", path, e))?,
         };
         if (there.st_dev, there.st_ino) == (other.stat.st_dev, other.stat.st_ino) {
@@ -285,26 +288,58 @@ impl<'a> Copier<'a> {
             )));
         }
         refuse_mounted(here, name, path)?;
-        match unlinkat(here, name, AtFlags::empty()) {
+        match FileType::from_raw_mode(there.st_mode) {
+            FileType::Directory => Err(file_over_folder(path)),
+            _ => Ok(true),
+        }
+    }
+
+    /// Takes away what has the name of a new entry.
+    fn make_room(&self, path: &[u8], name: &[u8]) -> Result<(), LayerError> {
+        match unlinkat(self.here()?, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(Errno::ISDIR) => Err(file_over_folder(path)),
             Err(e) => Err(LayerError::io("replace", path, e)),
         }
     }
 
+    /// A file that may take the place of another has its name once it is whole: nobody looks into a
+    /// folder that gets its own name at the end, but into this one.
     fn file(&mut self, path: &[u8], name: &[u8], other: &Other) -> Result<bool, LayerError> {
         let source = other.open().map_err(|e| LayerError::io("open", path, e))?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = openat(self.here()?, name, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|e| LayerError::io("make file", path, e))?;
-        self.content(source.as_fd(), made.as_fd())
+        let cannot_make = |e| LayerError::io("make file", path, e);
+        if self.options.existing == Existing::Refuse {
+            let flags =
+                OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = openat(self.here()?, name, flags, Mode::RUSR | Mode::WUSR);
+            let made = made.map_err(cannot_make)?;
+            self.fill(path, source.as_fd(), made.as_fd())?;
+            return Ok(true);
+        }
+        let here = self.here()?.try_clone_to_owned();
+        let here = here.map_err(|e| LayerError::io("open", path, e))?;
+        let fresh = Fresh::make(here.as_fd()).map_err(cannot_make)?;
+        self.fill(path, source.as_fd(), fresh.file())?;
+        fresh.publish(name).map_err(|e| match e {
+            Errno::ISDIR => file_over_folder(path),
+            e => LayerError::io("make file", path, e),
+        })?;
+        Ok(true)
+    }
+
+    /// Content and attributes of a new file.
+    fn fill(
+        &mut self,
+        path: &[u8],
+        source: BorrowedFd<'_>,
+        made: BorrowedFd<'_>,
+    ) -> Result<(), LayerError> {
+        self.content(source, made)
             .map_err(|e| LayerError::io("copy", path, e))?;
         // As it is now: it may have grown since it was listed.
-        let stat = fstat(&source).map_err(|e| LayerError::io("read", path, e))?;
+        let stat = fstat(source).map_err(|e| LayerError::io("read", path, e))?;
         self.copied.bytes += u64::try_from(stat.st_size).unwrap_or_default();
-        self.dress_open(made.as_fd(), path, &stat, Target::Open(source.as_fd()))?;
-        Ok(true)
+        self.dress_open(made, path, &stat, Target::Open(source))
     }
 
     fn content(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {

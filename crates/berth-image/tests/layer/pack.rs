@@ -201,3 +201,28 @@ fn a_whole_tree_has_no_marks() {
     assert_eq!(world.meta("etc/old").mode() & 0o7777, 0o600);
     assert_eq!(world.meta("link").ino(), world.meta("etc/new").ino());
 }
+
+/// A layer that its own store would refuse to unpack is not written, and the file is named at once,
+/// not after a terabyte of zeros.
+#[test]
+fn a_file_above_the_limit_is_refused_before_it_is_read() {
+    let (world, _) = World::of(&[file("a", "a"), file("huge", "x"), file("z", "z")]);
+    let huge = std::fs::File::options()
+        .write(true)
+        .open(world.path("huge"))
+        .unwrap();
+    huge.set_len(1 << 40).unwrap();
+    let began = std::time::Instant::now();
+    let error = pack(world.fd().as_fd(), std::io::sink(), &packing()).unwrap_err();
+    let text = "the file huge of 1099511627776 bytes is more than the limit file-bytes (274877906944); raise it in config.toml for images that you trust";
+    assert_eq!(error.to_string(), text);
+    assert!(began.elapsed() < std::time::Duration::from_secs(30));
+    // Nor one whose files are too much together.
+    huge.set_len(3000).unwrap();
+    let mut options = packing();
+    options.limits.layer_bytes = 3001;
+    let error = pack(world.fd().as_fd(), std::io::sink(), &options).unwrap_err();
+    assert!(error.to_string().contains("layer-bytes (3001)"), "{error}");
+    options.limits.layer_bytes = 3002;
+    pack(world.fd().as_fd(), std::io::sink(), &options).unwrap();
+}

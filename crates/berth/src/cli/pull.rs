@@ -42,22 +42,24 @@ pub(crate) struct Pull {
 ///
 /// Progress goes to standard error: what `run` prints is the container's.
 pub(super) fn ensure(context: &Context, wanted: Option<WantedImage<'_>>) -> Result<(), Failure> {
-    let Some(wanted) = wanted.filter(|wanted| wanted.name != HOST && !wanted.name.is_empty())
-    else {
+    let Some(wanted) = wanted.filter(|wanted| !wanted.name.is_empty()) else {
         return Ok(());
     };
+    if wanted.name == HOST {
+        return for_platform(&wanted, &Platform::host());
+    }
     let store = context.engine.images();
     let found = match wanted.policy {
-        PullPolicy::Never => return Ok(()),
-        PullPolicy::Missing => match store.resolve(wanted.name) {
-            Ok(image) => wanted
-                .platform
-                .is_none_or(|p| p.match_of(&image.config.platform).is_some()),
-            Err(ImageError::NoImage(_)) => false,
+        PullPolicy::Always => false,
+        policy => match store.resolve(wanted.name) {
+            Ok(image) if policy == PullPolicy::Never => {
+                return for_platform(&wanted, &image.config.platform);
+            }
+            Ok(image) => is_for(&wanted, &image.config.platform),
+            Err(ImageError::NoImage(_)) if policy == PullPolicy::Missing => false,
             // What is wrong with it, creating the container says.
             Err(_) => return Ok(()),
         },
-        PullPolicy::Always => false,
     };
     if found {
         return Ok(());
@@ -79,6 +81,27 @@ pub(super) fn ensure(context: &Context, wanted: Option<WantedImage<'_>>) -> Resu
         .engine
         .pull_image(&client, &reference, &choice, &bars)?;
     Ok(())
+}
+
+fn is_for(wanted: &WantedImage<'_>, offered: &Platform) -> bool {
+    let asked = wanted.platform;
+    asked.is_none_or(|platform| platform.match_of(offered).is_some())
+}
+
+/// Refuses an image of another platform than was asked for, where nobody is to be asked for one.
+fn for_platform(wanted: &WantedImage<'_>, offered: &Platform) -> Result<(), Failure> {
+    let (name, Some(platform)) = (wanted.name, wanted.platform) else {
+        return Ok(());
+    };
+    if is_for(wanted, offered) {
+        return Ok(());
+    }
+    let next = match name {
+        HOST => "it is the host itself; leave --platform out",
+        _ => "leave --platform out, or let it be pulled with --pull missing",
+    };
+    let text = format!("the image {name} here is for {offered}, not for {platform}; {next}");
+    Err(Failure::new(ErrorClass::Conflict, text).on(name))
 }
 
 impl Pull {

@@ -10,6 +10,7 @@ mod attacks;
 #[path = "../cli/support.rs"]
 #[allow(dead_code)]
 mod cli;
+mod killed;
 mod mounts;
 mod owners;
 mod rules;

@@ -77,6 +77,16 @@ fn a_full_file_system_is_said_to_be_full() {
     world.container(State::Running, &["--tmpfs", "/small:size=65536"]);
     std::fs::write(world.host.join("big"), vec![1; 1 << 20]).unwrap();
     insta::assert_snapshot!(world.refused(&world.path("big"), "c:/small"), @r#"berth: cannot copy HOST/big to c:/small: cannot copy big: No space left on device (os error 28); free some space, "berth system prune" does"#);
+    assert_eq!(
+        world.inside("/small"),
+        files([("", "/")]),
+        "nothing half copied"
+    );
+    // What was there stays.
+    world.write("small", "old\n");
+    world.cp(&world.path("small"), "c:/small/big");
+    world.refused(&world.path("big"), "c:/small/big");
+    assert_eq!(world.inside("/small/big"), files([("", "old\n")]));
 }
 
 #[test]

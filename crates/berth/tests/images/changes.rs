@@ -222,3 +222,44 @@ fn a_commit_that_is_killed_leaves_nothing_frozen() {
     world.ok("commit a made:1");
     world.ok("rm -f a");
 }
+
+/// The archive has the zeros, as Docker's; the file that it is in has holes.
+#[test]
+fn the_archive_of_a_sparse_file_takes_as_little_room_as_the_file() {
+    use std::os::unix::fs::MetadataExt as _;
+    let world = World::new();
+    let script = "echo begin >/sparse; busybox truncate -s 1000000000 /sparse; echo end >>/sparse";
+    world
+        .berth
+        .ok(&["run", "--name", "a", "box:1", "sh", "-c", script]);
+    let path = world.berth.path("a.tar");
+    world
+        .berth
+        .ok(&["export", "-o", path.to_str().unwrap(), "a"]);
+    let made = std::fs::metadata(&path).unwrap();
+    assert!(made.len() > 1_000_000_000, "{}", made.len());
+    assert!(made.blocks() * 512 < 20_000_000, "{} blocks", made.blocks());
+    let mut archive = tar::Archive::new(std::fs::File::open(&path).unwrap());
+    let mut entries = archive.entries().unwrap().map(Result::unwrap);
+    let mut sparse = entries
+        .find(|entry| entry.path_bytes().ends_with(b"sparse"))
+        .unwrap();
+    assert_eq!(sparse.header().entry_type(), tar::EntryType::Regular);
+    let mut content = Vec::new();
+    std::io::Read::read_to_end(&mut sparse, &mut content).unwrap();
+    assert_eq!(content.len(), 1_000_000_004);
+    assert!(content.starts_with(b"begin\n\0") && content.ends_with(b"\0end\n"));
+}
+
+/// An image that its own store would refuse to unpack is not made, and nobody waits hours to hear.
+#[test]
+fn a_commit_of_a_huge_sparse_file_says_so_at_once() {
+    let world = World::new();
+    world.ok("run --name a box:1 busybox truncate -s 1099511627776 /huge");
+    let said = world.fails(1, "commit a big:1");
+    assert!(
+        said.contains("the file huge of 1099511627776 bytes is more than the limit file-bytes"),
+        "{said}"
+    );
+    assert!(world.run("image inspect big:1").code != 0);
+}

@@ -211,3 +211,26 @@ fn users_groups_and_folders_that_are_missing() {
     let said = world.fails(125, "run --rm nosuch:1 true");
     assert!(said.contains("nosuch:1"), "{said}");
 }
+
+/// As with Docker: an image that is here and is for something else is no answer to `--platform`.
+#[test]
+fn an_image_of_another_platform_than_was_asked_for_is_refused() {
+    let world = World::new();
+    let said = world.fails(
+        125,
+        "run --rm --platform linux/arm64 --pull never box:1 true",
+    );
+    assert_eq!(
+        said,
+        "berth: the image box:1 here is for linux/amd64, not for linux/arm64; leave --platform out, or let it be pulled with --pull missing"
+    );
+    world.fails(1, "create --platform linux/arm64 --pull never box:1 true");
+    assert_eq!(world.ok("ps -aq"), "");
+    let said = world.fails(125, "run --rm --platform linux/arm64 host true");
+    assert!(
+        said.ends_with("it is the host itself; leave --platform out"),
+        "{said}"
+    );
+    world.ok("run --rm --platform linux/amd64 --pull never box:1 true");
+    world.ok("run --rm --platform linux/amd64 host true");
+}

@@ -20,7 +20,7 @@ use super::merged::{Found, Other, Stack, is_whiteout};
 use super::name::{is_reserved, join, opaque_in, split, whiteout_of};
 use super::walk::{Step, walk};
 use super::xattr::{OVERLAY_PREFIXES, Target, Verdict, Xattr, judge};
-use super::{LayerError, XattrSpace};
+use super::{LayerError, Limits, XattrSpace};
 use crate::Compression;
 
 /// What times an archive keeps.
@@ -58,6 +58,9 @@ pub struct PackOptions {
     pub xattrs: XattrSpace,
     /// Whether the folder itself has an entry, `./`.
     pub root_entry: bool,
+    /// How much a layer may hold, holes included: what is above it, no store of ours would unpack
+    /// again. Of a tree nothing is asked.
+    pub limits: Limits,
 }
 
 impl Default for PackOptions {
@@ -68,6 +71,7 @@ impl Default for PackOptions {
             times: Times::default(),
             xattrs: XattrSpace::default(),
             root_entry: true,
+            limits: Limits::default(),
         }
     }
 }
@@ -91,6 +95,9 @@ pub struct Packed {
 ///
 /// What only overlayfs understands (redirected folders, files without content) is refused, as is a
 /// name that would be a mark. Sockets are left out.
+///
+/// A hole is written as zeros. Docker and podman read archives that say it shorter (GNU sparse 1.0),
+/// but keep no account of what they read and cannot save or push such a layer again.
 pub fn pack(
     upper: BorrowedFd<'_>,
     out: impl Write + Send,
@@ -158,6 +165,7 @@ fn pack_with(
             options,
             form,
             links: HashMap::new(),
+            bytes: 0,
         };
         fill(&mut packer)?;
         entries = packer.tape.finish()?;
@@ -178,6 +186,8 @@ struct Packer<'a> {
     form: Form,
     /// Files with several names: the first of them.
     links: HashMap<(u64, u64), Vec<u8>>,
+    /// Of the content of files so far.
+    bytes: u64,
 }
 
 impl Packer<'_> {
@@ -244,10 +254,25 @@ impl Packer<'_> {
                 let file = other.open().map_err(|e| LayerError::io("open", path, e))?;
                 let now = rustix::fs::fstat(&file).map_err(|e| LayerError::io("read", path, e))?;
                 header.size = u64::try_from(now.st_size).unwrap_or_default();
+                self.check_size(path, header.size)?;
                 self.tape.append(&header, &xattrs, Some(&file))
             }
             _ => self.tape.append(&header, &xattrs, None),
         }
+    }
+
+    /// Before anything of it is read: a sparse file may have terabytes, and takes hours.
+    fn check_size(&mut self, path: &[u8], bytes: u64) -> Result<(), LayerError> {
+        if self.form != Form::Layer {
+            return Ok(());
+        }
+        let limits = &self.options.limits;
+        limits.check_file(path, bytes)?;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > limits.layer_bytes {
+            return Err(Limits::bytes_error(limits.layer_bytes));
+        }
+        Ok(())
     }
 
     fn check_name(&self, path: &[u8]) -> Result<(), LayerError> {

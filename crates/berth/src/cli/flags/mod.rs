@@ -7,6 +7,7 @@ mod groups;
 mod labels;
 mod limits;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
@@ -330,22 +331,24 @@ pub(crate) fn environment(
     files: &[PathBuf],
     requests: &[EnvRequest],
 ) -> Result<Vec<String>, Failure> {
-    let mut pairs: Vec<String> = Vec::new();
     let mut all = Vec::new();
     for path in files {
         all.extend(read_env_file(path)?);
     }
     all.extend(requests.iter().cloned());
-    for request in all {
-        let Some(pair) = request.resolve(|key| std::env::var(key).ok()) else {
-            continue;
-        };
-        let key = |pair: &str| pair.split('=').next().map(str::to_owned);
-        let name = key(&pair);
-        pairs.retain(|earlier| key(earlier) != name);
-        pairs.push(pair);
-    }
-    Ok(pairs)
+    let pairs: Vec<String> = all
+        .into_iter()
+        .filter_map(|request| request.resolve(|key| std::env::var(key).ok()))
+        .collect();
+    let mut names = HashSet::new();
+    let name = |pair: &String| pair.split('=').next().map(str::to_owned);
+    let mut last: Vec<String> = pairs
+        .into_iter()
+        .rev()
+        .filter(|pair| names.insert(name(pair)))
+        .collect();
+    last.reverse();
+    Ok(last)
 }
 
 fn read_env_file(path: &Path) -> Result<Vec<EnvRequest>, Failure> {

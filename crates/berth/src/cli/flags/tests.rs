@@ -130,3 +130,26 @@ fn bad_usage_in_one_line() {
         .collect();
     insta::assert_snapshot!(answers.join("\n"));
 }
+
+/// As many as a command line takes; it took a minute.
+#[test]
+fn many_variables_take_no_time() {
+    let began = std::time::Instant::now();
+    let request = |n: u32| EnvRequest::Set(format!("V{}=x{n}", n % 30_000));
+    let requests: Vec<EnvRequest> = (0..60_000).map(request).collect();
+    let pairs = environment(&[], &requests).unwrap();
+    assert_eq!(pairs.len(), 30_000);
+    assert_eq!(
+        pairs.first().unwrap(),
+        "V0=x30000",
+        "the last of a name, in its place"
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn a_later_variable_stands_for_an_earlier_one() {
+    let requests = ["A=1", "B=2", "A=3", "C=4"].map(|pair| EnvRequest::Set(pair.into()));
+    let pairs = environment(&[], &requests).unwrap();
+    assert_eq!(pairs, ["B=2", "A=3", "C=4"]);
+}
