@@ -80,8 +80,8 @@ fn link_to(file: BorrowedFd<'_>, folder: BorrowedFd<'_>, name: &[u8]) -> Result<
         Err(Errno::NOENT) => {}
         linked => return linked,
     }
-    // by path: the magic link of a descriptor of ours
     let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // by path: the magic link of a descriptor of ours
     linkat(CWD, own, folder, name, AtFlags::SYMLINK_FOLLOW)
 }
 
