@@ -5,6 +5,7 @@ use std::path::Path;
 use berth_base::{ContainerId, ContainerName};
 use berth_persist::{At, Op, perform, sweep_temporaries};
 
+use crate::process::Process;
 use crate::quota;
 
 use super::names::clear_folder;
@@ -19,6 +20,13 @@ impl Store {
             .any(|name| std::fs::metadata(dir.join(name)).is_ok_and(|file| file.len() == 0))
     }
 
+    /// Whether what a volatile folder speaks of runs although we have no such container: it is of
+    /// another root that was given the same state folder, or somebody took its persistent folder away.
+    fn is_in_use(&self, id: &ContainerId) -> bool {
+        let run = self.read_run(id).ok().flatten();
+        run.is_some_and(|run| Process::open(&run.init).is_some())
+    }
+
     /// Removes what crashed use-cases left: folders out of sight, volatile folders without a
     /// container, names without a container, temporary files. The names lock keeps whoever is making
     /// a container from being taken for one that crashed.
@@ -27,7 +35,7 @@ impl Store {
         for parent in [self.containers(), self.volatile_containers()] {
             for (name, path) in entries(&parent) {
                 let stale = match name.parse::<ContainerId>() {
-                    Ok(id) => !self.exists(&id),
+                    Ok(id) => !self.exists(&id) && !self.is_in_use(&id),
                     Err(_) => {
                         name.starts_with(".removing-")
                             || (name.starts_with(".tmp-") && !lock::is_locked(&path))

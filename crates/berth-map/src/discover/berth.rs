@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use berth_base::state::{RunFile, STATE_VERSION, Wiring};
 use berth_base::{HostPid, NamespaceId, NamespaceKind, PublishedPort, escape_untrusted};
@@ -40,26 +40,26 @@ pub(crate) struct Judged {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Reads the run files of all containers. A state directory that does not exist has none.
+/// Reads the run files of all containers, those of other roots below `roots` among them. A state
+/// directory that does not exist has none.
 pub fn read_containers(state_dir: &Path) -> StateRead {
     let mut read = StateRead::default();
-    let folder = state_dir.join("containers");
-    let entries = match fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return read,
-        Err(error) => {
-            read.warn(&folder, &format!("cannot be listed: {error}"));
-            return read;
-        }
-    };
-    let mut ids: Vec<_> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    ids.sort();
-    for id in ids {
-        read.add(&folder, &id);
+    for folder in folders(state_dir) {
+        read.add_all(&folder);
     }
     read
+}
+
+/// The folders with a folder for each container: that of the state directory, and those of the state of
+/// other roots, which is below it.
+fn folders(state_dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut roots: Vec<_> = fs::read_dir(state_dir.join("roots"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("containers")))
+        .collect();
+    roots.sort();
+    std::iter::once(state_dir.join("containers")).chain(roots)
 }
 
 /// Reads the run file of one container, if there is one.
@@ -67,12 +67,32 @@ pub fn read_container(state_dir: &Path, id: &str) -> StateRead {
     let mut read = StateRead::default();
     // The id may come from a cgroup path: it must not lead elsewhere.
     if id.parse::<berth_base::ContainerId>().is_ok() {
-        read.add(&state_dir.join("containers"), id);
+        for folder in folders(state_dir) {
+            read.add(&folder, id);
+        }
     }
     read
 }
 
 impl StateRead {
+    fn add_all(&mut self, folder: &Path) {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => {
+                self.warn(folder, &format!("cannot be listed: {error}"));
+                return;
+            }
+        };
+        let mut ids: Vec<_> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        ids.sort();
+        for id in ids {
+            self.add(folder, &id);
+        }
+    }
+
     fn add(&mut self, folder: &Path, id: &str) {
         let path = folder.join(id).join("run.json");
         match read_run_file(&path) {
@@ -185,8 +205,8 @@ pub(crate) fn read_published(
         .filter_map(|p| Some((p.pid, p.namespaces.of(NamespaceKind::Net)?)))
         .collect();
     for container in live {
-        let path = state_dir.join("containers").join(&container.id);
-        let text = read_text(&path.join("wiring.json")).ok().flatten();
+        let text = folders(state_dir)
+            .find_map(|folder| read_text(&folder.join(&container.id).join("wiring.json")).ok()?);
         let wiring = text.and_then(|text| serde_json::from_str::<Wiring>(&text).ok());
         let published = wiring.map(|wiring| led(&wiring)).unwrap_or_default();
         let network = inits.get(&container.init);

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use berth_base::ErrorClass;
 use berth_engine::{CDI_FOLDERS, DefaultNetwork, EngineConfig};
+use berth_image::Hasher;
 use clap::{Args, ValueEnum};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use serde::Deserialize;
@@ -76,9 +77,11 @@ impl GlobalFlags {
                 format!("cannot find the running program in /proc/self/exe: {error}"),
             )
         })?;
+        let root = absolute(root.map_or_else(default_root, Ok)?)?;
+        let state = state.map_or_else(|| default_state_of(&root), Ok)?;
         Ok(EngineConfig {
-            root: absolute(root.map_or_else(default_root, Ok)?)?,
-            state: absolute(state.map_or_else(default_state, Ok)?)?,
+            root,
+            state: absolute(state)?,
             runtime_binary: absolute(
                 runtime.unwrap_or_else(|| find_runtime(&engine_binary, env::var_os("PATH"))),
             )?,
@@ -219,6 +222,40 @@ fn default_root() -> Result<PathBuf, Failure> {
         )
     })?;
     Ok(data.join("berth"))
+}
+
+/// Where volatile state is kept unless somebody says. A root that is not the caller's usual one has a
+/// folder of its own there, since engines of two roots would take each other's containers for remains:
+/// `roots/N`, N the first 16 digits of the SHA-256 of the root's path.
+fn default_state_of(root: &Path) -> Result<PathBuf, Failure> {
+    let state = default_state()?;
+    let usual = default_root().and_then(absolute).ok();
+    if usual.as_deref() == Some(root) {
+        return Ok(state);
+    }
+    let root = real(root);
+    if usual.is_some_and(|usual| real(&usual) == root) {
+        return Ok(state);
+    }
+    let digest = Hasher::sha256(root.as_os_str().as_bytes());
+    let number: String = digest.hex().chars().take(16).collect();
+    Ok(state.join("roots").join(number))
+}
+
+/// A path without links, as far as it exists: the same before and after its last folders are made.
+fn real(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    for folder in path.ancestors() {
+        // by path: folders of the engine's, as the user named them
+        if let Ok(found) = std::fs::canonicalize(folder) {
+            return missing
+                .iter()
+                .rev()
+                .fold(found, |path, name| path.join(name));
+        }
+        missing.extend(folder.file_name());
+    }
+    path.to_owned()
 }
 
 fn default_state() -> Result<PathBuf, Failure> {

@@ -14,4 +14,5 @@ mod failed_start;
 mod hands;
 mod health;
 mod policies;
+mod roots;
 mod support;
