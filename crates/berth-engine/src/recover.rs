@@ -2,7 +2,7 @@
 
 use berth_base::{ContainerId, Status};
 
-use crate::process::{Process, boot_id};
+use crate::process::boot_id;
 use crate::store::{Durability, StoreError};
 use crate::{Container, Engine, EngineError, cgroup};
 
@@ -31,7 +31,7 @@ impl Engine {
                 // Somebody removes it meanwhile: its monitor, with --rm.
                 Err(_) if !self.store().exists(&id) => {}
                 // It was one for --rm: of all others these files are synced.
-                Err(_) if self.store().is_hollow(&id) && !self.runs(&id) => {
+                Err(_) if self.store().is_hollow(&id) && !self.store().runs(&id) => {
                     match self.remove_unreadable(&id) {
                         Ok(()) => recovered.removed.push(id),
                         Err(error) => recovered.errors.push(error),
@@ -77,14 +77,8 @@ impl Engine {
         written.map_err(|e| StoreError::from(e).into())
     }
 
-    /// Whether a container that cannot be read runs: then no loss of power has emptied its files.
-    fn runs(&self, id: &ContainerId) -> bool {
-        let run = self.store().read_run(id).ok().flatten();
-        run.is_some_and(|run| Process::open(&run.init).is_some())
-    }
-
     fn recover_one(&self, id: &ContainerId, done: &mut Recovered) -> Result<(), EngineError> {
-        if self.store().is_torn(id) && !self.runs(id) {
+        if self.store().is_torn(id) && !self.store().runs(id) {
             self.remove_unreadable(id)?;
             done.removed.push(id.clone());
             return Ok(());

@@ -20,9 +20,10 @@ impl Store {
             .any(|name| std::fs::metadata(dir.join(name)).is_ok_and(|file| file.len() == 0))
     }
 
-    /// Whether what a volatile folder speaks of runs although we have no such container: it is of
-    /// another root that was given the same state folder, or somebody took its persistent folder away.
-    fn is_in_use(&self, id: &ContainerId) -> bool {
+    /// Whether a container runs by its volatile folder alone. One that cannot be read otherwise has then
+    /// lost nothing to a loss of power; one that is not ours is of another root that was given the same
+    /// state folder, or somebody took its persistent folder away.
+    pub(crate) fn runs(&self, id: &ContainerId) -> bool {
         let run = self.read_run(id).ok().flatten();
         run.is_some_and(|run| Process::open(&run.init).is_some())
     }
@@ -35,7 +36,7 @@ impl Store {
         for parent in [self.containers(), self.volatile_containers()] {
             for (name, path) in entries(&parent) {
                 let stale = match name.parse::<ContainerId>() {
-                    Ok(id) => !self.exists(&id) && !self.is_in_use(&id),
+                    Ok(id) => !self.exists(&id) && !self.runs(&id),
                     Err(_) => {
                         name.starts_with(".removing-")
                             || (name.starts_with(".tmp-") && !lock::is_locked(&path))

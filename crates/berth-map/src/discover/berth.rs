@@ -204,9 +204,12 @@ pub(crate) fn read_published(
         .iter()
         .filter_map(|p| Some((p.pid, p.namespaces.of(NamespaceKind::Net)?)))
         .collect();
+    let folders: Vec<_> = folders(state_dir).collect();
     for container in live {
-        let text = folders(state_dir)
-            .find_map(|folder| read_text(&folder.join(&container.id).join("wiring.json")).ok()?);
+        let path = |folder: &PathBuf| folder.join(&container.id).join("wiring.json");
+        let text = folders
+            .iter()
+            .find_map(|folder| read_text(&path(folder)).ok()?);
         let wiring = text.and_then(|text| serde_json::from_str::<Wiring>(&text).ok());
         let published = wiring.map(|wiring| led(&wiring)).unwrap_or_default();
         let network = inits.get(&container.init);
