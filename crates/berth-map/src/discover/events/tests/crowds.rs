@@ -63,10 +63,6 @@ fn the_connector_counts_what_it_could_not_say() {
     let Some(mut watch) = Watch::connector() else {
         return;
     };
-    let Opened::Connector(connector) = &watch.reader.source else {
-        panic!("another source");
-    };
-    connector.limit_room(4096);
     // A processor that was never heard of has no number from which on messages could be missing.
     let mut here = CpuSet::new();
     here.set(sched_getcpu());
@@ -74,6 +70,11 @@ fn the_connector_counts_what_it_could_not_say() {
     let mut one = Command::new("true").spawn().unwrap();
     one.wait().unwrap();
     watch.until_end(pid_of(&one));
+    // From here on: what others do on the host would crowd out that end too.
+    let Opened::Connector(connector) = &watch.reader.source else {
+        panic!("another source");
+    };
+    connector.limit_room(4096);
     let mut shell = forker(CHILDREN).spawn().unwrap();
     shell.wait().unwrap();
     watch.lost += watch.reader.drain(&mut watch.events);
