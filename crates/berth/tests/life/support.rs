@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::cli::{Berth, eventually};
 
@@ -124,8 +125,15 @@ impl World {
     }
 }
 
+/// Kills a process and waits until it is over as the engine sees it. Its command line is gone from /proc
+/// a little earlier, and whoever looks in between finds somebody alive.
 pub fn kill(pid: Pid) {
+    let held = pidfd_open(pid, PidfdFlags::empty()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
+    eventually("the end of what was killed", || {
+        let mut ended = [PollFd::new(&held, PollFlags::IN)];
+        poll(&mut ended, Some(&Timespec::default())) == Ok(1)
+    });
 }
 
 pub fn lives(pid: Pid) -> bool {
